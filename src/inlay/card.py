@@ -1,0 +1,141 @@
+"""The card: what a model file says of itself, readable without torch.
+
+A model file is one .safetensors file: the weights, and in its header the card (JSON) and a sha256 over card and
+weights.  `read_card` reads the header only; `learning/checkpoint.py` writes the file and checks the sum.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from inlay.errors import ModelFileError
+
+IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
+MAX_CLASSES = 255  # labels are uint8 and 255 is taken
+CARD_KEY, SUM_KEY = "inlay_card", "inlay_sha256"
+_MAX_HEADER_BYTES = 64 * 2**20
+
+Color = tuple[
+    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
+]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Classes(_Frozen):
+    """Names and RGB colours of classes 0 .. K-1; label value 255 is ignored and not among them."""
+
+    names: tuple[str, ...] = Field(min_length=1, max_length=MAX_CLASSES)
+    colors: tuple[Color, ...] = Field(min_length=1, max_length=MAX_CLASSES)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Classes:
+        if len(self.names) != len(self.colors):
+            raise ValueError(f"{len(self.names)} names but {len(self.colors)} colors")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("class names repeat")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Input(_Frozen):
+    """How a picture is brought to the network: resized (or not), then padded to multiples of `stride`.
+
+    `size` (height, width) resizes to exactly that; `short_side` keeps the aspect ratio; with neither the picture
+    keeps its size.  Scores are always brought back to the picture's own size.
+    """
+
+    size: tuple[int, int] | None = None
+    short_side: int | None = None
+    tile: tuple[int, int] | None = None
+    overlap: float = 0.25
+    stride: int = 32
+
+
+class Card(_Frozen):
+    """Everything but the weights: enough to rebuild, run and judge a model."""
+
+    format: int = 1
+    architecture: str
+    model: dict[str, Any]
+    classes: Classes
+    input: Input = Input()
+    calibration: dict[str, Any] | None = None
+    provenance: dict[str, Any] = {}
+
+    def to_json(self) -> str:
+        """The card as compact JSON, always the same text for the same card."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Card:
+        """The card in `text`; ModelFileError naming `where` if it is not one."""
+        try:
+            found = json.loads(text).get("format")
+            if found != 1:
+                raise ModelFileError(f"{where}: card format {found}, this Inlay reads format 1: update inlay")
+            return cls.model_validate_json(text)
+        except (ValidationError, ValueError, AttributeError) as error:
+            first = str(error).splitlines()[0]
+            raise ModelFileError(f"{where}: the card inside is damaged ({first}): get the file again") from error
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """The metadata of a .safetensors file; ModelFileError where it is cut, a pickle, or another format."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or start[:2] in (b"PK", b"\x80\x02") or not 2 <= length <= _MAX_HEADER_BYTES:
+                raise ModelFileError(f"{path}: {_what_it_is(start)}; expected an Inlay model file (.safetensors)")
+            text = file.read(length)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if len(text) < length:
+        raise ModelFileError(f"{path}: cut off within its header: get the file again")
+    try:
+        header = json.loads(text)
+        metadata = header.get("__metadata__") or {}
+        return {str(key): str(value) for key, value in metadata.items()}
+    except (ValueError, AttributeError) as error:
+        raise ModelFileError(f"{path}: its header is damaged or it is no .safetensors file") from error
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file, without loading weights or torch."""
+    metadata = read_header(path)
+    if CARD_KEY not in metadata:
+        raise ModelFileError(
+            f"{path}: a .safetensors file without an Inlay card (from another program?); encoder weights go to "
+            "model.weights, whole models come from `inlay train`"
+        )
+    return Card.from_json(metadata[CARD_KEY], str(path))
+
+
+def find_model_file(path: Path) -> Path:
+    """The model file meant by `path`: itself, or `model.safetensors` in a run folder."""
+    path = Path(path)
+    if path.is_dir():
+        model = path / "model.safetensors"
+        if not model.is_file():
+            raise ModelFileError(f"{path}: a folder without model.safetensors: give a run folder or a model file")
+        return model
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such model file or run folder")
+    return path
+
+
+def _what_it_is(start: bytes) -> str:
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return "a pickle (a .pth or .pt file), which could run code and is never loaded"
+    if len(start) < 8:
+        return "an empty or cut file"
+    return "another file format"

@@ -1,0 +1,230 @@
+"""Images and labels on disk, matched by name, as a data set: what `folder` and `camvid` have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from inlay.card import Classes
+from inlay.data._dataset import Sample, check_sample
+from inlay.data._labels import LabelTable
+from inlay.errors import DatasetError, nearest
+from inlay.runtime.image import open_rgb, read_label
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".ppm", ".pgm"))
+_SHOWN = 5  # names in an error message
+_LOOKED_AT = 200  # folders looked into for the one that may have been meant
+
+
+class Pair(NamedTuple):
+    """An image and its label; `name` is their common path below their folders, without suffixes."""
+
+    name: str
+    image: str
+    label: str
+
+
+class PairedData:
+    """Pairs of files as a data set: read, mapped by the table and checked one at a time."""
+
+    def __init__(self, pairs: Sequence[Pair], classes: Classes, table: LabelTable, domains: Sequence[str] = ()) -> None:
+        self.classes = classes
+        self.pairs = list(pairs)
+        self.table = table
+        self.domains = list(domains)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index`; ImageError or DatasetError naming the file where it is damaged or strange."""
+        name, image, label = self.pairs[index]
+        image_HW3 = open_rgb(image)
+        stored = self.read_label(label)
+        if image_HW3.shape[:2] != stored.shape[:2]:
+            raise DatasetError(
+                f"{image} is {_size(image_HW3)} but its label {label} is {_size(stored)} (height x width): "
+                "resize one of the two files, labels with nearest neighbour"
+            )
+        label_HW = self.table(stored, label)
+        return check_sample(
+            Sample(image_HW3, label_HW, name, self.domains[index] if self.domains else ""), self.classes
+        )
+
+    def name(self, index: int) -> str:
+        """The name of sample `index` without reading it."""
+        return self.pairs[index].name
+
+    def read_label(self, path: str) -> np.ndarray:
+        """What stands in a label file: H x W values or H x W x 3 colours."""
+        return read_label(path)
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes with the classes, the table, the names, and the size or date of any file."""
+        table = [sorted(self.table.values.items()), sorted(self.table.colors.items())]
+        digest = hashlib.sha256(repr((self.classes, table)).encode())
+        for index, (name, *paths) in enumerate(self.pairs):
+            try:
+                states = [os.stat(path) for path in paths]
+            except OSError as error:
+                raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
+            kept = [name, self.domains[index : index + 1], *((state.st_size, state.st_mtime_ns) for state in states)]
+            digest.update(repr(kept).encode())
+        return digest.hexdigest()
+
+
+def match(
+    images: Path,
+    labels: Path,
+    label_suffix: str = "",
+    suffix_remedy: str = "",
+    only: Sequence[str] | None = None,
+) -> list[Pair]:
+    """Every image below `images` with the label of the same name below `labels`, sorted by name.
+
+    Labels carry `label_suffix` after the image's name.  With `only`, just these names, and whatever else is there does
+    not matter.  Raises DatasetError, one for all faults, where a folder is missing or empty, a name stands twice, an
+    image has no label or a label no image.  `suffix_remedy`: what to do where all labels turn out to have a suffix,
+    `{found}`.
+    """
+    image_files = _by_name(images, beside=labels)
+    label_files = _by_name(labels, beside=images)
+    if label_suffix:
+        if images.resolve() == labels.resolve():
+            image_files = {name: path for name, path in image_files.items() if not name.endswith(label_suffix)}
+        label_files = {
+            name.removesuffix(label_suffix): path for name, path in label_files.items() if name.endswith(label_suffix)
+        }
+    if only is not None:
+        absent = [name for name in only if name not in image_files]
+        if absent:
+            raise DatasetError(f"{len(absent)} of {len(only)} listed names are not in {images}: {some(absent)}")
+        image_files = {name: image_files[name] for name in only}
+        label_files = {name: label_files[name] for name in only if name in label_files}
+    if not image_files:
+        raise DatasetError(f"{images}: no images found (looked for {', '.join(sorted(SUFFIXES))}, subfolders too)")
+    alone = sorted(image_files.keys() - label_files.keys())
+    orphans = sorted(label_files.keys() - image_files.keys())
+    if alone or orphans:
+        raise DatasetError(_unmatched(images, labels, alone, orphans, len(image_files), label_suffix, suffix_remedy))
+    return [Pair(name, image_files[name], label_files[name]) for name in sorted(image_files)]
+
+
+def common_suffix(images: Path, labels: Path) -> str:
+    """What all labels have after their image's name (as `_L`); "" where they have nothing or not the same."""
+    return _suffix_between(list(_by_name(images, beside=labels)), list(_by_name(labels, beside=images)))
+
+
+def require_root(root: str | Path | None, data: str, what: str) -> Path:
+    """`root` as a path; DatasetError where none is given or nothing is there."""
+    if root is None or not str(root):
+        raise DatasetError(f"{data} needs a folder with {what}: write {data}:FOLDER, or data.root in the recipe")
+    path = Path(root).expanduser()
+    if not path.exists():
+        siblings = [entry.name for entry in _folders(path.parent)]
+        near = nearest(path.name, siblings)
+        raise DatasetError(f"{path}: no such folder{near if near.startswith(', did') else ''} (expected {what})")
+    return path
+
+
+def nearby(root: Path, fits: Callable[[Path], bool]) -> str:
+    """`; did you mean PATH?` where a folder above, beside or below `root` is what was looked for, else ""."""
+    absolute = root.absolute()
+    found = [folder for folder in (*_folders(root), absolute.parent, *_folders(absolute.parent)) if fits(folder)]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def some(names: Iterable[str]) -> str:
+    """Up to five names, and how many more."""
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _unmatched(
+    images: Path, labels: Path, alone: list[str], orphans: list[str], count: int, suffix: str, suffix_remedy: str
+) -> str:
+    parts = []
+    if alone:
+        wanted = f" (as {alone[0]}{suffix}.png)" if suffix else ""
+        which = f"all {count}" if len(alone) == count else f"{len(alone)} of {count}"
+        parts.append(f"{which} images in {images} have no label in {labels}{wanted}: {some(alone)}")
+    if orphans:
+        parts.append(f"{len(orphans)} labels in {labels} have no image in {images}: {some(orphans)}")
+    remedy = "add the missing files or move their partners away; names must be equal but for the file's suffix"
+    found = "" if suffix or len(alone) < count else _suffix_between(alone, orphans)
+    if found:
+        remedy = suffix_remedy.replace("{found}", found) or f"rename the labels without {found}"
+    return "; ".join(parts) + f".  Remedy: {remedy}"
+
+
+def _suffix_between(images: Sequence[str], labels: Sequence[str]) -> str:
+    """The one text that follows an image's name in every label's name."""
+    shortest = sorted(images, key=len, reverse=True)
+    found: set[str] = set()
+    for label in sorted(labels):
+        image = next((name for name in shortest if label.startswith(name)), None)
+        if image is None:
+            return ""
+        found.add(label.removeprefix(image))
+        if len(found) > 1:
+            return ""
+    return found.pop() if found else ""
+
+
+def _by_name(folder: Path, beside: Path) -> dict[str, str]:
+    """Name (relative path without suffix) -> file, for every picture below `folder` but not below `beside`."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder" + nearby_name(folder))
+    other = None if beside.resolve() == folder.resolve() else beside.resolve()
+    found: dict[str, str] = {}
+    twice: list[str] = []
+    for path in _pictures(folder, other):
+        name = os.path.splitext(os.path.relpath(path, folder))[0].replace(os.sep, "/")
+        if name in found:
+            twice.append(f"{found[name]} and {path}")
+        found[name] = path
+    if twice:
+        raise DatasetError(f"{folder}: two files of one name: {some(twice)}.  Remedy: keep one of each")
+    return found
+
+
+def nearby_name(folder: Path) -> str:
+    """`, did you mean X?` for a folder whose name is misspelt, else ""."""
+    near = nearest(folder.name, [entry.name for entry in _folders(folder.parent)])
+    return near if near.startswith(", did") else ""
+
+
+def _pictures(folder: Path, left_out: Path | None) -> list[str]:
+    """Files with a picture's suffix, hidden ones left out; links to folders are followed, each folder once."""
+    found, seen = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen or (left_out is not None and real == str(left_out)):
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            os.path.join(place, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+        ]
+    return sorted(found)
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        with os.scandir(parent) as entries:
+            found = [parent / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+    return sorted(found)[:_LOOKED_AT]
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[0]}x{array.shape[1]}"

@@ -1,0 +1,334 @@
+"""The layout of a street: what stands where, in metres.  Nothing here knows pixels, light or weather.
+
+Street coordinates: `s` metres to the right of the road's centre line, `y` metres above the road, `z` metres ahead of
+the camera along the road.  The road's bend is applied on projection, so the layout is always a straight street.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FAR = 230.0
+KERB = 0.12
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A pinhole camera behind a windscreen; focal length and horizon in picture heights (of a 4:3 picture)."""
+
+    height: float
+    focal: float
+    horizon: float
+    lateral: float
+    yaw: float
+    curve: float
+
+    def bend(self, z: np.ndarray) -> np.ndarray:
+        """How far right the road's centre line lies at `z` metres ahead, in metres."""
+        return self.yaw * z + 0.5 * self.curve * z * z
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the road, from kerb to facades."""
+
+    sign: int
+    pavement: float
+    setback: float
+    green: bool
+    tint: RGB
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """Half its width, its paint and its crossing: `crossing` is none, zebra or junction, beginning at `crossing_z`."""
+
+    half: float
+    parking: float
+    tint: float
+    edges: bool
+    dash: float
+    crossing: str
+    crossing_z: float
+    crossing_length: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object: kind, place, heading (0 = faces away from the camera), size, albedo colours, variant."""
+
+    kind: str
+    s: float
+    z: float
+    width: float
+    height: float
+    length: float
+    color: RGB
+    accent: RGB = (200.0, 200.0, 200.0)
+    heading: float = 0.0
+    variant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A whole street.  `sun` points to the sun; `clouds` is the covered share of the sky."""
+
+    camera: Camera
+    road: Road
+    left: Side
+    right: Side
+    sun: tuple[float, float, float]
+    clouds: float
+    things: tuple[Thing, ...]
+
+
+FACADES = [
+    (176, 106, 84), (196, 142, 108), (222, 200, 164), (232, 222, 204), (188, 182, 174), (208, 176, 132),
+    (164, 92, 76), (214, 186, 176), (190, 196, 196), (226, 210, 150), (150, 118, 100), (204, 154, 136),
+]  # fmt: skip
+ROOFS = [(150, 84, 66), (104, 88, 84), (92, 96, 106), (168, 104, 78), (124, 110, 100)]
+CAR_PAINT = [
+    (196, 40, 44), (238, 238, 236), (40, 42, 48), (146, 152, 160), (44, 84, 152), (96, 106, 116),
+    (226, 180, 62), (52, 110, 92), (204, 208, 212), (116, 34, 46), (108, 150, 190), (224, 116, 50),
+]  # fmt: skip
+CLOTHES = [
+    (196, 54, 58), (46, 66, 120), (232, 200, 80), (60, 62, 70), (232, 232, 228), (70, 130, 110),
+    (150, 90, 150), (224, 128, 70), (96, 140, 190), (120, 100, 84),
+]  # fmt: skip
+LEAVES = [(96, 138, 58), (78, 124, 56), (116, 148, 64), (72, 112, 66), (132, 150, 62)]
+FENCES = [(150, 112, 78), (92, 98, 104), (226, 222, 212), (60, 78, 70)]
+
+
+def compose(rng: np.random.Generator) -> Scene:
+    """A random street; the same generator state gives the same street."""
+    lane = rng.uniform(3.0, 3.6)
+    parking = 2.2 if rng.random() < 0.6 else 0.0
+    keep = 1 if rng.random() < 0.5 else -1
+    crossing = str(rng.choice(["junction", "zebra", "none"], p=[0.5, 0.32, 0.18]))
+    road = Road(
+        half=lane + parking + rng.uniform(0.2, 0.7),
+        parking=parking,
+        tint=rng.uniform(0.86, 1.12),
+        edges=rng.random() < 0.7,
+        dash=rng.uniform(2.0, 4.0),
+        crossing=crossing,
+        crossing_z=rng.uniform(11, 34),
+        crossing_length=rng.uniform(7, 10) if crossing == "junction" else rng.uniform(2.6, 3.6),
+    )
+    camera = Camera(
+        height=rng.uniform(1.35, 2.2),
+        focal=rng.uniform(0.88, 1.15),
+        horizon=rng.uniform(0.42, 0.53),
+        lateral=keep * lane * 0.5 + rng.uniform(-0.4, 0.4),
+        yaw=rng.uniform(-0.05, 0.05),
+        curve=rng.choice([-1, 1]) * rng.uniform(0, 0.0022),
+    )
+    suburb = rng.random() < 0.4
+    left, right = (_side(rng, sign, suburb) for sign in (-1, 1))
+    azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.1)
+    sun = (np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth))
+    things: list[Thing] = []
+    for side in (left, right):
+        things += _buildings(rng, road, side, suburb)
+        things += _greenery(rng, road, side, suburb)
+        things += _furniture(rng, road, side, keep)
+        things += _walkers(rng, road, side)
+    things += _traffic(rng, road, lane, keep)
+    things += _crossing(rng, road, left, right, keep)
+    things.sort(key=lambda thing: -_depth(thing, camera))
+    return Scene(camera, road, left, right, sun, rng.uniform(0.25, 0.6), tuple(things))
+
+
+def _depth(thing: Thing, camera: Camera) -> float:
+    # Things further from the camera's own lane lie behind those nearer to it at the same z: a parked car hides the
+    # pavement beside it.  Long things (facades, fences) count from their far end.
+    far = thing.length if thing.kind in ("building", "fence", "hedge") else 0.0
+    return thing.z + far + abs(thing.s - camera.lateral)
+
+
+def _pick(rng: np.random.Generator, colors: list[tuple[int, int, int]], jitter: float = 10) -> RGB:
+    base = colors[int(rng.integers(len(colors)))]
+    shift = rng.uniform(-jitter, jitter)
+    red, green, blue = (min(max(value + shift, 8.0), 245.0) for value in base)
+    return red, green, blue
+
+
+def _side(rng: np.random.Generator, sign: int, suburb: bool) -> Side:
+    tint = float(rng.uniform(150, 190))
+    return Side(
+        sign=sign,
+        pavement=rng.uniform(2.2, 4.2),
+        setback=rng.uniform(2.5, 6) if suburb else rng.uniform(0, 0.6),
+        green=suburb or rng.random() < 0.25,
+        tint=(tint + 6, tint, tint - float(rng.uniform(2, 14))),
+    )
+
+
+def _blocked(road: Road, z0: float, z1: float, margin: float) -> bool:
+    """Whether [z0, z1] runs into the side street of a junction."""
+    end = road.crossing_z + road.crossing_length
+    return road.crossing == "junction" and z1 > road.crossing_z - margin and z0 < end + margin
+
+
+def _buildings(rng: np.random.Generator, road: Road, side: Side, suburb: bool) -> list[Thing]:
+    things, z = [], 0.7
+    line = road.half + side.pavement + side.setback
+    while z < 170:
+        length = rng.uniform(8, 13) if suburb else rng.uniform(9, 20)
+        if _blocked(road, z, z + length, 2.5):
+            start = road.crossing_z - 2.5
+            if start - z > 5:
+                length = start - z
+            else:
+                z = road.crossing_z + road.crossing_length + rng.uniform(2.5, 4)
+        floors = int(rng.integers(1, 3)) if suburb else int(rng.integers(2, 7))
+        color, roof = _pick(rng, FACADES), _pick(rng, ROOFS)
+        variant = 2 if suburb or (floors < 4 and rng.random() < 0.5) else int(rng.random() < 0.6)
+        depth = rng.uniform(9, 14)
+        height = 3.0 * floors + 0.8
+        setback = line + rng.uniform(0, 0.5 if suburb else 0.15)
+        things.append(Thing("building", side.sign * setback, z, depth, height, length, color, roof, variant=variant))
+        z += length
+        if rng.random() < (0.85 if suburb else 0.22):
+            gap = rng.uniform(3, 6) if suburb else rng.uniform(5, 12)
+            for _ in range(int(gap / 3)):
+                s = side.sign * (line + rng.uniform(2, 8))
+                things.append(_tree(rng, s, z + rng.uniform(0, gap), rng.uniform(5, 9)))
+            z += gap
+    return things
+
+
+def _tree(rng: np.random.Generator, s: float, z: float, height: float) -> Thing:
+    width, variant = height * rng.uniform(0.45, 0.72), int(rng.random() < 0.15)
+    return Thing("tree", s, z, width, height, 0.3, _pick(rng, LEAVES, 14), (96, 74, 58), variant=variant)
+
+
+def _greenery(rng: np.random.Generator, road: Road, side: Side, suburb: bool) -> list[Thing]:
+    things = []
+    if rng.random() < 0.75:
+        spacing, s = rng.uniform(9, 18), side.sign * (road.half + rng.uniform(0.7, 1.0))
+        for z in np.arange(rng.uniform(6, 16), 130, spacing):
+            if rng.random() < 0.8 and not _blocked(road, z, z, 2.5):
+                things.append(_tree(rng, s, z + rng.uniform(-1, 1), rng.uniform(4.2, 7.5)))
+    kind = rng.choice(["fence", "hedge", "both"], p=[0.45, 0.25, 0.3]) if suburb or rng.random() < 0.45 else ""
+    if not kind:
+        return things
+    railing = not suburb and rng.random() < 0.5
+    s = side.sign * (road.half + (0.25 if railing else side.pavement - 0.05))
+    color, style, height = _pick(rng, FENCES), int(rng.integers(0, 3)), rng.uniform(0.8, 1.5)
+    stop = rng.uniform(25, 60) if railing else 110.0
+    for z in np.arange(rng.uniform(2, 5), stop, 4.0):
+        if _blocked(road, z, z + 4, 1.5) or rng.random() < 0.15:
+            continue
+        piece = kind if kind != "both" else str(rng.choice(["fence", "hedge"]))
+        if piece == "fence" or railing:
+            things.append(Thing("fence", s, z, 0.06, height, 4.0, color, variant=style))
+        else:
+            leaves = _pick(rng, LEAVES)
+            things.append(Thing("hedge", s + side.sign * 0.5, z, 0.8, rng.uniform(0.9, 1.5), 4.0, leaves))
+    return things
+
+
+def _furniture(rng: np.random.Generator, road: Road, side: Side, keep: int) -> list[Thing]:
+    things, s = [], side.sign * (road.half + 0.45)
+    grey = _pick(rng, [(96, 104, 106), (70, 84, 80), (140, 140, 136)])
+    if side.sign == keep or rng.random() < 0.5:
+        height, arm = rng.uniform(5.5, 8), int(rng.random() < 0.75)
+        for z in np.arange(rng.uniform(8, 18), 150, rng.uniform(20, 30)):
+            things.append(Thing("lamp", s, z, 0.13, height, 1.6, grey, variant=arm))
+    for z in rng.uniform(6, 60, size=int(rng.integers(1, 4))):
+        if not _blocked(road, z, z, 0.5):
+            turn = rng.uniform(-0.25, 0.25)
+            style, plate, pole = int(rng.integers(0, 7)), rng.uniform(0.55, 0.85), rng.uniform(2.1, 2.7)
+            things.append(Thing("sign", s, float(z), plate, pole, 0.07, grey, heading=turn, variant=style))
+    if rng.random() < 0.3:
+        start = rng.uniform(5, 25)
+        for z in np.arange(start, start + rng.uniform(6, 16), 2.0):
+            if not _blocked(road, z, z, 0.5):
+                things.append(Thing("bollard", s - side.sign * 0.1, z, 0.13, 0.95, 0.13, (58, 60, 64)))
+    return things
+
+
+def _walkers(rng: np.random.Generator, road: Road, side: Side) -> list[Thing]:
+    things = []
+    for _ in range(int(rng.integers(1, 7))):
+        s = side.sign * (road.half + rng.uniform(1.0, side.pavement - 0.4))
+        things.append(_person(rng, s, float(5 + 55 * rng.random() ** 1.3), rng.choice([0.0, np.pi])))
+    return things
+
+
+def _person(rng: np.random.Generator, s: float, z: float, heading: float) -> Thing:
+    height = rng.uniform(1.55, 1.88) if rng.random() < 0.88 else rng.uniform(1.05, 1.4)
+    heading += rng.uniform(-0.5, 0.5)
+    top, legs = _pick(rng, CLOTHES), _pick(rng, [(52, 60, 92), (58, 54, 56), (120, 110, 96), (38, 40, 48)])
+    return Thing("person", s, z, 0.5, height, 0.3, top, legs, heading, int(rng.integers(0, 1000)))
+
+
+def _car(rng: np.random.Generator, s: float, z: float, heading: float) -> Thing:
+    kind = int(rng.choice(5, p=[0.34, 0.28, 0.2, 0.12, 0.06]))
+    width, height, length = [(1.75, 1.45, 4.0), (1.8, 1.42, 4.6), (1.88, 1.68, 4.5), (1.98, 2.1, 5.2), (2.5, 3.0, 9)][
+        kind
+    ]
+    paint = _pick(rng, CAR_PAINT)
+    return Thing("car", s, z, width, height * rng.uniform(0.97, 1.04), length, paint, heading=heading, variant=kind)
+
+
+def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int) -> list[Thing]:
+    things, end = [], road.crossing_z + road.crossing_length
+    for sign in (-1, 1):
+        heading = 0.0 if sign == keep else np.pi
+        kerb, fill = sign * (road.half - 1.1), rng.uniform(0.3, 0.85)
+        z = rng.uniform(4, 10)
+        while road.parking and z < 90:
+            clear = road.crossing != "none" and z + 5 > road.crossing_z - 4 and z < end + 6
+            if not clear and rng.random() < fill:
+                car = _car(rng, kerb, z + 2.5, heading if rng.random() < 0.9 else heading + np.pi)
+                things.append(car)
+                z += max(car.length - 4.5, 0)
+            z += rng.uniform(5.2, 6.5)
+        z = rng.uniform(9, 30) if sign == keep else rng.uniform(8, 22)
+        while z < 110:
+            if rng.random() < 0.7 and not (road.crossing != "none" and road.crossing_z - 6 < z < end + 3):
+                things.append(_car(rng, sign * lane * 0.5 + rng.uniform(-0.2, 0.2), z, heading))
+            z += rng.uniform(12, 35)
+        for z in rng.uniform(7, 45, size=int(rng.integers(1, 3)) if rng.random() < 0.42 else 0):
+            s = sign * (road.half - road.parking - rng.uniform(0.3, 0.6))
+            near = [t for t in things if t.kind == "car" and abs(t.z - z) < 4 and abs(t.s - s) < 1.3]
+            if not near:
+                things.append(_rider(rng, s, float(z), heading))
+    return things
+
+
+def _rider(rng: np.random.Generator, s: float, z: float, heading: float) -> Thing:
+    frame = _pick(rng, CAR_PAINT)
+    return Thing("rider", s, z, 0.55, 1.7, 1.75, _pick(rng, CLOTHES), frame, heading, int(rng.integers(0, 1000)))
+
+
+def _crossing(rng: np.random.Generator, road: Road, left: Side, right: Side, keep: int) -> list[Thing]:
+    """People, cross traffic and lights at the crossing, and often lights further down the street."""
+    things: list[Thing] = []
+    places = [road.crossing_z - 1.2] if road.crossing != "none" and rng.random() < 0.75 else []
+    if rng.random() < 0.6:
+        places.append(rng.uniform(48, 90))
+    for z in places:
+        for sign in (keep, -keep):
+            over = int(sign == keep and rng.random() < 0.4)
+            if sign == keep or rng.random() < 0.6:
+                s = sign * (road.half + 0.5)
+                state = int(rng.integers(0, 3)) + 3 * over
+                things.append(Thing("lights", s, z, 0.36, 5.6 if over else 3.5, 3.2, (66, 70, 70), variant=state))
+    if road.crossing != "none":
+        z = road.crossing_z + (1.5 if road.crossing == "zebra" else -1.8)
+        for s in rng.uniform(-road.half, road.half, size=int(rng.integers(0, 4))):
+            things.append(_person(rng, float(s), z + rng.uniform(-0.8, 0.8), rng.choice([0.5, -0.5]) * np.pi))
+    if road.crossing == "junction":
+        for sign in (-1, 1):
+            z = road.crossing_z + road.crossing_length * (0.5 + 0.22 * sign * keep)
+            if rng.random() < 0.55:
+                things.append(_car(rng, sign * rng.uniform(2, 14), z, sign * np.pi / 2))
+            elif rng.random() < 0.3:
+                things.append(_rider(rng, sign * rng.uniform(1, 9), z, sign * np.pi / 2))
+    return things

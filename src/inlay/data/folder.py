@@ -1,0 +1,197 @@
+"""Any images and masks, with a `dataset.yaml` beside them that says what they are.
+
+The smallest one, for `images/` and `labels/` whose masks hold 0 for background and 1 for road:
+
+    classes: [background, road]
+    split: {val: 0.2}
+
+Everything it can say:
+
+    classes:                          # in this order they are 0, 1, 2 ... in memory, reports and predictions
+      - background                    # a name alone: the mask's value is the position in this list
+      - {name: road, color: [128, 64, 128]}
+      - {name: car, color: [64, 0, 128], values: [2, 7], colors: [[64, 0, 128], [64, 128, 192]]}
+                                      # values, colors: all that means this class in the masks (merging); with
+                                      # `values` at one class, every class needs them; colors default to [color]
+    ignore: [9, [0, 0, 0]]            # values and colours that are neither learned nor scored; 255 always is,
+                                      # unless it is a class
+    format: index                     # index: the masks' numbers (palette PNGs: their indices); rgb: their colours;
+                                      # without it grey and palette masks are numbers and RGB masks are colours
+    images: images                    # folders, relative to this file; subfolders are looked through
+    labels: labels
+    label_suffix: _mask               # a.jpg goes with a_mask.png; without it with a.png
+    split: {val: 0.2, test: 0.1, seed: 0, group_by: "^(seq[0-9]+)"}
+                                      # drawn at random, always the same; pictures whose names agree in the regular
+                                      # expression's first group (a drive, a patient) are never divided
+    domain_by: "^(night|day)"         # the domain of a sample, likewise from its name
+
+or, instead of `split`, what belongs to each split:
+
+    splits:
+      train: {images: train, labels: trainannot}
+      val: {list: val.txt}            # names, one a line, within `images` and `labels` above
+
+A picture's name is its path below the image folder without suffix; image and label are matched by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inlay.data._layout import Layout, RandomSplit
+from inlay.data._pairs import SUFFIXES, Pair, PairedData, match, nearby, require_root, some
+from inlay.errors import DatasetError, nearest
+from inlay.runtime.image import open_rgb, read_label
+
+NAME = "dataset.yaml"
+_EXAMPLE = "classes: [background, thing]\nimages: images\nlabels: labels\nsplit: {val: 0.2}"
+
+
+class Data(PairedData):
+    """One split of the data set that `root` (a folder with dataset.yaml, or that file) describes.
+
+    `split`: as dataset.yaml names them; `all` for every picture where it has none or draws them at random.  Raises
+    RecipeError for faults in dataset.yaml, with lines, DatasetError for faults among the files.
+    """
+
+    def __init__(self, root: str | Path | None, split: str = "train") -> None:
+        self.source = _find(root)
+        self.layout = Layout.load(self.source)
+        pairs = _pairs(self.source, self.layout, split)
+        domains = [_part(self.source, "domain_by", self.layout.domain_by, pair.name) for pair in pairs]
+        super().__init__(pairs, self.layout.palette(), self.layout.table(str(self.source)), domains)
+
+    def read_label(self, path: str) -> np.ndarray:
+        """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
+        stored = read_label(path)
+        if stored.ndim == 3:
+            return self._colored(stored, path)
+        if self.layout.format != "rgb":
+            return stored
+        if stored.dtype != np.uint8:
+            raise DatasetError(f"{path}: a mask of {stored.dtype} numbers, but {self.source} says `format: rgb`")
+        return open_rgb(path)
+
+    def _colored(self, stored_HW3: np.ndarray, path: str) -> np.ndarray:
+        grey = bool((stored_HW3 == stored_HW3[..., :1]).all())
+        if self.layout.format == "index":
+            if not grey:
+                raise DatasetError(
+                    f"{path}: an RGB mask with colours, but {self.source} says `format: index`: write `format: rgb` "
+                    "and give each class its color"
+                )
+            return stored_HW3[..., 0]
+        if not self.table.colors:
+            remedy = (
+                "its channels are equal: if they are class numbers, add `format: index`"
+                if grey
+                else ("give each class its color, as `- {name: road, color: [128, 64, 128]}`")
+            )
+            raise DatasetError(f"{path}: an RGB mask, but {self.source} gives no class a color; {remedy}")
+        return stored_HW3
+
+
+def divide(names: Sequence[str], rule: RandomSplit, groups: Sequence[str] = ()) -> dict[str, list[int]]:
+    """Indices of train, val and test, the same for the same names whatever their order.
+
+    `groups`, one a name, are kept together.  Shares are met as closely as the groups allow, val and test (where asked
+    for) getting at least one.  Raises DatasetError where nothing is left to train on.
+    """
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups or names):
+        members.setdefault(group, []).append(index)
+    left = sorted(members, key=lambda group: (hashlib.sha256(f"{rule.seed}:{group}".encode()).digest(), group))
+    parts: dict[str, list[int]] = {}
+    for part, share in (("val", rule.val), ("test", rule.test)):
+        chosen: list[str] = []
+        missing = max(1, round(share * len(names))) if share else 0
+        for group in left:
+            if abs(missing - len(members[group])) < missing:
+                chosen.append(group)
+                missing -= len(members[group])
+        if share and not chosen and left:
+            chosen = [min(left, key=lambda group: len(members[group]))]
+        left = [group for group in left if group not in set(chosen)]
+        parts[part] = sorted(index for group in chosen for index in members[group])
+    parts["train"] = sorted(index for group in left for index in members[group])
+    if not parts["train"]:
+        what = f"{len(names)} pictures in {len(members)} groups" if groups else f"{len(names)} pictures"
+        raise DatasetError(f"{what} cannot be divided by split: nothing is left to train on; add pictures or lower val")
+    return parts
+
+
+def _find(root: str | Path | None) -> Path:
+    path = require_root(root, "folder", f"a {NAME} in it")
+    if path.is_file():
+        if path.suffix not in (".yaml", ".yml"):
+            raise DatasetError(f"{path}: a file, expected a folder with a {NAME} in it, or that file")
+        return path
+    if not (path / NAME).is_file():
+        hint = nearby(path, lambda folder: (folder / NAME).is_file())
+        example = "" if hint else f"; write one that fits, such as\n{_EXAMPLE}"
+        raise DatasetError(f"{path}: no {NAME} in it{hint}{example}")
+    return path / NAME
+
+
+def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
+    root = source.parent
+    if layout.splits:
+        if split not in layout.splits:
+            raise DatasetError(f"{source} has no split {split}{nearest(split, layout.splits)}")
+        images, labels, listed = layout.place(split)
+        only = _listed(root / listed) if listed else None
+        return match(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only)
+    parts = ("train", "val", "test", "all")
+    if split not in parts:
+        raise DatasetError(f"{source} has no split {split}{nearest(split, parts)}")
+    share = getattr(layout.split, split, 1) if layout.split else split in ("train", "all")
+    if not share:
+        wish = "{test: 0.1}" if split == "test" else "{val: 0.2}"
+        raise DatasetError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
+    pairs = match(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY)
+    if split == "all" or layout.split is None:
+        return pairs
+    pattern = layout.split.group_by
+    groups = [_part(source, "split.group_by", pattern, pair.name) for pair in pairs] if pattern else []
+    try:
+        return [pairs[index] for index in divide([pair.name for pair in pairs], layout.split, groups)[split]]
+    except DatasetError as error:
+        raise DatasetError(f"{source}: {error}") from error
+
+
+_SUFFIX_REMEDY = f"add `label_suffix: {{found}}` to {NAME}"
+
+
+def _part(source: Path, key: str, pattern: str | None, name: str) -> str:
+    """What `pattern` finds in a name: its first group, or all of it."""
+    if pattern is None:
+        return ""
+    found = re.search(pattern, name)
+    text = found[1 if found.re.groups else 0] if found else None
+    if text is None:
+        raise DatasetError(
+            f"{source}: {key} {pattern!r} does not match {name}: it must match the name of every picture"
+        )
+    return text
+
+
+def _listed(path: Path) -> list[str]:
+    """The names in a list file; blank lines and a picture's suffix do not count."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{path}: no list of names, one a line ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    names = [
+        line[: -len(Path(line).suffix)] if Path(line).suffix.lower() in SUFFIXES else line for line in lines if line
+    ]
+    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    if twice or not names:
+        raise DatasetError(f"{path}: {'lists no names' if not names else f'lists names twice: {some(sorted(twice))}'}")
+    return names

@@ -1,0 +1,103 @@
+"""Street scenes that Inlay draws itself: any number, any size, exact labels, nothing to download.
+
+CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_street_scene`), built
+from faces (`_street_town`, `_street_traffic`) and painted under a `Look` (`_street_paint`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from inlay.card import Classes
+from inlay.data._dataset import Sample, check_sample
+from inlay.data._street_paint import DAY, paint
+from inlay.data._street_scene import compose
+from inlay.errors import DatasetError, nearest
+
+# Number in the random seed, and how many scenes unless told.
+SPLITS = {"train": (0, 400), "val": (1, 100), "test": (2, 100)}
+SMALLEST, LARGEST = 32, 4096
+
+CLASSES = Classes(
+    names=(
+        "sky", "building", "pole", "road", "pavement", "tree", "sign_symbol", "fence", "car", "pedestrian",
+        "bicyclist", "lane_marking", "traffic_light",
+    ),
+    colors=(
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192), (255, 255, 255), (250, 170, 30),
+    ),
+)  # fmt: skip
+
+
+class Data:
+    """Drawn street scenes: index -> picture and label of `size` (height, width).
+
+    Scene `index` is a pure function of (seed, split, index, size), and its layout of all but the size: the same scene
+    can be had larger or smaller.  Raises DatasetError for a folder (there is none), an unknown split, a count below
+    1 or a side outside 32 .. 4096.
+    """
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        split: str = "train",
+        *,
+        count: int | None = None,
+        size: tuple[int, int] = (240, 320),
+        seed: int = 0,
+    ) -> None:
+        if root is not None:
+            raise DatasetError(f"streets are drawn and have no folder, but got {str(root)!r}: leave the root out")
+        if split not in SPLITS:
+            raise DatasetError(f"streets: no split {split!r}{nearest(split, SPLITS)}")
+        self._number, default = SPLITS[split]
+        self._count = default if count is None else _whole("count", count)
+        if self._count < 1:
+            raise DatasetError(f"streets: count is {count}, expected 1 or more scenes: raise it or leave it out")
+        self.size = _checked_size(size)
+        self.seed = _whole("seed", seed)
+        if self.seed < 0:
+            raise DatasetError(f"streets: seed is {seed}, expected 0 or more: take its absolute value")
+        self.split = split
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Sample:
+        index = self._position(index)
+        layout, detail = (np.random.default_rng([self.seed, self._number, index, part]) for part in (0, 1))
+        image, label = paint(compose(layout), DAY, self.size, detail)
+        return check_sample(Sample(image, label, self.name(index), DAY.domain), self.classes)
+
+    def name(self, index: int) -> str:
+        """The name of scene `index` without drawing it."""
+        return f"{self.split}-{self.seed}-{self._position(index):06d}"
+
+    def _position(self, index: int) -> int:
+        if not -self._count <= index < self._count:
+            raise IndexError(f"streets: scene {index} of {self._count} ({self.split})")
+        return int(index) % self._count
+
+
+def _whole(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise DatasetError(f"streets: {what} is {value!r}, expected a whole number")
+    return int(value)
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = size
+    except (TypeError, ValueError):
+        raise DatasetError(f"streets: size is {size!r}, expected (height, width) such as (240, 320)") from None
+    for what, side in (("height", height), ("width", width)):
+        if not SMALLEST <= _whole(what, side) <= LARGEST:
+            raise DatasetError(
+                f"streets: {what} is {side} pixels, expected {SMALLEST} to {LARGEST}: choose another (height, width)"
+            )
+    return int(height), int(width)

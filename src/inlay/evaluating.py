@@ -1,0 +1,405 @@
+"""evaluate: a model (or the predictions of another) and a labelled split -> Report, tables and pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.table import Table
+
+from inlay import console, files
+from inlay.card import IGNORED, Classes, Input
+from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.errors import DatasetError, ImageError, MissingExtraError
+from inlay.runtime.predictor import Predictor, network_size
+from inlay.scores import ABSENT_CLASS_RULE, DataHash, Report, count
+
+Observe = Callable[[Any, list[np.ndarray]], None]
+_READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most
+_NAMED = 5  # missing files named one by one
+
+
+def evaluate(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    dataset_name: str = "",
+    split: str = "",
+    out: Path | None = None,
+    pictures: int = 8,
+    batch: int = 1,
+    observe: Observe | None = None,
+    details: bool = True,
+) -> Report:
+    """Score `predictor` on every sample of `dataset`, at each label's own size.
+
+    Consecutive samples of one size go through the network together, up to `batch`.  `observe(scores, truths)` gets
+    each batch's scores and label maps, and may raise to stop.  `out`: a folder for report.json, counts.npz, pictures/
+    (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, report.html.
+    Without `details` the counts of all pictures are one row and neither data hash nor model facts are taken: what
+    training needs after each epoch.  Raises DatasetError where the classes differ or a sample breaks its promises.
+    Samples are read by threads: `dataset[index]` must bear that.
+    """
+    _require_same_classes(predictor, dataset)
+    if observe is not None and predictor.tta:
+        raise ValueError("observe needs scores, and test-time augmentation has none: leave one of them out")
+    if out is not None and not details:
+        raise ValueError("a report folder needs the details")
+    tally = _Tally(dataset, details)
+    seconds = array("d")
+    with contextlib.closing(_read_ahead(dataset)) as samples:
+        shown = console.track(samples, len(dataset), "evaluating") if details else samples
+        for group in _batches(shown, batch):
+            labels = _predict(predictor, group, observe, seconds)
+            for sample, label in zip(group, labels, strict=True):
+                tally.add(sample, label)
+    protocol = _protocol(tally, dataset_name, split, tta=_tta_text(predictor), seen=_input_text(predictor.card.input))
+    model = _model_facts(predictor, tally.first_size, seconds, batch) if details else None
+    report = tally.report(protocol, model)
+    if out is not None:
+        _write(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
+    return report
+
+
+def evaluate_predictions(
+    folder: Path,
+    dataset: Dataset,
+    *,
+    dataset_name: str = "",
+    split: str = "",
+    out: Path | None = None,
+    pictures: int = 8,
+    ignored_values: tuple[int, ...] = (),
+) -> Report:
+    """Score index PNGs of another system, `folder`/NAME.png for every sample NAME of `dataset`.
+
+    Values are the data set's classes 0 .. K-1; 255 and `ignored_values` are no class, which counts as wrong on every
+    labelled pixel.  Raises DatasetError for a missing file, another size or an unknown value, ImageError for a file
+    that is no index PNG.
+    """
+    folder = Path(folder)
+    _require_files(folder, dataset)
+    known = _known_values(dataset.classes, ignored_values)
+    tally = _Tally(dataset, details=True)
+
+    def read(sample: Sample) -> np.ndarray:
+        return _read_prediction(folder / f"{sample.name}.png", sample, known, dataset.classes)
+
+    with contextlib.closing(_read_ahead(dataset)) as samples:
+        for sample in console.track(samples, len(dataset), "scoring"):
+            tally.add(sample, read(sample))
+    protocol = _protocol(tally, dataset_name, split, tta="unknown", seen="predictions of another system, from files")
+    protocol["predicted_as_ignored"] = sorted({IGNORED, *ignored_values})
+    report = tally.report(protocol, None)
+    if out is not None:
+        _write(Path(out), report, dataset, pictures, read)
+    return report
+
+
+def table(report: Report) -> Table:
+    """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, and the means."""
+    figures, truth = report.metrics, report.total_KK1.sum(1)
+    pixels = max(int(truth.sum()), 1)
+    shown = Table(title=f"{report.protocol.get('images', len(report.names))} images", show_footer=True)
+    shown.add_column("class", footer="mean")
+    for name, footer in (("IoU", figures.miou), ("accuracy", figures.mpa), ("Dice", figures.dice)):
+        shown.add_column(name, justify="right", footer=_figure(footer))
+    shown.add_column("share of truth", justify="right", footer=f"{int(truth.sum()):,} px")
+    columns = zip(report.classes.names, figures.iou_K, figures.accuracy_K, figures.dice_K, truth, strict=True)
+    for name, iou, accuracy, dice, own in columns:
+        shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
+    shown.caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
+    ignored = int(report.total_KK1[:, -1].sum())
+    if ignored:
+        shown.caption += f"; {100 * ignored / pixels:.2f} % of the labelled pixels were predicted as ignored"
+    return shown
+
+
+def _figure(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4f}"
+
+
+class _Tally:
+    """Counts as they come in; nothing of a picture is kept but its row of counts."""
+
+    def __init__(self, dataset: Dataset, details: bool) -> None:
+        self.classes, self.details = dataset.classes, details
+        if len(dataset) == 0:
+            raise DatasetError("the split has no samples: nothing to evaluate")
+        rows = len(dataset) if details else 1
+        width = len(self.classes)
+        # Allocated at once: pages of zeros are not resident before they are written to.
+        self.counts = np.zeros((rows, width, width + 1), np.uint32 if details else np.int64)
+        self.names: list[str] = [] if details else ["all"]
+        self.domains: list[str] = [] if details else [""]
+        self.hash = DataHash()
+        self.images = 0
+        self.first_size = (0, 0)
+
+    def add(self, sample: Sample, predicted_HW: np.ndarray) -> None:
+        counts = count(sample.label, predicted_HW, len(self.classes))
+        self.first_size = self.first_size if self.images else sample.label.shape[:2]
+        self.counts[self.images if self.details else 0] += counts.astype(self.counts.dtype)
+        self.images += 1
+        if self.details:
+            self.names.append(sample.name)
+            self.domains.append(sample.domain)
+            self.hash.add(sample.name, sample.label)
+
+    def report(self, protocol: dict[str, Any], model: dict[str, Any] | None) -> Report:
+        return Report(self.classes, self.names, self.domains, self.counts, protocol, model, _provenance())
+
+
+def _predict(predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float]) -> np.ndarray:
+    images_BHW3 = np.stack([sample.image for sample in group])
+    started = time.perf_counter()
+    if predictor.tta:
+        labels_BHW, scores = predictor.labels(images_BHW3), None
+    else:
+        scores = predictor.scores(images_BHW3)
+        labels_BHW = predictor.engine.labels(scores, images_BHW3.shape[1:3])
+    seconds.append((time.perf_counter() - started) / len(group))
+    if observe is not None:
+        observe(scores, [sample.label for sample in group])
+    return labels_BHW
+
+
+def _batches(samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
+    """Consecutive samples of one size, up to `batch` of them, in order."""
+    group: list[Sample] = []
+    for sample in samples:
+        if group and (len(group) >= batch or sample.label.shape != group[0].label.shape):
+            yield group
+            group = []
+        group.append(sample)
+    if group:
+        yield group
+
+
+def _read_ahead(dataset: Dataset) -> Generator[Sample]:
+    """Every sample in order, checked, with at most `_AHEAD` more in memory than the one in hand."""
+    waiting: deque[Future[Sample]] = deque()
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
+        try:
+            for index in range(len(dataset)):
+                waiting.append(pool.submit(_read, dataset, index))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _read(dataset: Dataset, index: int) -> Sample:
+    return check_sample(dataset[index], dataset.classes)
+
+
+def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
+    model, data = predictor.classes.names, dataset.classes.names
+    if model == data:
+        return
+    only_model, only_data = [n for n in model if n not in data], [n for n in data if n not in model]
+    parts = [f"the model has {len(model)} classes, the data set {len(data)}"]
+    if only_model:
+        parts.append(f"only the model has {', '.join(only_model[:_NAMED])}")
+    if only_data:
+        parts.append(f"only the data set has {', '.join(only_data[:_NAMED])}")
+    if not only_model and not only_data:
+        k = next(k for k, (a, b) in enumerate(zip(model, data, strict=True)) if a != b)
+        parts.append(f"the order differs: class {k} is {model[k]} in the model and {data[k]} in the data set")
+    raise DatasetError(
+        f"classes differ: {'; '.join(parts)}.  Evaluate on the data set the model was trained for, or map the classes "
+        "in its dataset.yaml"
+    )
+
+
+def _require_files(folder: Path, dataset: Dataset) -> None:
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder of predictions")
+    names = [dataset.name(index) for index in range(len(dataset))]
+    missing = [name for name in names if not (folder / f"{name}.png").is_file()]
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        named = ", ".join(f"{name}.png" for name in missing[:_NAMED])
+        raise DatasetError(
+            f"{folder}: {len(missing)} of {len(names)} predictions are missing: {named}{more}; each sample NAME of the "
+            "split needs NAME.png"
+        )
+    extra = {path.stem for path in folder.glob("*.png")} - set(names)
+    if extra:
+        console.note(f"{folder}: {len(extra)} more PNGs are of no sample of this split and are not scored")
+
+
+def _known_values(classes: Classes, ignored_values: tuple[int, ...]) -> np.ndarray:
+    """256 entries: what a value in a prediction means, -1 where it means nothing."""
+    known = np.full(256, -1, np.int16)
+    known[: len(classes)] = np.arange(len(classes))
+    known[IGNORED] = IGNORED
+    for value in ignored_values:
+        if not len(classes) <= value <= IGNORED:
+            what = f"class {classes.names[value]}" if 0 <= value < len(classes) else "no value of an 8-bit picture"
+            raise DatasetError(f"--ignored-values {value}: {value} is {what}; expected {len(classes)} to {IGNORED}")
+        known[value] = IGNORED
+    return known
+
+
+def _read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Classes) -> np.ndarray:
+    try:
+        with Image.open(path) as picture:
+            mode, values = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
+    if mode not in ("L", "P"):
+        raise ImageError(f"{path}: mode {mode}, expected an index PNG (8-bit grey or palette) of class numbers")
+    if values.shape != sample.label.shape:
+        found, expected = ("x".join(map(str, shape)) for shape in (values.shape, sample.label.shape))
+        raise DatasetError(
+            f"{path}: the prediction is {found} but the label {expected} (height x width): predictions are scored at "
+            "the label's own size, resize them with nearest neighbour"
+        )
+    meaning = known[values]
+    if meaning.size and int(meaning.min()) < 0:
+        value = int(values[meaning < 0].min())
+        raise DatasetError(
+            f"{path}: value {value} is neither a class (0 to {len(classes) - 1}) nor {IGNORED}: if {value} stands for "
+            f"no class, add --ignored-values {value} and it counts as wrong; else give the predictions the data set's "
+            "class numbers"
+        )
+    return meaning.astype(np.uint8)
+
+
+def _protocol(tally: _Tally, dataset_name: str, split: str, *, tta: str, seen: str) -> dict[str, Any]:
+    return {
+        "dataset": dataset_name,
+        "split": split,
+        "images": tally.images,
+        "data_hash": tally.hash.text() if tally.details else None,
+        "classes": list(tally.classes.names),
+        "ignored_value": IGNORED,
+        "absent_class_rule": ABSENT_CLASS_RULE,
+        "size": "scored at each label's own size",
+        "tta": tta,
+        "network_input": seen,
+    }
+
+
+def _tta_text(predictor: Predictor) -> str:
+    if not predictor.tta:
+        return "none"
+    scales = ", ".join(f"{scale:g}" for scale in predictor.tta.scales)
+    return f"mean of probabilities: scales {scales}{', each also mirrored' if predictor.tta.flip else ''}"
+
+
+def _input_text(settings: Input) -> str:
+    if settings.size:
+        text = f"resized to {settings.size[0]}x{settings.size[1]} (height x width)"
+    elif settings.short_side:
+        text = f"resized to a short side of {settings.short_side}"
+    else:
+        text = "the picture's own size"
+    return f"{text}, padded to multiples of {settings.stride}" if settings.stride > 1 else text
+
+
+def _model_facts(predictor: Predictor, size: tuple[int, int], seconds: array[float], batch: int) -> dict[str, Any]:
+    """What the network costs; the first batch warms it up and is no part of the latency where there are more."""
+    settings = predictor.card.input
+    seen = tuple(-(-side // settings.stride) * settings.stride for side in network_size(size, settings))
+    facts = getattr(predictor.engine, "facts", None)
+    return {
+        "architecture": predictor.card.architecture,
+        **(facts(seen) if callable(facts) else {}),
+        "network_size": list(seen),
+        "device": predictor.engine.device,
+        "batch": batch,
+        "latency_seconds": statistics.median(seconds[1:] or seconds),
+        "peak_memory_bytes": _peak_memory_bytes(),
+    }
+
+
+def _peak_memory_bytes() -> int | None:
+    """The most resident memory this process has had, None where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def _provenance() -> dict[str, Any]:
+    try:
+        own = version("inlay")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        own = "unknown"
+    return {
+        "inlay": own,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+    }
+
+
+def _write(out: Path, report: Report, dataset: Dataset, pictures: int, predict: Callable[[Sample], np.ndarray]) -> None:
+    """The report's folder; what needs matplotlib or jinja2 is left out, and said, where they are missing."""
+    from inlay.report.figures import save_confusion
+    from inlay.report.page import write_page
+
+    report.write(out)
+    panels = _write_panels(out / "pictures", report, dataset, pictures, predict)
+    confusion, page, figures = out / "confusion.png", out / "report.html", []
+    title = " ".join(filter(None, ("Evaluation", report.protocol["dataset"], report.protocol["split"])))
+    try:
+        save_confusion(confusion, report.total_KK1, report.classes)
+        figures.append(("Confusion: where the pixels of each true class went", confusion))
+    except MissingExtraError as error:
+        console.note(f"{confusion} is left out: {error}")
+    try:
+        written = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        write_page(page, title=title, report=written, figures=figures, pictures=panels)
+    except MissingExtraError as error:
+        console.note(f"{page} is left out: {error}")
+
+
+def _write_panels(
+    folder: Path, report: Report, dataset: Dataset, pictures: int, predict: Callable[[Sample], np.ndarray]
+) -> list[tuple[str, Path]]:
+    """Panels of the worst pictures and of evenly spaced ones, predicted again so that no picture need be kept."""
+    from inlay.runtime import paint
+
+    for old in [*folder.glob("worst-*.png"), *folder.glob("sample-*.png")]:
+        old.unlink()  # of an earlier evaluation into the same folder
+    worst = report.worst((pictures + 1) // 2)
+    spaced = np.linspace(0, len(dataset) - 1, min(pictures - len(worst), len(dataset))).round().astype(int)
+    chosen = [("worst", index) for index in worst] + [("sample", int(k)) for k in spaced if int(k) not in worst]
+    written = []
+    for place, (kind, index) in enumerate(chosen, 1):
+        sample = dataset[index]
+        line = report.line(index)
+        miou, accuracy = _figure(line["miou"]), _figure(line["pixel_accuracy"])
+        caption = f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})"
+        panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, caption)
+        plain = re.sub(r"[^\w.-]+", "_", sample.name)[:80]
+        path = folder / f"{kind}-{place:02d}-{plain}.png"
+        with files.writing(path) as part:
+            panel.save(part, format="PNG")
+        written.append((caption, path))
+    return written

@@ -1,0 +1,274 @@
+"""The loader: a data set -> batches, the same bit by bit whatever the number of worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import traceback
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler, get_worker_info
+from torch.utils.data import Dataset as TorchDataset
+
+from inlay import console
+from inlay.card import IGNORED, Input
+from inlay.data._dataset import Dataset
+from inlay.errors import DatasetError, InlayError, TrainingError
+from inlay.learning.augment import VARIANTS, Augment, generator
+from inlay.runtime import image as pictures
+from inlay.runtime.predictor import network_size
+
+# What torch and Linux say when a worker is gone, or when it has no memory to hand batches over in.
+_WORKER_SIGNS = (
+    *("DataLoader worker", "shared memory(shm)", "shared memory object", "ancdata"),
+    *("Too many open files", "Cannot allocate memory"),
+)
+
+
+class Batch(NamedTuple):
+    """Pictures of one size: uint8 RGB, channels last in memory; uint8 labels, 255 = ignored; the samples' names."""
+
+    image_B3HW: torch.Tensor
+    label_BHW: torch.Tensor
+    names: list[str]
+
+
+class Key(NamedTuple):
+    """Which sample, and everything its augmentation is drawn from but the seed."""
+
+    epoch: int
+    sample: int
+    variant: int = 0
+    again: int = 0
+
+
+class TrainingOrder(Sampler[list[Key]]):
+    """The keys of every batch of a whole training, from (`start_epoch`, `start_batch`) to the end of the last epoch.
+
+    An epoch is a permutation of the `count` samples (three times as many where `threefold`), drawn from (`seed`,
+    epoch) alone, so a training that goes on at batch k sees what one that never stopped does.  `steps_per_epoch` cuts
+    an epoch off or continues it with further permutations; without it the last batch of an epoch may be smaller.
+    Raises DatasetError for an empty data set.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch: int,
+        seed: int,
+        epochs: int,
+        threefold: bool = False,
+        steps_per_epoch: int | None = None,
+        start_epoch: int = 0,
+        start_batch: int = 0,
+    ) -> None:
+        if count < 1:
+            raise DatasetError("the training split holds no samples: check data.root and data.train")
+        self.variants = VARIANTS if threefold else 1
+        self.count, self.batch, self.seed, self.epochs = count * self.variants, batch, seed, epochs
+        self.steps_per_epoch, self.start = steps_per_epoch, (start_epoch, start_batch)
+
+    @property
+    def steps(self) -> int:
+        """Batches per epoch."""
+        return self.steps_per_epoch or math.ceil(self.count / self.batch)
+
+    def __len__(self) -> int:
+        """Batches from the start to the end of the training."""
+        return max(0, (self.epochs - self.start[0]) * self.steps - self.start[1])
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            order = self._order(epoch)
+            for step in range(first_batch if epoch == first_epoch else 0, self.steps):
+                rows = order[step * self.batch : (step + 1) * self.batch].tolist()
+                yield [Key(epoch, which // self.variants, which % self.variants, again) for which, again in rows]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """N x 2: which sample and variant, and how often the epoch has seen it already."""
+        wanted = self.steps * self.batch if self.steps_per_epoch else self.count
+        rounds = []
+        for again in range(math.ceil(wanted / self.count)):
+            random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(0, epoch, again)))
+            rounds.append(np.column_stack([random.permutation(self.count), np.full(self.count, again)]))
+        return np.concatenate(rounds)[:wanted]
+
+
+def loader(
+    dataset: Dataset,
+    augment: Augment,
+    input_settings: Input,
+    order: TrainingOrder,
+    seed: int,
+    workers: int,
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """The batches of `order`: samples read, resized as `input_settings` says, augmented, padded to one size.
+
+    `workers` processes (0: this one) start at once and stay for the whole training.  Raises, from the iterator, the
+    InlayError of a sample that cannot be read, TrainingError naming the sample for any other error, and
+    TrainingError where a worker dies (see `dead_worker`).
+    """
+    more: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _start_worker} if workers else {}
+    batches = DataLoader(
+        _Samples(dataset, augment, input_settings, seed),
+        batch_sampler=order,
+        num_workers=workers,
+        collate_fn=_Collate(input_settings.stride),
+        pin_memory=pin,
+        # The loader draws a number of its own; from torch's global generator it would disturb an exact resume.
+        generator=torch.Generator().manual_seed(seed),
+        **more,
+    )
+    with _explained():
+        iterator = iter(batches)  # starts the workers
+    return _passed_on(iterator)
+
+
+def dead_worker(error: BaseException) -> TrainingError | None:
+    """What to tell the user where `error` means that a worker process died; None where it means something else.
+
+    torch notices a death by a signal, so the error may come up anywhere in the main process while a loader is open.
+    """
+    text = str(error)
+    if not isinstance(error, RuntimeError | OSError) or not any(sign in text for sign in _WORKER_SIGNS):
+        return None
+    return TrainingError(
+        f"a worker process that reads pictures died, or cannot work ({text.splitlines()[0]}): the machine may be out "
+        "of memory, or out of shared memory (/dev/shm; docker run --shm-size=2g); use fewer workers with "
+        "--set train.workers=1, or none with --set train.workers=0"
+    )
+
+
+def class_pixel_counts(dataset: Dataset, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of a data set -> two int64 arrays of K: pixels of each class, and labelled pixels of its pictures.
+
+    The second counts every pixel that is not ignored in the pictures where the class is present: their ratio is the
+    class's frequency of median frequency balancing (Eigen and Fergus 2015, section 6.3.2).
+    """
+    count = len(dataset.classes)
+    counts_K, image_pixels_K = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    indices: Iterator[int] = iter(range(len(dataset)))
+    for index in console.track(indices, len(dataset), "counting classes") if progress else indices:
+        pixels_K = np.bincount(dataset[index].label.ravel(), minlength=256)[:count]
+        counts_K += pixels_K
+        image_pixels_K[pixels_K > 0] += pixels_K.sum()
+    return counts_K, image_pixels_K
+
+
+class _Failure(NamedTuple):
+    """An error on its way out of a worker: as a value, since torch would wrap it in a traceback of its own."""
+
+    kind: type[InlayError]
+    message: str
+    trace: str
+
+    @classmethod
+    def of(cls, error: Exception, where: str) -> _Failure:
+        trace = "".join(traceback.format_exception(error))
+        told = error if isinstance(error, InlayError) else dead_worker(error)
+        if told is not None:
+            return cls(type(told), str(told), trace)
+        return cls(TrainingError, f"{where}: {type(error).__name__}: {error}", trace)
+
+    def error(self) -> InlayError:
+        error = self.kind.__new__(self.kind, self.message)  # an __init__ may make its message of other arguments
+        error.add_note(f"It came up here, perhaps in a worker process:\n{self.trace}")
+        return error
+
+
+class _Samples(TorchDataset[Any]):
+    """Key -> (image, label, name), resized and augmented; or the failure to."""
+
+    def __init__(self, dataset: Dataset, augment: Augment, settings: Input, seed: int) -> None:
+        self.dataset, self.augment, self.settings, self.seed = dataset, augment, settings, seed
+
+    def __getitem__(self, key: Key) -> tuple[np.ndarray, np.ndarray, str] | _Failure:
+        try:
+            sample = self.dataset[key.sample]
+            image, label = sample.image, sample.label
+            size = network_size(label.shape, self.settings)
+            if size != label.shape:
+                image, label = pictures.resize(image, size), pictures.resize_label(label, size)
+            random = generator(self.seed, key.epoch, key.sample, key.variant, key.again)
+            image, label = self.augment(image, label, random, key.variant)
+            return image, label, sample.name
+        except Exception as error:
+            return _Failure.of(error, self._name(key.sample))
+
+    def _name(self, index: int) -> str:
+        try:
+            return self.dataset.name(index)
+        except Exception:  # the data set is broken: its error is on its way, the number must do
+            return f"sample {index}"
+
+
+class _Collate:
+    """Samples -> a Batch, padded at the bottom and right to multiples of `stride`; or the first failure among them."""
+
+    def __init__(self, stride: int) -> None:
+        self.stride = stride
+
+    def __call__(self, samples: list[Any]) -> Batch | _Failure:
+        for sample in samples:
+            if isinstance(sample, _Failure):
+                return sample
+        try:
+            return self._batch(samples)
+        except Exception as error:
+            return _Failure.of(error, ", ".join(name for _, _, name in samples))
+
+    def _batch(self, samples: list[tuple[np.ndarray, np.ndarray, str]]) -> Batch:
+        height, width = (
+            math.ceil(max(label.shape[axis] for _, label, _ in samples) / self.stride) * self.stride for axis in (0, 1)
+        )
+        images_BHW3 = np.empty((len(samples), height, width, 3), np.uint8)
+        labels_BHW = np.full((len(samples), height, width), IGNORED, np.uint8)
+        for row, (image, label, _) in enumerate(samples):
+            h, w = label.shape
+            images_BHW3[row, :h, :w] = image
+            images_BHW3[row, :h, w:] = image[:, -1:]
+            images_BHW3[row, h:] = images_BHW3[row, h - 1]
+            labels_BHW[row, :h, :w] = label
+        tensors = torch.from_numpy(images_BHW3).permute(0, 3, 1, 2), torch.from_numpy(labels_BHW)
+        if get_worker_info() is not None:
+            # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
+            for tensor in tensors:
+                tensor.share_memory_()
+        return Batch(*tensors, [name for _, _, name in samples])
+
+
+def _start_worker(_: int) -> None:
+    """One thread per worker, and stopping is the main process's business, even where a whole group is signalled."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _passed_on(batches: Iterator[Any]) -> Iterator[Batch]:
+    while True:
+        with _explained():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        if isinstance(batch, _Failure):
+            raise batch.error()
+        yield batch
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        told = dead_worker(error)
+        if told is None:
+            raise
+        raise told from error

@@ -1,0 +1,97 @@
+"""The engine that runs a model file with torch."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from inlay.card import Card
+from inlay.errors import RecipeError
+from inlay.learning.checkpoint import load_model
+from inlay.models._segmenter import Segmenter
+
+
+class TorchEngine:
+    """A Segmenter behind the Engine protocol (runtime/engine.py)."""
+
+    def __init__(self, model: Segmenter, card: Card, device: str, precision: str = "float32") -> None:
+        self.model = model
+        self.card = card
+        self.device = device
+        self.precision = precision
+
+    @classmethod
+    def open(cls, path: Path, device: str = "auto") -> TorchEngine:
+        """The engine for a model file; ModelFileError where it is not sound."""
+        model, card = load_model(path)
+        where = pick_device(device)
+        return cls(model.to(where, memory_format=torch.channels_last).eval(), card, where)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def scores(self, images_BHW3: np.ndarray) -> Tensor:
+        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
+        images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with autocast(self.device, self.precision):
+                return self.model(images)
+        finally:
+            self.model.train(was_training)
+
+    @torch.inference_mode()
+    def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 at `size`."""
+        # max is several times faster than argmax on CPUs in this layout.
+        return _at(scores_BKHW, size).max(1).indices.to(torch.uint8).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 at `size`."""
+        return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
+
+    def facts(self, size: tuple[int, int]) -> dict[str, Any]:
+        """Parameters, and multiply-adds of one picture of `size` (multiples of the stride)."""
+        image = torch.zeros((1, 3, *size), dtype=torch.uint8, device=self.device)
+        self.model.eval()
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), counter:
+            self.model(image)
+        return {
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "multiply_adds": counter.get_total_flops() // 2,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+        }
+
+
+def pick_device(device: str) -> str:
+    """`auto` -> cuda where there is one, else cpu; RecipeError for a device that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"--device {device}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error
+    return device
+
+
+def autocast(device: str, precision: str) -> Any:
+    """The context in which a network computes in `precision`."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16)
+
+
+def _at(scores_BKHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(scores_BKHW.shape[-2:]) == tuple(size):
+        return scores_BKHW
+    return functional.interpolate(scores_BKHW, size=size, mode="bilinear", align_corners=False)

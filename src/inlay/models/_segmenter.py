@@ -1,0 +1,91 @@
+"""What every network is: uint8 RGB in, scores at the picture's size out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inlay.models._encoders import Encoder
+
+Criterion = Callable[[Tensor, Tensor], Tensor]  # scores_BKHW, label_BHW (uint8, 255 ignored) -> scalar
+Triple = tuple[float, float, float]
+
+
+class ModelConfig(BaseModel):
+    """What every architecture is configured by; all of it goes into the card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class EncoderConfig(ModelConfig):
+    """The configuration of networks on a timm encoder."""
+
+    encoder: str = Field("resnet18", description="any name of timm.list_models()")
+    encoder_options: dict[str, Any] = Field({}, description="passed to timm.create_model, as {pad_type: same}")
+    mean: Triple | None = Field(None, description="of RGB / 255; default: what the encoder was trained with")
+    std: Triple | None = None
+
+
+class Segmenter(nn.Module):
+    """A network.  Subclasses set `stride` and give `segment`; normalising and upsampling are done here."""
+
+    stride: int
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Triple, std: Triple) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def segment(self, image_B3HW: Tensor) -> Tensor:
+        """Normalised float picture -> B x K x h x w scores at any resolution."""
+        raise NotImplementedError(f"{type(self).__name__} has no segment method")
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        """uint8 RGB, H and W multiples of `stride` -> B x K x H x W scores."""
+        size = image_B3HW.shape[-2:]
+        if size[0] % self.stride or size[1] % self.stride:
+            raise ValueError(f"picture of {tuple(size)} is no multiple of the stride {self.stride}: pad it first")
+        scores = self.segment((image_B3HW.to(self.mean.dtype) - self.mean) / self.std)
+        if scores.shape[-2:] != size:
+            scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+        return scores
+
+    def loss(self, image_B3HW: Tensor, label_BHW: Tensor, criterion: Criterion) -> tuple[dict[str, Tensor], Tensor]:
+        """Named terms that sum to the loss, and the scores they were computed from."""
+        scores = self(image_B3HW)
+        return {"loss": criterion(scores, label_BHW)}, scores
+
+    def parameter_groups(
+        self, learning_rate: float, weight_decay: float, encoder_multiplier: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """Trainable parameters for an optimizer; biases and norms are not decayed, the encoder may learn slower."""
+        groups: dict[tuple[bool, bool], list[Tensor]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                key = (name.startswith("encoder."), parameter.ndim > 1)
+                groups.setdefault(key, []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": learning_rate * (encoder_multiplier if of_encoder else 1.0),
+                "weight_decay": weight_decay if decays else 0.0,
+            }
+            for (of_encoder, decays), parameters in groups.items()
+        ]
+
+
+class EncoderSegmenter(Segmenter):
+    """A network on a timm encoder."""
+
+    def __init__(self, config: EncoderConfig, weights: str, output_stride: int | None = None) -> None:
+        encoder = Encoder(config.encoder, weights, output_stride, config.encoder_options)
+        super().__init__(config.mean or encoder.mean, config.std or encoder.std)
+        self.encoder = encoder
+        self.stride = encoder.stride

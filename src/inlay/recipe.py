@@ -1,0 +1,186 @@
+"""Recipe: every setting of a training, with its default, unit and bounds, in one place.
+
+On disk a recipe is YAML with the same keys.  Options of one model or data set stand beside its name and are
+checked by that model's or data set's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inlay.yaml_tree import Document, Fault
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Size = tuple[Annotated[int, Field(ge=1, le=65_536)], Annotated[int, Field(ge=1, le=65_536)]]  # (height, width)
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class _OpenNode(BaseModel):
+    """A node whose further keys belong to the model or data set it names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class DataRecipe(_OpenNode):
+    """Which pictures; further keys are options of the data set (as `count` of streets)."""
+
+    name: str
+    root: str | None = None
+    train: str = "train"
+    val: str | None = "val"
+    cache: str | None = Field(None, description="folder for decoded pictures (a memory map); none by default")
+
+
+class ModelRecipe(_OpenNode):
+    """Which network; further keys are options of the model (as `encoder`, `bins`)."""
+
+    name: str
+    weights: str = Field("none", description="none | imagenet | a .safetensors file with the encoder's weights")
+    freeze: tuple[str, ...] = Field((), description="encoder parts that stay as they are; [all] for the whole encoder")
+
+
+class InputRecipe(_Node):
+    """How pictures are brought to the network, in training, evaluation and prediction alike."""
+
+    size: Size | None = Field(None, description="resize every picture to exactly (height, width)")
+    short_side: Annotated[int, Field(ge=8, le=16_384)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> InputRecipe:
+        if self.size and self.short_side:
+            raise ValueError("size and short_side exclude each other: keep one")
+        return self
+
+
+class Scale(_Node):
+    """Random scale between `min` and `max`, log-uniform."""
+
+    probability: Probability = 1.0
+    min: Annotated[float, Field(ge=0.1, le=10)] = 0.5
+    max: Annotated[float, Field(ge=0.1, le=10)] = 2.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Scale:
+        if self.min > self.max:
+            raise ValueError("min is larger than max")
+        return self
+
+
+class Rotation(_Node):
+    """Rotation by up to `degrees` either way; corners become the ignored value."""
+
+    probability: Probability = 0.5
+    degrees: Annotated[float, Field(gt=0, le=180)] = 10.0
+
+
+class ColorJitter(_Node):
+    """Brightness, contrast, saturation: factors 1 +- value; hue: +- value of the full circle."""
+
+    probability: Probability = 0.8
+    brightness: Annotated[float, Field(ge=0, le=1)] = 0.3
+    contrast: Annotated[float, Field(ge=0, le=1)] = 0.3
+    saturation: Annotated[float, Field(ge=0, le=1)] = 0.3
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+
+
+class Blur(_Node):
+    """Gaussian blur with a deviation of up to `sigma` pixels."""
+
+    probability: Probability = 0.2
+    sigma: Annotated[float, Field(gt=0, le=20)] = 1.5
+
+
+class Noise(_Node):
+    """Gaussian noise with a deviation of up to `std` grey levels (of 255)."""
+
+    probability: Probability = 0.2
+    std: Annotated[float, Field(gt=0, le=100)] = 10.0
+
+
+class AugmentRecipe(_Node):
+    """Changes of training pictures, drawn from (seed, epoch, sample): the same whatever the workers."""
+
+    threefold: bool = Field(False, description="original, horizontal and vertical flip of each picture (S2)")
+    horizontal_flip: Probability = 0.0
+    vertical_flip: Probability = 0.0
+    scale: Scale | None = None
+    rotation: Rotation | None = None
+    crop: Size | None = Field(None, description="random crop (height, width); the ignored value beyond the border")
+    color_jitter: ColorJitter | None = None
+    blur: Blur | None = None
+    noise: Noise | None = None
+
+
+class TrainRecipe(_Node):
+    """The loop: how long, how large, how fast."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
+    steps_per_epoch: Annotated[int, Field(ge=1)] | None = Field(None, description="default: all pictures once")
+    batch: Annotated[int, Field(ge=1, le=4096)] = 8
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="batches summed before a step")
+    workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    encoder_multiplier: Annotated[float, Field(ge=0, le=100)] = Field(1.0, description="learning rate of the encoder")
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 1e-2
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    power: Annotated[float, Field(gt=0, le=10)] = Field(0.9, description="of the poly schedule")
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    loss: Literal["cross_entropy"] = "cross_entropy"
+    class_weights: Literal["none", "median_frequency", "root_median_frequency"] | tuple[float, ...] = "none"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm")
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="decay of the weights' moving average")
+    early_stop: Annotated[int, Field(ge=1)] | None = Field(None, description="epochs without a better val mIoU")
+    keep: Literal["best", "all"] = Field("best", description="all: the weights of every epoch in epochs/")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    save_every_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="between resume points in an epoch")
+    start_from: str | None = Field(None, description="an Inlay model file to continue from")
+
+
+class Recipe(_Node):
+    """Everything a training needs to be repeated."""
+
+    name: str | None = Field(None, description="of the run; default: the recipe's file name")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data: DataRecipe
+    model: ModelRecipe
+    input: InputRecipe = InputRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    train: TrainRecipe = TrainRecipe()
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """The recipe at `path` with `key.key=value` overrides; RecipeError lists every fault, with lines."""
+        document = Document.read(path, overrides)
+        document.tree.setdefault("name", Path(path).stem)
+        return document.validate(cls, _option_faults(document.tree))
+
+
+def _option_faults(tree: dict[str, Any]) -> list[Fault]:
+    """Faults among the options of the named model and data set, which only their own files know."""
+    from inlay import data, models
+
+    faults: list[Fault] = []
+    for section, schema, catalogue in (("data", DataRecipe, data), ("model", ModelRecipe, models)):
+        node = tree.get(section)
+        if isinstance(node, dict) and isinstance(node.get("name"), str):
+            options = {key: value for key, value in node.items() if key not in schema.model_fields}
+            known = list(schema.model_fields)
+            faults += [
+                ((section, *where), what) for where, what in catalogue.option_faults(node["name"], options, known)
+            ]
+    return faults

@@ -1,0 +1,303 @@
+"""The report of an evaluation as one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from inlay.errors import MissingExtraError, OutputError
+from inlay.files import write_text
+
+PAGE_LIMIT_BYTES = 5_000_000
+_SHOWN_WIDTH = 1064  # of the page's column, CSS pixels
+_FIGURE_DENSITY = 1.3  # pixels of a figure to a CSS pixel: letters like the page's, and sharp on fine screens
+_SHARP_BYTES = 300_000  # figures stay PNG up to here: JPEG blurs letters and thin lines
+# (largest width, JPEG quality) tried in turn until the page is small enough
+_REDUCTIONS = ((1600, 85), (1200, 85), (1000, 80), (800, 75), (640, 70), (480, 60))
+_HEADLINES = (
+    ("miou", "mIoU", "mean of the classes' IoU"),
+    ("pixel_accuracy", "Pixel accuracy", "share of pixels right"),
+    ("mpa", "MPA", "mean of the classes' accuracy"),
+    ("fwiou", "FWIoU", "IoU weighted by frequency"),
+    ("dice", "Dice", "mean of the classes' Dice"),
+)
+_CLASS_COLUMNS = (("iou", "IoU"), ("accuracy", "Accuracy"), ("dice", "Dice"))
+_PIXEL_COLUMNS = (("truth_pixels", "True pixels"), ("predicted_pixels", "Predicted"))
+_EPOCH_COLUMNS = (
+    ("epoch", "Epoch"),
+    ("train_loss", "Loss, train"),
+    ("val_loss", "val"),
+    ("train_miou", "mIoU, train"),
+    ("val_miou", "val"),
+    ("train_mpa", "MPA, train"),
+    ("val_mpa", "val"),
+    ("train_pixel_accuracy", "Pixel acc., train"),
+    ("val_pixel_accuracy", "val"),
+    ("learning_rate", "Learning rate"),
+)
+_WORDS = {
+    "dataset": "Data set",
+    "data_hash": "Data hash",
+    "ignored_value": "Ignored value",
+    "absent_class_rule": "Absent classes",
+    "tta": "Test-time augmentation",
+    "multiply_adds": "Multiply-adds",
+    "latency_ms": "Latency",
+    "peak_memory_bytes": "Peak memory",
+}
+
+
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    report: Mapping[str, Any],
+    figures: Sequence[tuple[str, Path]],
+    pictures: Sequence[tuple[str, Path]],
+    recipe: str | None = None,
+    history: Sequence[Mapping[str, Any]] | None = None,
+    next_steps: Sequence[str] = (),
+) -> None:
+    """A report (the dict of report.json) -> one self-contained HTML page under 5 MB, readable without JavaScript.
+
+    `figures` and `pictures` are (caption, file) and go in as data URIs, at most 1600 pixels wide; where the page would
+    be too large they are reduced further, in the end the last pictures are left out, and the page says so.  What is
+    missing or None in `report` (all but miou and classes) is left out.  All text is escaped, and a content security
+    policy lets no script run but the page's own.
+    Raises MissingExtraError without jinja2, OutputError where a picture cannot be read or the page not written.
+    """
+    source = resources.files("inlay.report").joinpath("template.html").read_text("utf-8")
+    template = _template(source)
+    values = {
+        "title": title,
+        "script_hash": _script_hash(source),
+        "facts": _facts(report),
+        "version": (report.get("provenance") or {}).get("inlay"),
+        **_scores(report),
+        "protocol": _listed(report.get("protocol")),
+        "sentence": _sentence(report),
+        "model": _listed(report.get("model")),
+        "provenance": _listed(report.get("provenance")),
+        "recipe": recipe,
+        "epochs": _epochs(history),
+        "next_steps": [{"text": step, "command": step.startswith(("inlay ", "make "))} for step in next_steps],
+    }
+    empty = template.render(**values, figures=[], pictures=[], note="")
+    room = PAGE_LIMIT_BYTES - len(empty.encode()) - 2000
+    drawn, shown, note = _fit(figures, pictures, room)
+    write_text(Path(path), template.render(**values, figures=drawn, pictures=shown, note=note))
+
+
+def _template(source: str) -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("writing the report page", "report") from error
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(source)
+
+
+def _script_hash(source: str) -> str:
+    """What the page's policy knows its one script by; the script holds no template code, so it stays as it is."""
+    found = re.search(r"<script>(.*?)</script>", source, re.DOTALL)
+    assert found is not None
+    return "sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+
+
+class _Cell(NamedTuple):
+    text: str
+    sort: float  # what the table is sorted by; below all numbers where there is none
+    exact: str = ""  # on hovering
+    why: str = ""  # there is no number: the reason
+    percent: float = 0.0  # of a bar
+
+
+def _cell(value: Any, why: str, digits: int = 3) -> _Cell:
+    if value is None or not math.isfinite(value):
+        return _Cell("–", -1.0, why=why)
+    return _Cell(f"{value:.{digits}f}", float(value), f"{value:.6g}", percent=round(100 * min(max(value, 0), 1), 2))
+
+
+def _facts(report: Mapping[str, Any]) -> list[str]:
+    protocol, model = report.get("protocol") or {}, report.get("model") or {}
+    images = report.get("images") or protocol.get("images")
+    data = " ".join(str(protocol[key]) for key in ("dataset", "split") if protocol.get(key))
+    network = " with ".join(str(model[key]) for key in ("architecture", "encoder") if model.get(key))
+    classes = report.get("classes") or []
+    counts = [f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"] if classes else []
+    counts += [f"{images:,} {'image' if images == 1 else 'images'}"] if images else []
+    return [fact for fact in (network, data, *counts) if fact]
+
+
+def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
+    nothing = "no class of this data set has pixels to score"
+    cards = [
+        {"label": label, "what": what, "value": _cell(report[key], nothing)}
+        for key, label, what in _HEADLINES
+        if key == "miou" or key in report
+    ]
+    classes = report["classes"]
+    totals = {key: sum(row.get(key) or 0 for row in classes) for key, _ in _PIXEL_COLUMNS}
+    columns = [(key, label) for key, label in (*_CLASS_COLUMNS, *_PIXEL_COLUMNS) if any(key in row for row in classes)]
+    rows = [
+        {
+            "name": row["name"],
+            "color": ", ".join(str(int(value)) for value in row["color"]),
+            "cells": [_class_cell(row, key, totals) for key, _ in columns],
+        }
+        for row in classes
+    ]
+    worst = [
+        {
+            "name": row["name"],
+            "domain": row.get("domain") or "",
+            "miou": _cell(row.get("miou"), nothing),
+            "pixel_accuracy": _cell(row.get("pixel_accuracy"), "no pixels to score"),
+        }
+        for row in report.get("worst_images") or []
+    ]
+    headings = [label for _, label in columns]
+    found = {"cards": cards, "classes": rows, "headings": headings, "worst": worst}
+    return {**found, "worst_domains": any(row["domain"] for row in worst)}
+
+
+def _class_cell(row: Mapping[str, Any], key: str, totals: Mapping[str, int]) -> _Cell:
+    value = row.get(key)
+    if key not in totals:
+        absent = "absent class: no pixel of it in the truth" + ("" if key == "accuracy" else " or in the predictions")
+        return _cell(value, absent)
+    if value is None:
+        return _Cell("–", -1.0, why="not counted")
+    return _Cell(f"{100 * value / max(totals[key], 1):.1f} %", float(value), f"{value:,} pixels")
+
+
+def _listed(facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+    """(name in words, value in words, exact value) of every fact there is."""
+    rows = []
+    for key, value in (facts or {}).items():
+        if value is not None and value != "":
+            text = _in_words(key, value)
+            exact = f"{value:,}" if isinstance(value, int) and key in ("parameters", "multiply_adds") else ""
+            rows.append((_WORDS.get(key, str(key).replace("_", " ").capitalize()), text, exact))
+    return rows
+
+
+def _in_words(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(str(name), item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        if key == "command":
+            return " ".join(str(item) for item in value)
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, int | float):
+        return _number_in_words(key, value)
+    return str(value)
+
+
+def _number_in_words(key: str, value: float) -> str:
+    if key.endswith("_bytes"):
+        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+    if key.endswith("_ms"):
+        return f"{value:.1f} ms"
+    if key.endswith("_seconds"):
+        return f"{value:.1f} s"
+    if key in ("parameters", "multiply_adds"):
+        for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= size:
+                return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
+def _sentence(report: Mapping[str, Any]) -> str:
+    """The protocol as a person would say it."""
+    protocol = report.get("protocol") or {}
+    if not protocol.get("dataset"):
+        return ""
+    images = report.get("images") or protocol.get("images")
+    split = f"the {protocol['split']} split of " if protocol.get("split") else ""
+    said = f"Every pixel of {f'the {images:,} images in ' if images else ''}{split}{protocol['dataset']} was compared"
+    said += " with its true class and counted into one confusion matrix; all figures come from these counts."
+    if protocol.get("ignored_value") is not None:
+        said += f" Pixels whose truth is {protocol['ignored_value']} are left out."
+    return said
+
+
+def _epochs(history: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | None:
+    if not history:
+        return None
+    columns = [(key, label) for key, label in _EPOCH_COLUMNS if any(row.get(key) is not None for row in history)]
+    rows = []
+    for row in history:
+        cells = [_cell(row.get(key), "not measured in this epoch", digits=4) for key, _ in columns]
+        rows.append([_epoch_cell(key, row.get(key), cell) for (key, _), cell in zip(columns, cells, strict=True)])
+    scored = [row for row in history if row.get("val_miou") is not None and math.isfinite(row["val_miou"])]
+    summary = f"{len(history)} {'epoch' if len(history) == 1 else 'epochs'}"
+    if scored:
+        best = max(scored, key=lambda row: (row["val_miou"], -row["epoch"]))
+        summary += f", best validation mIoU {best['val_miou']:.3f} in epoch {best['epoch']}"
+    return {"summary": summary, "headings": [label for _, label in columns], "rows": rows}
+
+
+def _epoch_cell(key: str, value: Any, cell: _Cell) -> _Cell:
+    if cell.why or key not in ("epoch", "learning_rate"):
+        return cell
+    return cell._replace(text=f"{value:.3g}" if key == "learning_rate" else str(value))
+
+
+def _fit(
+    figures: Sequence[tuple[str, Path]], pictures: Sequence[tuple[str, Path]], room: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """Figures and pictures as data URIs that take at most `room` bytes together, and what had to be done for that."""
+    for width, quality in _REDUCTIONS:
+        drawn = [_embedded(caption, path, width, quality, figure=True) for caption, path in figures]
+        shown = [_embedded(caption, path, width, quality) for caption, path in pictures]
+        if sum(item["bytes"] for item in drawn + shown) <= room:
+            reduced = f"Pictures are reduced to at most {width} pixels in width to keep this page under 5 MB."
+            return drawn, shown, "" if width == _REDUCTIONS[0][0] else reduced
+    kept: list[dict[str, Any]] = []
+    room -= sum(item["bytes"] for item in drawn)
+    for item in shown:
+        room -= item["bytes"]
+        if room < 0:
+            break
+        kept.append(item)
+    left = f"the last {len(shown) - len(kept)} of {len(shown)} left out"
+    return drawn, kept, f"Pictures are reduced to at most {width} pixels in width and {left} to stay under 5 MB."
+
+
+def _embedded(caption: str, path: Path, width: int, quality: int, figure: bool = False) -> dict[str, Any]:
+    """One picture for the template: JPEG or PNG, whichever is smaller; a figure stays PNG up to _SHARP_BYTES."""
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+    except OSError as error:
+        raise OutputError(f"the report page cannot show {path}: {error}; write that picture again") from error
+    shown = min(round(picture.width / (_FIGURE_DENSITY if figure else 1)), _SHOWN_WIDTH)
+    tall = max(1, round(picture.height * shown / picture.width))
+    if picture.width > width:
+        size = (width, max(1, round(picture.height * width / picture.width)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    kind, data = "png", _encode(picture, "png", quality)
+    if not figure or len(data) > _SHARP_BYTES:
+        kind, data = min((kind, data), ("jpeg", _encode(picture, "jpeg", quality)), key=lambda choice: len(choice[1]))
+    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    markup = 1000 + 12 * len(caption.encode())  # escaped, and twice in the page
+    return {"caption": caption, "uri": uri, "bytes": len(uri) + markup, "shown": shown, "tall": tall}
+
+
+def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": quality, "optimize": True} if kind == "jpeg" else {}
+    picture.save(buffer, format=kind, **options)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Running a network on pictures, without torch: engine, predictor, image, paint."""

@@ -1,0 +1,43 @@
+"""What runs a network.  An engine hides torch (or ONNX Runtime) behind three calls on numpy pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from inlay.card import Card, find_model_file
+from inlay.errors import MissingExtraError
+
+
+class Engine(Protocol):
+    """A network ready to run.  `scores` are the engine's own arrays, to be handed back to it or sliced, no more."""
+
+    card: Card
+    device: str
+
+    def scores(self, images_BHW3: np.ndarray) -> Any:
+        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
+        ...
+
+    def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 class indices at `size`: resized bilinearly, then the largest."""
+        ...
+
+    def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
+        ...
+
+
+def open_engine(path: Path, device: str = "auto") -> Engine:
+    """The engine for a model file or run folder.
+
+    Raises ModelFileError for anything but a sound model file, MissingExtraError where torch is not installed.
+    """
+    path = find_model_file(path)
+    try:
+        from inlay.learning.torch_engine import TorchEngine
+    except ImportError as error:
+        raise MissingExtraError(f"running {path.name}", "train") from error
+    return TorchEngine.open(path, device)

@@ -1,0 +1,344 @@
+"""Pictures and label files in, arrays out; and the one resize of the project.  Pillow and numpy only.
+
+What becomes of a picture that is not plain 8-bit RGB:
+
+| kind | becomes |
+|---|---|
+| EXIF orientation | turned upright |
+| grey, 1-bit, palette, CMYK, YCbCr | converted to RGB (colour profiles are not applied) |
+| transparency of any kind | laid on white |
+| 16 bits a channel | the upper byte: 0 .. 65535 -> 0 .. 255, whatever values the picture happens to hold |
+| 12-bit TIFF | the upper 8 of its 12 bits |
+| several pictures in a file (GIF, WebP, TIFF, APNG) | the first one, with a warning |
+| 32-bit integer, floating point, Lab | refused: nothing says which value is white |
+
+Scaling by a picture's own maximum would show the network another brightness for every picture, so it is never done;
+16-bit files that only use 12 bits or fewer come out dark and a warning says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# The plugins are named so that Pillow registers these formats alone and never starts its forty other readers.
+from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+
+from inlay.errors import DatasetError, ImageError, InlayError
+
+ImageLike = str | Path | bytes | Image.Image | np.ndarray
+
+MAX_PIXELS = 178_000_000  # just under the 178,956,970 at which Pillow itself refuses
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
+LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless, and Pillow hands out their stored values
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
+    | {".ppm", ".pgm", ".pnm", ".pbm"}
+)  # what a folder is searched for; a file named outright is read whatever its suffix
+_BAND_PIXELS = 4_000_000  # converted at a time: a large picture is never held twice
+_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_UNSCALABLE = {"I": "32-bit integer", "F": "floating-point", "LAB": "Lab-coloured"}
+
+# (offset, bytes, what it is); formats without a reader come with them so that the error can name them.
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"BM", "BMP"),
+    (0, b"GIF8", "GIF"),
+    (4, b"ftypavi", "AVIF"),
+    *((0, b"P%d" % kind, "PPM") for kind in range(1, 7)),
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftyp", "MP4 or MOV video"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"%!PS", "EPS or PostScript"),
+    (0, b"\xc5\xd0\xd3\xc6", "EPS or PostScript"),
+    (0, b"%PDF", "PDF"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"\x93NUMPY", "NumPy array"),
+    (0, b"PK\3\4", "zip"),
+    (0, b"\x1f\x8b", "gzip"),
+)
+
+
+def shown(source: str | Path | bytes) -> str:
+    """How a file is named in a message: line breaks and other unprintable characters escaped, bytes by their count."""
+    if isinstance(source, bytes):
+        return f"picture of {len(source)} bytes"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(source))
+
+
+def open_rgb(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A picture file (or its bytes) -> H x W x 3 uint8 RGB, upright, converted as this module's docstring says.
+
+    The size in the header is checked before anything is decoded.  Raises ImageError, naming the file, for anything
+    that is missing, cut off, too large (`max_pixels`) or no picture.
+    """
+    where = shown(source)
+    remarks: list[str] = []
+    with _opened(source, where, FORMATS, max_pixels) as image:
+        image_HW3 = _to_rgb(image, where, remarks)
+        # A JPEG's further pictures (MPO) are previews of the first, which every phone and drone adds.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            remarks.append(f"{where}: holds several pictures, only the first is used")
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=2)
+    return image_HW3
+
+
+def as_rgb(image: ImageLike) -> np.ndarray:
+    """A path, file content, PIL image, or uint8 array (H x W x 3, or H x W grey) -> H x W x 3 uint8 RGB.
+
+    Raises ImageError for anything else.  An H x W x 3 array is returned as it is, not copied.
+    """
+    if isinstance(image, str | Path | bytes):
+        return open_rgb(image)
+    if isinstance(image, np.ndarray):
+        return _checked_array(image)
+    if not isinstance(image, Image.Image):
+        raise ImageError(f"{type(image).__name__} given as picture: expected a path, bytes, PIL image or numpy array")
+    where = shown(getattr(image, "filename", "")) or "PIL image"
+    remarks: list[str] = []
+    with _explained(where, b"", FORMATS):
+        _check_size(image.size, where, MAX_PIXELS)
+        image_HW3 = _to_rgb(image, where, remarks)
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=2)
+    return image_HW3
+
+
+def resize(image_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """H x W x 3 uint8 -> h x w x 3 at `size` (height, width), bilinear and antialiased; itself where equal already.
+
+    The only resize for pictures: training, evaluation, export and service see the same pixels.
+    """
+    if image_HW3.shape[:2] == tuple(size):
+        return image_HW3
+    resized = Image.fromarray(image_HW3).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.array(resized)
+
+
+def resize_label(label_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """H x W labels -> h x w at `size` (height, width), nearest neighbour by pixel centres; itself where equal."""
+    if label_HW.shape[:2] == tuple(size):
+        return label_HW
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(label_HW.shape, size, strict=True))
+    return label_HW[rows[:, None], columns]
+
+
+def pad_to_multiple(images_BHW3: np.ndarray, multiple: int) -> np.ndarray:
+    """(..., H, W, 3) -> the same with H and W brought up to multiples, the last row and column repeated.
+
+    Repeated and not black, so that no edge appears which the scene does not have.
+    """
+    height, width = images_BHW3.shape[-3:-1]
+    down, right = -height % multiple, -width % multiple
+    if not down and not right:
+        return images_BHW3
+    return np.pad(images_BHW3, [(0, 0)] * (images_BHW3.ndim - 3) + [(0, down), (0, right), (0, 0)], mode="edge")
+
+
+def read_label(path: str | Path) -> np.ndarray:
+    """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
+
+    Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
+    DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `open_rgb`
+    refuses.
+    """
+    where = shown(path)
+    try:
+        with _opened(path, where, LABEL_FORMATS, MAX_PIXELS) as image:
+            return _stored_values(image, where)
+    except ImageError as error:
+        raise DatasetError(f"label {error}") from error
+
+
+@contextlib.contextmanager
+def _opened(source: str | Path | bytes, where: str, formats: tuple[str, ...], limit: int) -> Iterator[Image.Image]:
+    """The picture in `source`, its size checked, not decoded yet; whatever goes wrong inside is an ImageError."""
+    with contextlib.ExitStack() as stack:
+        file: Any = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(_file(Path(source), where))
+        head = file.read(1024)
+        with _explained(where, head, formats):
+            image = stack.enter_context(Image.open(file, formats=formats))
+            _check_size(image.size, where, limit)
+            yield image
+
+
+def _file(path: Path, where: str) -> io.BufferedReader:
+    try:
+        if path.is_dir():
+            raise ImageError(f"{where}: a folder, expected one picture file")
+        if path.exists() and not path.is_file():  # a pipe would wait for ever, a device never end
+            raise ImageError(f"{where}: neither file nor folder (a pipe or device?), expected a picture file")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise ImageError(f"{where}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{where}: cannot be read ({reason})") from error
+
+
+@contextlib.contextmanager
+def _explained(where: str, head: bytes, formats: tuple[str, ...]) -> Iterator[None]:
+    """Turn whatever Pillow raises on bad input (it raises nearly everything) into one ImageError."""
+    try:
+        yield
+    except InlayError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{where}: {_identified(head, formats)}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = str(error).partition(",")[0]
+        raise ImageError(f"{where}: refused, too many pixels ({reason}); cut it into smaller pictures") from error
+    except MemoryError as error:
+        raise ImageError(f"{where}: not enough memory to decode it; make the picture smaller") from error
+    except Exception as error:
+        raise ImageError(f"{where}: damaged or cut off ({shown(str(error))}); get the file again") from error
+
+
+def _identified(head: bytes, formats: tuple[str, ...]) -> str:
+    """What a file without a reader is, and what to do about it."""
+    if not head:
+        return "an empty file; get the file again"
+    for offset, signature, name in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            if name.upper() in formats:
+                return f"{name} data, but damaged or of a rare kind; get the file again or save it as 8-bit PNG"
+            if name.upper() in FORMATS:
+                return f"{name} data, which does not keep label values exactly; save labels as PNG"
+            return f"{name} data, which Inlay does not read; save the picture as PNG or JPEG"
+    if head.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer in place of the picture; fetch it with `git lfs pull`"
+    if b"<svg" in head:
+        return "an SVG drawing, which Inlay does not read; save the picture as PNG"
+    text = head.decode("utf-8", errors="ignore")
+    printable = sum(c.isprintable() or c.isspace() for c in text) > 0.9 * len(head)
+    what = "a text file" if printable else "a file of an unknown format"
+    return f"{what}, not a picture; expected one of {', '.join(formats)}"
+
+
+def _check_size(size: tuple[int, int], where: str, limit: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise ImageError(f"{where}: an empty picture ({height}x{width}, height x width)")
+    if width * height > limit:
+        raise ImageError(
+            f"{where}: {height}x{width} (height x width) is {width * height:,} pixels, more than the {limit:,} "
+            "allowed; cut it into smaller pictures"
+        )
+
+
+def _checked_array(image: np.ndarray) -> np.ndarray:
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        hint = "scale it to 0 .. 255 and use .astype(np.uint8)" if image.dtype != np.uint8 else "reorder its axes"
+        raise ImageError(f"array of {image.dtype} {image.shape} given as picture: expected uint8 (H, W, 3) RGB; {hint}")
+    if not image.size:
+        raise ImageError(f"array of shape {image.shape} given as picture: it has no pixels")
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:
+    """Decode and convert; `remarks` takes what a person should know."""
+    image.load()
+    tags = dict(getattr(image, "tag_v2", None) or {})
+    from_ppm = image.format == "PPM" and image.mode == "I"  # Pillow has brought it to 0 .. 65535
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    transparent = image.info.get("transparency")
+    if orientation in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or from_ppm:
+        values_HW = np.asarray(image)
+        bits = int(np.ravel(tags.get(_BITS_PER_SAMPLE, 16))[0])
+        grey_HW = (values_HW >> (bits - 8)).astype(np.uint8)
+        if 0 < int(values_HW.max()) < 4096 and bits == 16:
+            remarks.append(
+                f"{where}: 16-bit picture whose largest value is {values_HW.max()} of 65535: it comes out nearly "
+                "black; spread its values over 0 .. 65535 in the file, by the same factor for all pictures"
+            )
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            grey_HW = 255 - grey_HW
+        if isinstance(transparent, int):
+            grey_HW[values_HW == transparent] = 255
+        return np.repeat(grey_HW[:, :, None], 3, axis=2)
+    if image.mode in _UNSCALABLE:
+        raise ImageError(
+            f"{where}: a {_UNSCALABLE[image.mode]} picture (mode {image.mode}); nothing says which value is white: "
+            "scale it to 8 or 16 bits (the same way for all pictures) and save it as PNG"
+        )
+    return _in_bands(image)
+
+
+def _in_bands(image: Image.Image) -> np.ndarray:
+    width, height = image.size
+    rows = max(1, _BAND_PIXELS // width)
+    if rows >= height:
+        return np.array(_flat(image))
+    image_HW3 = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(height, top + rows)))
+        image_HW3[top : top + rows] = np.asarray(_flat(band))
+    return image_HW3
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """Any 8-bit picture as RGB, transparency laid on white."""
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _stored_values(image: Image.Image, where: str) -> np.ndarray:
+    raw = _raw_mode(image)
+    if getattr(image, "is_animated", False):
+        raise ImageError(f"{where}: holds several pictures; save one label picture per file")
+    if image.getexif().get(_ORIENTATION, 1) in range(2, 9):
+        raise ImageError(f"{where}: has an EXIF orientation, so its rows may not be the picture's; remove the tag")
+    image.load()
+    packing = raw.partition(";")[2]
+    if image.mode in ("1", "L") and "I" in packing:
+        raise ImageError(f"{where}: stored with 0 as white, so its values are unclear; save it as a plain grey PNG")
+    if image.mode in ("1", "P"):
+        return np.array(image, dtype=np.uint8)
+    if image.mode == "L":
+        # Pillow spreads 2- and 4-bit values over 0 .. 255 (factors 85 and 17); labels want them back as stored.
+        return np.array(image) // np.uint8({"2": 85, "4": 17}.get(packing[:1], 1))
+    if image.mode.startswith("I;16"):
+        return np.array(image).astype(np.uint16)
+    if image.mode == "I":
+        return np.array(image).astype(np.int32)
+    if image.mode not in ("RGB", "RGBA"):
+        raise ImageError(f"{where}: pixel kind {image.mode} is no label; save it as index PNG (grey or palette) or RGB")
+    if packing.startswith("16"):
+        raise ImageError(f"{where}: 16 bits per colour channel; save the class numbers as an 8- or 16-bit grey PNG")
+    values = np.array(image)
+    if image.mode == "RGBA" and int(values[..., 3].min()) < 255:
+        raise ImageError(f"{where}: partly transparent, so its colours are unclear; save it as RGB without alpha")
+    return np.ascontiguousarray(values[..., :3])
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the file stores its pixels, in Pillow's terms (`L;4`: four bits of grey); known until it is decoded."""
+    tiles = getattr(image, "tile", None) or []
+    arguments = tiles[0].args if tiles else None
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else image.mode

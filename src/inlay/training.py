@@ -1,0 +1,274 @@
+"""train: a recipe -> a run folder with a scored model.  The loop, top to bottom, in plain PyTorch."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from inlay import console, environment, evaluating, scores, yaml_tree
+from inlay.card import IGNORED
+from inlay.errors import RecipeError, TrainingError
+from inlay.files import new_folder, require_new, write_json, writing
+from inlay.learning import checkpoint, optimizer, probe
+from inlay.learning.augment import Extra
+from inlay.learning.interrupt import Interrupt, Interrupted
+from inlay.learning.journal import Journal
+from inlay.learning.loader import Batch, dead_worker
+from inlay.learning.session import Session
+from inlay.learning.torch_engine import autocast, pick_device
+from inlay.recipe import Recipe
+from inlay.runtime.predictor import Predictor, load
+
+
+def train(
+    recipe: Recipe | str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    augment: Extra | None = None,
+) -> Path:
+    """Train `recipe` (or go on with the run folder `resume`) and score the best model -> the run folder.
+
+    `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called as
+    albumentations' are.  Raises RecipeError, DatasetError, ModelFileError before the first step, TrainingError where
+    the loss is not finite or memory runs out, Interrupted after SIGTERM or Ctrl-C, once the state is saved.
+    """
+    device = pick_device(device)
+    if resume is not None:
+        folder = Path(resume)
+        if recipe is not None or not (folder / "recipe.yaml").is_file():
+            raise RecipeError(f"--resume {folder}: expected a run folder with recipe.yaml, and no other recipe")
+        settled = Recipe.load(folder / "recipe.yaml")
+    else:
+        if recipe is None:
+            raise RecipeError("train needs a recipe, or a run folder to resume")
+        settled = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+        folder = require_new(Path(out), overwrite) if out else new_folder(Path("runs"), settled.name or "train")
+    session = Session.open(settled, folder, device, augment)
+    yaml_tree.dump(folder / "recipe.yaml", session.recipe, "resolved by inlay train; repeat with inlay train")
+    write_json(folder / "environment.json", environment.describe() | {"threads": torch.get_num_threads()})
+    journal = Journal(folder, session.history, _total_steps(session))
+    try:
+        with Interrupt() as interrupt:
+            _loop(session, journal, interrupt)
+    except Interrupted as stop:
+        session.save()
+        message = f"{stop}: saved after step {session.progress.step}; go on with: inlay train --resume {folder}"
+        journal.say(message)
+        raise Interrupted(stop.number, message) from None
+    finally:
+        journal.close()
+    _score(session)
+    return folder
+
+
+def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
+    settings, progress = session.recipe.train, session.progress
+    batches = session.batches()
+    while progress.epoch < settings.epochs:
+        _train_epoch(session, batches, journal, interrupt)
+        row = _train_row(session) | _validate(session, interrupt)
+        improved = row["val_miou"] is None or row["val_miou"] > progress.best_miou
+        progress.next_epoch()
+        session.counts_KK1[:] = 0
+        if improved:
+            progress.best_miou = -1.0 if row["val_miou"] is None else row["val_miou"]
+            progress.best_epoch = progress.epoch
+        journal.epoch(row)
+        _save_weights(session, row, improved)
+        session.save()
+        interrupt.check()
+        if settings.early_stop and progress.epoch - progress.best_epoch >= settings.early_stop:
+            journal.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
+            return
+
+
+def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, interrupt: Interrupt) -> None:
+    settings, progress = session.recipe.train, session.progress
+    session.model.train()
+    steps, total, saved = session.order().steps, _total_steps(session), time.monotonic()
+    while progress.batch < steps:
+        started = time.perf_counter()
+        batch = _next(batches)
+        progress.waiting_seconds += time.perf_counter() - started
+        group = min(settings.accumulate, steps - progress.batch // settings.accumulate * settings.accumulate)
+        loss = _backward(session, batch, group)
+        progress.batch += 1
+        progress.loss_sum += loss * len(batch.names)
+        progress.pictures += len(batch.names)
+        at_step = progress.batch % settings.accumulate == 0 or progress.batch == steps
+        if at_step:
+            learning_rate = _step(session, total)
+        progress.seconds += time.perf_counter() - started
+        if not at_step:
+            continue
+        journal.step(progress.step, _facts(session, loss, learning_rate))
+        interrupt.check()
+        if time.monotonic() - saved >= settings.save_every_seconds:
+            session.save()
+            saved = time.monotonic()
+
+
+def _backward(session: Session, batch: Batch, group: int) -> float:
+    """Add the gradients of one batch of a `group`, and count what the network saw in it."""
+    settings = session.recipe.train
+    try:
+        image = batch.image_B3HW.to(session.device, non_blocking=True)
+        label = batch.label_BHW.to(session.device, non_blocking=True)
+        with autocast(session.device, settings.precision):
+            terms, scores_BKHW = session.model.loss(image, label, session.criterion)
+        loss = torch.stack(list(terms.values())).sum()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
+        (loss / group).backward()
+        predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
+    except (RuntimeError, MemoryError) as error:
+        if not probe.is_out_of_memory(error):
+            raise dead_worker(error) or error from error
+        raise _out_of_memory(session, batch) from error
+    for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
+        session.counts_KK1 += scores.count(truth_HW, predicted_HW, len(session.card.classes))
+    return value
+
+
+def _step(session: Session, total: int) -> float:
+    """One optimizer step with the gradients gathered; returns the learning rate it used."""
+    settings, progress = session.recipe.train, session.progress
+    learning_rate = optimizer.set_learning_rate(session.optimizer, optimizer.factor(settings, progress.step, total))
+    if settings.clip_norm:
+        torch.nn.utils.clip_grad_norm_(session.model.parameters(), settings.clip_norm)
+    session.optimizer.step()
+    session.optimizer.zero_grad(set_to_none=True)
+    if session.average:
+        session.average.update(session.model, progress.step)
+    progress.step += 1
+    return learning_rate
+
+
+def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
+    """The epoch's validation figures, None each where there is no validation split."""
+    names = ("val_loss", "val_miou", "val_mpa", "val_pixel_accuracy")
+    if session.val_data is None:
+        return dict.fromkeys(names)
+    loss_sum, pixels = 0.0, 0
+
+    def observe(found: torch.Tensor, truths: list[np.ndarray]) -> None:
+        nonlocal loss_sum, pixels
+        interrupt.check()
+        label = torch.from_numpy(np.stack(truths)).to(found.device)
+        resized = functional.interpolate(found.float(), size=label.shape[1:], mode="bilinear", align_corners=False)
+        labelled = int((label != IGNORED).sum())
+        loss_sum += float(session.criterion(resized, label)) * labelled
+        pixels += labelled
+
+    report = evaluating.evaluate(
+        Predictor(session.engine()), session.val_data, batch=session.recipe.train.batch, observe=observe, details=False
+    )
+    figures = report.metrics
+    values = (loss_sum / max(pixels, 1), figures.miou, figures.mpa, figures.pixel_accuracy)
+    return dict(zip(names, values, strict=True))
+
+
+def _train_row(session: Session) -> dict[str, Any]:
+    progress, figures = session.progress, scores.metrics(session.counts_KK1)
+    return {
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "learning_rate": max(group["lr"] for group in session.optimizer.param_groups),
+        "train_loss": progress.loss_sum / max(progress.pictures, 1),
+        "train_miou": figures.miou,
+        "train_mpa": figures.mpa,
+        "train_pixel_accuracy": figures.pixel_accuracy,
+        "images_per_second": progress.pictures / max(progress.seconds, 1e-9),
+        "seconds": progress.seconds,
+        "waiting_share": progress.waiting_seconds / max(progress.seconds, 1e-9),
+    }
+
+
+def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None:
+    engine = session.engine()
+    facts = {"run": session.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
+    provenance = facts | {"recipe": session.recipe.model_dump(mode="json"), "environment": environment.describe()}
+    card = session.card.model_copy(update={"provenance": provenance})
+    checkpoint.save_model(session.folder / "last.safetensors", engine.model, card)
+    if improved:
+        checkpoint.save_model(session.folder / "model.safetensors", engine.model, card)
+    if session.recipe.train.keep == "all":
+        path = session.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors"
+        checkpoint.save_model(path, engine.model, card)
+
+
+def _score(session: Session) -> None:
+    """The best model's report, by the same path as `inlay evaluate`."""
+    if session.val_data is None:
+        console.note("no validation split: the model is the last one, unscored")
+        return
+    section = session.recipe.data
+    evaluating.evaluate(
+        load(session.folder, session.device),
+        session.val_data,
+        dataset_name=section.name,
+        split=section.val or "",
+        out=session.folder,
+    )
+
+
+def _next(batches: Iterator[Batch]) -> Batch:
+    try:
+        return next(batches)
+    except (RuntimeError, OSError) as error:
+        raise dead_worker(error) or error from error
+
+
+def _total_steps(session: Session) -> int:
+    settings = session.recipe.train
+    return math.ceil(session.order().steps / settings.accumulate) * settings.epochs
+
+
+def _facts(session: Session, loss: float, learning_rate: float) -> dict[str, Any]:
+    progress = session.progress
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if session.device.startswith("cuda"):
+        memory = torch.cuda.max_memory_allocated() / 2**30
+    return {
+        "epoch": f"{progress.epoch + 1}/{session.recipe.train.epochs}",
+        "loss": f"{loss:.4f}",
+        "lr": f"{learning_rate:.2e}",
+        "images/s": f"{progress.pictures / max(progress.seconds, 1e-9):.1f}",
+        "waiting": f"{100 * progress.waiting_seconds / max(progress.seconds, 1e-9):.0f} %",
+        "memory": f"{memory:.1f} GB",
+    }
+
+
+def _not_finite(session: Session, batch: Batch, terms: dict[str, float]) -> TrainingError:
+    path = session.folder / "bad_batch.npz"
+    with writing(path) as part, part.open("wb") as file:
+        image = batch.image_B3HW.permute(0, 2, 3, 1).numpy()
+        np.savez_compressed(file, image=image, label=batch.label_BHW.numpy(), names=np.array(batch.names))
+    return TrainingError(
+        f"loss is not finite in step {session.progress.step} of epoch {session.progress.epoch + 1} ({terms}); samples "
+        f"{', '.join(batch.names)}, saved in {path}: lower train.learning_rate, set train.clip_norm, or train.precision "
+        "float32"
+    )
+
+
+def _out_of_memory(session: Session, batch: Batch) -> TrainingError:
+    session.optimizer.zero_grad(set_to_none=True)
+    fits = probe.fitting_batch(session.model, batch, session.criterion, session.device, session.recipe.train.precision)
+    size, accumulate = len(batch.names), session.recipe.train.accumulate
+    advice = "not even one picture fits: use a smaller augment.crop, input.size or model"
+    if fits:
+        more = math.ceil(size / fits) * accumulate
+        advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
+    return TrainingError(f"out of memory in step {session.progress.step} with a batch of {size}; {advice}")

@@ -1,0 +1,258 @@
+"""The order covers every sample and can be resumed; the loader gives the same batches whatever its workers."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from inlay.card import IGNORED, Classes, Input
+from inlay.data._dataset import Sample
+from inlay.errors import DatasetError, MissingExtraError, TrainingError
+from inlay.learning.augment import Augment
+from inlay.learning.loader import Batch, TrainingOrder, class_pixel_counts, dead_worker, loader
+from inlay.recipe import AugmentRecipe, ColorJitter, Noise, Rotation, Scale
+
+CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
+
+
+class Pictures:
+    """Small pictures of different sizes in memory; `before` is called with the index as a sample is read."""
+
+    classes = CLASSES
+
+    def __init__(self, count: int = 7, before: Callable[[int], None] = lambda index: None) -> None:
+        random = np.random.default_rng(0)
+        sizes = random.integers(5, 20, (count, 2))
+        self.images = [random.integers(0, 256, (h, w, 3)).astype(np.uint8) for h, w in sizes]
+        self.labels = [random.integers(0, 3, (h, w)).astype(np.uint8) for h, w in sizes]
+        self.before = before
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        self.before(index)
+        return Sample(self.images[index], self.labels[index], self.name(index))
+
+    def name(self, index: int) -> str:
+        return f"picture{index}"
+
+
+def batches(data: Pictures, workers: int, recipe: AugmentRecipe | None = None, **more: object) -> list[Batch]:
+    recipe = recipe or AugmentRecipe()
+    settings = more.pop("settings", Input(stride=8))
+    order = TrainingOrder(len(data), **{"batch": 2, "seed": 5, "epochs": 1, "threefold": recipe.threefold, **more})  # type: ignore[arg-type]
+    return list(loader(data, Augment(recipe), settings, order, 5, workers))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threefold", [False, True])
+def test_every_epoch_holds_every_sample_once_in_an_order_of_its_own(threefold: bool) -> None:
+    order = TrainingOrder(7, batch=2, seed=1, epochs=3, threefold=threefold)
+    found = list(order)
+    assert len(found) == len(order) == 3 * order.steps and order.steps == (11 if threefold else 4)
+    epochs = [[key for batch in found for key in batch if key.epoch == epoch] for epoch in range(3)]
+    every = sorted((sample, variant) for sample in range(7) for variant in range(3 if threefold else 1))
+    seen = [[(key.sample, key.variant) for key in epoch] for epoch in epochs]
+    assert all(sorted(epoch) == every for epoch in seen)
+    assert seen[0] != seen[1] != seen[2] != seen[0]
+    assert [len(batch) for batch in found[: order.steps]] == [2] * (order.steps - 1) + [1]
+    assert list(TrainingOrder(7, 2, 2, 3, threefold)) != found
+
+
+@pytest.mark.parametrize("steps_per_epoch", [None, 3, 11])
+def test_order_resumed_at_any_batch_goes_on_as_if_it_had_never_stopped(steps_per_epoch: int | None) -> None:
+    whole = list(TrainingOrder(7, 2, 1, 3, steps_per_epoch=steps_per_epoch))
+    steps = len(whole) // 3
+    for done in range(len(whole) + 1):
+        for epoch, batch in {
+            divmod(done, steps),
+            (max(done - 1, 0) // steps, done - max(done - 1, 0) // steps * steps),
+        }:
+            rest = TrainingOrder(7, 2, 1, 3, False, steps_per_epoch, epoch, batch)
+            assert list(rest) == whole[done:] and len(rest) == len(whole) - done
+
+
+def test_steps_per_epoch_cuts_an_epoch_off_or_goes_round_again_with_new_draws() -> None:
+    assert [len(batch) for batch in TrainingOrder(7, 2, 1, 1, steps_per_epoch=2)] == [2, 2]
+    long = list(TrainingOrder(7, 2, 1, 1, steps_per_epoch=10))
+    assert [len(batch) for batch in long] == [2] * 10
+    keys = [key for batch in long for key in batch]
+    assert sorted(Counter(key.sample for key in keys).values()) == [2] + [3] * 6
+    assert len(set(keys)) == len(keys)  # the same sample comes back with another augmentation
+    assert [key.sample for key in keys[:7]] != [key.sample for key in keys[7:14]]
+
+
+def test_order_of_nothing_is_a_data_set_error() -> None:
+    with pytest.raises(DatasetError, match="holds no samples"):
+        TrainingOrder(0, 2, 1, 1)
+
+
+def test_batches_are_equal_bit_by_bit_whatever_the_workers() -> None:
+    recipe = AugmentRecipe(
+        threefold=True, scale=Scale(), rotation=Rotation(), color_jitter=ColorJitter(), noise=Noise(probability=1)
+    )
+    alone, *others = (batches(Pictures(), workers, recipe, epochs=2) for workers in (0, 1, 2))
+    assert len(alone) == 22
+    for other in others:
+        assert len(other) == len(alone)
+        for a, b in zip(alone, other, strict=True):
+            assert a.names == b.names and torch.equal(a.image_B3HW, b.image_B3HW)
+            assert torch.equal(a.label_BHW, b.label_BHW)
+    rest = batches(Pictures(), 2, recipe, epochs=2, start_epoch=1, start_batch=4)
+    assert all(torch.equal(a.image_B3HW, b.image_B3HW) for a, b in zip(alone[15:], rest, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batch_is_padded_with_its_own_edge_and_ignored_labels(workers: int) -> None:
+    data = Pictures(6)
+    for batch in batches(data, workers, batch=4):
+        assert isinstance(batch, Batch)
+        assert batch.image_B3HW.dtype == batch.label_BHW.dtype == torch.uint8
+        assert batch.image_B3HW.is_contiguous(memory_format=torch.channels_last)
+        rows = [int(name.removeprefix("picture")) for name in batch.names]
+        tallest, widest = (max(data.labels[row].shape[axis] for row in rows) for axis in (0, 1))
+        size = (-(-tallest // 8) * 8, -(-widest // 8) * 8)
+        assert batch.image_B3HW.shape == (len(rows), 3, *size) and batch.label_BHW.shape == (len(rows), *size)
+        for row, image, label in zip(rows, batch.image_B3HW, batch.label_BHW, strict=True):
+            h, w = data.labels[row].shape
+            around = ((0, size[0] - h), (0, size[1] - w))
+            assert np.array_equal(image.permute(1, 2, 0), np.pad(data.images[row], (*around, (0, 0)), mode="edge"))
+            assert np.array_equal(label, np.pad(data.labels[row], around, constant_values=IGNORED))
+
+
+def test_pictures_are_resized_as_the_input_says_before_they_are_augmented() -> None:
+    (batch,) = batches(Pictures(3), 0, batch=3, settings=Input(size=(16, 24), stride=8))
+    assert batch.image_B3HW.shape == (3, 3, 16, 24) and int(batch.label_BHW.max()) < 3
+    (batch,) = batches(Pictures(3), 0, AugmentRecipe(crop=(9, 8)), batch=3, settings=Input(short_side=40, stride=8))
+    assert batch.label_BHW.shape == (3, 16, 8) and int(batch.label_BHW[:, :9].max()) < 3
+
+
+def test_loader_leaves_torchs_global_generator_alone() -> None:
+    state = torch.get_rng_state()
+    batches(Pictures(), 0)
+    batches(Pictures(), 1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_error_of_a_sample_reaches_the_user_as_it_was(workers: int) -> None:
+    def broken(index: int) -> None:
+        if index == 4:
+            raise DatasetError("picture4.png: cut off")
+
+    with pytest.raises(DatasetError) as error:
+        batches(Pictures(before=broken), workers)
+    assert type(error.value) is DatasetError and str(error.value) == "picture4.png: cut off"
+
+    def absent(index: int) -> None:
+        raise MissingExtraError("reading AVIF", "avif")  # its __init__ takes other arguments than its message
+
+    with pytest.raises(MissingExtraError) as missing:
+        batches(Pictures(before=absent), workers)
+    assert str(missing.value) == str(MissingExtraError("reading AVIF", "avif"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_any_other_error_names_the_sample(workers: int) -> None:
+    def broken(index: int) -> None:
+        if index == 4:
+            raise ZeroDivisionError("oh")
+
+    with pytest.raises(TrainingError, match="^picture4: ZeroDivisionError: oh$") as error:
+        batches(Pictures(before=broken), workers)
+    assert "in broken" in error.value.__notes__[0]  # where it came up, for those who look
+
+
+def test_batches_before_a_broken_sample_still_come() -> None:
+    order = TrainingOrder(7, 2, 5, 1)
+    bad = list(order)[2][0].sample
+
+    def broken(index: int) -> None:
+        if index == bad:
+            raise DatasetError("bad")
+
+    stream = loader(Pictures(before=broken), Augment(AugmentRecipe()), Input(stride=8), order, 5, 2)
+    assert len(list(islice(stream, 2))) == 2
+    with pytest.raises(DatasetError):
+        next(stream)
+
+
+def test_killed_worker_is_a_training_error_with_a_remedy() -> None:
+    def killed(index: int) -> None:
+        if index == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match=r"(?s)died.*/dev/shm.*train.workers=0"):
+        batches(Pictures(before=killed), 2)
+
+
+def test_worker_without_shared_memory_is_a_training_error_with_a_remedy() -> None:
+    def full(index: int) -> None:  # in the worker alone: no file, shared memory included, may grow beyond 64 bytes
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+
+    with pytest.raises(TrainingError, match=r"/dev/shm.*train.workers=0"):
+        batches(Pictures(before=full), 1)
+
+
+def test_only_errors_about_workers_are_explained_as_such() -> None:
+    assert dead_worker(RuntimeError("CUDA out of memory")) is None
+    assert dead_worker(ValueError("DataLoader worker")) is None
+    assert dead_worker(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")) is not None
+
+
+def test_workers_leave_ctrl_c_and_sigterm_to_the_main_process() -> None:
+    parent = os.getpid()
+
+    def signalled(index: int) -> None:
+        assert os.getpid() != parent
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+    assert len(batches(Pictures(before=signalled), 2)) == 4
+
+
+def test_workers_end_with_the_loader() -> None:
+    order = TrainingOrder(7, 2, 5, 1000)
+    stream = loader(Pictures(), Augment(AugmentRecipe()), Input(stride=8), order, 5, 2)
+    next(stream)
+    children = {int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent(entry) == os.getpid()}
+    assert len(children) >= 2
+    started = time.monotonic()
+    del stream
+    while any(os.path.exists(f"/proc/{child}") and _parent(str(child)) == os.getpid() for child in children):
+        assert time.monotonic() - started < 10
+        time.sleep(0.01)
+
+
+def _parent(process: str) -> int:
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return -1
+
+
+def test_class_pixel_counts_against_the_slow_way() -> None:
+    data = Pictures(5)
+    data.labels[1][:] = 2
+    data.labels[2][::2] = IGNORED
+    counts, pixels = class_pixel_counts(data, progress=False)  # type: ignore[arg-type]
+    expected_counts, expected_pixels = [0, 0, 0], [0, 0, 0]
+    for label in data.labels:
+        flat = label.ravel().tolist()
+        labelled = sum(value != IGNORED for value in flat)
+        for k in range(3):
+            expected_counts[k] += flat.count(k)
+            expected_pixels[k] += labelled if k in flat else 0
+    assert counts.tolist() == expected_counts and pixels.tolist() == expected_pixels
+    assert counts.dtype == pixels.dtype == np.int64

@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import weakref
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from inlay.card import IGNORED, Card, Classes, Input
+from inlay.data._dataset import Sample
+from inlay.errors import DatasetError, ImageError, MissingExtraError
+from inlay.evaluating import evaluate, evaluate_predictions, table
+from inlay.runtime.predictor import Predictor, TestTimeAugmentation
+from inlay.scores import Report, count, data_hash, metrics
+
+CLASSES = Classes(names=("road", "sky", "car"), colors=((128, 64, 128), (70, 130, 180), (0, 0, 142)))
+
+
+class Pictures:
+    """Noise whose red channel is the class a `RedEngine` sees; a tenth of the labels say otherwise."""
+
+    def __init__(self, sizes, classes=CLASSES, ignored=0.2):
+        self.sizes, self.classes, self.ignored = sizes, classes, ignored
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def name(self, index):
+        return f"picture{index}"
+
+    def __getitem__(self, index):
+        draw = np.random.default_rng(index)
+        size = self.sizes[index]
+        image = draw.integers(0, 256, (*size, 3), dtype=np.uint8)
+        image[..., 0] = draw.integers(0, len(self.classes), size)
+        label = image[..., 0].copy()
+        wrong = draw.random(size) < 0.1
+        label[wrong] = (label[wrong] + 1) % len(self.classes)
+        label[draw.random(size) < self.ignored] = IGNORED
+        return Sample(image, label, self.name(index), "night" if index % 2 else "day")
+
+
+class RedEngine:
+    """A network of numpy: the score of class k is high where red is k."""
+
+    device = "cpu"
+
+    def __init__(self, classes=CLASSES, settings=None):
+        self.card = Card(architecture="red", model={}, classes=classes, input=settings or Input(stride=4))
+        self.seen = []  # the shape of every batch
+
+    def scores(self, images_BHW3):
+        self.seen.append(images_BHW3.shape)
+        red = images_BHW3[..., 0][:, None]
+        return (red == np.arange(len(self.card.classes))[:, None, None]).astype(np.float32)
+
+    def labels(self, scores_BKHW, size):
+        assert scores_BKHW.shape[2:] == tuple(size)
+        return scores_BKHW.argmax(1).astype(np.uint8)
+
+    def probabilities(self, scores_BKHW, size):
+        return np.stack([scores_BKHW], 0)[0] / scores_BKHW.sum(1, keepdims=True)
+
+
+def expected_counts(dataset):
+    samples = [dataset[index] for index in range(len(dataset))]
+    return np.stack([count(sample.label, sample.image[..., 0], len(dataset.classes)) for sample in samples])
+
+
+MIXED = [(8, 12), (8, 12), (8, 12), (9, 7), (8, 12), (8, 12)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_every_picture_is_counted_whatever_the_batch(batch):
+    dataset, engine = Pictures(MIXED), RedEngine()
+    report = evaluate(Predictor(engine), dataset, dataset_name="noise", split="val", batch=batch)
+    assert np.array_equal(report.counts_NKK1, expected_counts(dataset))
+    assert report.names == [f"picture{index}" for index in range(6)]
+    assert report.domains == ["day", "night"] * 3
+    assert report.metrics.miou == metrics(expected_counts(dataset).sum(0)).miou
+    assert 0.7 < report.metrics.pixel_accuracy < 1
+    assert len(engine.seen) == {1: 6, 2: 4, 8: 3}[batch]
+    assert all(shape[1] % 4 == 0 and shape[2] % 4 == 0 for shape in engine.seen)
+
+
+def test_protocol_says_what_was_done():
+    dataset = Pictures(MIXED)
+    report = evaluate(Predictor(RedEngine()), dataset, dataset_name="noise", split="val")
+    protocol = report.protocol
+    assert (protocol["dataset"], protocol["split"], protocol["images"]) == ("noise", "val", 6)
+    assert protocol["data_hash"] == data_hash(dataset[index] for index in range(6))
+    assert protocol["classes"] == ["road", "sky", "car"] and protocol["ignored_value"] == 255
+    assert protocol["tta"] == "none" and "own size" in protocol["size"]
+    assert protocol["network_input"] == "the picture's own size, padded to multiples of 4"
+    assert {"inlay", "created", "python", "numpy"} <= set(report.provenance)
+    assert report.model["latency_seconds"] > 0 and report.model["architecture"] == "red"
+    assert report.model["peak_memory_bytes"] is None or report.model["peak_memory_bytes"] > 2**20
+
+
+def test_model_facts_come_from_the_engine():
+    engine = RedEngine()
+    engine.facts = lambda size: {"parameters": 7, "multiply_adds": 10 * size[0] * size[1]}
+    model = evaluate(Predictor(engine), Pictures([(7, 10), (4, 4)])).model
+    assert model["parameters"] == 7 and model["multiply_adds"] == 960 and model["network_size"] == [8, 12]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (Input(size=(224, 320)), "resized to 224x320 (height x width), padded to multiples of 32"),
+        (Input(short_side=512, stride=1), "resized to a short side of 512"),
+    ],
+)
+def test_network_input_in_words(settings, text):
+    engine = RedEngine(settings=settings)
+    engine.labels = lambda scores, size: np.zeros((len(scores), *size), np.uint8)
+    report = evaluate(Predictor(engine), Pictures([(6, 6)]))
+    assert report.protocol["network_input"] == text
+
+
+def test_test_time_augmentation():
+    dataset = Pictures([(8, 12), (8, 12)])
+    report = evaluate(Predictor(RedEngine(), TestTimeAugmentation(flip=True)), dataset, batch=2)
+    # The engine looks at single pixels, so that mirroring changes nothing.
+    assert np.array_equal(report.counts_NKK1, expected_counts(dataset))
+    assert "mirrored" in report.protocol["tta"] and "scales 1" in report.protocol["tta"]
+    with pytest.raises(ValueError, match="observe"):
+        evaluate(Predictor(RedEngine(), TestTimeAugmentation()), dataset, observe=lambda scores, truths: None)
+
+
+def test_observe_sees_scores_and_truths_and_may_stop():
+    dataset, seen = Pictures(MIXED), []
+    evaluate(Predictor(RedEngine()), dataset, batch=2, observe=lambda s, t: seen.append((s.shape, t)))
+    assert [shape for shape, _ in seen] == [(2, 3, 8, 12), (1, 3, 8, 12), (1, 3, 9, 7), (2, 3, 8, 12)]
+    truths = [truth for _, group in seen for truth in group]
+    assert all(np.array_equal(truth, dataset[index].label) for index, truth in enumerate(truths))
+
+    def stop(scores, truths):
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Predictor(RedEngine()), dataset, observe=stop)
+    assert threading.active_count() == before
+
+
+def test_without_details_the_figures_are_the_same():
+    dataset = Pictures(MIXED)
+    brief = evaluate(Predictor(RedEngine()), dataset, details=False)
+    assert np.array_equal(brief.total_KK1, expected_counts(dataset).sum(0))
+    assert brief.counts_NKK1.shape == (1, 3, 4) and brief.model is None and brief.protocol["data_hash"] is None
+    assert brief.to_json()["images"] == 6
+    with pytest.raises(ValueError, match="details"):
+        evaluate(Predictor(RedEngine()), dataset, details=False, out="anywhere")
+
+
+def test_pictures_without_labels_count_nothing(tmp_path):
+    report = evaluate(Predictor(RedEngine()), Pictures([(8, 8), (5, 5)], ignored=1.0))
+    assert not report.counts_NKK1.any() and np.isnan(report.metrics.miou) and report.worst(5) == []
+    report.write(tmp_path)
+    assert Report.read(tmp_path).protocol == report.protocol
+    assert "-" in rendered(table(report))
+
+
+def test_memory_holds_few_pictures():
+    pictures, alive = [], []
+
+    class Watched(Pictures):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            pictures.append(weakref.ref(sample.image))
+            return sample
+
+    def look(scores, truths):
+        alive.append(sum(picture() is not None for picture in pictures))
+
+    evaluate(Predictor(RedEngine()), Watched([(8, 8)] * 60), batch=2, observe=look)
+    assert len(pictures) == 60 and len(alive) == 30
+    assert max(alive) <= 10, "pictures of a batch, and those read ahead, no more"
+
+
+def test_other_classes_are_an_error_that_says_which():
+    def differing(*names):
+        other = Classes(names=names, colors=tuple((k, k, k) for k in range(len(names))))
+        with pytest.raises(DatasetError) as caught:
+            evaluate(Predictor(RedEngine()), Pictures(MIXED, other))
+        return str(caught.value)
+
+    assert "only the data set has tree" in differing("road", "sky", "car", "tree")
+    assert "the model has 3 classes, the data set 2; only the model has car" in differing("road", "sky")
+    assert "class 0 is road in the model and sky in the data set" in differing("sky", "road", "car")
+
+
+def test_broken_samples_and_empty_splits_are_errors():
+    class Broken(Pictures):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            if index == 3:
+                sample.label[0, 0] = 77
+            return sample
+
+    with pytest.raises(DatasetError, match="picture3: label value 77"):
+        evaluate(Predictor(RedEngine()), Broken(MIXED))
+    with pytest.raises(DatasetError, match="no samples"):
+        evaluate(Predictor(RedEngine()), Pictures([]))
+
+
+def test_report_folder(tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    out, dataset = tmp_path / "report", Pictures([(24, 32)] * 9)
+    (out / "pictures").mkdir(parents=True)
+    (out / "pictures" / "worst-01-old.png").write_bytes(b"of an earlier run")
+    report = evaluate(Predictor(RedEngine()), dataset, dataset_name="noise", split="val", out=out, pictures=5)
+    assert {path.name for path in out.iterdir()} == {
+        "report.json",
+        "counts.npz",
+        "confusion.png",
+        "pictures",
+        "report.html",
+    }
+    assert np.array_equal(Report.read(out).counts_NKK1, report.counts_NKK1)
+    drawn = sorted(path.name for path in (out / "pictures").iterdir())
+    worst = [f"worst-{place:02d}-picture{index}.png" for place, index in enumerate(report.worst(3), 1)]
+    assert [name for name in drawn if name.startswith("worst")] == worst
+    assert 1 <= len(drawn) - 3 <= 2 and all(Image.open(out / "pictures" / name).size[0] > 64 for name in drawn)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64" in page and "picture" in page
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["miou"] == report.metrics.miou
+
+
+def test_names_become_safe_file_names(tmp_path, monkeypatch):
+    without_extras(monkeypatch)
+
+    class City(Pictures):
+        def name(self, index):
+            return f"../aachen/straße {index}"
+
+    evaluate(Predictor(RedEngine()), City([(8, 8)]), out=tmp_path / "out", pictures=1)
+    assert [path.name for path in (tmp_path / "out" / "pictures").iterdir()] == ["worst-01-.._aachen_straße_0.png"]
+
+
+def without_extras(monkeypatch):
+    def missing(*args, **kwargs):
+        raise MissingExtraError("drawing", "report")
+
+    monkeypatch.setitem(sys.modules, "inlay.report.figures", SimpleNamespace(save_confusion=missing))
+    monkeypatch.setitem(sys.modules, "inlay.report.page", SimpleNamespace(write_page=missing))
+
+
+def test_without_the_report_extra_the_json_is_there_and_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
+    without_extras(monkeypatch)
+    evaluate(Predictor(RedEngine()), Pictures(MIXED), out=tmp_path, pictures=0)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "counts.npz"}
+    said = capsys.readouterr().err
+    assert "confusion.png is left out" in said and "report.html is left out" in said and "inlay[report]" in said
+
+
+def rendered(shown):
+    console = Console(width=100, file=None)
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get()
+
+
+def test_table_shows_classes_and_means():
+    report = evaluate(Predictor(RedEngine()), Pictures(MIXED))
+    text, figures = rendered(table(report)), report.metrics
+    for name, iou in zip(CLASSES.names, figures.iou_K, strict=True):
+        line = next(line for line in text.splitlines() if name in line)
+        assert f"{iou:.4f}" in line
+    for value in (figures.miou, figures.mpa, figures.dice, figures.pixel_accuracy, figures.fwiou):
+        assert f"{value:.4f}" in text
+    assert "6 images" in text
+
+
+def save_predictions(folder, dataset, change=lambda index, label: label):
+    folder.mkdir(exist_ok=True)
+    for index in range(len(dataset)):
+        label = change(index, dataset[index].image[..., 0].copy())
+        Image.fromarray(label).save(folder / f"{dataset.name(index)}.png")
+    return folder
+
+
+def test_predictions_of_others(tmp_path):
+    dataset = Pictures(MIXED)
+    report = evaluate_predictions(save_predictions(tmp_path, dataset), dataset, dataset_name="noise", split="val")
+    assert np.array_equal(report.counts_NKK1, expected_counts(dataset)) and report.model is None
+    assert report.protocol["predicted_as_ignored"] == [255] and "files" in report.protocol["network_input"]
+
+
+def test_palette_predictions_are_read_by_index(tmp_path):
+    dataset = Pictures([(8, 8)])
+    picture = Image.fromarray(dataset[0].image[..., 0].copy())
+    picture.putpalette([250, 1, 2, 3, 4, 5, 6, 7, 8])
+    assert picture.mode == "P"
+    picture.save(tmp_path / "picture0.png")
+    assert np.array_equal(evaluate_predictions(tmp_path, dataset).counts_NKK1, expected_counts(dataset))
+
+
+def test_void_predictions_count_as_wrong(tmp_path):
+    dataset = Pictures([(8, 8)], ignored=0.0)
+
+    def voided(index, label):
+        label[0, :4], label[1, :4] = 3, 255
+        return label
+
+    folder = save_predictions(tmp_path, dataset, voided)
+    with pytest.raises(DatasetError, match=r"picture0\.png: value 3 .*--ignored-values 3"):
+        evaluate_predictions(folder, dataset)
+    report = evaluate_predictions(folder, dataset, ignored_values=(3,))
+    assert report.total_KK1[:, -1].sum() == 8 and report.total_KK1.sum() == 64
+    assert "12.50 % of the labelled pixels were predicted as ignored" in " ".join(rendered(table(report)).split())
+    for value in (1, -1, 256):
+        with pytest.raises(DatasetError, match=f"--ignored-values {value}"):
+            evaluate_predictions(folder, dataset, ignored_values=(value,))
+
+
+def test_missing_and_surplus_predictions(tmp_path, capsys):
+    dataset = Pictures([(4, 4)] * 9)
+    with pytest.raises(DatasetError, match="no such folder"):
+        evaluate_predictions(tmp_path / "nowhere", dataset)
+    folder = save_predictions(tmp_path, dataset)
+    for index in (1, 4):
+        (folder / f"picture{index}.png").unlink()
+    with pytest.raises(DatasetError, match=r"2 of 9 predictions are missing: picture1\.png, picture4\.png;"):
+        evaluate_predictions(folder, dataset)
+    for index in (2, 3, 5, 6):
+        (folder / f"picture{index}.png").unlink()
+    with pytest.raises(DatasetError, match=r"6 of 9 .*picture5\.png and 1 more"):
+        evaluate_predictions(folder, dataset)
+    save_predictions(folder, Pictures([(4, 4)] * 10))
+    assert len(evaluate_predictions(folder, dataset).names) == 9
+    assert "1 more PNGs" in capsys.readouterr().err
+
+
+def test_predictions_that_are_no_label_maps(tmp_path):
+    dataset = Pictures([(4, 6)])
+    Image.new("L", (6, 5)).save(tmp_path / "picture0.png")
+    with pytest.raises(DatasetError, match=r"picture0\.png: the prediction is 5x6 but the label 4x6"):
+        evaluate_predictions(tmp_path, dataset)
+    Image.new("RGB", (6, 4)).save(tmp_path / "picture0.png")
+    with pytest.raises(ImageError, match="mode RGB, expected an index PNG"):
+        evaluate_predictions(tmp_path, dataset)
+    (tmp_path / "picture0.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    with pytest.raises(ImageError, match=r"picture0\.png: cannot be read"):
+        evaluate_predictions(tmp_path, dataset)
+    Image.new("L", (6, 4)).save(tmp_path / "picture0.png")
+    whole = (tmp_path / "picture0.png").read_bytes()
+    (tmp_path / "picture0.png").write_bytes(whole[:-20])
+    with pytest.raises(ImageError, match=r"picture0\.png: cannot be read"):
+        evaluate_predictions(tmp_path, dataset)
+
+
+CAMVID = (
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign_symbol",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+)
+
+
+class CamVidVal:
+    """The label folders of CamVid's val split, read here in the plainest way."""
+
+    classes = Classes(names=CAMVID, colors=tuple((k, k, k) for k in range(11)))
+
+    def __init__(self, root):
+        self.paths = sorted((root / "valannot").glob("*.png"))
+
+    def __len__(self):
+        return len(self.paths)
+
+    def name(self, index):
+        return self.paths[index].stem
+
+    def __getitem__(self, index):
+        label = np.array(Image.open(self.paths[index]))
+        label[label == 11] = IGNORED
+        return Sample(np.zeros((*label.shape, 3), np.uint8), label, self.name(index))
+
+
+@pytest.mark.shared
+def test_predictions_of_a_real_network_give_its_published_scores(shared):
+    folder, camvid = shared / "data/samples/camvid_val_predictions", shared / "data/camvid"
+    if not folder.is_dir() or not camvid.is_dir():
+        pytest.skip("no CamVid predictions in the shared folder")
+    truth = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    report = evaluate_predictions(folder / "pred", CamVidVal(camvid), ignored_values=(11,))
+    matrix = np.array(truth["confusion_rows_gt_cols_pred_12x12"])
+    assert np.array_equal(report.total_KK1, matrix[:11])
+    figures = report.metrics
+    assert figures.miou == pytest.approx(truth["mIoU_11"], abs=1e-12) and round(figures.miou, 4) == 0.7002
+    assert figures.pixel_accuracy == pytest.approx(truth["pixel_accuracy"], abs=1e-12)
+    assert figures.mpa == pytest.approx(truth["mean_class_accuracy"], abs=1e-12)
+    assert figures.fwiou == pytest.approx(truth["freq_weighted_iou"], abs=1e-12)
+    assert dict(zip(CAMVID, figures.iou_K, strict=True)) == pytest.approx(truth["iou"], abs=1e-12)
+    assert dict(zip(CAMVID, figures.dice_K, strict=True)) == pytest.approx(truth["dice"], abs=1e-12)
+    with pytest.raises(DatasetError, match="--ignored-values 11"):
+        evaluate_predictions(folder / "pred", CamVidVal(camvid))
+
+
+def test_nothing_here_needs_torch():
+    code = "import sys, inlay.evaluating; print(sorted({'torch', 'matplotlib', 'jinja2'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

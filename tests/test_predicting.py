@@ -1,0 +1,329 @@
+"""The command `predict`: what is written where, and what happens to the pictures that cannot be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inlay.card import Card, Classes, Input
+from inlay.errors import ImageError, OutputError
+from inlay.predicting import predict
+from inlay.runtime.predictor import Predictor
+
+CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
+
+
+class BrightnessEngine:
+    """Class = brighter than 128 or not."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        settings = Input(stride=4)
+        self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings, provenance={"run": "r1"})
+
+    def scores(self, images_BHW3):
+        brightness_BHW = images_BHW3.astype(np.float32).mean(3)
+        return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
+
+    def labels(self, scores_BKHW, size):
+        assert scores_BKHW.shape[2:] == tuple(size)
+        return scores_BKHW.argmax(1).astype(np.uint8)
+
+    def probabilities(self, scores_BKHW, size):
+        raised = np.exp(scores_BKHW / 100)
+        return raised / raised.sum(1, keepdims=True)
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(BrightnessEngine())
+
+
+def draw(path: Path, value: int = 200, size: tuple[int, int] = (9, 14)) -> Path:
+    """A picture, its left half dark and its right half of brightness `value`."""
+    image_HW = np.full(size, value, np.uint8)
+    image_HW[:, : size[1] // 2] = 10
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image_HW).convert("RGB").save(path, format="PNG")
+    return path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_outputs_of_one_picture(predictor, tmp_path):
+    source, out = draw(tmp_path / "street.png"), tmp_path / "out"
+    run = predict(predictor, [source], out)
+    assert run.done == [(source, out / "street.png")] and run.failed == [] and run.exit_code == 0
+    assert files(out) == ["shares.json", "street.png", "street_overlay.jpg"]
+    label = Image.open(out / "street.png")
+    assert label.mode == "P" and label.size == (14, 9)
+    assert np.asarray(label).mean(0).tolist() == [0] * 7 + [1] * 7
+    assert Image.open(out / "street_overlay.jpg").format == "JPEG"
+    report = json.loads((out / "shares.json").read_text())
+    assert report["model"] == {"architecture": "brightness", "provenance": {"run": "r1"}}
+    assert report["complete"] is True and report["failed"] == [] and report["classes"] == ["dark", "bright"]
+    assert report["pictures"] == [
+        {"source": str(source), "name": "street", "size": [9, 14], "shares": {"dark": 0.5, "bright": 0.5}}
+    ]
+
+
+@pytest.mark.parametrize("save", [("label",), ("overlay",), ("shares",), ("label", "shares")])
+def test_only_what_is_asked_for(save, predictor, tmp_path):
+    run = predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", save=save)
+    expected = {"label": "a.png", "overlay": "a_overlay.jpg", "shares": "shares.json"}
+    assert files(tmp_path / "out") == sorted(expected[kind] for kind in save)
+    assert (run.done[0][1] is not None) == ("label" in save)
+
+
+def test_an_unknown_output_is_named(predictor, tmp_path):
+    with pytest.raises(OutputError, match=r"cannot save `overlays`, did you mean overlay\?"):
+        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", save=("overlays",))
+
+
+def test_folders_keep_their_structure(predictor, tmp_path):
+    photos = tmp_path / "photos"
+    for name in ("b.PNG", "a.jpg", "town/a.jpg", "town/deep/c.webp", ".hidden.png", ".cache/d.png"):
+        draw(photos / name)
+    (photos / "notes.txt").write_text("no picture")
+    run = predict(predictor, [photos], tmp_path / "out", save=("label",))
+    assert [str(path.relative_to(tmp_path / "out")) for _, path in run.done] == [
+        "a.png",
+        "b.png",
+        "town/a.png",
+        "town/deep/c.png",
+    ]
+    assert files(tmp_path / "out") == ["a.png", "b.png", "town/a.png", "town/deep/c.png"]
+    flat = predict(predictor, [photos], tmp_path / "flat", save=("label",), recursive=False)
+    assert files(tmp_path / "flat") == ["a.png", "b.png"] and flat.exit_code == 0
+
+
+def test_names_never_collide(predictor, tmp_path):
+    names = ["x.jpg", "x.png", "X.webp", "x.jpg.png", "other/x.jpg", "y.jpg", "y_overlay.jpg"]
+    sources = [draw(tmp_path / name) for name in names]
+    draw(tmp_path / "tree" / "z.png" / "inner.jpg")
+    draw(tmp_path / "tree" / "z.jpg")
+    out = tmp_path / "out"
+    run = predict(predictor, [*sources, tmp_path / "tree"], out)
+    assert run.exit_code == 0 and len(run.done) == len(sources) + 2
+    labels = [label for _, label in run.done]
+    assert len({str(label).casefold() for label in labels}) == len(labels)
+    assert len(files(out)) == 2 * len(labels) + 1
+    by_source = {
+        source.relative_to(tmp_path).as_posix(): label.relative_to(out).as_posix() for source, label in run.done
+    }
+    assert by_source["x.jpg"] == "x.jpg-2.png"  # x.jpg.png has the name x.jpg to itself
+    assert by_source["x.png"] == "x.png.png"
+    assert by_source["X.webp"] == "X.webp.png"
+    assert by_source["x.jpg.png"] == "x.jpg.png"
+    assert by_source["other/x.jpg"] == "x.jpg-3.png"
+    assert by_source["y_overlay.jpg"] == "y_overlay.png"
+    assert by_source["tree/z.png/inner.jpg"] == "z.png/inner.png"
+    assert by_source["tree/z.jpg"] == "z.jpg.png"
+
+
+def test_a_picture_named_twice_is_done_once(predictor, tmp_path):
+    source = draw(tmp_path / "photos" / "a.png")
+    run = predict(predictor, [source, source.parent, source.parent / ".." / "photos" / "a.png"], tmp_path / "out")
+    assert len(run.done) == 1
+
+
+def test_bad_pictures_are_listed_and_the_rest_go_on(predictor, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    good = [draw(photos / "a.png"), draw(photos / "z.png")]
+    content = good[0].read_bytes()
+    (photos / "cut.png").write_bytes(content[: len(content) // 2])
+    (photos / "empty.jpg").write_bytes(b"")
+    (photos / "text.jpg").write_text("hello")
+    run = predict(predictor, [photos, tmp_path / "missing.jpg"], tmp_path / "out")
+    assert [source for source, _ in run.done] == good and run.exit_code == 2
+    assert [source.name for source, _ in run.failed] == ["cut.png", "empty.jpg", "text.jpg", "missing.jpg"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "photos" in line or "missing" in line] == [message for _, message in run.failed]
+    report = json.loads((tmp_path / "out" / "shares.json").read_text())
+    assert [entry["source"] for entry in report["failed"]] == [str(source) for source, _ in run.failed]
+    assert report["complete"] is True and len(report["pictures"]) == 2
+    assert files(tmp_path / "out") == ["a.png", "a_overlay.jpg", "shares.json", "z.png", "z_overlay.jpg"]
+
+
+def test_warnings_about_a_picture_are_lines_for_people(predictor, tmp_path, capsys):
+    frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
+    frames[0].save(tmp_path / "move.gif", save_all=True, append_images=frames[1:])
+    assert predict(predictor, [tmp_path / "move.gif"], tmp_path / "out").exit_code == 0
+    assert "move.gif: holds several pictures" in capsys.readouterr().err
+
+
+def test_nothing_is_overwritten_without_leave(predictor, tmp_path):
+    source, out = draw(tmp_path / "a.png"), tmp_path / "out"
+    predict(predictor, [source], out)
+    before = (out / "a.png").stat().st_mtime_ns
+    with pytest.raises(OutputError, match=r"a\.png and 2 more exists already: .*--overwrite"):
+        predict(predictor, [draw(tmp_path / "b.png"), source], out)
+    assert not (out / "b.png").exists() and (out / "a.png").stat().st_mtime_ns == before
+    assert predict(predictor, [source], out, overwrite=True).exit_code == 0
+    assert (out / "a.png").stat().st_mtime_ns > before
+
+
+def test_a_source_is_never_replaced(predictor, tmp_path):
+    source = draw(tmp_path / "photos" / "a.png")
+    before = source.read_bytes()
+    with pytest.raises(OutputError, match="would replace this picture"):
+        predict(predictor, [source], source.parent, overwrite=True)
+    with pytest.raises(OutputError, match="results would lie among the pictures"):
+        predict(predictor, [source.parent], source.parent, overwrite=True)
+    assert source.read_bytes() == before
+
+
+def test_results_inside_a_searched_folder_are_no_pictures_of_the_next_run(predictor, tmp_path):
+    draw(tmp_path / "photos" / "a.png")
+    out = tmp_path / "photos" / "results"
+    for overwrite in (False, True):
+        assert len(predict(predictor, [tmp_path / "photos"], out, overwrite=overwrite).done) == 1
+
+
+def test_results_never_leave_the_output_folder(predictor, tmp_path):
+    draw(tmp_path / "photos" / "town" / "a.png")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "town").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="a link leads out of"):
+        predict(predictor, [tmp_path / "photos"], tmp_path / "out", overwrite=True)
+    assert files(tmp_path / "elsewhere") == []
+
+
+def test_a_link_in_place_of_a_result_is_replaced_not_followed(predictor, tmp_path):
+    source, precious = draw(tmp_path / "a.png"), tmp_path / "precious.txt"
+    precious.write_text("keep")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").symlink_to(precious)
+    with pytest.raises(OutputError, match="exists already"):
+        predict(predictor, [source], tmp_path / "out")
+    predict(predictor, [source], tmp_path / "out", overwrite=True)
+    assert precious.read_text() == "keep" and not (tmp_path / "out" / "a.png").is_symlink()
+
+
+def test_linked_folders_are_followed_but_not_in_circles(predictor, tmp_path):
+    photos = tmp_path / "photos"
+    draw(photos / "a.png")
+    draw(tmp_path / "more" / "b.png")
+    draw(tmp_path / "outside.png")
+    for name, target in {"here": ".", "up": "..", "more": "../more", "again": "../more"}.items():
+        (photos / name).symlink_to(target)
+    (photos / "loop.png").symlink_to("loop.png")
+    run = predict(predictor, [photos], tmp_path / "out", save=("label",))
+    assert files(tmp_path / "out") == ["a.png", "again/b.png"]
+    assert [source.name for source, _ in run.failed] == ["loop.png"]
+
+
+def test_nothing_to_do_says_what_to_do(predictor, tmp_path):
+    with pytest.raises(ImageError, match="no pictures given: name files or folders"):
+        predict(predictor, [], tmp_path / "out")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.heic").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"photos: no pictures in this folder; looked for .*\.jpg"):
+        predict(predictor, [tmp_path / "photos"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    run = predict(predictor, [tmp_path / "photos", draw(tmp_path / "a.png")], tmp_path / "out")
+    assert len(run.done) == 1 and run.failed[0][0] == tmp_path / "photos" and run.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["Straße 東京.png", "two\nlines.png", " spaced  out .png", "-dash.png", "a.b.c.png", "no_suffix"]
+)
+def test_strange_names(name, predictor, tmp_path):
+    source = draw(tmp_path / "photos" / name)
+    run = predict(predictor, [source], tmp_path / "out")
+    assert run.exit_code == 0
+    assert files(tmp_path / "out") == sorted(
+        ["shares.json", Path(name).stem + ".png", Path(name).stem + "_overlay.jpg"]
+    )
+    report = json.loads((tmp_path / "out" / "shares.json").read_text())
+    assert report["pictures"][0]["source"] == str(source)
+
+
+def test_names_that_are_no_text_or_too_long(predictor, tmp_path):
+    draw(tmp_path / "a.png")
+    folder = os.fsencode(tmp_path / "photos")
+    os.mkdir(folder)
+    os.rename(tmp_path / "a.png", folder + b"/\xff\xfe.png")
+    draw(tmp_path / "photos" / ("n" * 251 + ".png"))
+    run = predict(
+        predictor, [tmp_path / "photos", tmp_path / ("m" * 300 + ".png")], tmp_path / "out", save=("shares", "label")
+    )
+    assert (
+        len(run.done) == 1 and [message.split("; ")[-1] for _, message in run.failed] == ["give it a shorter one"] * 2
+    )
+    report = json.loads((tmp_path / "out" / "shares.json").read_text())
+    assert report["pictures"][0]["name"] == "\\udcff\\udcfe"
+
+
+def test_out_that_is_a_file(predictor, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be made a folder"):
+        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out")
+
+
+class Interrupting(BrightnessEngine):
+    calls = 0
+
+    def scores(self, images_BHW3):
+        self.calls += 1
+        if self.calls == 2:
+            raise KeyboardInterrupt
+        return super().scores(images_BHW3)
+
+
+def test_an_interrupted_run_keeps_what_is_done(tmp_path):
+    sources = [draw(tmp_path / f"{name}.png") for name in "abc"]
+    with pytest.raises(KeyboardInterrupt):
+        predict(Predictor(Interrupting()), sources, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "shares.json").read_text())
+    assert report["complete"] is False and [entry["name"] for entry in report["pictures"]] == ["a"]
+    assert files(tmp_path / "out") == ["a.png", "a_overlay.jpg", "shares.json"]
+
+
+class Exhausted(BrightnessEngine):
+    def scores(self, images_BHW3):
+        if images_BHW3.shape[2] > 20:
+            raise MemoryError
+        return super().scores(images_BHW3)
+
+
+def test_a_picture_too_large_for_memory_does_not_end_the_run(tmp_path):
+    sources = [draw(tmp_path / "large.png", size=(9, 40)), draw(tmp_path / "small.png")]
+    run = predict(Predictor(Exhausted()), sources, tmp_path / "out")
+    assert [source.name for source, _ in run.done] == ["small.png"]
+    assert "not enough memory" in run.failed[0][1]
+
+
+def test_an_overlay_no_jpeg_can_hold(predictor, tmp_path):
+    source = draw(tmp_path / "strip.png", size=(2, 66_000))
+    run = predict(predictor, [source], tmp_path / "out")
+    assert "strip.png: its overlay is too large for a JPEG" in run.failed[0][1]
+    assert files(tmp_path / "out") == ["shares.json"]
+    assert predict(predictor, [source], tmp_path / "out", save=("label",)).exit_code == 0
+
+
+def test_a_full_disk_is_one_error(tmp_path):
+    code = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_predicting import *; from inlay.errors import OutputError\n"
+        "source = draw(Path(sys.argv[2]) / 'a.png', size=(200, 300))\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try: predict(Predictor(BrightnessEngine()), [source], Path(sys.argv[2]) / 'out')\n"
+        "except OutputError as error: print(error)\n"
+    )
+    arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert "a_overlay.jpg: file size limit" in done.stdout, done.stderr
+    assert files(tmp_path / "out") == []
