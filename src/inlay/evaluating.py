@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import platform
 import re
 import statistics
 import time
@@ -13,19 +10,17 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.table import Table
 
-from inlay import console, files
+from inlay import console, environment
 from inlay.card import IGNORED, Classes, Input
 from inlay.data._dataset import Dataset, Sample, check_sample
-from inlay.errors import DatasetError, ImageError, MissingExtraError
+from inlay.errors import DatasetError, ImageError
+from inlay.report.folder import write_folder
 from inlay.runtime.predictor import Predictor, network_size
 from inlay.scores import ABSENT_CLASS_RULE, DataHash, Report, count
 
@@ -72,7 +67,7 @@ def evaluate(
     model = _model_facts(predictor, tally.first_size, seconds, batch) if details else None
     report = tally.report(protocol, model)
     if out is not None:
-        _write(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
+        write_folder(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
     return report
 
 
@@ -107,31 +102,8 @@ def evaluate_predictions(
     protocol["predicted_as_ignored"] = sorted({IGNORED, *ignored_values})
     report = tally.report(protocol, None)
     if out is not None:
-        _write(Path(out), report, dataset, pictures, read)
+        write_folder(Path(out), report, dataset, pictures, read)
     return report
-
-
-def table(report: Report) -> Table:
-    """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, and the means."""
-    figures, truth = report.metrics, report.total_KK1.sum(1)
-    pixels = max(int(truth.sum()), 1)
-    shown = Table(title=f"{report.protocol.get('images', len(report.names))} images", show_footer=True)
-    shown.add_column("class", footer="mean")
-    for name, footer in (("IoU", figures.miou), ("accuracy", figures.mpa), ("Dice", figures.dice)):
-        shown.add_column(name, justify="right", footer=_figure(footer))
-    shown.add_column("share of truth", justify="right", footer=f"{int(truth.sum()):,} px")
-    columns = zip(report.classes.names, figures.iou_K, figures.accuracy_K, figures.dice_K, truth, strict=True)
-    for name, iou, accuracy, dice, own in columns:
-        shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
-    shown.caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
-    ignored = int(report.total_KK1[:, -1].sum())
-    if ignored:
-        shown.caption += f"; {100 * ignored / pixels:.2f} % of the labelled pixels were predicted as ignored"
-    return shown
-
-
-def _figure(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4f}"
 
 
 class _Tally:
@@ -162,7 +134,7 @@ class _Tally:
             self.hash.add(sample.name, sample.label)
 
     def report(self, protocol: dict[str, Any], model: dict[str, Any] | None) -> Report:
-        return Report(self.classes, self.names, self.domains, self.counts, protocol, model, _provenance())
+        return Report(self.classes, self.names, self.domains, self.counts, protocol, model, environment.describe())
 
 
 def _predict(predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float]) -> np.ndarray:
@@ -341,65 +313,3 @@ def _peak_memory_bytes() -> int | None:
         return None
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
-
-
-def _provenance() -> dict[str, Any]:
-    try:
-        own = version("inlay")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        own = "unknown"
-    return {
-        "inlay": own,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-        "processors": os.cpu_count(),
-    }
-
-
-def _write(out: Path, report: Report, dataset: Dataset, pictures: int, predict: Callable[[Sample], np.ndarray]) -> None:
-    """The report's folder; what needs matplotlib or jinja2 is left out, and said, where they are missing."""
-    from inlay.report.figures import save_confusion
-    from inlay.report.page import write_page
-
-    report.write(out)
-    panels = _write_panels(out / "pictures", report, dataset, pictures, predict)
-    confusion, page, figures = out / "confusion.png", out / "report.html", []
-    title = " ".join(filter(None, ("Evaluation", report.protocol["dataset"], report.protocol["split"])))
-    try:
-        save_confusion(confusion, report.total_KK1, report.classes)
-        figures.append(("Confusion: where the pixels of each true class went", confusion))
-    except MissingExtraError as error:
-        console.note(f"{confusion} is left out: {error}")
-    try:
-        written = json.loads((out / "report.json").read_text(encoding="utf-8"))
-        write_page(page, title=title, report=written, figures=figures, pictures=panels)
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
-
-
-def _write_panels(
-    folder: Path, report: Report, dataset: Dataset, pictures: int, predict: Callable[[Sample], np.ndarray]
-) -> list[tuple[str, Path]]:
-    """Panels of the worst pictures and of evenly spaced ones, predicted again so that no picture need be kept."""
-    from inlay.runtime import paint
-
-    for old in [*folder.glob("worst-*.png"), *folder.glob("sample-*.png")]:
-        old.unlink()  # of an earlier evaluation into the same folder
-    worst = report.worst((pictures + 1) // 2)
-    spaced = np.linspace(0, len(dataset) - 1, min(pictures - len(worst), len(dataset))).round().astype(int)
-    chosen = [("worst", index) for index in worst] + [("sample", int(k)) for k in spaced if int(k) not in worst]
-    written = []
-    for place, (kind, index) in enumerate(chosen, 1):
-        sample = dataset[index]
-        line = report.line(index)
-        miou, accuracy = _figure(line["miou"]), _figure(line["pixel_accuracy"])
-        caption = f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})"
-        panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, caption)
-        plain = re.sub(r"[^\w.-]+", "_", sample.name)[:80]
-        path = folder / f"{kind}-{place:02d}-{plain}.png"
-        with files.writing(path) as part:
-            panel.save(part, format="PNG")
-        written.append((caption, path))
-    return written

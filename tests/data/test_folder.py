@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.data._layout import RandomSplit
+from inlay.data._layout import Layout, RandomSplit
 from inlay.data.folder import Data, divide
 from inlay.errors import DatasetError, InlayError, RecipeError
 
@@ -50,6 +51,17 @@ def test_the_smallest_dataset_yaml(tmp_path):
     assert (sample.name, sample.domain, sample.image.shape, sample.image.dtype) == ("b", "", (4, 6, 3), np.uint8)
     assert sample.label.tolist() == [[0] * 6, [1] * 6, [1] * 6, [0] * 6]
     assert [entry.name for entry in Data(tmp_path / "dataset.yaml")] == ["a", "b", "c"]
+
+
+def test_the_documentation_is_a_dataset_yaml(tmp_path):
+    from inlay.data import folder
+
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n)+", folder.__doc__, re.MULTILINE)
+    smallest, everything, splits = [textwrap.dedent(block) for block in blocks if block.strip()]
+    for yaml in (smallest, everything, splits + "classes: [a, b]"):
+        write(tmp_path, yaml)
+        layout = Layout.load(tmp_path / "dataset.yaml")
+        assert "background" in layout.palette().names or layout.splits
 
 
 def test_merged_and_ignored_values(tmp_path):
@@ -330,15 +342,15 @@ def test_camvid_in_32_classes_merged_by_values(shared, tmp_path):
     write(tmp_path, "\n".join(lines))
     data = Data(tmp_path)
     assert len(data) == 5 and data.classes == camvid.CLASSES
-    # The reduced version has one of these frames too; halved by nearest neighbour the two agree nearly everywhere.
+    # The reduced version has these frames too: what most pixels of each original class are there, they are here.
     reduced = camvid.Data(shared / "data/camvid", "train")
     by_name = {reduced.name(index): index for index in range(len(reduced))}
-    both = [index for index in range(5) if data.name(index) in by_name]
-    assert both
-    for index in both:
-        small = reduced[by_name[data.name(index)]].label
-        agree = data[index].label[::2, ::2] == small
-        assert agree.mean() > 0.97
+    for index in range(5):
+        label_HW, reduced_HW = data[index].label[::2, ::2], reduced[by_name[data.name(index)]].label
+        stored_HW = np.asarray(Image.open(data.pairs[index].label))[::2, ::2]
+        for value in set(np.unique(stored_HW).tolist()) - {codes.index("OtherMoving")}:
+            there = np.bincount(reduced_HW[stored_HW == value]).argmax()
+            assert {there} == set(np.unique(label_HW[stored_HW == value]).tolist()), codes[value]
 
 
 @pytest.mark.shared
@@ -347,8 +359,8 @@ def test_other_layouts_of_the_samples(shared, tmp_path):
     cases = {
         "loveda": ("images: img_dir\nlabels: ann_dir\nignore: 0\n"
                    "classes: [{name: background, values: [1]}, {name: building, values: [2]}, "
-                   "{name: road, values: [3]}, {name: water, values: [4]}, {name: barren, values: [5]}, {name: forest, values: [6]},"
-                   " {name: agriculture, values: [7]}]", "train", 3),
+                   "{name: road, values: [3]}, {name: water, values: [4]}, {name: barren, values: [5]}, "
+                   "{name: forest, values: [6]}, {name: agriculture, values: [7]}]", "train", 3),
         "voc_layout": ("images: JPEGImages\nlabels: SegmentationClass\nclasses: ["
                        + ", ".join(f"c{index}" for index in range(21)) + "]\nsplits: {val: {list: val.txt}}", "val", 2),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.errors import DatasetError, nearest
@@ -141,8 +141,7 @@ def _coerced(annotation: Any, value: Any) -> Any:
     # A comma separates options, so a size is written 240x320 on the command line.
     if isinstance(value, str) and _is_tuple(annotation):
         value = value.split("x")
-    config = None if isinstance(annotation, type) and hasattr(annotation, "model_fields") else ConfigDict(strict=False)
-    return TypeAdapter(annotation, config=config).validate_python(value)
+    return TypeAdapter(annotation).validate_python(value)
 
 
 def _is_tuple(annotation: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inlay.data._street_mesh import Color, Faces, Frame, Kind, box
-from inlay.data._street_scene import Thing
+from inlay.data._street_world import Thing
 
 GLASS = (66, 84, 100)
 SHINE = (130, 152, 170)
@@ -47,7 +47,8 @@ def add_car(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
         _add_cabin(part, cabin, thing, paint)
     else:
         _add_panes(part, thing, middle)
-    _add_ends(part, thing, height * (0.5 if cabin else 0.36), middle)
+    if thing.z < 70:
+        _add_ends(part, thing, height * (0.5 if cabin else 0.36), middle)
     faces.take(part, Frame(thing.s, thing.z, thing.heading))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inlay.data._street_mesh import Color, Faces, Frame, Kind, disc, limbs
-from inlay.data._street_scene import Thing
+from inlay.data._street_world import Thing
 
 SKIN = [(226, 180, 150), (150, 104, 78), (198, 148, 114)]
 HAIR = [(60, 44, 36), (30, 28, 30), (150, 112, 66), (120, 118, 116)]

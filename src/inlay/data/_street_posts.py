@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inlay.data._street_mesh import Color, Faces, Frame, Kind, box, disc, limb
-from inlay.data._street_scene import KERB, Thing
+from inlay.data._street_world import KERB, Thing
 
 LAMPS = [(236, 44, 40), (248, 180, 44), (62, 220, 110)]
 
@@ -93,7 +93,6 @@ def add_lights(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
         middle = (s, y + 0.5, thing.z + 0.1)
         board = box(s - w - 0.04, s + w + 0.04, y - 0.04, y + 1.06, front, front + 0.3)
         faces.add(board, (26, 28, 30), Kind.LIGHTS, middle)
-        faces.add(board[3:4] * (1, 1, 1), (34, 36, 36), Kind.LIGHTS, middle)
         spots = np.concatenate([disc((s, y + 0.84 - 0.32 * row, front - 0.04), 0.135, 10) for row in range(3)])
         lit = np.arange(3) == state
         glow = np.array(LAMPS, np.float64) * np.where(lit, 1.0, 0.28)[:, None]

@@ -1,89 +1,12 @@
-"""The layout of a street: what stands where, in metres.  Nothing here knows pixels, light or weather.
-
-Street coordinates: `s` metres to the right of the road's centre line, `y` metres above the road, `z` metres ahead of
-the camera along the road.  The road's bend is applied on projection, so the layout is always a straight street.
-"""
+"""The layout of a street: what stands where, at random but never by the picture's size, light or weather."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-FAR = 230.0
-KERB = 0.12
-RGB = tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """A pinhole camera behind a windscreen; focal length and horizon in picture heights (of a 4:3 picture)."""
-
-    height: float
-    focal: float
-    horizon: float
-    lateral: float
-    yaw: float
-    curve: float
-
-    def bend(self, z: np.ndarray) -> np.ndarray:
-        """How far right the road's centre line lies at `z` metres ahead, in metres."""
-        return self.yaw * z + 0.5 * self.curve * z * z
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of the road, from kerb to facades."""
-
-    sign: int
-    pavement: float
-    setback: float
-    green: bool
-    tint: RGB
-
-
-@dataclass(frozen=True, slots=True)
-class Road:
-    """Half its width, its paint and its crossing: `crossing` is none, zebra or junction, beginning at `crossing_z`."""
-
-    half: float
-    parking: float
-    tint: float
-    edges: bool
-    dash: float
-    crossing: str
-    crossing_z: float
-    crossing_length: float
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """One object: kind, place, heading (0 = faces away from the camera), size, albedo colours, variant."""
-
-    kind: str
-    s: float
-    z: float
-    width: float
-    height: float
-    length: float
-    color: RGB
-    accent: RGB = (200.0, 200.0, 200.0)
-    heading: float = 0.0
-    variant: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A whole street.  `sun` points to the sun; `clouds` is the covered share of the sky."""
-
-    camera: Camera
-    road: Road
-    left: Side
-    right: Side
-    sun: tuple[float, float, float]
-    clouds: float
-    things: tuple[Thing, ...]
-
+from inlay.data._street_world import RGB, Camera, Road, Scene, Side, Thing
 
 FACADES = [
     (176, 106, 84), (196, 142, 108), (222, 200, 164), (232, 222, 204), (188, 182, 174), (208, 176, 132),
@@ -104,8 +27,8 @@ FENCES = [(150, 112, 78), (92, 98, 104), (226, 222, 212), (60, 78, 70)]
 
 def compose(rng: np.random.Generator) -> Scene:
     """A random street; the same generator state gives the same street."""
-    lane = rng.uniform(3.0, 3.6)
-    parking = 2.2 if rng.random() < 0.6 else 0.0
+    lane = rng.uniform(2.8, 3.4)
+    parking = 2.1 if rng.random() < 0.5 else 0.0
     keep = 1 if rng.random() < 0.5 else -1
     crossing = str(rng.choice(["junction", "zebra", "none"], p=[0.5, 0.32, 0.18]))
     road = Road(
@@ -144,9 +67,14 @@ def compose(rng: np.random.Generator) -> Scene:
 
 def _depth(thing: Thing, camera: Camera) -> float:
     # Things further from the camera's own lane lie behind those nearer to it at the same z: a parked car hides the
-    # pavement beside it.  Long things (facades, fences) count from their far end.
-    far = thing.length if thing.kind in ("building", "fence", "hedge") else 0.0
-    return thing.z + far + abs(thing.s - camera.lateral)
+    # pavement beside it.  What has the street's life in front of it (facades, fences) counts from its far end, what
+    # has it behind (railings at the kerb, cars) from its near end.
+    shift = 0.0
+    if thing.kind in ("building", "fence", "hedge"):
+        shift = thing.length
+    elif thing.kind == "car":
+        shift = -0.5 * thing.length * abs(float(np.cos(thing.heading)))
+    return thing.z + shift + abs(thing.s - camera.lateral)
 
 
 def _pick(rng: np.random.Generator, colors: list[tuple[int, int, int]], jitter: float = 10) -> RGB:
@@ -160,7 +88,7 @@ def _side(rng: np.random.Generator, sign: int, suburb: bool) -> Side:
     tint = float(rng.uniform(150, 190))
     return Side(
         sign=sign,
-        pavement=rng.uniform(2.2, 4.2),
+        pavement=rng.uniform(2.4, 5.0),
         setback=rng.uniform(2.5, 6) if suburb else rng.uniform(0, 0.6),
         green=suburb or rng.random() < 0.25,
         tint=(tint + 6, tint, tint - float(rng.uniform(2, 14))),
@@ -178,6 +106,7 @@ def _buildings(rng: np.random.Generator, road: Road, side: Side, suburb: bool) -
     line = road.half + side.pavement + side.setback
     while z < 170:
         length = rng.uniform(8, 13) if suburb else rng.uniform(9, 20)
+        length *= 1.6 if z > 80 else 1.0
         if _blocked(road, z, z + length, 2.5):
             start = road.crossing_z - 2.5
             if start - z > 5:
@@ -225,7 +154,7 @@ def _greenery(rng: np.random.Generator, road: Road, side: Side, suburb: bool) ->
             continue
         piece = kind if kind != "both" else str(rng.choice(["fence", "hedge"]))
         if piece == "fence" or railing:
-            things.append(Thing("fence", s, z, 0.06, height, 4.0, color, variant=style))
+            things.append(Thing("railing" if railing else "fence", s, z, 0.06, height, 4.0, color, variant=style))
         else:
             leaves = _pick(rng, LEAVES)
             things.append(Thing("hedge", s + side.sign * 0.5, z, 0.8, rng.uniform(0.9, 1.5), 4.0, leaves))
@@ -280,13 +209,13 @@ def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int) -> li
     things, end = [], road.crossing_z + road.crossing_length
     for sign in (-1, 1):
         heading = 0.0 if sign == keep else np.pi
-        kerb, fill = sign * (road.half - 1.1), rng.uniform(0.3, 0.85)
+        fill = rng.uniform(0.3, 0.85)
         z = rng.uniform(4, 10)
         while road.parking and z < 90:
             clear = road.crossing != "none" and z + 5 > road.crossing_z - 4 and z < end + 6
             if not clear and rng.random() < fill:
-                car = _car(rng, kerb, z + 2.5, heading if rng.random() < 0.9 else heading + np.pi)
-                things.append(car)
+                car = _car(rng, 0.0, z + 2.5, heading if rng.random() < 0.9 else heading + np.pi)
+                things.append(replace(car, s=sign * (road.half - car.width / 2 - 0.15)))
                 z += max(car.length - 4.5, 0)
             z += rng.uniform(5.2, 6.5)
         z = rng.uniform(9, 30) if sign == keep else rng.uniform(8, 22)
@@ -296,7 +225,7 @@ def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int) -> li
             z += rng.uniform(12, 35)
         for z in rng.uniform(7, 45, size=int(rng.integers(1, 3)) if rng.random() < 0.42 else 0):
             s = sign * (road.half - road.parking - rng.uniform(0.3, 0.6))
-            near = [t for t in things if t.kind == "car" and abs(t.z - z) < 4 and abs(t.s - s) < 1.3]
+            near = [t for t in things if t.kind == "car" and abs(t.z - z) < 4 and abs(t.s - s) < 1.8]
             if not near:
                 things.append(_rider(rng, s, float(z), heading))
     return things

@@ -1,113 +1,11 @@
-"""The street itself in faces: ground, paint on the road, buildings and greenery."""
+"""What lines the street, in faces: buildings, trees, hedges and fences."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from inlay.data._street_mesh import Faces, Kind, box, limb, panel
-from inlay.data._street_scene import FAR, KERB, Scene, Side, Thing
-
-WHITE = (232, 232, 226)
-GRASS = (116, 146, 74)
-
-
-def strip(s0: float, s1: float, z0: float, z1: float, y: float = 0.0) -> np.ndarray:
-    """A band of ground along the street, 1 x N x 3, with enough corners to follow the road's bend."""
-    steps = min(int(math.log(z1 / z0) * 7), 40) + 2
-    z = z0 * (z1 / z0) ** (np.arange(steps) / (steps - 1))
-    band = np.empty((1, 2 * steps, 3))
-    band[0, :steps, 0], band[0, steps:, 0], band[0, :, 1] = s0, s1, y
-    band[0, :steps, 2], band[0, steps:, 2] = z, z[::-1]
-    return band
-
-
-def add_ground(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
-    """Lawns, pavements, kerbs, the road, its patches and its paint."""
-    road = scene.road
-    for side in (scene.left, scene.right):
-        _add_side(faces, scene, side)
-    asphalt = np.array([112.0, 112.0, 118.0]) * road.tint
-    faces.add(strip(-road.half, road.half, 0.5, FAR), asphalt, Kind.ROAD, gain=1.0)
-    if road.crossing == "junction":
-        end = road.crossing_z + road.crossing_length
-        faces.add(strip(-90, 90, road.crossing_z, end), asphalt, Kind.ROAD, gain=1.0)
-    for _ in range(int(rng.integers(2, 7))):
-        s, z = rng.uniform(-road.half, road.half - 1), rng.uniform(3, 30)
-        size, shade = rng.uniform(0.6, 2.2), rng.uniform(0.86, 1.08)
-        faces.add(strip(s, min(s + size, road.half), z, z + rng.uniform(0.8, 6)), asphalt * shade, Kind.ROAD, gain=1.0)
-    for _ in range(int(rng.integers(0, 3))):
-        angle = np.arange(12) * np.pi / 6
-        s, z = rng.uniform(-2.5, 2.5), rng.uniform(4, 20)
-        ring = np.stack([s + 0.33 * np.cos(angle), 0 * angle, z + 0.33 * np.sin(angle)], axis=-1)[None]
-        faces.add(ring, asphalt * 0.68, Kind.ROAD, gain=1.0)
-    # A darker gutter along each kerb seats the pavement on the road.
-    for sign in (-1, 1):
-        faces.add(strip(sign * (road.half - 0.3), sign * road.half, 0.5, 90), asphalt * 0.84, Kind.ROAD, gain=1.0)
-    if road.crossing == "junction":
-        faces.add(strip(-road.half, road.half, road.crossing_z, end), asphalt, Kind.ROAD, gain=1.0)
-    _add_paint(faces, scene, rng)
-
-
-def _add_side(faces: Faces, scene: Scene, side: Side) -> None:
-    half, edge = scene.road.half, scene.road.half + side.pavement
-    tint = np.array(side.tint)
-    ground, kind = (GRASS, Kind.TREE) if side.green else (tint * 0.93, Kind.PAVEMENT)
-    faces.add(strip(side.sign * edge, side.sign * 260, 0.5, FAR, KERB), ground, kind, gain=1.0)
-    faces.add(strip(side.sign * half, side.sign * edge, 0.5, FAR, KERB), tint, Kind.PAVEMENT, gain=1.0)
-    faces.add(strip(side.sign * half, side.sign * (half + 0.16), 0.5, 120, KERB), tint * 1.16, Kind.PAVEMENT, gain=1.0)
-    z = np.geomspace(0.5, FAR, 30)
-    wall = np.stack([np.full_like(z, side.sign * half), np.zeros_like(z), z], axis=-1)
-    top = wall + (0, KERB, 0)
-    faces.add(np.concatenate([wall, top[::-1]])[None], tint * 0.8, Kind.PAVEMENT, gain=1.0)
-
-
-def _add_paint(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
-    road = scene.road
-    begin, end = road.crossing_z, road.crossing_z + road.crossing_length
-    gap = (begin - 3.2, end + 2.5) if road.crossing != "none" else (0.0, 0.0)
-    bands: list[tuple[float, float, float, float]] = []
-
-    def along(s: float, width: float, z0: float, z1: float) -> None:
-        for a, b in ((z0, min(z1, gap[0])), (max(z0, gap[1]), z1)) if gap[1] else ((z0, z1),):
-            if b > a:
-                bands.append((s - width / 2, s + width / 2, a, b))
-
-    for z in np.arange(rng.uniform(0.6, 4), 130, road.dash * 2.2):
-        along(0.0, 0.14, float(z), float(z) + road.dash)
-    for sign in (-1, 1):
-        line = sign * (road.half - road.parking - 0.35)
-        if road.parking:
-            for z in np.arange(5, 60, 6.0):
-                bands.append(
-                    (*sorted((line, line + sign * 1.6)), z, z + 0.1) if not gap[0] < z < gap[1] else (0, 0, 1, 2)
-                )
-        if road.edges:
-            along(line, 0.12, 0.5, 150)
-    if road.crossing != "none":
-        zebra = (begin, end) if road.crossing == "zebra" else (begin - 2.9, begin - 0.5)
-        for s in np.arange(-road.half + 0.3, road.half - 0.4, 1.0):
-            bands.append((s, s + 0.5, *zebra))
-        own = 1 if scene.camera.lateral > 0 else -1
-        bands.append((*sorted((own * 0.1, own * (road.half - road.parking - 0.4))), zebra[0] - 1.5, zebra[0] - 1.1))
-    for s0, s1, z0, z1 in bands:
-        if s1 > s0:
-            faces.add(strip(s0, s1, z0, z1), WHITE, Kind.MARKING, gain=1.0)
-
-
-def add_backdrop(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
-    """The end of the view: a hazy row of blocks and tree tops across the whole horizon."""
-    for _ in range(34):
-        s, width, tall = rng.uniform(-260, 260), rng.uniform(12, 34), rng.uniform(6, 24)
-        z = FAR - rng.uniform(0, 8)
-        rect = panel(np.array([[s, s + width, 0.0, tall]]), (0.0, z), (1.0, 0.0))
-        faces.add(rect, rng.uniform(130, 190) * np.array([1.0, 0.95, 0.9]), Kind.BUILDING, gain=0.9)
-    angle = np.linspace(0, np.pi, 9)
-    for s in np.arange(-270, 270, 11.0):
-        radius = rng.uniform(6, 13)
-        hill = np.stack([s + radius * 1.3 * np.cos(angle), radius * np.sin(angle), 0 * angle + FAR - 9], axis=-1)
-        faces.add(hill[None], np.array([92, 122, 66]) * rng.uniform(0.85, 1.1), Kind.TREE, gain=0.9)
+from inlay.data._street_mesh import Faces, Kind, box, limb, limbs, panel
+from inlay.data._street_world import KERB, Thing
 
 
 def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
@@ -134,24 +32,23 @@ def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
 
 def _add_gable(faces: Faces, thing: Thing, sign: int, y: float) -> None:
     rise, over = thing.width * 0.32, 0.45
-    z0, z1 = thing.z - 0.2, thing.z + thing.length + 0.2
+    z0, z1 = thing.z - 0.02, thing.z + thing.length + 0.02
     eave, ridge, back = thing.s - sign * over, thing.s + sign * thing.width / 2, thing.s + sign * (thing.width + over)
-    low = y - 0.15
-    wall = np.array(
-        [[(thing.s, low, thing.z), (ridge, y + rise, thing.z), (thing.s + sign * thing.width, low, thing.z)]]
-    )
+    low, top, roof = y - 0.15, y + rise, np.array(thing.accent)
+    wall = np.array([[(eave, low, z0), (ridge, top, z0), (back, low, z0)]])
     faces.add(wall, thing.color, Kind.BUILDING, (ridge, low, z1))
-    slope = [(eave, low, z0), (eave, low, z1), (ridge, y + rise, z1), (ridge, y + rise, z0)]
-    rear = [(back, low, z0), (back, low, z1), (ridge, y + rise, z1), (ridge, y + rise, z0)]
-    faces.add(np.array([rear, slope]), thing.accent, Kind.BUILDING, (ridge, low - 1, (z0 + z1) / 2))
-    roof = np.array(thing.accent)
-    edge = [(eave, low, z0), (eave, low, z1), (eave, low - 0.18, z1), (eave, low - 0.18, z0)]
-    faces.add(np.array([edge]), roof * 0.6, Kind.BUILDING, gain=0.9)
-    faces.add(limb(np.array(slope[0]), np.array(slope[3]), 0.25), roof * 0.75, Kind.BUILDING, gain=0.9)
+    slope = [(eave, low, z0), (eave, low, z1), (ridge, top, z1), (ridge, top, z0)]
+    rear = [(back, low, z0), (back, low, z1), (ridge, top, z1), (ridge, top, z0)]
+    faces.add(np.array([rear, slope]), roof, Kind.BUILDING, (ridge, low - 1, (z0 + z1) / 2))
+    gutter = [(eave, low, z0), (eave, low, z1), (eave, low - 0.18, z1), (eave, low - 0.18, z0)]
+    faces.add(np.array([gutter]), roof * 0.6, Kind.BUILDING, gain=0.9)
+    verge = np.array([slope[0], slope[3], rear[0]])
+    faces.add(limbs(verge[(0, 1), :], verge[(1, 2), :], 0.22, 0.22), roof * 0.75, Kind.BUILDING, gain=0.9)
     if thing.z < 120:
+        # It begins just below the ridge: lower down the gable would hide it.
         s0, z = ridge - 0.4, thing.z + thing.length * 0.3
-        chimney = box(s0, s0 + 0.8, y + rise * 0.7, y + rise + 1.2, z, z + 0.8)
-        faces.add(chimney, roof * 0.85, Kind.BUILDING, (ridge, y + rise, z + 0.4))
+        chimney = box(s0, s0 + 0.8, top - 0.15, top + 1.1, z, z + 0.8)
+        faces.add(chimney, roof * 0.85, Kind.BUILDING, (ridge, top, z + 0.4))
 
 
 def _add_windows(
@@ -177,23 +74,40 @@ def _add_windows(
     light = np.array([108.0, 128.0, 146.0]) * rng.uniform(0.62, 1.2, size=(len(glass), 1))
     if not shop and columns > 1:
         light[door] = rng.uniform(50, 150, size=3)
-    near = thing.z < 50
-    if near and len(glass):
-        frame = glass + np.array([-0.13, 0.13, -0.13, 0.13])
-        faces.add(
-            panel(frame, origin, direction), np.clip(np.array(thing.color) * 1.22 + 8, 0, 240), Kind.BUILDING, inside
-        )
+    if thing.z < 50 and len(glass):
+        _add_frames(faces, thing, glass, (origin, direction, inside), rng)
     if len(glass):
-        faces.add(panel(glass, origin, direction), light, Kind.BUILDING, inside, gain=np.nan)
-    if near and thing.z < 40 and len(glass):
-        upper = glass.copy()
-        upper[:, 2] = glass[:, 2] + 0.55 * (glass[:, 3] - glass[:, 2])
+        faces.add(panel(glass, origin, direction), light, Kind.BUILDING, inside)
+    if thing.z < 40 and len(glass):
+        # The upper half mirrors the sky; one bar down the middle.
+        upper, bars = glass.copy(), glass.copy()
+        upper[:, 2] = glass[:, 2] + 0.5 * (glass[:, 3] - glass[:, 2])
         faces.add(panel(upper, origin, direction), np.clip(light * 1.28, 0, 235), Kind.BUILDING, inside)
-        bars = glass.copy()
-        bars[:, 0], bars[:, 1] = (glass[:, 0] + glass[:, 1]) / 2 - 0.04, (glass[:, 0] + glass[:, 1]) / 2 + 0.04
+        bars[:, :2] = (glass[:, :1] + glass[:, 1:2]) / 2 + (-0.04, 0.04)
         faces.add(panel(bars, origin, direction), (226, 222, 214), Kind.BUILDING, inside)
     if shop:
         _add_shop(faces, origin, direction, length, inside, rng)
+
+
+def _add_frames(
+    faces: Faces,
+    thing: Thing,
+    glass_M4: np.ndarray,
+    wall: tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]],
+    rng: np.random.Generator,
+) -> None:
+    """Around each window a frame, under it a sill with its shadow; on some houses a band at every floor."""
+    origin, direction, inside = wall
+    color = np.array(thing.color)
+    pale = np.clip(color * 1.22 + 8, 0, 240)
+    length = float(glass_M4[:, 1].max()) + 0.6
+    if rng.random() < 0.45:
+        floors = np.arange(3.0, thing.height - 1, 3.0) + KERB
+        bands = np.stack([0 * floors, 0 * floors + length, floors - 0.12, floors + 0.12], axis=-1)
+        faces.add(panel(bands, origin, direction), pale * 0.97, Kind.BUILDING, inside)
+    faces.add(panel(glass_M4 + (-0.13, 0.13, -0.13, 0.13), origin, direction), pale, Kind.BUILDING, inside)
+    sill = glass_M4[:, (0, 1, 2, 2)] + (-0.2, 0.2, -0.3, -0.13)
+    faces.add(panel(sill, origin, direction), color * 0.72, Kind.BUILDING, inside)
 
 
 def _add_shop(
@@ -223,7 +137,7 @@ def add_tree(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     fork = root + (rng.uniform(-0.15, 0.15), top - radius * 1.2, 0)
     faces.add(limb(root, fork, 0.05 * top, 0.032 * top), thing.accent, Kind.TREE, gain=0.8)
     faces.add(limb(root + (0.008 * top, 0, 0), fork, 0.02 * top), np.array(thing.accent) * 1.2, Kind.TREE, gain=0.95)
-    count = 46 if thing.z < 25 else 30 if thing.z < 60 else 16
+    count = 90 if thing.z < 16 else 46 if thing.z < 30 else 24 if thing.z < 60 else 12
     conifer = thing.variant == 1
     rise = rng.random(count)
     if conifer:
@@ -236,7 +150,7 @@ def add_tree(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         offset = direction * radius * rng.uniform(0.25, 0.78, size=(count, 1)) * (1, 0.9, 0.6)
         offset[:, 1] += top - radius
-        size = radius * rng.uniform(0.26, 0.44, count)
+        size = radius * rng.uniform(0.26, 0.44, count) * (0.78 if count > 50 else 1.0)
     order = np.argsort(offset[:, 1] * 0.8 - offset[:, 2])
     offset, size = offset[order], size[order]
     lift = (offset[:, 1] - offset[:, 1].min()) / max(np.ptp(offset[:, 1]), 0.1)

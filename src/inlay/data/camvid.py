@@ -5,7 +5,9 @@ Recognition Letters 2009.  Folders `train/ trainannot/ val/ valannot/ test/ test
 Badrinarayanan, Kendall, Cipolla (SegNet, PAMI 2017); images PNG, WebP or JPEG.  Labels are either
 
 - index masks, 0 .. 10 as `classes` says and 11 = void, ignored in memory (the SegNet version), or
-- the original RGB masks in 32 colours, merged to the 11 classes as that paper does; names may end in `_L`.
+- the original RGB masks in 32 colours, merged to the 11 classes in the usual way; names may end in `_L`.
+
+The two agree but for OtherMoving, which is a car here and void in the reduced masks (seen in five frames of both).
 
 The domain of a sample is its drive, the name before the underscore: 0016E5_07959 -> 0016E5.
 """

@@ -8,11 +8,12 @@ The smallest one, for `images/` and `labels/` whose masks hold 0 for background 
 Everything it can say:
 
     classes:                          # in this order they are 0, 1, 2 ... in memory, reports and predictions
-      - background                    # a name alone: the mask's value is the position in this list
-      - {name: road, color: [128, 64, 128]}
-      - {name: car, color: [64, 0, 128], values: [2, 7], colors: [[64, 0, 128], [64, 128, 192]]}
-                                      # values, colors: all that means this class in the masks (merging); with
-                                      # `values` at one class, every class needs them; colors default to [color]
+      - {name: background, values: [0]}
+      - {name: road, values: [1, 3], color: [128, 64, 128]}
+      - {name: car, values: [2], color: [64, 0, 128], colors: [[64, 0, 128], [64, 128, 192]]}
+                                      # values, colors: all that mean this class in the masks (merging).  Values
+                                      # default to the position in this list (all of them or none), colors to [color];
+                                      # a name alone is a class too; colours not given are chosen
     ignore: [9, [0, 0, 0]]            # values and colours that are neither learned nor scored; 255 always is,
                                       # unless it is a class
     format: index                     # index: the masks' numbers (palette PNGs: their indices); rgb: their colours;

@@ -1,7 +1,8 @@
 """Street scenes that Inlay draws itself: any number, any size, exact labels, nothing to download.
 
-CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_street_scene`), built
-from faces (`_street_town`, `_street_traffic`) and painted under a `Look` (`_street_paint`).
+CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_street_scene`), turned
+into faces (`_street_ground`, `_street_town`, `_street_posts`, `_street_cars`, `_street_people`) and painted
+(`_street_paint`) under a `Look`, the place for weather and light (`_street_look`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 
 from inlay.card import Classes
 from inlay.data._dataset import Sample, check_sample
-from inlay.data._street_paint import DAY, paint
+from inlay.data._street_look import DAY
+from inlay.data._street_paint import paint
 from inlay.data._street_scene import compose
 from inlay.errors import DatasetError, nearest
 

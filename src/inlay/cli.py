@@ -1,0 +1,263 @@
+"""The command line: a command parses, calls one function, prints.  Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+import json as json_text
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from inlay import console
+from inlay.errors import InlayError
+
+app = App(
+    name="inlay",
+    help="Semantic image segmentation: from labelled pictures to a scored model.",
+    help_epilogue=(
+        "A data set is NAME[:ROOT][,key=value...], as camvid:data/camvid or streets,count=20.  MODEL is a model file "
+        "(.safetensors) or a run folder."
+    ),
+    help_format="plaintext",
+    result_action="return_value",
+)
+
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
+Out = Annotated[Path | None, Parameter(help="the exact folder that is written")]
+Overwrite = Annotated[bool, Parameter(help="write into a folder that is not empty", negative="")]
+Json = Annotated[bool, Parameter(name="--json", help="print the result as JSON", negative="")]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="no progress, no notes", negative="")]
+Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...]")]
+Model = Annotated[Path, Parameter(help="a model file (.safetensors) or a run folder")]
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), device: Device = "auto", seed: int = 0, quiet: Quiet = False) -> None:
+    """Draw street scenes, train a small network on them, score it, predict: the whole path, nothing to download.
+
+    Try: inlay demo
+    """
+    from inlay.demonstrating import demonstrate
+
+    console.quiet(quiet)
+    demonstrate(out, device=device, seed=seed)
+
+
+@app.command
+def train(
+    recipe: Path | None = None,
+    *,
+    set: Annotated[tuple[str, ...], Parameter(help="override a setting: train.epochs=5", negative="")] = (),
+    resume: Annotated[Path | None, Parameter(help="a run folder to go on with")] = None,
+    out: Out = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, Parameter(help="short for --set seed=N")] = None,
+    overwrite: Overwrite = False,
+    offline: Annotated[bool, Parameter(help="never ask a model hub", negative="")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe; writes a run folder (runs/NAME) with the best model and its report.
+
+    Try:
+        inlay train recipes/camvid-fast.yaml --set data.root=data/camvid
+        inlay train --resume runs/camvid-fast
+    """
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
+    from inlay.errors import RecipeError
+    from inlay.recipe import Recipe
+    from inlay.scores import Report
+    from inlay.training import train as run
+
+    console.quiet(quiet)
+    if resume is not None and (recipe is not None or set or seed is not None or out is not None):
+        raise RecipeError("--resume goes on with a run as it is: leave out the recipe, --set, --seed and --out")
+    overrides = [*set, *([f"seed={seed}"] if seed is not None else [])]
+    settled = Recipe.load(recipe, overrides) if recipe else None
+    folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite)
+    data = f"{settled.data.name}:{settled.data.root}" if settled and settled.data.root else "DATA"
+    if (folder / "report.json").is_file():
+        console.out.print(_table(Report.read(folder)))
+    console.out.print(f"Run folder: {folder} (open {folder / 'report.html'})", markup=False)
+    console.out.print(f"Next: inlay evaluate {folder} --data {data}; inlay predict {folder} PICTURE", markup=False)
+
+
+@app.command
+def evaluate(
+    model: Annotated[Path | None, Parameter(help="a model file or run folder; not with --predictions")] = None,
+    *,
+    data: Data,
+    split: Annotated[str | None, Parameter(help="default: val, or the data set's own split=")] = None,
+    predictions: Annotated[Path | None, Parameter(help="score this folder's index PNGs instead of a model")] = None,
+    ignored_values: Annotated[
+        tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
+    ] = (),
+    tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None,
+    batch: int = 1,
+    pictures: Annotated[int, Parameter(help="how many panels to draw")] = 8,
+    out: Out = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a model (or the predictions of another system) on labelled pictures.
+
+    Try:
+        inlay evaluate runs/camvid-fast --data camvid:data/camvid --split val
+        inlay evaluate --predictions theirs/ --ignored-values 11 --data camvid:data/camvid --out scores
+    """
+    from inlay import evaluating
+    from inlay.data import open_spec, parse
+    from inlay.errors import RecipeError
+    from inlay.files import new_folder, require_new
+    from inlay.runtime.predictor import load
+
+    console.quiet(quiet)
+    if (model is None) == (predictions is None):
+        raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
+    dataset = open_spec(data, split=split)
+    name, _, options = parse(data)
+    split = split or options.get("split", "val")
+    if model is not None:
+        predictor = load(model, device, _tta(tta))
+    folder = require_new(out, overwrite) if out else new_folder(Path("runs"), f"evaluate-{name}-{split}")
+    common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
+    if model is not None:
+        report = evaluating.evaluate(predictor, dataset, batch=batch, **common)
+    else:
+        assert predictions is not None
+        report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
+    if json:
+        print((folder / "report.json").read_text(encoding="utf-8"), end="")
+        return
+    console.out.print(_table(report))
+    console.out.print(f"mIoU {report.metrics.miou:.4f}; report: {folder / 'report.html'}", markup=False)
+
+
+@app.command
+def predict(
+    model: Model,
+    *paths: Annotated[Path, Parameter(help="pictures, or folders of pictures")],
+    out: Out = None,
+    tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25")] = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Segment pictures: label maps (index PNG), overlays with a legend, and class shares as JSON.
+
+    A picture that cannot be read is one line, the rest go on; the exit code is then 2.
+
+    Try: inlay predict runs/camvid-fast holiday.jpg photos/ --out seen
+    """
+    from inlay.files import new_folder
+    from inlay.predicting import predict as run
+    from inlay.runtime.predictor import load
+
+    console.quiet(quiet)
+    predictor = load(model, device, _tta(tta))
+    folder = out or new_folder(Path("runs"), "predict")
+    result = run(predictor, paths, folder, overwrite=overwrite)
+    if json:
+        print((folder / "shares.json").read_text(encoding="utf-8"), end="")
+    else:
+        console.out.print(f"{len(result.done)} done, {len(result.failed)} failed; results in {folder}", markup=False)
+    return result.exit_code
+
+
+@app.command
+def models() -> None:
+    """The networks a recipe can name, and their options.
+
+    Try: inlay models
+    """
+    from inlay import models as catalogue
+
+    for name in catalogue.names():
+        config = catalogue.config_class(name)
+        document = sys.modules[config.__module__].__doc__ or ""
+        console.out.print(f"{name}: {document.partition(chr(10))[0].partition(': ')[2]}", markup=False)
+        for key, field in config.model_fields.items():
+            description = f"  ({field.description})" if field.description else ""
+            console.out.print(f"    {key} = {field.get_default(call_default_factory=True)}{description}", markup=False)
+
+
+@app.command
+def datasets() -> None:
+    """The data sets a recipe or --data can name.
+
+    Try: inlay datasets
+    """
+    import importlib
+
+    from inlay import data
+
+    for name in data.names():
+        document = importlib.import_module(f"inlay.data.{name}").__doc__ or ""
+        console.out.print(f"{name}: {document.partition(chr(10))[0]}", markup=False)
+
+
+@app.command
+def info(model: Path | None = None, *, json: Json = False) -> None:
+    """What a model file says of itself; without a file, what this machine and installation are.
+
+    Try:
+        inlay info
+        inlay info runs/camvid-fast
+    """
+    from inlay import environment
+    from inlay.card import find_model_file, read_card
+
+    facts = environment.describe() if model is None else read_card(find_model_file(model)).model_dump(mode="json")
+    if json:
+        print(json_text.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for key, value in facts.items():
+        shown = value if not isinstance(value, dict) else json_text.dumps(value, ensure_ascii=False)
+        console.out.print(f"{key}: {shown}", markup=False)
+
+
+def main() -> None:
+    """The `inlay` program: exit code 0, 2 for anything a user can mend, 130 or 143 when asked to stop."""
+    try:
+        code = app(exit_on_error=False, print_error=False)
+    except (InlayError, CycloptsError) as error:
+        console.quiet(False)
+        console.err.print(f"inlay: {error}", markup=False)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = getattr(error, "exit_code", None)  # learning.interrupt.Interrupted, which needs no torch to be known
+        if code is None:
+            raise
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _table(report: Any) -> Any:
+    from inlay.report.folder import table
+
+    return table(report)
+
+
+def _tta(text: str | None) -> Any:
+    from inlay.errors import RecipeError
+    from inlay.runtime.predictor import TestTimeAugmentation
+
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    try:
+        scales = tuple(float(word) for word in words if word != "flip") or (1.0,)
+    except ValueError as error:
+        raise RecipeError(f"--tta {text}: expected flip and scales, as flip,0.75,1,1.25") from error
+    if not all(0.1 <= scale <= 4 for scale in scales):
+        raise RecipeError(f"--tta {text}: scales lie between 0.1 and 4")
+    return TestTimeAugmentation(flip="flip" in words, scales=scales)
