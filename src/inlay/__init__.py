@@ -59,5 +59,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"inlay.{_HOME[name]}"), name)
+        try:
+            return getattr(importlib.import_module(f"inlay.{_HOME[name]}"), name)
+        except ModuleNotFoundError as error:
+            from inlay.errors import MissingExtraError
+
+            if (error.name or "").partition(".")[0] == "inlay":
+                raise
+            raise MissingExtraError(f"inlay.{name}", "train") from error
     raise AttributeError(f"module 'inlay' has no attribute {name!r}")

@@ -23,6 +23,8 @@ Color = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
 
+_Pixels = Annotated[int, Field(ge=1)]
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,11 +55,11 @@ class Input(_Frozen):
     keeps its size.  Scores are always brought back to the picture's own size.
     """
 
-    size: tuple[int, int] | None = None
-    short_side: int | None = None
-    tile: tuple[int, int] | None = None
-    overlap: float = 0.25
-    stride: int = 32
+    size: tuple[_Pixels, _Pixels] | None = None
+    short_side: _Pixels | None = None
+    tile: tuple[_Pixels, _Pixels] | None = None
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    stride: _Pixels = 32
 
 
 class Card(_Frozen):
@@ -83,8 +85,11 @@ class Card(_Frozen):
             if found != 1:
                 raise ModelFileError(f"{where}: card format {found}, this Inlay reads format 1: update inlay")
             return cls.model_validate_json(text)
-        except (ValidationError, ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             first = str(error).splitlines()[0]
+            if isinstance(error, ValidationError):
+                fault = error.errors(include_url=False)[0]
+                first = f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             raise ModelFileError(f"{where}: the card inside is damaged ({first}): get the file again") from error
 
 
@@ -94,7 +99,8 @@ def read_header(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             start = file.read(8)
             length = int.from_bytes(start, "little")
-            if len(start) < 8 or start[:2] in (b"PK", b"\x80\x02") or not 2 <= length <= _MAX_HEADER_BYTES:
+            # A pickle's or an archive's first bytes, read as a length, are far beyond the limit.
+            if len(start) < 8 or not 2 <= length <= _MAX_HEADER_BYTES:
                 raise ModelFileError(f"{path}: {_what_it_is(start)}; expected an Inlay model file (.safetensors)")
             text = file.read(length)
     except OSError as error:
@@ -105,7 +111,7 @@ def read_header(path: Path) -> dict[str, str]:
         header = json.loads(text)
         metadata = header.get("__metadata__") or {}
         return {str(key): str(value) for key, value in metadata.items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path}: its header is damaged or it is no .safetensors file") from error
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_text
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from inlay import console
-from inlay.errors import InlayError
+from inlay.errors import InlayError, MissingExtraError
 
 app = App(
     name="inlay",
@@ -23,6 +25,15 @@ app = App(
     help_format="plaintext",
     result_action="return_value",
 )
+
+
+def _at_least(least: int) -> Any:
+    def check(_: object, value: int) -> None:
+        if value < least:
+            raise ValueError(f"expected {least} or more")
+
+    return check
+
 
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
 Out = Annotated[Path | None, Parameter(help="the exact folder that is written")]
@@ -39,9 +50,9 @@ def demo(*, out: Path = Path("runs/demo"), device: Device = "auto", seed: int = 
 
     Try: inlay demo
     """
-    from inlay.demonstrating import demonstrate
-
     console.quiet(quiet)
+    with _needs_training():
+        from inlay.demonstrating import demonstrate
     demonstrate(out, device=device, seed=seed)
 
 
@@ -69,18 +80,23 @@ def train(
     from inlay.errors import RecipeError
     from inlay.recipe import Recipe
     from inlay.scores import Report
-    from inlay.training import train as run
 
     console.quiet(quiet)
     if resume is not None and (recipe is not None or set or seed is not None or out is not None):
         raise RecipeError("--resume goes on with a run as it is: leave out the recipe, --set, --seed and --out")
+    if resume is None and recipe is None:
+        raise RecipeError("train needs a recipe, as recipes/camvid-fast.yaml, or --resume RUN")
+    with _needs_training():
+        from inlay.training import train as run
     overrides = [*set, *([f"seed={seed}"] if seed is not None else [])]
     settled = Recipe.load(recipe, overrides) if recipe else None
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite)
-    data = f"{settled.data.name}:{settled.data.root}" if settled and settled.data.root else "DATA"
+    section = Recipe.load(folder / "recipe.yaml").data
+    data = f"{section.name}:{section.root}" if section.root else section.name
     if (folder / "report.json").is_file():
         console.out.print(_table(Report.read(folder)))
-    console.out.print(f"Run folder: {folder} (open {folder / 'report.html'})", markup=False)
+    page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
+    console.out.print(f"Run folder: {folder}{page}", markup=False)
     console.out.print(f"Next: inlay evaluate {folder} --data {data}; inlay predict {folder} PICTURE", markup=False)
 
 
@@ -95,8 +111,8 @@ def evaluate(
         tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
     ] = (),
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None,
-    batch: int = 1,
-    pictures: Annotated[int, Parameter(help="how many panels to draw")] = 8,
+    batch: Annotated[int, Parameter(help="pictures that go through the network together", validator=_at_least(1))] = 1,
+    pictures: Annotated[int, Parameter(help="how many panels to draw", validator=_at_least(0))] = 8,
     out: Out = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -112,29 +128,33 @@ def evaluate(
     from inlay import evaluating
     from inlay.data import open_spec, parse
     from inlay.errors import RecipeError
-    from inlay.files import new_folder, require_new
     from inlay.runtime.predictor import load
 
     console.quiet(quiet)
     if (model is None) == (predictions is None):
         raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
+    if predictions is not None and tta is not None:
+        raise RecipeError("--tta is for a MODEL: predictions are scored as they are")
+    if model is not None and ignored_values:
+        raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
     dataset = open_spec(data, split=split)
     name, _, options = parse(data)
     split = split or options.get("split", "val")
     if model is not None:
         predictor = load(model, device, _tta(tta))
-    folder = require_new(out, overwrite) if out else new_folder(Path("runs"), f"evaluate-{name}-{split}")
-    common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
-    if model is not None:
-        report = evaluating.evaluate(predictor, dataset, batch=batch, **common)
-    else:
-        assert predictions is not None
-        report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
+    with _writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
+        common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
+        if model is not None:
+            report = evaluating.evaluate(predictor, dataset, batch=batch, **common)
+        else:
+            assert predictions is not None
+            report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
     if json:
         print((folder / "report.json").read_text(encoding="utf-8"), end="")
         return
     console.out.print(_table(report))
-    console.out.print(f"mIoU {report.metrics.miou:.4f}; report: {folder / 'report.html'}", markup=False)
+    page = folder / ("report.html" if (folder / "report.html").is_file() else "report.json")
+    console.out.print(f"mIoU {report.metrics.miou:.4f}; report: {page}", markup=False)
 
 
 @app.command
@@ -154,14 +174,16 @@ def predict(
 
     Try: inlay predict runs/camvid-fast holiday.jpg photos/ --out seen
     """
-    from inlay.files import new_folder
+    from inlay.errors import ImageError
     from inlay.predicting import predict as run
     from inlay.runtime.predictor import load
 
     console.quiet(quiet)
+    if not paths:
+        raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
     predictor = load(model, device, _tta(tta))
-    folder = out or new_folder(Path("runs"), "predict")
-    result = run(predictor, paths, folder, overwrite=overwrite)
+    with _writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
+        result = run(predictor, paths, folder, overwrite=overwrite)
     if json:
         print((folder / "shares.json").read_text(encoding="utf-8"), end="")
     else:
@@ -224,21 +246,52 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
 def main() -> None:
     """The `inlay` program: exit code 0, 2 for anything a user can mend, 130 or 143 when asked to stop."""
     try:
-        code = app(exit_on_error=False, print_error=False)
+        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except (InlayError, CycloptsError) as error:
         console.quiet(False)
         console.err.print(f"inlay: {error}", markup=False)
         code = 2
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the reader went away; rich raises the latter then, and nothing else does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
         code = getattr(error, "exit_code", None)  # learning.interrupt.Interrupted, which needs no torch to be known
         if code is None:
             raise
+        console.quiet(False)
+        console.err.print(f"inlay: {error}", markup=False)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextlib.contextmanager
+def _needs_training() -> Iterator[None]:
+    """Imports within that fail for want of another's package say which extra has it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "inlay":
+            raise
+        raise MissingExtraError("training", "train") from error
+
+
+@contextlib.contextmanager
+def _writing_to(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
+    """`out`, or a new folder in runs/; where the work within fails, folders it has left empty are removed again."""
+    from inlay.files import new_folder, require_new
+
+    wanted = out or Path("runs") / name
+    missing = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
+    folder = require_new(out, overwrite) if out else new_folder(wanted.parent, name)
+    try:
+        yield folder
+    except BaseException:
+        for made in missing if folder in missing else [folder, *missing]:
+            with contextlib.suppress(OSError):  # not empty: what was written stays
+                made.rmdir()
+        raise
 
 
 def _table(report: Any) -> Any:

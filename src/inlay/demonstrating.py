@@ -22,10 +22,12 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
     """Draw scenes, train a small network from scratch, score it on held-out scenes, predict some -> the report.
 
     `out` is a run folder with pictures of scenes in `scenes/` and their predictions in `predictions/`.  A demo that
-    stands there already is written anew.
+    stands there already is written anew; OutputError where `out` holds anything else.
     """
     started = time.monotonic()
-    require_new(out, overwrite=True)
+    out = Path(out)
+    if out.exists():
+        require_new(out, overwrite=_is_demo(out))
     console.note(f"Training a small network from scratch on {_TRAIN} street scenes that Inlay draws ...")
     training.train(recipe(out, seed), out=out, device=device, overwrite=True)
     report = Report.read(out)
@@ -47,6 +49,12 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
     return report
 
 
+def _is_demo(out: Path) -> bool:
+    if (out / "recipe.yaml").is_file():
+        return Recipe.load(out / "recipe.yaml").name == "demo"
+    return out.is_dir() and {path.name for path in out.iterdir()} <= {"cache"}  # stopped while it drew its scenes
+
+
 def recipe(out: Path, seed: int = 0) -> Recipe:
     """The demo's recipe; its pictures are drawn once, into `out`/cache."""
     return Recipe.model_validate(
@@ -56,7 +64,9 @@ def recipe(out: Path, seed: int = 0) -> Recipe:
             "data": {
                 "name": "streets",
                 "count": _TRAIN,
+                "val_options": {"count": _VAL},
                 "size": _SIZE,
+                "reach": 30.0,
                 "seed": seed,
                 "cache": str(out / "cache"),
             },

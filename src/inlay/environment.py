@@ -29,7 +29,7 @@ def describe() -> dict[str, Any]:
 
 def _command() -> str:
     program = Path(sys.argv[0]).name
-    return " ".join([program, *sys.argv[1:]]) if program == "inlay" else program
+    return " ".join(["inlay", *sys.argv[1:]]) if program in ("inlay", "__main__.py") else program
 
 
 def _version(package: str) -> str | None:

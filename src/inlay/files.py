@@ -6,14 +6,19 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from inlay.errors import OutputError
 
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "file size limit"}
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "file size limit",
+    errno.EIO: "the disk reports an error",
+}
 
 
 @contextlib.contextmanager
@@ -23,19 +28,16 @@ def writing(path: Path) -> Iterator[Path]:
     Raises OutputError where the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
+        part = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.part"
+        part.touch(exist_ok=False)
     except OSError as error:
         raise _explained(path, error) from error
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(part, 0o666 & ~_umask())
         os.replace(part, path)
         _sync_folder(path.parent)
     except BaseException as error:
@@ -99,7 +101,7 @@ def _explained(path: Path, error: OSError) -> OutputError:
 
 
 def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not (value - value == 0.0):
+    if isinstance(value, float) and value - value != 0.0:
         return None
     if isinstance(value, dict):
         return {str(key): _without_nan(item) for key, item in value.items()}
@@ -112,15 +114,10 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # the file is in place already; some network file systems cannot do this
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -10,22 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from inlay.yaml_tree import Document, Fault
+from inlay.yaml_tree import Document, Fault, Node
 
+Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Size = tuple[Annotated[int, Field(ge=1, le=65_536)], Annotated[int, Field(ge=1, le=65_536)]]  # (height, width)
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class _OpenNode(BaseModel):
+class _OpenNode(Node):
     """A node whose further keys belong to the model or data set it names."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -39,6 +36,7 @@ class DataRecipe(_OpenNode):
     root: str | None = None
     train: str = "train"
     val: str | None = "val"
+    val_options: dict[str, Any] = Field({}, description="options of the data set that differ for the val split")
     cache: str | None = Field(None, description="folder for decoded pictures (a memory map); none by default")
 
 
@@ -50,7 +48,7 @@ class ModelRecipe(_OpenNode):
     freeze: tuple[str, ...] = Field((), description="encoder parts that stay as they are; [all] for the whole encoder")
 
 
-class InputRecipe(_Node):
+class InputRecipe(Node):
     """How pictures are brought to the network, in training, evaluation and prediction alike."""
 
     size: Size | None = Field(None, description="resize every picture to exactly (height, width)")
@@ -63,7 +61,7 @@ class InputRecipe(_Node):
         return self
 
 
-class Scale(_Node):
+class Scale(Node):
     """Random scale between `min` and `max`, log-uniform."""
 
     probability: Probability = 1.0
@@ -77,14 +75,14 @@ class Scale(_Node):
         return self
 
 
-class Rotation(_Node):
+class Rotation(Node):
     """Rotation by up to `degrees` either way; corners become the ignored value."""
 
     probability: Probability = 0.5
     degrees: Annotated[float, Field(gt=0, le=180)] = 10.0
 
 
-class ColorJitter(_Node):
+class ColorJitter(Node):
     """Brightness, contrast, saturation: factors 1 +- value; hue: +- value of the full circle."""
 
     probability: Probability = 0.8
@@ -94,21 +92,21 @@ class ColorJitter(_Node):
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
 
 
-class Blur(_Node):
+class Blur(Node):
     """Gaussian blur with a deviation of up to `sigma` pixels."""
 
     probability: Probability = 0.2
     sigma: Annotated[float, Field(gt=0, le=20)] = 1.5
 
 
-class Noise(_Node):
+class Noise(Node):
     """Gaussian noise with a deviation of up to `std` grey levels (of 255)."""
 
     probability: Probability = 0.2
     std: Annotated[float, Field(gt=0, le=100)] = 10.0
 
 
-class AugmentRecipe(_Node):
+class AugmentRecipe(Node):
     """Changes of training pictures, drawn from (seed, epoch, sample): the same whatever the workers."""
 
     threefold: bool = Field(False, description="original, horizontal and vertical flip of each picture (S2)")
@@ -122,7 +120,7 @@ class AugmentRecipe(_Node):
     noise: Noise | None = None
 
 
-class TrainRecipe(_Node):
+class TrainRecipe(Node):
     """The loop: how long, how large, how fast."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
@@ -139,7 +137,7 @@ class TrainRecipe(_Node):
     power: Annotated[float, Field(gt=0, le=10)] = Field(0.9, description="of the poly schedule")
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     loss: Literal["cross_entropy"] = "cross_entropy"
-    class_weights: Literal["none", "median_frequency", "root_median_frequency"] | tuple[float, ...] = "none"
+    class_weights: Literal["none", "median_frequency", "root_median_frequency"] | tuple[Weight, ...] = "none"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="decay of the weights' moving average")
@@ -151,7 +149,7 @@ class TrainRecipe(_Node):
     start_from: str | None = Field(None, description="an Inlay model file to continue from")
 
 
-class Recipe(_Node):
+class Recipe(Node):
     """Everything a training needs to be repeated."""
 
     name: str | None = Field(None, description="of the run; default: the recipe's file name")
@@ -161,6 +159,13 @@ class Recipe(_Node):
     input: InputRecipe = InputRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     train: TrainRecipe = TrainRecipe()
+
+    @field_validator("name")
+    @classmethod
+    def _is_one_folder(cls, name: str | None) -> str | None:
+        if name is not None and (name.strip() in ("", ".", "..") or "/" in name or "\0" in name):
+            raise ValueError("a run's name is the name of one folder, without /")
+        return name
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

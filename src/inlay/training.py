@@ -5,27 +5,30 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from inlay import console, environment, evaluating, scores, yaml_tree
+from inlay import console, evaluating, scores, yaml_tree
 from inlay.card import IGNORED
-from inlay.errors import RecipeError, TrainingError
-from inlay.files import new_folder, require_new, write_json, writing
+from inlay.errors import DatasetError, RecipeError, TrainingError
+from inlay.files import new_folder, require_new, writing
 from inlay.learning import checkpoint, optimizer, probe
 from inlay.learning.augment import Extra
 from inlay.learning.interrupt import Interrupt, Interrupted
-from inlay.learning.journal import Journal
+from inlay.learning.journal import Journal, clear, note_environment
 from inlay.learning.loader import Batch, dead_worker
 from inlay.learning.session import Session
 from inlay.learning.torch_engine import autocast, pick_device
 from inlay.recipe import Recipe
 from inlay.runtime.predictor import Predictor, load
+
+T = TypeVar("T")
 
 
 def train(
@@ -45,39 +48,74 @@ def train(
     """
     device = pick_device(device)
     if resume is not None:
-        folder = Path(resume)
-        if recipe is not None or not (folder / "recipe.yaml").is_file():
-            raise RecipeError(f"--resume {folder}: expected a run folder with recipe.yaml, and no other recipe")
-        settled = Recipe.load(folder / "recipe.yaml")
+        folder, settled = _started(Path(resume), recipe)
+        session = Session.open(settled, folder, device, augment, resume=True)
     else:
-        if recipe is None:
-            raise RecipeError("train needs a recipe, or a run folder to resume")
-        settled = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-        folder = require_new(Path(out), overwrite) if out else new_folder(Path("runs"), settled.name or "train")
-    session = Session.open(settled, folder, device, augment)
-    yaml_tree.dump(folder / "recipe.yaml", session.recipe, "resolved by inlay train; repeat with inlay train")
-    write_json(folder / "environment.json", environment.describe() | {"threads": torch.get_num_threads()})
-    journal = Journal(folder, session.history, _total_steps(session))
+        session = _new(_settled(recipe), Path(out) if out else None, device, overwrite, augment)
+    clear(session.folder, keep_run=resume is not None)
+    yaml_tree.dump(session.folder / "recipe.yaml", session.recipe, "resolved by inlay train; repeat with inlay train")
+    session.environment = note_environment(session.folder)
+    _run(session)
+    return session.folder
+
+
+def _new(settled: Recipe, out: Path | None, device: str, overwrite: bool, augment: Extra | None) -> Session:
+    """A session in a new folder, which comes after all that can be wrong: a mistake leaves nothing behind."""
+    if out is not None and out.exists():
+        require_new(out, overwrite)  # said now, before anything slow
+    session = Session.open(settled, out or Path("runs"), device, augment)
+    session.folder = require_new(out, overwrite) if out else new_folder(Path("runs"), settled.name or "train")
+    return session
+
+
+def _run(session: Session) -> None:
+    journal = Journal(session.folder, session.history, _total_steps(session))
     try:
         with Interrupt() as interrupt:
             _loop(session, journal, interrupt)
+            _score(session, interrupt)
     except Interrupted as stop:
         session.save()
-        message = f"{stop}: saved after step {session.progress.step}; go on with: inlay train --resume {folder}"
-        journal.say(message)
+        done = f"{stop}: saved after step {session.progress.step}"
+        message = f"{done}; go on with: inlay train --resume {session.folder}"
+        journal.log.info(message)
         raise Interrupted(stop.number, message) from None
+    except (RuntimeError, OSError) as error:
+        told = dead_worker(error)  # torch notices one wherever the main process happens to be
+        if told is None:
+            raise
+        raise told from error
     finally:
         journal.close()
-    _score(session)
-    return folder
+
+
+def _started(folder: Path, recipe: object) -> tuple[Path, Recipe]:
+    """The run folder to go on with, and its recipe."""
+    if recipe is not None:
+        raise RecipeError(f"--resume {folder} goes on with the run's own recipe: leave the other recipe out")
+    if not (folder / "recipe.yaml").is_file():
+        what = "a folder without recipe.yaml" if folder.is_dir() else "no such folder"
+        raise RecipeError(f"--resume {folder}: {what}, expected the run folder of a training that has started")
+    return folder, Recipe.load(folder / "recipe.yaml")
+
+
+def _settled(recipe: Recipe | str | Path | None) -> Recipe:
+    if recipe is None:
+        raise RecipeError("train needs a recipe, or a run folder to resume")
+    return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
 
 
 def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
     settings, progress = session.recipe.train, session.progress
+    if not _goes_on(session):
+        journal.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
+        return
     batches = session.batches()
-    while progress.epoch < settings.epochs:
+    while _goes_on(session):
         _train_epoch(session, batches, journal, interrupt)
         row = _train_row(session) | _validate(session, interrupt)
+        if row["val_miou"] is not None and math.isnan(row["val_miou"]):
+            raise DatasetError("the validation split has no labelled pixel: choose another data.val, or null for none")
         improved = row["val_miou"] is None or row["val_miou"] > progress.best_miou
         progress.next_epoch()
         session.counts_KK1[:] = 0
@@ -88,9 +126,15 @@ def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
         _save_weights(session, row, improved)
         session.save()
         interrupt.check()
-        if settings.early_stop and progress.epoch - progress.best_epoch >= settings.early_stop:
-            journal.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
-            return
+    if progress.epoch < settings.epochs:
+        journal.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
+
+
+def _goes_on(session: Session) -> bool:
+    """Whether an epoch is left: asked of the state alone, so that a resumed run stops where an unbroken one does."""
+    settings, progress = session.recipe.train, session.progress
+    waited = progress.epoch - progress.best_epoch
+    return progress.epoch < settings.epochs and not (settings.early_stop and waited >= settings.early_stop)
 
 
 def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, interrupt: Interrupt) -> None:
@@ -99,16 +143,17 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
     steps, total, saved = session.order().steps, _total_steps(session), time.monotonic()
     while progress.batch < steps:
         started = time.perf_counter()
-        batch = _next(batches)
+        batch = next(batches)
         progress.waiting_seconds += time.perf_counter() - started
         group = min(settings.accumulate, steps - progress.batch // settings.accumulate * settings.accumulate)
-        loss = _backward(session, batch, group)
+        explain = partial(_out_of_memory, session, batch)
+        loss = _within_memory(explain, _backward, session, batch, group)
         progress.batch += 1
         progress.loss_sum += loss * len(batch.names)
         progress.pictures += len(batch.names)
         at_step = progress.batch % settings.accumulate == 0 or progress.batch == steps
         if at_step:
-            learning_rate = _step(session, total)
+            learning_rate = _within_memory(explain, _step, session, total)
         progress.seconds += time.perf_counter() - started
         if not at_step:
             continue
@@ -119,24 +164,29 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
             saved = time.monotonic()
 
 
-def _backward(session: Session, batch: Batch, group: int) -> float:
-    """Add the gradients of one batch of a `group`, and count what the network saw in it."""
-    settings = session.recipe.train
+def _within_memory(explain: Callable[[], TrainingError], work: Callable[..., T], *arguments: Any) -> T:
+    """`work(*arguments)`; where memory runs out the error that `explain` makes."""
     try:
-        image = batch.image_B3HW.to(session.device, non_blocking=True)
-        label = batch.label_BHW.to(session.device, non_blocking=True)
-        with autocast(session.device, settings.precision):
-            terms, scores_BKHW = session.model.loss(image, label, session.criterion)
-        loss = torch.stack(list(terms.values())).sum()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise _not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
-        (loss / group).backward()
-        predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
+        return work(*arguments)
     except (RuntimeError, MemoryError) as error:
         if not probe.is_out_of_memory(error):
-            raise dead_worker(error) or error from error
-        raise _out_of_memory(session, batch) from error
+            raise
+    # Not within `except`, which holds on to the failed step's tensors: `explain` tries what would fit.
+    raise explain()
+
+
+def _backward(session: Session, batch: Batch, group: int) -> float:
+    """Add the gradients of one batch of a `group`, and count what the network saw in it."""
+    image = batch.image_B3HW.to(session.device, non_blocking=True)
+    label = batch.label_BHW.to(session.device, non_blocking=True)
+    with autocast(session.device, session.recipe.train.precision):
+        terms, scores_BKHW = session.model.loss(image, label, session.criterion)
+    loss = torch.stack(list(terms.values())).sum()
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise _not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
+    (loss / group).backward()
+    predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
     for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
         session.counts_KK1 += scores.count(truth_HW, predicted_HW, len(session.card.classes))
     return value
@@ -172,9 +222,9 @@ def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
         loss_sum += float(session.criterion(resized, label)) * labelled
         pixels += labelled
 
-    report = evaluating.evaluate(
-        Predictor(session.engine()), session.val_data, batch=session.recipe.train.batch, observe=observe, details=False
-    )
+    score = partial(evaluating.evaluate, batch=session.recipe.train.batch, observe=observe, details=False)
+    explain = partial(_validation_memory, session)
+    report = _within_memory(explain, score, Predictor(session.engine()), session.val_data)
     figures = report.metrics
     values = (loss_sum / max(pixels, 1), figures.miou, figures.mpa, figures.pixel_accuracy)
     return dict(zip(names, values, strict=True))
@@ -199,7 +249,7 @@ def _train_row(session: Session) -> dict[str, Any]:
 def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None:
     engine = session.engine()
     facts = {"run": session.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
-    provenance = facts | {"recipe": session.recipe.model_dump(mode="json"), "environment": environment.describe()}
+    provenance = facts | {"recipe": session.recipe.model_dump(mode="json"), "environment": session.environment}
     card = session.card.model_copy(update={"provenance": provenance})
     checkpoint.save_model(session.folder / "last.safetensors", engine.model, card)
     if improved:
@@ -209,7 +259,7 @@ def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None
         checkpoint.save_model(path, engine.model, card)
 
 
-def _score(session: Session) -> None:
+def _score(session: Session, interrupt: Interrupt) -> None:
     """The best model's report, by the same path as `inlay evaluate`."""
     if session.val_data is None:
         console.note("no validation split: the model is the last one, unscored")
@@ -221,14 +271,8 @@ def _score(session: Session) -> None:
         dataset_name=section.name,
         split=section.val or "",
         out=session.folder,
+        observe=lambda *_: interrupt.check(),
     )
-
-
-def _next(batches: Iterator[Batch]) -> Batch:
-    try:
-        return next(batches)
-    except (RuntimeError, OSError) as error:
-        raise dead_worker(error) or error from error
 
 
 def _total_steps(session: Session) -> int:
@@ -257,9 +301,17 @@ def _not_finite(session: Session, batch: Batch, terms: dict[str, float]) -> Trai
         image = batch.image_B3HW.permute(0, 2, 3, 1).numpy()
         np.savez_compressed(file, image=image, label=batch.label_BHW.numpy(), names=np.array(batch.names))
     return TrainingError(
-        f"loss is not finite in step {session.progress.step} of epoch {session.progress.epoch + 1} ({terms}); samples "
-        f"{', '.join(batch.names)}, saved in {path}: lower train.learning_rate, set train.clip_norm, or train.precision "
-        "float32"
+        f"loss is not finite in step {session.progress.step + 1} of epoch {session.progress.epoch + 1} ({terms}); "
+        f"samples {', '.join(batch.names)}, saved in {path}: lower train.learning_rate, set train.clip_norm, or "
+        "train.precision float32"
+    )
+
+
+def _validation_memory(session: Session) -> TrainingError:
+    batch = session.recipe.train.batch
+    return TrainingError(
+        f"out of memory in validation after epoch {session.progress.epoch + 1}, where whole pictures go through the "
+        f"network {batch} at a time: lower train.batch and raise train.accumulate as much, or set input.short_side"
     )
 
 
@@ -271,4 +323,4 @@ def _out_of_memory(session: Session, batch: Batch) -> TrainingError:
     if fits:
         more = math.ceil(size / fits) * accumulate
         advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
-    return TrainingError(f"out of memory in step {session.progress.step} with a batch of {size}; {advice}")
+    return TrainingError(f"out of memory in step {session.progress.step + 1} with a batch of {size}; {advice}")

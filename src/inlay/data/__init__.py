@@ -112,7 +112,8 @@ def _checked(name: str, options: Mapping[str, Any], known: Iterable[str]) -> tup
     faults: list[Fault] = []
     for key, value in options.items():
         if key not in annotations:
-            faults.append(((key,), "unknown key" + nearest(key, [*annotations, *known])))
+            near = nearest(key, [*annotations, *known]) or f", {name} has no options"
+            faults.append(((key,), "unknown key" + near))
             continue
         try:
             values[key] = _coerced(annotations[key], value)

@@ -17,6 +17,7 @@ from inlay.errors import DatasetError, nearest
 from inlay.runtime.image import open_rgb, read_label
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".ppm", ".pgm"))
+_ADD_OR_MOVE = "add the missing files or move their partners away; names must be equal but for the file's suffix"
 _SHOWN = 5  # names in an error message
 _LOOKED_AT = 200  # folders looked into for the one that may have been meant
 
@@ -94,6 +95,7 @@ def match(
     """
     image_files = _by_name(images, beside=labels)
     label_files = _by_name(labels, beside=images)
+    names_there = list(label_files)
     if label_suffix:
         if images.resolve() == labels.resolve():
             image_files = {name: path for name, path in image_files.items() if not name.endswith(label_suffix)}
@@ -111,13 +113,16 @@ def match(
     alone = sorted(image_files.keys() - label_files.keys())
     orphans = sorted(label_files.keys() - image_files.keys())
     if alone or orphans:
-        raise DatasetError(_unmatched(images, labels, alone, orphans, len(image_files), label_suffix, suffix_remedy))
+        found = _suffix_between(image_files, names_there) if len(alone) == len(image_files) else ""
+        renamed = suffix_remedy.replace("{found}", found) or f"rename the labels without {found}"
+        what = _unmatched(images, labels, alone, orphans, len(image_files), label_suffix)
+        raise DatasetError(f"{what}.  Remedy: {renamed if found else _ADD_OR_MOVE}")
     return [Pair(name, image_files[name], label_files[name]) for name in sorted(image_files)]
 
 
 def common_suffix(images: Path, labels: Path) -> str:
     """What all labels have after their image's name (as `_L`); "" where they have nothing or not the same."""
-    return _suffix_between(list(_by_name(images, beside=labels)), list(_by_name(labels, beside=images)))
+    return _suffix_between(_by_name(images, beside=labels), _by_name(labels, beside=images))
 
 
 def require_root(root: str | Path | None, data: str, what: str) -> Path:
@@ -145,9 +150,7 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def _unmatched(
-    images: Path, labels: Path, alone: list[str], orphans: list[str], count: int, suffix: str, suffix_remedy: str
-) -> str:
+def _unmatched(images: Path, labels: Path, alone: list[str], orphans: list[str], count: int, suffix: str) -> str:
     parts = []
     if alone:
         wanted = f" (as {alone[0]}{suffix}.png)" if suffix else ""
@@ -155,23 +158,17 @@ def _unmatched(
         parts.append(f"{which} images in {images} have no label in {labels}{wanted}: {some(alone)}")
     if orphans:
         parts.append(f"{len(orphans)} labels in {labels} have no image in {images}: {some(orphans)}")
-    remedy = "add the missing files or move their partners away; names must be equal but for the file's suffix"
-    found = "" if suffix or len(alone) < count else _suffix_between(alone, orphans)
-    if found:
-        remedy = suffix_remedy.replace("{found}", found) or f"rename the labels without {found}"
-    return "; ".join(parts) + f".  Remedy: {remedy}"
+    return "; ".join(parts)
 
 
-def _suffix_between(images: Sequence[str], labels: Sequence[str]) -> str:
-    """The one text that follows an image's name in every label's name."""
-    shortest = sorted(images, key=len, reverse=True)
+def _suffix_between(images: Iterable[str], labels: Iterable[str]) -> str:
+    """The one text that follows an image's name in every label's name, or ""."""
+    known = set(images)
     found: set[str] = set()
-    for label in sorted(labels):
-        image = next((name for name in shortest if label.startswith(name)), None)
-        if image is None:
-            return ""
-        found.add(label.removeprefix(image))
-        if len(found) > 1:
+    for label in labels:
+        lengths = range(len(label), 0, -1)
+        found.add(next((label[length:] for length in lengths if label[:length] in known), ""))
+        if "" in found or len(found) > 1:
             return ""
     return found.pop() if found else ""
 
@@ -184,7 +181,7 @@ def _by_name(folder: Path, beside: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     twice: list[str] = []
     for path in _pictures(folder, other):
-        name = os.path.splitext(os.path.relpath(path, folder))[0].replace(os.sep, "/")
+        name = os.path.splitext(path[len(str(folder)) + 1 :])[0].replace(os.sep, "/")
         if name in found:
             twice.append(f"{found[name]} and {path}")
         found[name] = path

@@ -80,9 +80,8 @@ def _add_paint(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
         line = sign * (road.half - road.parking - 0.35)
         if road.parking:
             for z in np.arange(5, 60, 6.0):
-                bands.append(
-                    (*sorted((line, line + sign * 1.6)), z, z + 0.1) if not gap[0] < z < gap[1] else (0, 0, 1, 2)
-                )
+                if not gap[0] < z < gap[1]:
+                    bands.append((min(line, line + sign * 1.6), max(line, line + sign * 1.6), z, z + 0.1))
         if road.edges:
             along(line, 0.12, 0.5, 150)
     if road.crossing != "none":
@@ -90,7 +89,8 @@ def _add_paint(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
         for s in np.arange(-road.half + 0.3, road.half - 0.4, 1.0):
             bands.append((s, s + 0.5, *zebra))
         own = 1 if scene.camera.lateral > 0 else -1
-        bands.append((*sorted((own * 0.1, own * (road.half - road.parking - 0.4))), zebra[0] - 1.5, zebra[0] - 1.1))
+        inner, outer = sorted((own * 0.1, own * (road.half - road.parking - 0.4)))
+        bands.append((inner, outer, zebra[0] - 1.5, zebra[0] - 1.1))
     for s0, s1, z0, z1 in bands:
         if s1 > s0:
             faces.add(strip(s0, s1, z0, z1), WHITE, Kind.MARKING, gain=1.0)

@@ -99,7 +99,7 @@ def _draw(canvas: Image.Image, faces: Faces, scene: Scene, look: Look, view: Vie
 
 def _sky(scene: Scene, look: Look, view: View, rng: np.random.Generator) -> Image.Image:
     """The canvas, filled with sky: a gradient, and clouds that flatten towards the horizon."""
-    rows, columns = max(view.height // 6, 8), max(view.width // 6, 8)
+    rows, columns = max(view.height // 8, 8), max(view.width // 8, 8)
     octaves = [rng.random((2 * n, n), dtype=np.float32) for n in (4, 9, 20, 44)]
     field = np.zeros((rows, columns), np.float32)
     for weight, octave in zip((0.5, 0.27, 0.15, 0.08), octaves, strict=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from inlay.data._street_mesh import Color, Faces, Frame, Kind, box, disc, limb
-from inlay.data._street_world import KERB, Thing
+from inlay.data._street_world import Thing
 
 LAMPS = [(236, 44, 40), (248, 180, 44), (62, 220, 110)]
 
 
 def _post(faces: Faces, thing: Thing, height: float, thick: float) -> None:
-    points = np.array([[thing.s, KERB, thing.z], [thing.s, height, thing.z]])
+    points = np.array([[thing.s, 0.0, thing.z], [thing.s, height, thing.z]])
     color = np.array(thing.color)
     faces.add(limb(points[0], points[1], thick, thick * 0.85), color, Kind.POLE, gain=0.82)
     # A lighter line down one side makes the flat card round.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from inlay.data._street_world import RGB, Camera, Road, Scene, Side, Thing
+from inlay.data._street_world import FAR, RGB, Camera, Road, Scene, Side, Thing
 
 FACADES = [
     (176, 106, 84), (196, 142, 108), (222, 200, 164), (232, 222, 204), (188, 182, 174), (208, 176, 132),
@@ -22,11 +22,13 @@ CLOTHES = [
     (150, 90, 150), (224, 128, 70), (96, 140, 190), (120, 100, 84),
 ]  # fmt: skip
 LEAVES = [(96, 138, 58), (78, 124, 56), (116, 148, 64), (72, 112, 66), (132, 150, 62)]
+BACKDROP = ("building", "tree", "hedge")  # stands as far as the street goes
 FENCES = [(150, 112, 78), (92, 98, 104), (226, 222, 212), (60, 78, 70)]
 
 
-def compose(rng: np.random.Generator) -> Scene:
-    """A random street; the same generator state gives the same street."""
+def compose(rng: np.random.Generator, reach: float) -> Scene:
+    """A random street; the same generator state gives the same street, its small things up to `reach` metres ahead."""
+    far = min(reach, FAR)
     lane = rng.uniform(2.8, 3.4)
     parking = 2.1 if rng.random() < 0.5 else 0.0
     keep = 1 if rng.random() < 0.5 else -1
@@ -38,7 +40,7 @@ def compose(rng: np.random.Generator) -> Scene:
         edges=rng.random() < 0.7,
         dash=rng.uniform(2.0, 4.0),
         crossing=crossing,
-        crossing_z=rng.uniform(11, 34),
+        crossing_z=rng.uniform(11, min(34, far)),
         crossing_length=rng.uniform(7, 10) if crossing == "junction" else rng.uniform(2.6, 3.6),
     )
     camera = Camera(
@@ -57,10 +59,11 @@ def compose(rng: np.random.Generator) -> Scene:
     for side in (left, right):
         things += _buildings(rng, road, side, suburb)
         things += _greenery(rng, road, side, suburb)
-        things += _furniture(rng, road, side, keep)
-        things += _walkers(rng, road, side)
-    things += _traffic(rng, road, lane, keep)
+        things += _furniture(rng, road, side, keep, far)
+        things += _walkers(rng, road, side, far)
+    things += _traffic(rng, road, lane, keep, far)
     things += _crossing(rng, road, left, right, keep)
+    things = [thing for thing in things if thing.kind in BACKDROP or thing.z <= far]
     things.sort(key=lambda thing: -_depth(thing, camera))
     return Scene(camera, road, left, right, sun, rng.uniform(0.25, 0.6), tuple(things))
 
@@ -68,10 +71,12 @@ def compose(rng: np.random.Generator) -> Scene:
 def _depth(thing: Thing, camera: Camera) -> float:
     # Things further from the camera's own lane lie behind those nearer to it at the same z: a parked car hides the
     # pavement beside it.  What has the street's life in front of it (facades, fences) counts from its far end, what
-    # has it behind (railings at the kerb, cars) from its near end.
+    # has it behind (railings at the kerb, cars, riders) from its near end.
     shift = 0.0
     if thing.kind in ("building", "fence", "hedge"):
         shift = thing.length
+    elif thing.kind == "rider":
+        shift = -1.3
     elif thing.kind == "car":
         shift = -0.5 * thing.length * abs(float(np.cos(thing.heading)))
     return thing.z + shift + abs(thing.s - camera.lateral)
@@ -146,29 +151,34 @@ def _greenery(rng: np.random.Generator, road: Road, side: Side, suburb: bool) ->
     if not kind:
         return things
     railing = not suburb and rng.random() < 0.5
-    s = side.sign * (road.half + (0.25 if railing else side.pavement - 0.05))
     color, style, height = _pick(rng, FENCES), int(rng.integers(0, 3)), rng.uniform(0.8, 1.5)
-    stop = rng.uniform(25, 60) if railing else 110.0
-    for z in np.arange(rng.uniform(2, 5), stop, 4.0):
+    if railing:
+        s = side.sign * (road.half + 0.25)
+        for z in np.arange(rng.uniform(2, 5), rng.uniform(25, 60), 2.0):
+            if not _blocked(road, z, z + 2, 1.5):
+                things.append(Thing("railing", s, z, 0.06, min(height, 1.1), 2.0, color, variant=1 + style % 2))
+        return things
+    s = side.sign * (road.half + side.pavement - 0.05)
+    for z in np.arange(rng.uniform(2, 5), 110.0, 4.0):
         if _blocked(road, z, z + 4, 1.5) or rng.random() < 0.15:
             continue
         piece = kind if kind != "both" else str(rng.choice(["fence", "hedge"]))
-        if piece == "fence" or railing:
-            things.append(Thing("railing" if railing else "fence", s, z, 0.06, height, 4.0, color, variant=style))
+        if piece == "fence":
+            things.append(Thing("fence", s, z, 0.06, height, 4.0, color, variant=style))
         else:
             leaves = _pick(rng, LEAVES)
             things.append(Thing("hedge", s + side.sign * 0.5, z, 0.8, rng.uniform(0.9, 1.5), 4.0, leaves))
     return things
 
 
-def _furniture(rng: np.random.Generator, road: Road, side: Side, keep: int) -> list[Thing]:
+def _furniture(rng: np.random.Generator, road: Road, side: Side, keep: int, far: float) -> list[Thing]:
     things, s = [], side.sign * (road.half + 0.45)
     grey = _pick(rng, [(96, 104, 106), (70, 84, 80), (140, 140, 136)])
     if side.sign == keep or rng.random() < 0.5:
         height, arm = rng.uniform(5.5, 8), int(rng.random() < 0.75)
-        for z in np.arange(rng.uniform(8, 18), 150, rng.uniform(20, 30)):
+        for z in np.arange(rng.uniform(8, min(18, far)), 150, rng.uniform(20, 30)):
             things.append(Thing("lamp", s, z, 0.13, height, 1.6, grey, variant=arm))
-    for z in rng.uniform(6, 60, size=int(rng.integers(1, 4))):
+    for z in rng.uniform(6, min(60, far), size=int(rng.integers(1, 4))):
         if not _blocked(road, z, z, 0.5):
             turn = rng.uniform(-0.25, 0.25)
             style, plate, pole = int(rng.integers(0, 7)), rng.uniform(0.55, 0.85), rng.uniform(2.1, 2.7)
@@ -181,11 +191,11 @@ def _furniture(rng: np.random.Generator, road: Road, side: Side, keep: int) -> l
     return things
 
 
-def _walkers(rng: np.random.Generator, road: Road, side: Side) -> list[Thing]:
+def _walkers(rng: np.random.Generator, road: Road, side: Side, far: float) -> list[Thing]:
     things = []
     for _ in range(int(rng.integers(1, 7))):
         s = side.sign * (road.half + rng.uniform(1.0, side.pavement - 0.4))
-        things.append(_person(rng, s, float(5 + 55 * rng.random() ** 1.3), rng.choice([0.0, np.pi])))
+        things.append(_person(rng, s, float(5 + (min(60, far) - 5) * rng.random() ** 1.3), rng.choice([0.0, np.pi])))
     return things
 
 
@@ -205,7 +215,7 @@ def _car(rng: np.random.Generator, s: float, z: float, heading: float) -> Thing:
     return Thing("car", s, z, width, height * rng.uniform(0.97, 1.04), length, paint, heading=heading, variant=kind)
 
 
-def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int) -> list[Thing]:
+def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int, far: float) -> list[Thing]:
     things, end = [], road.crossing_z + road.crossing_length
     for sign in (-1, 1):
         heading = 0.0 if sign == keep else np.pi
@@ -223,7 +233,7 @@ def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int) -> li
             if rng.random() < 0.7 and not (road.crossing != "none" and road.crossing_z - 6 < z < end + 3):
                 things.append(_car(rng, sign * lane * 0.5 + rng.uniform(-0.2, 0.2), z, heading))
             z += rng.uniform(12, 35)
-        for z in rng.uniform(7, 45, size=int(rng.integers(1, 3)) if rng.random() < 0.42 else 0):
+        for z in rng.uniform(7, min(45, far), size=int(rng.integers(1, 3)) if rng.random() < 0.42 else 0):
             s = sign * (road.half - road.parking - rng.uniform(0.3, 0.6))
             near = [t for t in things if t.kind == "car" and abs(t.z - z) < 4 and abs(t.s - s) < 1.8]
             if not near:

@@ -26,8 +26,16 @@ def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
         _add_gable(faces, thing, sign, y)
     elif thing.variant == 1:
         s0, s1 = sorted((thing.s - sign * 0.25, thing.s + sign * thing.width))
+        _add_soffit(faces, thing, (thing.s - sign * 0.25, thing.s), y - 0.1, color)
         cornice = box(s0, s1, y - 0.1, y + 0.35, thing.z, thing.z + thing.length)
         faces.add(cornice, np.clip(color * 1.12, 0, 245), Kind.BUILDING, (inside[0], y, inside[2]))
+
+
+def _add_soffit(faces: Faces, thing: Thing, span: tuple[float, float], y: float, color: np.ndarray) -> None:
+    """The underside of what juts out over the wall: without it the sky would show between the two."""
+    (s0, s1), z0, z1 = span, thing.z, thing.z + thing.length
+    quad = np.array([[(s0, y, z0), (s0, y, z1), (s1, y, z1), (s1, y, z0)]])
+    faces.add(quad, color, Kind.BUILDING, gain=0.55)
 
 
 def _add_gable(faces: Faces, thing: Thing, sign: int, y: float) -> None:
@@ -42,6 +50,7 @@ def _add_gable(faces: Faces, thing: Thing, sign: int, y: float) -> None:
     faces.add(np.array([rear, slope]), roof, Kind.BUILDING, (ridge, low - 1, (z0 + z1) / 2))
     gutter = [(eave, low, z0), (eave, low, z1), (eave, low - 0.18, z1), (eave, low - 0.18, z0)]
     faces.add(np.array([gutter]), roof * 0.6, Kind.BUILDING, gain=0.9)
+    _add_soffit(faces, thing, (eave, thing.s), low - 0.18, roof)
     verge = np.array([slope[0], slope[3], rear[0]])
     faces.add(limbs(verge[(0, 1), :], verge[(1, 2), :], 0.22, 0.22), roof * 0.75, Kind.BUILDING, gain=0.9)
     if thing.z < 120:
@@ -78,7 +87,7 @@ def _add_windows(
         _add_frames(faces, thing, glass, (origin, direction, inside), rng)
     if len(glass):
         faces.add(panel(glass, origin, direction), light, Kind.BUILDING, inside)
-    if thing.z < 40 and len(glass):
+    if thing.z < 32 and len(glass):
         # The upper half mirrors the sky; one bar down the middle.
         upper, bars = glass.copy(), glass.copy()
         upper[:, 2] = glass[:, 2] + 0.5 * (glass[:, 3] - glass[:, 2])
@@ -137,7 +146,7 @@ def add_tree(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     fork = root + (rng.uniform(-0.15, 0.15), top - radius * 1.2, 0)
     faces.add(limb(root, fork, 0.05 * top, 0.032 * top), thing.accent, Kind.TREE, gain=0.8)
     faces.add(limb(root + (0.008 * top, 0, 0), fork, 0.02 * top), np.array(thing.accent) * 1.2, Kind.TREE, gain=0.95)
-    count = 90 if thing.z < 16 else 46 if thing.z < 30 else 24 if thing.z < 60 else 12
+    count = 90 if thing.z < 16 else 46 if thing.z < 26 else 22 if thing.z < 60 else 12
     conifer = thing.variant == 1
     rise = rng.random(count)
     if conifer:
@@ -183,7 +192,7 @@ def add_hedge(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
 
 
 def add_fence(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
-    """Four metres of fence: closed boards, or a railing or pickets that show what is behind them."""
+    """A piece of fence: closed boards, or a railing or pickets that show what is behind them."""
     inside = (thing.s + np.sign(thing.s), 0.5, thing.z + thing.length / 2)
     origin, along, length, y = (thing.s, thing.z), (0.0, 1.0), thing.length, thing.height
     color = np.array(thing.color)

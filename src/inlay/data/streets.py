@@ -16,11 +16,13 @@ from inlay.data._dataset import Sample, check_sample
 from inlay.data._street_look import DAY
 from inlay.data._street_paint import paint
 from inlay.data._street_scene import compose
+from inlay.data._street_world import FAR
 from inlay.errors import DatasetError, nearest
 
 # Number in the random seed, and how many scenes unless told.
 SPLITS = {"train": (0, 400), "val": (1, 100), "test": (2, 100)}
 SMALLEST, LARGEST = 32, 4096
+NEAREST = 12  # metres; less leaves no room for a crossing
 
 CLASSES = Classes(
     names=(
@@ -37,9 +39,10 @@ CLASSES = Classes(
 class Data:
     """Drawn street scenes: index -> picture and label of `size` (height, width).
 
-    Scene `index` is a pure function of (seed, split, index, size), and its layout of all but the size: the same scene
-    can be had larger or smaller.  Raises DatasetError for a folder (there is none), an unknown split, a count below
-    1 or a side outside 32 .. 4096.
+    Scene `index` is a pure function of (seed, split, index, size, reach), and its layout of all but the size: the same
+    scene can be had larger or smaller.  `reach`: how many metres ahead people, vehicles, posts and fences stand (the
+    street itself goes on); a short reach makes easy scenes without tiny objects.  Raises DatasetError for a folder
+    (there is none), an unknown split, a count below 1, a side outside 32 .. 4096 or a reach outside 12 .. 230.
     """
 
     classes = CLASSES
@@ -52,6 +55,7 @@ class Data:
         count: int | None = None,
         size: tuple[int, int] = (240, 320),
         seed: int = 0,
+        reach: float = FAR,
     ) -> None:
         if root is not None:
             raise DatasetError(f"streets are drawn and have no folder, but got {str(root)!r}: leave the root out")
@@ -66,6 +70,9 @@ class Data:
         if self.seed < 0:
             raise DatasetError(f"streets: seed is {seed}, expected 0 or more: take its absolute value")
         self.split = split
+        self.reach = float(reach)
+        if not NEAREST <= self.reach <= FAR:
+            raise DatasetError(f"streets: reach is {reach} metres, expected {NEAREST} to {FAR:g}")
 
     def __len__(self) -> int:
         return self._count
@@ -73,7 +80,7 @@ class Data:
     def __getitem__(self, index: int) -> Sample:
         index = self._position(index)
         layout, detail = (np.random.default_rng([self.seed, self._number, index, part]) for part in (0, 1))
-        image, label = paint(compose(layout), DAY, self.size, detail)
+        image, label = paint(compose(layout, self.reach), DAY, self.size, detail)
         return check_sample(Sample(image, label, self.name(index), DAY.domain), self.classes)
 
     def name(self, index: int) -> str:

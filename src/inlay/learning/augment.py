@@ -55,10 +55,9 @@ class Augment:
         """
         recipe = self.recipe
         draw = dict(zip(_DRAWS, random.random(len(_DRAWS)).tolist(), strict=True))
-        image, label = _flip(image_HW3, label_HW, variant == 1, variant == 2)
-        image, label = _flip(
-            image, label, draw["horizontal"] < recipe.horizontal_flip, draw["vertical"] < recipe.vertical_flip
-        )
+        horizontal = (variant == 1) != (draw["horizontal"] < recipe.horizontal_flip)
+        vertical = (variant == 2) != (draw["vertical"] < recipe.vertical_flip)
+        image, label = _flip(image_HW3, label_HW, horizontal, vertical)
         window = self._window(label.shape, draw)
         if window is not None:
             image, label = _cut(image, label, window)
@@ -204,7 +203,8 @@ def _jitter(image: np.ndarray, jitter: ColorJitter, draw: dict[str, float]) -> n
 def _add_noise(image: np.ndarray, std: float, random: np.random.Generator) -> np.ndarray:
     """Normal noise from a table of 256 equally likely values: one random byte per value, a tenth of the time."""
     table = np.rint(_NORMAL * std).astype(np.int16)
-    which = np.frombuffer(random.bytes(image.size), np.uint8).reshape(image.shape)
+    words = random.integers(2**64, size=-(-image.size // 8), dtype=np.uint64)
+    which = words.view(np.uint8)[: image.size].reshape(image.shape)
     return cv2.add(image, cv2.LUT(which, table), dtype=cv2.CV_8U)
 
 

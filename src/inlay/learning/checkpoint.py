@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from inlay import console, models
-from inlay.card import CARD_KEY, SUM_KEY, Card, read_card, read_header
+from inlay.card import CARD_KEY, SUM_KEY, Card, find_model_file, read_card, read_header
 from inlay.errors import InlayError, ModelFileError, TrainingError
 from inlay.files import writing
 from inlay.models._segmenter import Segmenter
@@ -23,7 +23,8 @@ _TREE_KEY = "inlay_tree"
 
 def save_model(path: Path, model: Segmenter, card: Card) -> None:
     """Write weights and card as one model file, atomically."""
-    _write(path, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
+    with writing(path) as part:
+        _save(part, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
 
 
 def load_model(path: Path) -> tuple[Segmenter, Card]:
@@ -60,6 +61,7 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
     The same architecture and options are needed.  With other classes the last layers are new, but rows of classes
     with the same name are kept.
     """
+    path = find_model_file(path)
     theirs, tensors = read_card(path), _read(path, CARD_KEY)
     if theirs.architecture != card.architecture:
         raise ModelFileError(
@@ -68,8 +70,8 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
     mine = model.state_dict()
     per_class = _per_class_tensors(card)
     faults = misfits(
-        {key: value for key, value in mine.items() if key not in per_class},
-        {key: value for key, value in tensors.items() if key not in per_class},
+        {key: value[0] if key in per_class else value for key, value in mine.items()},
+        {key: value[0] if key in per_class else value for key, value in tensors.items()},
     )
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
@@ -91,10 +93,11 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
 def save_state(path: Path, tree: dict[str, Any]) -> None:
     """Write a nested dict of tensors and plain values as a resume point; the one before is kept as `.previous`."""
     tensors: dict[str, Tensor] = {}
-    skeleton = _split(tree, "", tensors)
-    if path.exists():
-        path.replace(_previous(path))
-    _write(path, tensors, _TREE_KEY, json.dumps(skeleton))
+    text = json.dumps(_split(tree, "", tensors))
+    with writing(path) as part:
+        _save(part, tensors, _TREE_KEY, text)
+        if path.exists():  # only now: a full disk leaves both points as they were
+            path.replace(_previous(path))
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -126,9 +129,8 @@ def _per_class_tensors(card: Card) -> set[str]:
     return {key for key in one if one[key].shape != two[key].shape}
 
 
-def _write(path: Path, tensors: dict[str, Tensor], key: str, text: str) -> None:
-    with writing(path) as part:
-        save_file(tensors, part, metadata={key: text, SUM_KEY: _sum(tensors, text)})
+def _save(part: Path, tensors: dict[str, Tensor], key: str, text: str) -> None:
+    save_file(tensors, part, metadata={key: text, SUM_KEY: _sum(tensors, text)})
 
 
 def _read(path: Path, key: str) -> dict[str, Tensor]:
@@ -163,8 +165,9 @@ def _split(value: Any, where: str, tensors: dict[str, Tensor]) -> Any:
     """Plain values with tensors replaced by {"tensor": name}; tensors are gathered into `tensors`."""
     if isinstance(value, Tensor):
         # A copy: safetensors refuses shared memory, and channels-last weights must come back in the same layout.
-        tensors[where] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        return {"tensor": where}
+        name = f"{len(tensors)}{where}"  # the number keeps names apart where keys contain a slash
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
     if isinstance(value, dict):
         return {"items": [[key, _split(item, f"{where}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):

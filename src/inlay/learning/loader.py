@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -25,7 +27,7 @@ from inlay.runtime.predictor import network_size
 
 # What torch and Linux say when a worker is gone, or when it has no memory to hand batches over in.
 _WORKER_SIGNS = (
-    *("DataLoader worker", "shared memory(shm)", "shared memory object", "ancdata"),
+    *("DataLoader worker", "shared memory(shm)", "shared memory object", "file </torch_", "ancdata"),
     *("Too many open files", "Cannot allocate memory"),
 )
 
@@ -126,8 +128,8 @@ def loader(
         generator=torch.Generator().manual_seed(seed),
         **more,
     )
-    with _explained():
-        iterator = iter(batches)  # starts the workers
+    with _explained(), _blocked(signal.SIGINT, signal.SIGTERM):
+        iterator = iter(batches)  # starts the workers, whose threads all inherit the block
     return _passed_on(iterator)
 
 
@@ -245,22 +247,45 @@ class _Collate:
 
 
 def _start_worker(_: int) -> None:
-    """One thread per worker, and stopping is the main process's business, even where a whole group is signalled."""
+    """One thread of work per worker; Ctrl-C and SIGTERM, blocked here, are the main process's business.
+
+    `timeout`, Slurm and systemd signal every process of a job: workers that died of it would take the training down
+    before it has saved.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """Leave on the parent's SIGTERM alone, which it sends to workers that are left over as it exits."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
+
+
+@contextlib.contextmanager
+def _blocked(*signals: int) -> Iterator[None]:
+    """Hold signals to this thread back for a moment, and from the processes that it starts for good."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _passed_on(batches: Iterator[Any]) -> Iterator[Batch]:
-    while True:
-        with _explained():
-            batch = next(batches, None)
-        if batch is None:
-            return
-        if isinstance(batch, _Failure):
-            raise batch.error()
-        yield batch
+    try:
+        while True:
+            with _explained():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            if isinstance(batch, _Failure):
+                raise batch.error()
+            yield batch
+    finally:
+        del batches  # ends the workers, even where an error on its way keeps this frame
 
 
 @contextlib.contextmanager

@@ -52,4 +52,4 @@ def class_weights(kind: str, pixels_K: np.ndarray, image_pixels_K: np.ndarray) -
     weights = np.where(shown, np.median(frequency[shown]) / frequency, 1.0) if shown.any() else np.ones(len(pixels_K))
     if kind == "root_median_frequency":
         weights = np.sqrt(weights)
-    return [round(float(weight), 6) for weight in weights]
+    return [float(f"{weight:.6g}") for weight in weights]

@@ -14,7 +14,14 @@ from inlay.models._segmenter import Criterion, Segmenter
 
 _WORTH_IT = 1.1  # bfloat16 must be this much faster than float32 to be chosen
 _ROUNDS = 2
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "bad_alloc",
+)
 
 
 def faster_precision(model: Segmenter, batch: Batch, criterion: Criterion, device: str) -> tuple[str, float]:

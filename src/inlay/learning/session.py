@@ -13,10 +13,11 @@ import torch
 from inlay import console, data, models
 from inlay.card import Card, Input
 from inlay.data import Dataset
-from inlay.errors import DatasetError, RecipeError
+from inlay.errors import DatasetError, RecipeError, TrainingError
 from inlay.learning import checkpoint, losses, optimizer, probe
 from inlay.learning.augment import Augment, Extra
 from inlay.learning.loader import Batch, TrainingOrder, class_pixel_counts, loader
+from inlay.learning.optimizer import Average
 from inlay.learning.torch_engine import TorchEngine
 from inlay.models._segmenter import Segmenter
 from inlay.recipe import Recipe, TrainRecipe
@@ -57,18 +58,22 @@ class Session:
     card: Card
     criterion: losses.CrossEntropy
     optimizer: torch.optim.Optimizer
-    average: optimizer.Average | None
+    average: Average | None
     counts_KK1: np.ndarray  # of the epoch under way, on augmented training pictures
     progress: Progress = field(default_factory=Progress)
     history: list[dict[str, Any]] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)  # where it runs, for the model files
 
     @classmethod
-    def open(cls, recipe: Recipe, folder: Path, device: str, extra: Extra | None = None) -> Session:
-        """Set up the training of `recipe` in `folder`, from its newest resume point where there is one.
+    def open(
+        cls, recipe: Recipe, folder: Path, device: str, extra: Extra | None = None, resume: bool = False
+    ) -> Session:
+        """Set up the training of `recipe`; with `resume` from the newest resume point in `folder`, if there is one.
 
-        Raises DatasetError, RecipeError or ModelFileError for whatever does not fit together.
+        Nothing is written.  Raises DatasetError, RecipeError or ModelFileError for whatever does not fit together,
+        TrainingError for resume points that are damaged or of another training.
         """
-        resuming = has_resume_point(folder)
+        resuming = resume and has_resume_point(folder)
         train_data, val_data = _open_data(recipe)
         model, card = _create_model(recipe, train_data, weights="none" if resuming else recipe.model.weights)
         if recipe.train.start_from and not resuming:
@@ -88,7 +93,7 @@ class Session:
             card,
             criterion,
             optimizer.create(model, recipe.train),
-            optimizer.Average(model, recipe.train.ema) if recipe.train.ema else None,
+            Average(model, recipe.train.ema) if recipe.train.ema else None,
             np.zeros((len(card.classes), len(card.classes) + 1), np.int64),
         )
         torch.manual_seed(recipe.seed)
@@ -122,7 +127,9 @@ class Session:
             "average": self.average.model.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state() if self.device.startswith("cuda") else None,
+            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None,
+            "threads": torch.get_num_threads(),
+            "samples": len(self.train_data),
             "progress": asdict(self.progress),
             "counts": torch.from_numpy(self.counts_KK1),
             "history": self.history,
@@ -131,6 +138,26 @@ class Session:
 
     def _restore(self) -> None:
         tree = checkpoint.load_state(_resume_point(self.folder))
+        if tree["samples"] != len(self.train_data):
+            raise TrainingError(
+                f"{self.folder}: the training split held {tree['samples']} samples and now holds "
+                f"{len(self.train_data)}: restore the data set, or start a new training with train.start_from"
+            )
+        if tree["threads"] != torch.get_num_threads():
+            console.note(
+                f"{torch.get_num_threads()} threads instead of {tree['threads']}: sums are rounded differently, so the "
+                f"weights will not be equal bit by bit to an unbroken training's (OMP_NUM_THREADS={tree['threads']})"
+            )
+        try:
+            self._take(tree)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise TrainingError(
+                f"{self.folder}: the resume point does not fit {self.folder / 'recipe.yaml'} ({first}): the recipe was "
+                "changed; undo that, or start a new training with train.start_from"
+            ) from error
+
+    def _take(self, tree: dict[str, Any]) -> None:
         self.model.load_state_dict(tree["model"])
         if self.average:
             self.average.model.load_state_dict(tree["average"])
@@ -141,8 +168,8 @@ class Session:
                     # The fused kernels walk memory: state must lie as its (channels-last) parameter does.
                     state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         torch.set_rng_state(tree["random"])
-        if tree["random_cuda"] is not None:
-            torch.cuda.set_rng_state(tree["random_cuda"])
+        if tree["random_cuda"] is not None and self.device.startswith("cuda"):
+            torch.cuda.set_rng_state(tree["random_cuda"], self.device)
         self.progress = Progress(**tree["progress"])
         self.counts_KK1 = tree["counts"].numpy().copy()
         self.history = tree["history"]
@@ -160,13 +187,15 @@ def _resume_point(folder: Path) -> Path:
 def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     section = recipe.data
 
-    def split(name: str) -> Dataset:
-        return data.open(section.name, section.root, name, cache=section.cache, **section.options)
+    def split(name: str, **more: Any) -> Dataset:
+        return data.open(section.name, section.root, name, cache=section.cache, **{**section.options, **more})
 
     train_data = split(section.train)
-    val_data = split(section.val) if section.val else None
+    val_data = split(section.val, **section.val_options) if section.val else None
     if val_data is not None and val_data.classes != train_data.classes:
         raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
+    if val_data is None and recipe.train.early_stop:
+        raise RecipeError("train.early_stop: waits for a better val mIoU but data.val is null: leave one of them out")
     return train_data, val_data
 
 

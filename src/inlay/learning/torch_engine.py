@@ -60,10 +60,14 @@ class TorchEngine:
     def facts(self, size: tuple[int, int]) -> dict[str, Any]:
         """Parameters, and multiply-adds of one picture of `size` (multiples of the stride)."""
         image = torch.zeros((1, 3, *size), dtype=torch.uint8, device=self.device)
-        self.model.eval()
         counter = FlopCounterMode(display=False)
-        with torch.no_grad(), counter:
-            self.model(image)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), counter:
+                self.model(image)
+        finally:
+            self.model.train(was_training)
         return {
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "multiply_adds": counter.get_total_flops() // 2,
@@ -77,7 +81,7 @@ def pick_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise RecipeError(f"--device {device}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error

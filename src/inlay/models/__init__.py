@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """The architectures in this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if module.name[0] != "_")
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
 
 
 def config_class(name: str) -> type[ModelConfig]:
@@ -45,7 +44,7 @@ def create(
     module = _module(name)
     config = module.Config.model_validate(options or {})
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # networks are made on the CPU; torch.manual_seed would seed GPUs too
         return module.Model(config, class_count, weights)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,11 +16,24 @@ class Norm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+        if self.training and _is_single(x):
             assert self.running_mean is not None and self.running_var is not None
             mean, variance = self.running_mean.clone(), self.running_var.clone()
             return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
         return super().forward(x)
+
+
+class NormAct(BatchNormAct2d):
+    """timm's batch normalisation with its activation, with the same answer for one value per channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.training and _is_single(x)):
+            return super().forward(x)
+        self.training = False
+        try:
+            return super().forward(x)
+        finally:
+            self.training = True
 
 
 class ConvNormReLU(nn.Sequential):
@@ -32,6 +46,10 @@ class ConvNormReLU(nn.Sequential):
             Norm(outputs),
             nn.ReLU(inplace=True),
         )
+
+
+def _is_single(x: Tensor) -> bool:
+    return x.shape[0] * x.shape[2] * x.shape[3] == 1
 
 
 def resize_as(x: Tensor, like: Tensor) -> Tensor:

@@ -1,82 +1,91 @@
-"""Encoders: any timm network as a pyramid of feature maps, with weights from nowhere, a hub, or a file."""
+"""Encoders: any timm network as a pyramid of feature maps (their weights: see _weights)."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import math
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from timm.layers import BatchNormAct2d
+from timm.models import PretrainedCfg
 from torch import Tensor, nn
+from torch.nn import functional
 
-from inlay.card import read_header
-from inlay.errors import ModelFileError, RecipeError, nearest
-from inlay.models._blocks import Norm
+from inlay.errors import RecipeError, nearest
+from inlay.models._blocks import Norm, NormAct
+from inlay.models._weights import encoder_weights
 
-_REACH_SECONDS = 3.0
-_SIZE_FREEDOM = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})  # ViT, Swin, everything else
+# What ViT, Swin and everything else must be told to take pictures of any size.
+_SIZE_FREEDOM: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+# What timm raises for options it cannot build; torch's own RuntimeErrors come of options that contradict each other.
+_REFUSALS = (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError)
 
 
 class Encoder(nn.Module):
     """A timm network: normalised picture -> maps from fine to coarse.
 
     `channels` and `reductions` describe the maps; `stride` is the largest reduction; `mean` and `std` (of RGB / 255)
-    are those the network was trained with.  A plain ViT's maps, all at 1/16, are resampled to 1/4 .. 1/32.
+    are those the network was trained with.  A plain ViT's maps, all of one size, are resampled to 1/4 .. 1/32, or left
+    at 1/16 where `output_stride` is 16.  Raises RecipeError for a network that is unknown or cannot do this.
     """
 
     def __init__(
         self, name: str, weights: str = "none", output_stride: int | None = None, options: dict[str, Any] | None = None
     ) -> None:
         super().__init__()
-        if not timm.is_model(name):
-            raise RecipeError(f"model.encoder: unknown encoder {name}{nearest(name, timm.list_models())}")
         net = _build(name, weights, output_stride, dict(options or {}))
         _tame_batch_norm(net)
         self.net = net
         self.channels: list[int] = list(net.feature_info.channels())
         reductions: list[int] = list(net.feature_info.reduction())
+        self.channels_last = str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+        self.shrink = 1.0
+        if _is_plain(reductions) and 32 % reductions[0]:
+            # Patches of 14 pixels do not tile the picture: it is seen at 14/16 of its size, where they do.
+            self.shrink = reductions[0] / 16
+            reductions = [16] * len(reductions)
         if output_stride:
             reductions = [min(reduction, output_stride) for reduction in reductions]
-        self.resample = len(reductions) > 1 and len(set(reductions)) == 1 and not output_stride
+        self.resample = _is_plain(reductions) and not output_stride
         if self.resample:
             reductions = [32 >> step for step in reversed(range(len(reductions)))]
         self.reductions = reductions
         self.stride = max(reductions)
-        config = net.pretrained_cfg if hasattr(net, "pretrained_cfg") else timm.get_pretrained_cfg(name).to_dict()
-        self.mean: tuple[float, float, float] = tuple(config["mean"])
-        self.std: tuple[float, float, float] = tuple(config["std"])
+        config = timm.get_pretrained_cfg(name) or PretrainedCfg()
+        self.mean: tuple[float, ...] = tuple(config.mean)
+        self.std: tuple[float, ...] = tuple(config.std)
         self._frozen: list[nn.Module] = []
+        self._try_out(name)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        maps = self.net(image_B3HW)
-        if maps[0].shape[1] != self.channels[0] and maps[0].shape[-1] == self.channels[0]:
+        height, width = image_B3HW.shape[-2:]
+        if self.shrink != 1:
+            size = (round(height * self.shrink), round(width * self.shrink))
+            image_B3HW = functional.interpolate(image_B3HW, size=size, mode="bilinear", align_corners=False)
+        maps = list(self.net(image_B3HW))
+        if self.channels_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
         if self.resample:
-            height, width = image_B3HW.shape[-2:]
             sizes = [(math.ceil(height / step), math.ceil(width / step)) for step in self.reductions]
             maps = [
-                nn.functional.interpolate(one, size=size, mode="bilinear", align_corners=False)
+                functional.interpolate(one, size=size, mode="bilinear", align_corners=False)
                 for one, size in zip(maps, sizes, strict=True)
             ]
-        return list(maps)
+        return maps
 
     def freeze(self, parts: tuple[str, ...]) -> None:
-        """Keep the named parts (prefixes of module names; `all`) as they are, their statistics included."""
-        known = [name for name, _ in self.net.named_children()]
+        """Keep the named parts (module names, as `layer1` or `blocks.0`; `all`) as they are, statistics included."""
+        net = getattr(self.net, "model", self.net)  # timm wraps a ViT in a part called model
+        named = dict(net.named_modules())
         for part in parts:
-            if part == "all":
-                self._frozen.append(self.net)
-                continue
-            found = [module for name, module in self.net.named_modules() if name == part]
-            if not found:
-                raise RecipeError(f"model.freeze: the encoder has no part {part}{nearest(part, known)}")
-            self._frozen += found
+            if part != "all" and part not in named:
+                known = [name for name, _ in net.named_children()]
+                raise RecipeError(f"model.freeze: the encoder has no part {part}{nearest(part, ['all', *known])}")
+            self._frozen.append(net if part == "all" else named[part])
         for module in self._frozen:
             module.requires_grad_(False)
         self.train(self.training)
@@ -87,23 +96,91 @@ class Encoder(nn.Module):
             module.eval()
         return self
 
+    def _try_out(self, name: str) -> None:
+        """Raise RecipeError where the maps of a small picture are not what timm's description promises."""
+        if next(self.net.parameters()).is_meta:
+            return
+        height, width = 2 * self.stride, 3 * self.stride
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                found = [tuple(one.shape[1:]) for one in self(torch.zeros(1, 3, height, width))]
+        except _REFUSALS as error:
+            raise RecipeError(
+                f"model.encoder: {name} cannot see pictures of any multiple of {self.stride}, as {height}x{width} "
+                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): choose another encoder"
+            ) from error
+        finally:
+            self.train(was_training)
+        promised = zip(self.channels, self.reductions, strict=True)
+        expected = [(channels, height // reduction, width // reduction) for channels, reduction in promised]
+        if found != expected:
+            raise RecipeError(
+                f"model.encoder: {name} gives maps of {found} for a picture of {height}x{width}, a decoder needs "
+                f"{expected}: choose another encoder"
+            )
+
+
+def output_stride_near(name: str, wanted: int, options: dict[str, Any] | None = None) -> int | None:
+    """`wanted` where encoder `name` can keep its maps at 1 / wanted, a plain ViT's own stride, None for all else."""
+    with torch.device("meta"):
+        try:
+            _create(name, options or {}, wanted)
+        except RecipeError:
+            reductions = _create(name, options or {}, None).feature_info.reduction()
+            return (reductions[0] if 32 % reductions[0] == 0 else 16) if _is_plain(reductions) else None
+    return wanted
+
 
 def _build(name: str, weights: str, output_stride: int | None, options: dict[str, Any]) -> Any:
-    arguments: dict[str, Any] = {"features_only": True, **options}
-    if weights != "none":
-        file = _weights_file(name, weights)
-        arguments |= {"pretrained": True}
-        if file is not None:
-            _check_fits(name, file, options)
-            arguments["pretrained_cfg_overlay"] = {"file": str(file)}
-    with _quiet_timm():  # it warns of unused keys; _check_fits has looked at them
-        net = _create(name, arguments, output_stride)
-    reductions = net.feature_info.reduction()
-    if len(reductions) > 1 and len(set(reductions)) == 1 and not output_stride:
+    with torch.device("meta"):  # cheap, and says what is wrong before any weights are read
+        reductions = _create(name, options, output_stride).feature_info.reduction()
+        depth = len(_create(name, options, None).feature_info)
+    if _is_plain(reductions) and not output_stride and "out_indices" not in options and depth >= 4:
         # A plain ViT: four maps from evenly spaced depths serve a decoder better than its last three.
-        depth = len(net.feature_info)
-        net = _create(name, arguments | {"out_indices": [depth * (step + 1) // 4 - 1 for step in range(4)]}, None)
+        options = options | {"out_indices": [depth * (step + 1) // 4 - 1 for step in range(4)]}
+    if weights == "none":
+        return _create(name, options, output_stride)
+    tensors = encoder_weights(name, weights, options)
+    given = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
+    net = _create(name, options | given, output_stride)
+    for module in net.modules():
+        if isinstance(getattr(module, "pretrained_cfg", None), dict):
+            module.pretrained_cfg.pop("state_dict", None)  # else the file's tensors stay in memory with the network
     return net
+
+
+def _create(name: str, options: dict[str, Any], output_stride: int | None) -> Any:
+    """timm's network of feature maps, dilated to `output_stride` where that is finer than its own."""
+    if not output_stride:
+        return _ask_timm(name, options)
+    try:
+        return _ask_timm(name, options | {"output_stride": output_stride})
+    except RecipeError:
+        net = _ask_timm(name, options)
+        if max(net.feature_info.reduction()) > output_stride:
+            _dilate(name, net, output_stride)
+        return net
+
+
+def _ask_timm(name: str, options: dict[str, Any]) -> Any:
+    if not timm.is_model(name):
+        near = nearest(name, timm.list_models())
+        raise RecipeError(
+            f"model.encoder: unknown encoder {name}"
+            + (near if near.startswith(", did") else ": any name of timm.list_models() is one")
+        )
+    for freedom in _SIZE_FREEDOM:
+        try:
+            with _quiet_timm():  # it warns of unused keys; encoder_weights has looked at them
+                return timm.create_model(name, features_only=True, **freedom, **options)
+        except _REFUSALS as error:
+            if isinstance(error, TypeError) and freedom:
+                continue  # this family does not know the argument
+            shown = {key: value for key, value in options.items() if not key.startswith("pretrained")}
+            raise RecipeError(f"model.encoder: timm cannot build {name} with {shown}: {error}") from error
+    raise AssertionError("unreachable")
 
 
 @contextlib.contextmanager
@@ -117,31 +194,9 @@ def _quiet_timm() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _create(name: str, arguments: dict[str, Any], output_stride: int | None) -> Any:
-    if output_stride:
-        try:
-            return _create(name, arguments | {"output_stride": output_stride}, None)
-        except (AssertionError, TypeError, NotImplementedError, ValueError, RuntimeError):
-            net = _create(name, arguments, None)
-            _dilate(name, net, output_stride)
-            return net
-    for index, freedom in enumerate(_SIZE_FREEDOM):
-        try:
-            return timm.create_model(name, **freedom, **arguments)
-        except TypeError as error:  # this family does not know the argument
-            if index == len(_SIZE_FREEDOM) - 1:
-                raise RecipeError(f"model.encoder: timm cannot build {name} with {arguments}: {error}") from error
-    raise AssertionError("unreachable")
-
-
-def can_dilate(name: str, output_stride: int, options: dict[str, Any] | None = None) -> bool:
-    """Whether encoder `name` can keep its maps at 1 / output_stride."""
-    try:
-        with torch.device("meta"):
-            _create(name, {"features_only": True, **(options or {})}, output_stride)
-    except RecipeError:
-        return False
-    return True
+def _is_plain(reductions: list[int]) -> bool:
+    """Whether all maps are of one size, as a plain ViT's are."""
+    return len(reductions) > 1 and len(set(reductions)) == 1
 
 
 def _dilate(name: str, net: nn.Module, output_stride: int) -> None:
@@ -169,67 +224,10 @@ def _dilate(name: str, net: nn.Module, output_stride: int) -> None:
         )
 
 
-def _weights_file(name: str, weights: str) -> Path | None:
-    """A local file for `weights`, or None where the hub is to be asked and can be."""
-    if weights != "imagenet":
-        path = Path(weights)
-        if not path.is_file():
-            raise ModelFileError(f"model.weights: {weights}: no such file; known words: none, imagenet")
-        return path
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.has_weights:
-        raise ModelFileError(f"model.weights: timm has no imagenet weights for {name}: choose none or give a FILE")
-    if config.hf_hub_id:
-        cached = huggingface_hub.try_to_load_from_cache(config.hf_hub_id, "model.safetensors")
-        if isinstance(cached, str):
-            return Path(cached)
-    advice = f"give model.weights: FILE with a timm state dict of {name} in .safetensors, or none to start from scratch"
-    if constants.HF_HUB_OFFLINE:
-        raise ModelFileError(
-            f"model.weights: imagenet weights of {name} are not on this machine and --offline is on; {advice}"
-        )
-    try:
-        with urllib.request.urlopen(constants.ENDPOINT, timeout=_REACH_SECONDS):
-            return None
-    except urllib.error.HTTPError:
-        return None  # it answered
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise ModelFileError(
-            f"model.weights: the hub with imagenet weights cannot be reached ({reason}); {advice}"
-        ) from error
-
-
-def _check_fits(name: str, file: Path, options: dict[str, Any]) -> None:
-    """Raise ModelFileError listing the tensors of `file` that do not fit timm's `name` (its classifier aside)."""
-    from safetensors import SafetensorError, safe_open
-
-    read_header(file)
-    with torch.device("meta"):
-        full = timm.create_model(name, **options)
-    heads = full.pretrained_cfg.get("classifier") or ()
-    heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    wanted = {key: tuple(value.shape) for key, value in full.state_dict().items() if "num_batches_tracked" not in key}
-    try:
-        with safe_open(str(file), "pt") as stored:
-            found = {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{file}: damaged or not a .safetensors file ({error})") from error
-    faults = [
-        f"{key}: {found.get(key, 'missing')}, expected {shape}"
-        for key, shape in wanted.items()
-        if found.get(key) != shape and not key.startswith(heads)
-    ]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise ModelFileError(f"{file} does not fit encoder {name}: {'; '.join(faults[:5])}{more}")
-
-
 def _tame_batch_norm(net: nn.Module) -> None:
-    """Give plain BatchNorm2d layers the answer for a single value per channel (see Norm); subclasses keep theirs."""
+    """Give batch normalisation the answer for a single value per channel (see Norm)."""
     for module in net.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = Norm
+        elif type(module) is BatchNormAct2d:
+            module.__class__ = NormAct

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from inlay.models._encoders import Encoder
+from inlay.yaml_tree import Node
 
 Criterion = Callable[[Tensor, Tensor], Tensor]  # scores_BKHW, label_BHW (uint8, 255 ignored) -> scalar
 Triple = tuple[float, float, float]
+_Deviation = Annotated[float, Field(gt=0)]
+# Set by Inlay itself, or able to read files: a model file must not be able to name any.
+_KEPT_OPTIONS = {"features_only", "output_stride", "in_chans", "feature_cfg", "checkpoint_path", "cache_dir"}
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Node):
     """What every architecture is configured by; all of it goes into the card."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class EncoderConfig(ModelConfig):
@@ -28,7 +30,15 @@ class EncoderConfig(ModelConfig):
     encoder: str = Field("resnet18", description="any name of timm.list_models()")
     encoder_options: dict[str, Any] = Field({}, description="passed to timm.create_model, as {pad_type: same}")
     mean: Triple | None = Field(None, description="of RGB / 255; default: what the encoder was trained with")
-    std: Triple | None = None
+    std: tuple[_Deviation, _Deviation, _Deviation] | None = None
+
+    @field_validator("encoder_options")
+    @classmethod
+    def _only_of_the_network(cls, options: dict[str, Any]) -> dict[str, Any]:
+        kept = [key for key in options if key in _KEPT_OPTIONS or key.startswith("pretrained")]
+        if kept:
+            raise ValueError(f"{', '.join(kept)} cannot be given here: Inlay sets it")
+        return options
 
 
 class Segmenter(nn.Module):
@@ -38,7 +48,7 @@ class Segmenter(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Triple, std: Triple) -> None:
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)

@@ -37,11 +37,12 @@ class Model(EncoderSegmenter):
                 f"FCN-{config.finest}s needs 1/{missing}: choose another encoder or finest"
             )
         self.levels = [level for level in (32, 16, 8) if level >= config.finest]
-        self.classifiers = nn.ModuleList(nn.Conv2d(channels_at[level], class_count, 1) for level in self.levels)
-        for classifier in self.classifiers:
+        classifiers = [nn.Conv2d(channels_at[level], class_count, 1) for level in self.levels]
+        for classifier in classifiers:
             # "We zero-initialize the class scoring layer" (section 4.3).
             nn.init.zeros_(classifier.weight)
-            nn.init.zeros_(classifier.bias)
+            nn.init.zeros_(classifier.bias)  # type: ignore[arg-type]
+        self.classifiers = nn.ModuleList(classifiers)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         maps = dict(zip(self.encoder.reductions, self.encoder(image_B3HW), strict=True))

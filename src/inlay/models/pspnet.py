@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inlay.models._blocks import ConvNormReLU, kaiming, resize_as
-from inlay.models._encoders import can_dilate
+from inlay.models._encoders import output_stride_near
 from inlay.models._segmenter import EncoderConfig, EncoderSegmenter
 
 
@@ -56,9 +56,7 @@ class Model(EncoderSegmenter):
     """Picture -> scores at the encoder's output stride, upsampled bilinearly."""
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
-        output_stride = config.output_stride
-        if output_stride is None and can_dilate(config.encoder, 8, config.encoder_options):
-            output_stride = 8
+        output_stride = config.output_stride or output_stride_near(config.encoder, 8, config.encoder_options)
         super().__init__(config, weights, output_stride)
         channels = self.encoder.channels[-1]
         branch_channels = config.branch_channels or max(1, channels // len(config.bins))

@@ -1,0 +1,142 @@
+"""Training step against segmentation_models.pytorch: the same U-Net, its usual eager float32 loop and ours.
+
+Rounds of both loops are interleaved in one process; the figure is the ratio of medians.  Both networks have the same
+number of parameters (checked) and see the same batches, and the losses of the first steps are compared: both start
+from the same weights, copied over.
+
+    python benchmarks/train_step.py --rounds 5
+    python benchmarks/train_step.py --losses 50 --data camvid:data/camvid
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+from inlay import data, environment, models, scores
+from inlay.learning import optimizer
+from inlay.learning.losses import CrossEntropy
+from inlay.learning.torch_engine import autocast
+from inlay.recipe import TrainRecipe
+
+CLASSES = 11
+
+
+def ours(learning_rate: float) -> tuple[nn.Module, Callable[[Tensor, Tensor], float]]:
+    """Inlay's step: bfloat16 and channels-last, fused AdamW, training counts included."""
+    options = {"encoder": "resnet18", "convolutions": 2, "upsampling": "nearest"}
+    model = models.create("unet", CLASSES, options=options).to(memory_format=torch.channels_last).train()
+    settings = TrainRecipe(optimizer="adamw", learning_rate=learning_rate)
+    step_of, criterion = optimizer.create(model, settings), CrossEntropy()
+    counts = np.zeros((CLASSES, CLASSES + 1), np.int64)
+
+    def step(image: Tensor, label: Tensor) -> float:
+        with autocast("cpu", "bfloat16"):
+            terms, found = model.loss(image, label, criterion)
+        terms["loss"].backward()
+        predicted = found.detach().max(1).indices.to(torch.uint8).numpy()
+        for truth_HW, predicted_HW in zip(label.numpy(), predicted, strict=True):
+            counts.__iadd__(scores.count(truth_HW, predicted_HW, CLASSES))
+        step_of.step()
+        step_of.zero_grad(set_to_none=True)
+        return float(terms["loss"].detach())
+
+    return model, step
+
+
+def theirs(learning_rate: float) -> tuple[nn.Module, Callable[[Tensor, Tensor], float]]:
+    """The usual loop: eager float32, contiguous, normalisation on the batch, no training counts."""
+    model = smp.Unet("resnet18", encoder_weights=None, classes=CLASSES).train()
+    step_of = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    criterion = nn.CrossEntropyLoss(ignore_index=255)
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 255
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 255
+
+    def step(image: Tensor, label: Tensor) -> float:
+        loss = criterion(model((image.contiguous().float() - mean) / std), label.long())
+        loss.backward()
+        step_of.step()
+        step_of.zero_grad()
+        return float(loss.detach())
+
+    return model, step
+
+
+def same_start(mine: nn.Module, other: nn.Module) -> None:
+    """Copy weights by order of creation; both networks are the same layer by layer."""
+    pairs = [list(model.state_dict().values()) for model in (mine, other)]
+    assert [tuple(value.shape) for value in pairs[0]] == [tuple(value.shape) for value in pairs[1]], "not the same net"
+    with torch.no_grad():
+        for target, source in zip(*pairs, strict=True):
+            target.copy_(source)
+
+
+def batches(spec: str | None, count: int, size: int) -> list[tuple[Tensor, Tensor]]:
+    """`count` batches of padded 384x480 pictures (360x480 is no multiple of 32, which the other needs)."""
+    random = np.random.default_rng(0)
+    made = []
+    dataset = data.open_spec(spec, split="train") if spec else None
+    for _ in range(count):
+        images = np.zeros((size, 384, 480, 3), np.uint8)
+        labels = np.full((size, 384, 480), 255, np.uint8)
+        for row in range(size):
+            if dataset is None:
+                images[row, :360] = random.integers(0, 256, (360, 480, 3), dtype=np.uint8)
+                labels[row, :360] = random.integers(0, CLASSES, (360, 480), dtype=np.uint8)
+            else:
+                sample = dataset[int(random.integers(len(dataset)))]
+                images[row, :360], labels[row, :360] = sample.image, sample.label
+        made.append((torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)))
+    return made
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--losses", type=int, default=0, help="also compare the loss of this many first steps")
+    parser.add_argument("--data", default=None, help="pictures for --losses, as camvid:data/camvid")
+    parser.add_argument("--out", type=Path, default=None)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    torch.manual_seed(0)
+    (mine, my_step), (other, their_step) = ours(1e-3), theirs(1e-3)
+    same_start(mine, other)
+    result: dict[str, object] = {"environment": environment.describe(), "threads": asked.threads, "batch": asked.batch}
+    if asked.losses:
+        curve = []
+        for image, label in batches(asked.data, asked.losses, asked.batch):
+            curve.append((my_step(image, label), their_step(image, label)))
+        gaps = [abs(a - b) / b for a, b in curve]
+        result["losses"] = {"ours": [round(a, 4) for a, _ in curve], "theirs": [round(b, 4) for _, b in curve]}
+        result["largest_relative_gap"] = max(gaps)
+        result["mean_relative_gap"] = statistics.mean(gaps)
+    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    (image, label), = batches(None, 1, asked.batch)
+    for _ in range(asked.rounds + 1):
+        for name, step in (("ours", my_step), ("theirs", their_step)):
+            started = time.perf_counter()
+            step(image, label)
+            seconds[name].append(time.perf_counter() - started)
+    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    result["seconds_per_step"] = medians
+    result["ratio"] = medians["theirs"] / medians["ours"]
+    text = json.dumps(result, indent=1)
+    print(text)
+    if asked.out:
+        asked.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Draws docs/pictures/overview.png: a drawn street scene, its classes, both together, and the classes' names.
+
+python docs/pictures.py              with the scene's own labels
+python docs/pictures.py runs/demo    with what a model sees in it
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from inlay import data
+from inlay.card import Classes
+from inlay.data import Sample
+from inlay.files import writing
+from inlay.runtime import paint
+from inlay.runtime.predictor import load
+
+TARGET = Path(__file__).parent / "pictures" / "overview.png"
+SIZE = (1200, 400)  # (width, height), as Pillow has it
+SCENE, SEED = 20, 0  # a scene of the test split
+_TILE = (288, 384)  # (height, width)
+_PAPER, _INK, _FAINT = (250, 250, 247), (45, 48, 56), (120, 124, 132)
+_SMOOTH = 2  # drawn this much larger, then shrunk
+
+
+def overview(model: Path | None = None) -> Image.Image:
+    """The banner; `model` (a model file or run folder) says what is seen, the scene's labels where it is None."""
+    sample = _scene()
+    label_HW = sample.label if model is None else load(model, "cpu")(sample.image).label_HW
+    classes = data.open("streets", count=1, size=(32, 32)).classes
+    both = paint.overlay(sample.image, label_HW, classes, legend=False)
+    tiles = (
+        ("A picture", sample.image),
+        ("The class of every pixel", paint.colorize(label_HW, classes)),
+        ("Both together", np.asarray(both)),
+    )
+    banner = Image.new("RGB", (SIZE[0] * _SMOOTH, SIZE[1] * _SMOOTH), _PAPER)
+    gap = (SIZE[0] - len(tiles) * _TILE[1]) // (len(tiles) + 1)
+    for place, (caption, image_HW3) in enumerate(tiles):
+        _tile(banner, gap + place * (_TILE[1] + gap), 44, caption, image_HW3)
+    _legend(banner, label_HW, classes, 44 + _TILE[0] + 36)
+    return banner.resize(SIZE, Image.Resampling.LANCZOS)
+
+
+def _scene() -> Sample:
+    size = (_TILE[0] * _SMOOTH, _TILE[1] * _SMOOTH)
+    return data.open("streets", split="test", count=SCENE + 1, size=size, seed=SEED)[SCENE]
+
+
+def _tile(banner: Image.Image, left: int, top: int, caption: str, image_HW3: np.ndarray) -> None:
+    """One picture with rounded corners and its caption above."""
+    picture = Image.fromarray(image_HW3)
+    corners = Image.new("L", picture.size, 0)
+    ImageDraw.Draw(corners).rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), 10 * _SMOOTH, fill=255)
+    banner.paste(picture, (left * _SMOOTH, top * _SMOOTH), corners)
+    draw = ImageDraw.Draw(banner)
+    draw.text((left * _SMOOTH + 2, (top - 10) * _SMOOTH), caption, fill=_INK, font=_font(17), anchor="ls")
+
+
+def _legend(banner: Image.Image, label_HW: np.ndarray, classes: Classes, middle: int) -> None:
+    """The names of the classes in the picture, in one centred line."""
+    draw, font = ImageDraw.Draw(banner), _font(14)
+    seen = [k for k in np.unique(label_HW).tolist() if k < len(classes)]
+    names = [classes.names[k].replace("_", " ") for k in seen]
+    side, gap = 14 * _SMOOTH, 20 * _SMOOTH
+    widths = [side + 6 * _SMOOTH + draw.textlength(name, font=font) for name in names]
+    x, y = (banner.width - sum(widths) - gap * (len(names) - 1)) / 2, middle * _SMOOTH
+    for k, name, width in zip(seen, names, widths, strict=True):
+        box = (x, y - side / 2, x + side, y + side / 2)
+        draw.rounded_rectangle(box, 3 * _SMOOTH, fill=classes.colors[k], outline=_FAINT, width=1)
+        draw.text((x + side + 6 * _SMOOTH, y), name, fill=_INK, font=font, anchor="lm")
+        x += width + gap
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size * _SMOOTH)
+
+
+if __name__ == "__main__":
+    picture = overview(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    with writing(TARGET) as part:
+        picture.save(part, format="PNG", optimize=True)

@@ -1,0 +1,113 @@
+"""The torch engine against the network called by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from inlay import models
+from inlay.card import Card, Classes, Input
+from inlay.errors import ModelFileError, RecipeError
+from inlay.learning.checkpoint import save_model
+from inlay.learning.torch_engine import TorchEngine, pick_device
+from inlay.runtime.engine import open_engine
+
+CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (9, 0, 0), (0, 9, 0)))
+OPTIONS = {"encoder": "test_resnet", "channels": [8]}
+
+
+def new_engine(precision: str = "float32") -> TorchEngine:
+    model = models.create("unet", 3, seed=1, options=OPTIONS)
+    card = Card(architecture="unet", model=OPTIONS, classes=CLASSES, input=Input(stride=32))
+    return TorchEngine(model.eval(), card, "cpu", precision)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return new_engine()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(2).integers(0, 256, (2, 32, 64, 3), np.uint8)
+
+
+def test_scores_are_the_network_s(engine, images):
+    with torch.no_grad():
+        expected = engine.model(torch.from_numpy(images).permute(0, 3, 1, 2))
+    torch.testing.assert_close(engine.scores(images), expected)
+    assert torch.equal(engine.scores(images[:, :, ::-1][:, :, ::-1]), engine.scores(images))  # strides do not matter
+
+
+def test_labels_and_probabilities_at_another_size(engine, images):
+    scores = engine.scores(images)
+    resized = functional.interpolate(scores, size=(45, 50), mode="bilinear")
+    labels = engine.labels(scores, (45, 50))
+    assert labels.dtype == np.uint8 and np.array_equal(labels, resized.argmax(1).numpy())
+    probabilities = engine.probabilities(scores, (45, 50))
+    assert probabilities.dtype == np.float32 and probabilities.shape == (2, 3, 45, 50)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(probabilities, resized.softmax(1).numpy(), atol=1e-6)
+
+
+def test_bfloat16_is_close_and_probabilities_are_float32(engine, images):
+    rough = new_engine("bfloat16")
+    scores = rough.scores(images)
+    assert scores.dtype == torch.bfloat16
+    probabilities = rough.probabilities(scores, (32, 64))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, engine.probabilities(engine.scores(images), (32, 64)), atol=0.05)
+
+
+def test_a_network_in_training_is_only_looked_at():
+    engine = new_engine()
+    engine.model.train()
+    before = {key: value.clone() for key, value in engine.model.state_dict().items()}
+    engine.scores(np.zeros((1, 32, 32, 3), np.uint8))
+    engine.facts((32, 32))
+    assert engine.model.training and engine.model.encoder.training
+    assert all(torch.equal(value, before[key]) for key, value in engine.model.state_dict().items())
+
+
+def test_multiply_adds_against_a_count_by_hand():
+    engine = new_engine()
+    total = 0
+
+    def count(part, given, result):
+        nonlocal total
+        kernel = part.weight.shape[2] * part.weight.shape[3]
+        if isinstance(part, torch.nn.ConvTranspose2d):  # each input value meets each weight of its channel
+            total += given[0].numel() * part.out_channels * kernel
+        else:
+            total += result.numel() * part.in_channels // part.groups * kernel
+
+    for part in engine.model.modules():
+        if isinstance(part, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            part.register_forward_hook(count)
+    facts = engine.facts((64, 32))
+    assert facts["multiply_adds"] == total > 0
+    assert facts["parameters"] == sum(one.numel() for one in engine.model.parameters())
+
+
+def test_opened_from_a_file_it_answers_as_before(engine, images, tmp_path):
+    save_model(tmp_path / "model.safetensors", engine.model, engine.card)
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        opened = open_engine(path, "cpu")
+        assert opened.card == engine.card and opened.device == "cpu"
+        torch.testing.assert_close(opened.scores(images), engine.scores(images))
+    (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelFileError):
+        open_engine(tmp_path)
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99", "meta", "cpu:x", ""])
+def test_a_device_that_is_not_there_is_named_with_the_known_ones(device):
+    with pytest.raises(RecipeError, match=r"not usable here.*known: auto, cpu, cuda"):
+        pick_device(device)
+
+
+def test_devices_that_are():
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,284 @@
+"""The rules of the house that no other test would notice: who imports whom, what loads what, what the wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import inlay
+from small_data import write_folder
+
+PACKAGE = Path(inlay.__file__).parent
+CHECKOUT = PACKAGE.parents[1]
+FILES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("torch", "torchvision", "timm", "cv2", "matplotlib", "jinja2", "safetensors", "tensorboard")
+COMMANDS = {path.stem for path in PACKAGE.glob("*ing.py")} | {"cli"}
+WITH_TORCH = ("models/", "learning/", "training.py")
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file imports, in full, and whether only for type checking."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            child.parent = node  # type: ignore[attr-defined]
+    for node in ast.walk(tree):
+        typing_only = any(
+            isinstance(above, ast.If) and "TYPE_CHECKING" in ast.dump(above.test) for above in _above(node)
+        )
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, typing_only) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or "", typing_only
+            yield from ((f"{node.module}.{alias.name}", typing_only) for alias in node.names)
+
+
+def _above(node: ast.AST) -> Iterator[ast.AST]:
+    while (node := getattr(node, "parent", None)) is not None:  # type: ignore[assignment]
+        yield node
+
+
+def python(code: str, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=place)
+def test_torch_stays_on_its_side(path: Path) -> None:
+    if place(path).startswith(WITH_TORCH):
+        return
+    for module, _ in imports(path):
+        assert module.split(".")[0] not in ("torch", "torchvision", "timm", "safetensors"), f"{place(path)}: {module}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent != PACKAGE], ids=place)
+def test_parts_import_no_commands(path: Path) -> None:
+    for module, _ in imports(path):
+        names = module.split(".")
+        assert not (names[0] == "inlay" and len(names) > 1 and names[1] in COMMANDS), f"{place(path)}: {module}"
+
+
+def test_no_file_but_the_command_line_imports_it() -> None:
+    users = {place(path) for path in FILES if any(module.startswith("inlay.cli") for module, _ in imports(path))}
+    assert users == {"__main__.py"}
+
+
+def test_only_the_command_line_reads_the_environment() -> None:
+    users = {
+        place(path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb", "putenv")
+    }
+    assert users <= {"cli.py"}
+
+
+def test_no_pickles_and_no_eval() -> None:
+    for path in FILES:
+        for module, _ in imports(path):
+            assert module.split(".")[0] not in ("pickle", "marshal", "shelve", "dill", "joblib"), place(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec"), f"{place(path)}:{node.lineno}"
+
+
+LIGHT = sorted(
+    "inlay" + ("." + place(path)[: -len(".py")].replace("/", ".")).replace(".__init__", "")
+    for path in FILES
+    if not place(path).startswith(WITH_TORCH) and place(path) not in ("__main__.py", "demonstrating.py")
+) + ["inlay.models", "inlay.learning"]
+
+
+def test_importing_the_light_side_loads_nothing_heavy_and_writes_nothing(tmp_path: Path) -> None:
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    assert {"inlay", "inlay.cli", "inlay.evaluating", "inlay.runtime.predictor", "inlay.data.folder"} <= set(LIGHT)
+    done = python(code, *LIGHT, cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_everything_prints_and_writes_nothing(tmp_path: Path) -> None:
+    modules = ["inlay" + ("." + place(path)[:-3].replace("/", ".")).replace(".__init__", "") for path in FILES]
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    done = python(code, *[m for m in modules if m != "inlay.__main__"], cwd=tmp_path)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_public_names() -> None:
+    assert sorted(inlay.__all__) == inlay.__all__ == sorted(inlay._HOME)
+    for name in inlay.__all__:
+        found = getattr(inlay, name)
+        assert found.__name__ == name and found.__doc__, name
+    with pytest.raises(AttributeError, match="nothing"):
+        inlay.nothing  # noqa: B018
+    typed = {
+        module.rpartition(".")[2]
+        for module, typing_only in imports(PACKAGE / "__init__.py")
+        if typing_only and module.count(".") > 1 and module.rpartition(".")[2] in inlay._HOME
+    }
+    assert typed == set(inlay.__all__), "what type checkers see is not what there is"
+
+
+@pytest.mark.parametrize("path", FILES, ids=place)
+def test_every_file_says_what_it_is(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    names = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    if place(path) not in ("__main__.py",) and len(tree.body) > 1:
+        assert "annotations" in names
+    assert path.stem not in ("utils", "helpers", "common", "misc")
+
+
+def test_every_command_is_a_function_of_its_file() -> None:
+    """`training.py` holds `train`, and so on: the verb is the file."""
+    verbs = {"training": "train", "evaluating": "evaluate", "predicting": "predict", "demonstrating": "demonstrate"}
+    assert COMMANDS - {"cli"} == verbs.keys()
+    for module, verb in verbs.items():
+        assert callable(getattr(importlib.import_module(f"inlay.{module}"), verb))
+
+
+# ---- without the extras
+
+BARE = """
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {heavy}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+from inlay.cli import main
+sys.argv[0] = "inlay"
+main()
+""".format(heavy=(*HEAVY, "huggingface_hub", "onnx", "onnxscript"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("bare") / "data", 2, 2, (32, 32))
+
+
+@pytest.fixture(scope="module")
+def model(data: Path) -> Path:
+    """A model file's header; nothing here reads further."""
+    from safetensors.numpy import save_file
+
+    from inlay.card import CARD_KEY, Card, Classes
+
+    card = Card(
+        architecture="unet", model={}, classes=Classes(names=("ground", "box"), colors=((0, 0, 0), (255, 0, 0)))
+    )
+    path = data.parent / "model.safetensors"
+    save_file({}, path, metadata={CARD_KEY: card.to_json()})
+    return path
+
+
+def test_bare_help(tmp_path: Path) -> None:
+    done = python(BARE, "--help", cwd=tmp_path)
+    assert done.returncode == 0 and "evaluate" in done.stdout and not done.stderr
+
+
+def test_bare_catalogue_and_card(model: Path, tmp_path: Path) -> None:
+    assert "streets" in python(BARE, "datasets", cwd=tmp_path).stdout
+    assert "torch" in python(BARE, "info", cwd=tmp_path).stdout
+    done = python(BARE, "info", str(model), cwd=tmp_path)
+    assert done.returncode == 0 and "architecture: unet" in done.stdout, done.stderr
+
+
+def test_bare_scoring_of_predictions(data: Path, tmp_path: Path) -> None:
+    """All but what only matplotlib and jinja2 can draw, which is said."""
+    out = tmp_path / "scores"
+    done = python(
+        BARE, "evaluate", "--predictions", str(data / "val/labels"), "--data", f"folder:{data}", "--out", str(out)
+    )
+    assert done.returncode == 0 and "mIoU 1.0000" in done.stdout, done.stderr
+    assert {"report.json", "counts.npz", "pictures"} == {path.name for path in out.iterdir()}
+    assert done.stderr.count("inlay[report]") == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("train", "recipe.yaml"), ("train", "--resume", "run"), ("demo",), ("models",), ("predict", "MODEL", "x.png")],
+    ids=lambda arguments: arguments[0],
+)
+def test_bare_training_names_the_extra(arguments: tuple[str, ...], model: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("data: {name: streets}\nmodel: {name: unet}\n")
+    done = python(BARE, *(str(model) if word == "MODEL" else word for word in arguments), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("inlay: ") == 1 and 'pip install "inlay[train]"' in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_bare_python_names_the_extra() -> None:
+    code = BARE.replace("from inlay.cli import main", "import inlay").replace("main()", "inlay.train")
+    done = python(code)
+    assert "MissingExtraError" in done.stderr and 'pip install "inlay[train]"' in done.stderr
+
+
+# ---- the wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), str(CHECKOUT)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    if done.returncode and "hatchling" in done.stderr and "No matching distribution" in done.stderr:
+        pytest.skip("hatchling, which builds the wheel, is neither installed nor to be had from the index")
+    assert done.returncode == 0, done.stderr
+    (found,) = folder.glob("inlay-*.whl")
+    return found
+
+
+def test_the_wheel_holds_every_file(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if name.startswith("inlay/")}
+        licences = [name for name in archive.namelist() if name.endswith("licenses/LICENSE")]
+    wanted = {
+        f"inlay/{place(path)}" for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert inside == wanted
+    assert {"inlay/report/template.html", "inlay/py.typed", "inlay/models/unet.py", "inlay/data/streets.py"} <= inside
+    assert licences
+
+
+def test_the_wheel_works_where_it_is_installed(wheel: Path, data: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True, timeout=240)
+    code = "import inlay, sys; assert inlay.__file__.startswith(sys.argv[1]), inlay.__file__; print(inlay.__all__)"
+    done = python(code, str(target), cwd=tmp_path, PYTHONPATH=str(target))
+    assert done.returncode == 0 and "'train'" in done.stdout, done.stderr
+    run = "import sys; from inlay.cli import main; main()"
+    arguments = ("evaluate", "--predictions", str(data / "val/labels"), "--data", f"folder:{data}", "--out", "scores")
+    done = python(run, *arguments, cwd=tmp_path, PYTHONPATH=str(target))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "scores" / "report.html").stat().st_size > 10_000

@@ -1,0 +1,250 @@
+"""The command line: what each command prints, and the path from a recipe to predictions."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from inlay import __doc__ as package_text
+from inlay import cli, console, demonstrating
+from inlay.recipe import Recipe
+from small_data import tiny, write_folder
+
+COMMANDS = ("demo", "train", "evaluate", "predict", "models", "datasets", "info")
+Inlay = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Inlay:
+    """`inlay(arguments...)` -> exit code, standard output, standard error; run in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        console.quiet(False)
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("cli") / "data", 6, 3, (32, 32))
+
+
+@pytest.fixture(scope="module")
+def recipe(data: Path) -> Path:
+    path = data.parent / "small.yaml"
+    path.write_text(yaml.safe_dump(tiny(data)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Path) -> Path:
+    from inlay.training import train
+
+    return train(recipe, out=recipe.parent / "run")
+
+
+def test_help_is_quick_and_without_torch() -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "inlay", "--help"], capture_output=True, text=True)
+        assert done.returncode == 0 and "Usage: inlay COMMAND" in done.stdout
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(4)) < 0.5
+    code = "import sys, inlay.cli\nsys.argv = ['inlay', 'train', '--help']\ntry: inlay.cli.main()\nfinally: "
+    heavy = "print([n for n in ('torch', 'numpy', 'pydantic', 'PIL', 'matplotlib') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout
+
+
+def test_help_lists_the_commands(inlay: Inlay) -> None:
+    for arguments in ((), ("--help",)):
+        code, out, err = inlay(*arguments)
+        assert code == 0 and not err
+        assert {name for name in COMMANDS if re.search(rf"^│ {name} ", out, re.MULTILINE)} == set(COMMANDS)
+    assert inlay("--version")[1].strip() == __import__("importlib.metadata").metadata.version("inlay")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_to_try(inlay: Inlay, command: str) -> None:
+    code, out, _ = inlay(command, "--help")
+    assert code == 0 and "Try:" in out and f"inlay {command}" in out.partition("Try:")[2]
+
+
+def test_the_words_of_help_are_those_of_the_command_line(inlay: Inlay) -> None:
+    """Every option that an example uses exists."""
+    for command in COMMANDS:
+        out = inlay(command, "--help")[1]
+        examples, options = out.partition("Try:")[2].partition("╭")[0], out.partition("╭")[2]
+        for option in re.findall(r"--[a-z-]+", examples):
+            assert option in options, f"{command}: {option}"
+
+
+def test_models_lists_the_folder(inlay: Inlay) -> None:
+    from inlay import models
+
+    code, out, _ = inlay("models")
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == models.names()
+    assert any(line.startswith("    encoder = resnet18  (any name of") for line in lines)
+
+
+def test_datasets_lists_the_folder(inlay: Inlay) -> None:
+    from inlay import data
+
+    code, out, _ = inlay("datasets")
+    assert code == 0
+    assert [line.partition(":")[0] for line in out.splitlines()] == data.names()
+    assert all(len(line.partition(": ")[2]) > 20 for line in out.splitlines())
+
+
+def test_info_of_this_machine(inlay: Inlay) -> None:
+    code, out, _ = inlay("info")
+    assert code == 0 and "versions: " in out and "processor: " in out
+    assert {"versions", "commit", "cores"} <= json.loads(inlay("info", "--json")[1]).keys()
+
+
+def test_info_of_a_model(inlay: Inlay, run: Path) -> None:
+    code, out, _ = inlay("info", run)
+    assert code == 0 and "architecture: unet" in out and '"ground", "box", "disc"' in out
+    card = json.loads(inlay("info", run / "last.safetensors", "--json")[1])
+    assert card["classes"]["names"] == ["ground", "box", "disc"] and card["provenance"]["epoch"] == 1
+
+
+def test_from_a_recipe_to_predictions(inlay: Inlay, recipe: Path, data: Path, tmp_path: Path) -> None:
+    """train -> evaluate -> predict, each in its default folder; what train says next is what works next."""
+    code, out, err = inlay("train", recipe, "--set", "train.steps_per_epoch=2", "--seed", 3)
+    assert code == 0, err
+    assert "mean" in out and "disc" in out and "epoch 1: train_loss" in err
+    assert "Run folder: runs/tiny (open runs/tiny/report.html)" in out
+    following = out.partition("Next: ")[2].strip().split("; ")
+    assert following == [f"inlay evaluate runs/tiny --data folder:{data}", "inlay predict runs/tiny PICTURE"]
+    assert Recipe.load("runs/tiny/recipe.yaml").seed == 3
+    trained = json.loads(Path("runs/tiny/report.json").read_text())["miou"]
+
+    code, out, _ = inlay(*following[0].split()[1:])
+    assert code == 0 and f"mIoU {trained:.4f}; report: runs/evaluate-folder-val/report.html" in out
+    code, out, _ = inlay(*following[0].split()[1:], "--json", "-q", "--tta", "flip", "--split", "train")
+    assert code == 0 and json.loads(out)["protocol"]["images"] == 6
+    assert Path("runs/evaluate-folder-train/report.json").read_text() == out
+
+    picture = data / "val/images/val00.png"
+    code, out, _ = inlay(*following[1].replace("PICTURE", str(picture)).split()[1:])
+    assert code == 0 and "1 done, 0 failed; results in runs/predict" in out
+    with Image.open("runs/predict/val00.png") as label:
+        assert label.size == (32, 32) and label.mode == "P"
+    code, out, _ = inlay("predict", "runs/tiny", data / "val/images", "--out", "seen", "--json", "-q")
+    assert code == 0 and len(json.loads(out)["pictures"]) == 3 and Path("seen/val02_overlay.jpg").is_file()
+
+
+def test_a_bad_picture_does_not_stop_the_others(inlay: Inlay, run: Path, data: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8 no picture")
+    code, out, err = inlay("predict", run, bad, data / "val/images/val01.png", "--out", "seen")
+    assert code == 2 and "1 done, 1 failed" in out
+    assert err.count("bad.jpg") == 1 and "Traceback" not in err and Path("seen/val01.png").is_file()
+
+
+def test_predictions_of_others_are_scored(inlay: Inlay, data: Path) -> None:
+    code, out, _ = inlay("evaluate", "--predictions", data / "val/labels", "--data", f"folder:{data}", "--out", "s")
+    assert code == 0 and "mIoU 1.0000; report: s/report.html" in out
+
+
+def test_the_split_may_stand_in_the_data_set(inlay: Inlay, run: Path, data: Path) -> None:
+    code, out, _ = inlay("evaluate", run, "--data", f"folder:{data},split=train", "--json", "-q", "--pictures", 0)
+    assert code == 0
+    assert json.loads(out)["protocol"]["split"] == "train" and not list(Path("runs").rglob("worst-*"))
+
+
+def test_overwrite(inlay: Inlay, run: Path, data: Path) -> None:
+    arguments = ("evaluate", run, "--data", f"folder:{data}", "--out", "scores", "--pictures", 1)
+    assert inlay(*arguments)[0] == 0
+    code, _, err = inlay(*arguments)
+    assert code == 2 and "--overwrite" in err
+    assert inlay(*arguments, "--overwrite")[0] == 0
+
+
+def test_quiet_says_nothing_but_results(inlay: Inlay, recipe: Path) -> None:
+    code, out, err = inlay("train", recipe, "-q", "--set", "data.val=null", "--out", "run")
+    assert code == 0 and err == "" and out.startswith("Run folder: run\n")
+
+
+def test_offline_reaches_for_no_hub(inlay: Inlay, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # so that it is undone
+    inlay("train", recipe, "--offline", "--set", "train.class_weights=[1.0]")
+    assert cli.os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_demo(inlay: Inlay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a training that takes a moment; once more it trains again, it does not go on with the earlier one."""
+    whole = demonstrating.recipe
+
+    def short(out: Path, seed: int = 0) -> Recipe:
+        full = whole(out, seed)
+        options = {"count": 4, "size": (64, 96)}
+        train = full.train.model_copy(update={"epochs": 1, "batch": 4, "workers": 0, "precision": "float32"})
+        few = full.data.model_dump() | options | {"val_options": {"count": 2}}
+        return full.model_copy(update={"train": train, "data": type(full.data).model_validate(few)})
+
+    monkeypatch.setattr(demonstrating, "recipe", short)
+    monkeypatch.setattr(demonstrating, "_SHOWN", 1)
+    for _ in range(2):
+        code, out, err = inlay("demo", "--out", "shown")
+        assert code == 0, err
+        assert "epoch 1: train_loss" in err and "finished already" not in err
+        assert "Open:  shown/report.html" in out and "Next:  inlay predict shown YOUR_PICTURE.jpg" in out
+        assert len(list(Path("shown/predictions").glob("*_overlay.jpg"))) == 1
+        assert Path("shown/report.json").is_file()
+
+
+def test_the_demo_recipe_is_a_sound_one(tmp_path: Path) -> None:
+    from inlay import yaml_tree
+
+    yaml_tree.dump(tmp_path / "demo.yaml", demonstrating.recipe(tmp_path, 7))
+    found, wanted = Recipe.load(tmp_path / "demo.yaml"), demonstrating.recipe(tmp_path, 7)
+    assert found.model_dump(mode="json") == wanted.model_dump(mode="json")
+
+
+def test_asked_to_stop(inlay: Inlay, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C where nothing is to be saved, a reader that went away, and a training that was asked to stop."""
+    from inlay.learning.interrupt import Interrupted
+
+    def fails(error: BaseException) -> None:
+        monkeypatch.setattr(cli, "app", lambda *_, **__: (_ for _ in ()).throw(error))
+
+    fails(KeyboardInterrupt())
+    assert inlay("info") == (130, "", "")
+    fails(Interrupted(15, "saved"))
+    assert inlay("train") == (143, "", "inlay: saved\n")
+    fails(RuntimeError("a fault of Inlay's own"))
+    with pytest.raises(RuntimeError, match="own"):
+        cli.main()
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    for command in ("models", "info --json", "train --help"):
+        line = f"{sys.executable} -m inlay {command} | true; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("0\n", ""), command
+
+
+def test_the_package_says_how_it_is_used() -> None:
+    assert package_text is not None and "inlay.train(" in package_text and "inlay.load(run)" in package_text

@@ -1,0 +1,128 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+
+from inlay.errors import OutputError
+from inlay.files import new_folder, require_new, write_json, write_text, writing
+
+
+def test_the_file_appears_at_the_end_and_only_then(tmp_path):
+    target = tmp_path / "deep" / "er" / "a.txt"
+    with writing(target) as part:
+        part.write_text("new")
+        assert not target.exists() and part.parent == target.parent
+    assert target.read_text() == "new" and list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt()])
+def test_a_failure_inside_leaves_the_old_content_and_no_part(tmp_path, error):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(type(error)), writing(target) as part:
+        part.write_text("half")
+        raise error
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_part_that_its_writer_replaced_is_the_one_that_counts(tmp_path):
+    with writing(tmp_path / "a.txt") as part:
+        other = tmp_path / "other"
+        other.write_text("by renaming")
+        other.replace(part)
+    assert (tmp_path / "a.txt").read_text() == "by renaming"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_the_file_has_the_rights_any_new_file_has(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "quota"), (errno.EACCES, "Permission")]
+)
+def test_a_disk_that_refuses_is_one_output_error(tmp_path, number, words):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(OutputError, match=rf"cannot write {target}: .*{words}"), writing(target):
+        raise OSError(number, os.strerror(number))
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_where_a_folder_should_be_is_one_output_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_text(tmp_path / "folder", "x")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
+    for make in (lambda: new_folder(tmp_path / "file", "run"), lambda: require_new(tmp_path / "file", False)):
+        with pytest.raises(OutputError, match="cannot write"):
+            make()
+
+
+def test_long_names_and_text_beyond_ascii(tmp_path):
+    target = tmp_path / ("ü" * 100 + ".txt")
+    write_text(target, "Straße\n")
+    assert target.read_bytes() == "Straße\n".encode()
+
+
+def test_json_has_null_for_numbers_it_cannot_have(tmp_path):
+    value = {
+        "nan": float("nan"),
+        "inf": [np.float32("inf"), -float("inf")],
+        "array": np.array([[1.5, np.nan]]),
+        "whole": np.int64(3),
+        "zero": np.array(2.0),
+        "true": True,
+        7: ("a", None),
+    }
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    assert json.loads(text) == {
+        "nan": None,
+        "inf": [None, None],
+        "array": [[1.5, None]],
+        "whole": 3,
+        "zero": 2.0,
+        "true": True,
+        "7": ["a", None],
+    }
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", [1])
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", [object()])
+    assert json.loads((tmp_path / "a.json").read_text()) == [1]
+
+
+def test_new_folders_are_numbered(tmp_path):
+    names = [new_folder(tmp_path / "runs", "a").name for _ in range(3)]
+    assert names == ["a", "a-2", "a-3"]
+    (tmp_path / "runs" / "b").write_text("")  # a file of that name counts too
+    assert new_folder(tmp_path / "runs", "b").name == "b-2"
+
+
+def test_require_new_refuses_a_folder_with_content_unless_told(tmp_path):
+    folder = tmp_path / "deep" / "out"
+    assert require_new(folder, False) == folder and folder.is_dir()
+    assert require_new(folder, False) == folder  # empty is as good as new
+    (folder / "a.txt").write_text("kept")
+    with pytest.raises(OutputError, match=r"not empty: choose another --out or add --overwrite"):
+        require_new(folder, False)
+    assert require_new(folder, True) == folder and (folder / "a.txt").read_text() == "kept"

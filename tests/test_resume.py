@@ -1,0 +1,310 @@
+"""A training that is killed, at whatever moment, and resumed ends with the weights of one that never was."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from inlay.card import read_header
+from inlay.errors import InlayError
+from inlay.learning import checkpoint
+from small_data import same_weights, tiny, write_folder
+
+EPOCHS, STEPS = 3, 4  # steps of an epoch
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # sums are equal bit by bit only with the same number
+TIMING = ("images_per_second", "seconds", "waiting_share")
+# Imports torch once; each line of standard input is the arguments of one `inlay` in a process of its own.
+SERVER = """
+import json, os, sys
+import inlay.training
+from inlay.cli import main
+print("ready", flush=True)
+for line in sys.stdin:
+    job = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, job["log"], 1025), (2, job["log"], 1025)):
+            os.dup2(os.open(path, flags), number)
+        sys.argv = ["inlay", *job["arguments"]]
+        main()
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Programs:
+    """Runs the command line; `until` is asked all the time while it runs, and may signal the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "output.txt"
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", SERVER],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            env=os.environ | ONE_THREAD,
+        )
+        assert self.server.stdout is not None and self.server.stdin is not None
+        assert self.server.stdout.readline() == "ready\n"
+
+    def run(self, *arguments: object, meanwhile: Callable[[int], bool] | None = None) -> tuple[int, str]:
+        """Exit code (-9 where killed) and output; `meanwhile(process)` is called until it is true."""
+        assert self.server.stdout is not None and self.server.stdin is not None
+        self.log.write_text("")
+        self.server.stdin.write(json.dumps({"log": str(self.log), "arguments": [str(a) for a in arguments]}) + "\n")
+        self.server.stdin.flush()
+        process = int(self.server.stdout.readline())
+        while meanwhile is not None and not meanwhile(process) and not _gone(process):
+            time.sleep(0.001)
+        return int(self.server.stdout.readline()), self.log.read_text()
+
+    def close(self) -> None:
+        assert self.server.stdin is not None
+        self.server.stdin.close()
+        self.server.wait(timeout=60)
+
+
+def _gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    server = Programs(tmp_path_factory.mktemp("programs"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resume")
+    content = tiny(
+        write_folder(folder / "data", train=3 * STEPS, val=16, size=(32, 32)),
+        epochs=EPOCHS,
+        batch=3,
+        workers=1,
+        ema=0.9,
+        clip_norm=5.0,
+        class_weights="root_median_frequency",
+        save_every_seconds=1e-6,  # a resume point after every step
+    )
+    content["augment"] = {"horizontal_flip": 0.5, "scale": {"min": 0.8, "max": 1.5}, "crop": [32, 32], "noise": {}}
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(programs: Programs, recipe: Path) -> Path:
+    """The run that nothing stopped."""
+    folder = recipe.parent / "whole"
+    code, output = programs.run("train", recipe, "--out", folder)
+    assert code == 0, output
+    return folder
+
+
+def position(folder: Path) -> dict[str, Any]:
+    """Where the newest resume point stands; empty before the first."""
+    with contextlib.suppress(InlayError, OSError):
+        tree = json.loads(read_header(folder / "resume" / "state.safetensors")["inlay_tree"])
+        progress = dict(dict(tree["items"])["progress"]["items"])
+        return {key: entry["value"] for key, entry in progress.items()}
+    return {}
+
+
+def send(number: int, when: Callable[[], bool]) -> Callable[[int], bool]:
+    def meanwhile(process: int) -> bool:
+        if not when():
+            return False
+        os.kill(process, number)
+        return True
+
+    return meanwhile
+
+
+def reached(folder: Path, **wanted: int) -> Callable[[], bool]:
+    def when() -> bool:
+        here = position(folder)
+        return bool(here) and all(here[key] >= value for key, value in wanted.items())
+
+    return when
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if key not in TIMING} for row in csv.DictReader(file)]
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    assert same_weights(run / "last.safetensors", whole / "last.safetensors")
+    assert same_weights(run / "model.safetensors", whole / "model.safetensors")
+    assert rows(run) == rows(whole)
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (run, whole)]
+    assert reports[0]["miou"] == reports[1]["miou"]
+    assert not list(run.rglob(".*.part")), "pieces of files that were being written when the run was killed"
+
+
+def test_the_same_weights_come_out_twice(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """Else the comparisons below would say nothing."""
+    again = tmp_path / "again"
+    code, output = programs.run("train", recipe, "--out", again, "--set", "train.workers=0")
+    assert code == 0, output
+    assert_same(again, whole)
+
+
+def test_killed_again_and_again(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """In the first epoch, in the middle of the second, right after it: with another number of workers each time."""
+    run, arguments = tmp_path / "run", ("train", recipe, "--out", tmp_path / "run")
+    for step, workers in ((1, 2), (STEPS + 2, 0), (2 * STEPS, 1)):
+        code, output = programs.run(*arguments, meanwhile=send(signal.SIGKILL, reached(run, step=step)))
+        assert code == -signal.SIGKILL, output
+        assert step <= position(run)["step"] < EPOCHS * STEPS
+        settings = yaml.safe_load((run / "recipe.yaml").read_text())
+        settings["train"]["workers"] = workers
+        (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+        arguments = ("train", "--resume", run)
+    code, output = programs.run(*arguments)
+    assert code == 0, output
+    assert_same(run, whole)
+    environment = json.loads((run / "environment.json").read_text())
+    assert len(environment["resumed"]) == 3 and "--resume" not in environment["command"]
+    assert all("--resume" in entry["command"] for entry in environment["resumed"])
+
+
+def test_killed_before_the_first_resume_point(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    log = run / "log.txt"  # opened when all is set up
+    code, _ = programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGKILL, log.exists))
+    assert code == -signal.SIGKILL
+    shutil.rmtree(run / "resume", ignore_errors=True)  # should it have been quicker than this process
+    assert programs.run("train", "--resume", run)[0] == 0
+    assert_same(run, whole)
+
+
+def test_sigterm_saves_and_says_how_to_go_on(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    code, output = programs.run(
+        "train", recipe, "--out", run, "-q", meanwhile=send(signal.SIGTERM, reached(run, step=STEPS + 2))
+    )
+    assert code == 143
+    assert output.count("inlay:") == 1 and f"inlay train --resume {run}" in output and "Traceback" not in output
+    assert f"saved after step {position(run)['step']}" in output
+    assert output.split("inlay: ")[1].strip() in (run / "log.txt").read_text()
+    assert programs.run("train", "--resume", run)[0] == 0
+    assert_same(run, whole)
+
+
+def test_ctrl_c_saves(programs: Programs, recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    code, output = programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGINT, reached(run, step=2)))
+    assert code == 130
+    assert f"saved after step {position(run)['step']}; go on with: inlay train --resume {run}" in output
+    assert "Traceback" not in output
+
+
+def test_sigterm_in_validation(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    when = reached(run, epoch=1, batch=STEPS)
+    code, output = programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGTERM, when))
+    assert code == 143, output
+    assert position(run)["batch"] == STEPS and len(rows(run)) == 1, "the second epoch's validation was not left"
+    assert programs.run("train", "--resume", run)[0] == 0
+    assert_same(run, whole)
+
+
+def test_a_damaged_resume_point_gives_way_to_the_one_before(
+    programs: Programs, recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGTERM, reached(run, step=5)))
+    newest, before = run / "resume" / "state.safetensors", run / "resume" / "state.previous.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1000] ^= 1
+    newest.write_bytes(content)
+    copy = tmp_path / "both"
+    shutil.copytree(run, copy)
+    code, output = programs.run("train", "--resume", run)
+    assert code == 0 and "trying the resume point before it" in output
+    assert_same(run, whole)
+    (copy / "resume" / before.name).write_bytes(b"")
+    code, output = programs.run("train", "--resume", copy)
+    assert code == 2 and output.splitlines()[-1].startswith("inlay: ") and "no sound resume point" in output
+    assert "Traceback" not in output
+
+
+def test_a_finished_run_is_left_as_it_is(programs: Programs, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    (run / "report.json").unlink()  # as where it was killed while it was scored
+    code, output = programs.run("train", "--resume", run)
+    assert code == 0 and f"finished already, after epoch {EPOCHS}" in output and "threads" not in output
+    assert_same(run, whole)
+
+
+def test_other_threads_are_told(programs: Programs, whole: Path, tmp_path: Path) -> None:
+    """With them sums are rounded otherwise, and the weights are no longer equal bit by bit."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    point = run / "resume" / "state.safetensors"
+    tree = checkpoint.load_state(point)
+    checkpoint.save_state(point, tree | {"threads": tree["threads"] + 1})
+    code, output = programs.run("train", "--resume", run)
+    assert code == 0 and f"{tree['threads']} threads instead of {tree['threads'] + 1}" in output
+
+
+def test_a_changed_recipe_or_data_set_is_an_error(programs: Programs, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    settings = yaml.safe_load((run / "recipe.yaml").read_text())
+    settings["model"]["channels"] = [8, 8, 8, 8, 16]
+    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    code, output = programs.run("train", "--resume", run)
+    assert code == 2 and "the recipe was changed" in output and "Traceback" not in output
+    settings["model"]["channels"] = [8, 8, 8, 8, 8]
+    settings["data"]["root"] = str(write_folder(tmp_path / "data", train=5, val=1))
+    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    code, output = programs.run("train", "--resume", run)
+    assert code == 2 and f"held {3 * STEPS} samples and now holds 5" in output and "Traceback" not in output
+
+
+def test_a_full_disk_is_one_error_and_the_run_can_go_on(
+    recipe: Path, whole: Path, programs: Programs, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for it: the model fits, the resume point does not."""
+    run = tmp_path / "run"
+    limit = (whole / "model.safetensors").stat().st_size + 10_000
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\nimport inlay.__main__"
+    command = [sys.executable, "-c", code, "train", str(recipe), "--out", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | ONE_THREAD)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("inlay: ") == 1 and "file size limit" in done.stderr and "Traceback" not in done.stderr
+    assert not list(run.rglob(".*.part")) and not list(run.rglob("state*"))
+    assert programs.run("train", "--resume", run)[0] == 0
+    assert_same(run, whole)
+
+
+@pytest.mark.parametrize("what", ["nowhere", "empty", "file"])
+def test_no_run_folder(programs: Programs, tmp_path: Path, what: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    code, output = programs.run("train", "--resume", tmp_path / what)
+    assert code == 2 and str(tmp_path / what) in output and "expected the run folder" in output
+    assert "Traceback" not in output
