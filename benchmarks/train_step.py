@@ -123,7 +123,7 @@ def main() -> None:
         result["largest_relative_gap"] = max(gaps)
         result["mean_relative_gap"] = statistics.mean(gaps)
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    (image, label), = batches(None, 1, asked.batch)
+    ((image, label),) = batches(None, 1, asked.batch)
     for _ in range(asked.rounds + 1):
         for name, step in (("ours", my_step), ("theirs", their_step)):
             started = time.perf_counter()

@@ -32,12 +32,14 @@ def writing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.part"
         part.touch(exist_ok=False)
+        mode = part.stat().st_mode & 0o777  # what the umask lets; some writers make the file anew, for one user only
     except OSError as error:
         raise _explained(path, error) from error
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
+        os.chmod(part, mode)
         os.replace(part, path)
         _sync_folder(path.parent)
     except BaseException as error:

@@ -18,6 +18,7 @@ Location = tuple[str | int, ...]
 Fault = tuple[Location, str]  # where in the tree, what is wrong
 
 _MAX_BYTES = 1_000_000
+_MAX_DEPTH = 50
 _FLOAT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")  # 1e-3, which YAML 1.1 calls text for want of a dot
 
 
@@ -99,18 +100,13 @@ class Document:
 
     def _parse(self, text: str) -> dict[str, Any]:
         try:
-            for event in yaml.parse(text, Loader=_Loader):
-                if isinstance(event, yaml.AliasEvent):
-                    where = f"{self.source}:{event.start_mark.line + 1}" if event.start_mark else self.source
-                    raise RecipeError(f"{where}: YAML aliases (*name) are not allowed: write the value out")
+            self._refuse_aliases_and_depth(text)
             node = yaml.compose(text, Loader=_Loader)
             tree = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
             raise RecipeError(f"{self.source}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
-        except RecursionError as error:
-            raise RecipeError(f"{self.source}: not valid YAML: nested too deeply") from error
         if tree is None:
             tree = {}
         if not isinstance(tree, dict):
@@ -118,6 +114,17 @@ class Document:
         if node is not None:
             self._note_lines(node, ())
         return tree
+
+    def _refuse_aliases_and_depth(self, text: str) -> None:
+        """RecipeError for aliases, and before a hostile depth costs time: PyYAML's grows with its square."""
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            where = f"{self.source}:{event.start_mark.line + 1}" if event.start_mark else self.source
+            if isinstance(event, yaml.AliasEvent):
+                raise RecipeError(f"{where}: YAML aliases (*name) are not allowed: write the value out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                raise RecipeError(f"{where}: nested more than {_MAX_DEPTH} deep, not a recipe")
 
     def _note_lines(self, node: yaml.Node, where: Location) -> None:
         if isinstance(node, yaml.MappingNode):
@@ -172,9 +179,7 @@ class Document:
 def faults_of(error: ValidationError, schema: type[BaseModel], prefix: Location = ()) -> list[Fault]:
     """Pydantic's errors as faults in our words."""
     faults: dict[Location, str] = {}
-    items = [
-        (tuple(part for part in item["loc"] if not _is_tag(part)), item) for item in error.errors(include_url=False)
-    ]
+    items = [(_without_tags(item["loc"], item["type"]), item) for item in error.errors(include_url=False)]
     for where, item in items:
         within = any(other[: len(where)] == where and other != where for other, _ in items)
         if within and item["type"] in ("literal_error", "too_short"):
@@ -219,6 +224,11 @@ def model_within(annotation: Any) -> type[BaseModel] | None:
         if found:
             return found
     return None
+
+
+def _without_tags(where: Location, kind: str) -> Location:
+    written = where[-1:] if kind == "extra_forbidden" else ()  # a key a person wrote, however it looks
+    return (*(part for part in where[: len(where) - len(written)] if not _is_tag(part)), *written)
 
 
 def _is_tag(part: str | int) -> bool:

@@ -102,12 +102,14 @@ def save_state(path: Path, tree: dict[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """The newest sound resume point at `path` or its predecessor; TrainingError where there is neither."""
-    reasons = []
+    reasons: list[str] = []
     for candidate in (path, _previous(path)):
         if not candidate.exists():
             continue
         try:
             tensors = _read(candidate, _TREE_KEY)
+            if reasons:  # else the next save would put the damaged point in the place of this sound one
+                path.replace(path.with_suffix(".damaged"))
             return _join(json.loads(read_header(candidate)[_TREE_KEY]), tensors)
         except ModelFileError as error:
             reasons.append(str(error))
