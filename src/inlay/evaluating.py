@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from inlay import console, environment
-from inlay.card import IGNORED, Classes, Input
+from inlay.card import IGNORED, Input
 from inlay.data._dataset import Dataset, Sample, check_sample
-from inlay.errors import DatasetError, ImageError
+from inlay.data._predictions import known_values, read_prediction, require_files
+from inlay.errors import DatasetError
 from inlay.report.folder import write_folder
 from inlay.runtime.predictor import Predictor, network_size
 from inlay.scores import ABSENT_CLASS_RULE, DataHash, Report, count
@@ -88,12 +88,12 @@ def evaluate_predictions(
     that is no index PNG.
     """
     folder = Path(folder)
-    _require_files(folder, dataset)
-    known = _known_values(dataset.classes, ignored_values)
+    require_files(folder, dataset)
+    known = known_values(dataset.classes, ignored_values)
     tally = _Tally(dataset, details=True)
 
     def read(sample: Sample) -> np.ndarray:
-        return _read_prediction(folder / f"{sample.name}.png", sample, known, dataset.classes)
+        return read_prediction(folder / f"{sample.name}.png", sample, known, dataset.classes)
 
     with contextlib.closing(_read_ahead(dataset)) as samples:
         for sample in console.track(samples, len(dataset), "scoring"):
@@ -200,61 +200,6 @@ def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
         f"classes differ: {'; '.join(parts)}.  Evaluate on the data set the model was trained for, or map the classes "
         "in its dataset.yaml"
     )
-
-
-def _require_files(folder: Path, dataset: Dataset) -> None:
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder of predictions")
-    names = [dataset.name(index) for index in range(len(dataset))]
-    missing = [name for name in names if not (folder / f"{name}.png").is_file()]
-    if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        named = ", ".join(f"{name}.png" for name in missing[:_NAMED])
-        raise DatasetError(
-            f"{folder}: {len(missing)} of {len(names)} predictions are missing: {named}{more}; each sample NAME of the "
-            "split needs NAME.png"
-        )
-    extra = {path.stem for path in folder.glob("*.png")} - set(names)
-    if extra:
-        console.note(f"{folder}: {len(extra)} more PNGs are of no sample of this split and are not scored")
-
-
-def _known_values(classes: Classes, ignored_values: tuple[int, ...]) -> np.ndarray:
-    """256 entries: what a value in a prediction means, -1 where it means nothing."""
-    known = np.full(256, -1, np.int16)
-    known[: len(classes)] = np.arange(len(classes))
-    known[IGNORED] = IGNORED
-    for value in ignored_values:
-        if not len(classes) <= value <= IGNORED:
-            what = f"class {classes.names[value]}" if 0 <= value < len(classes) else "no value of an 8-bit picture"
-            raise DatasetError(f"--ignored-values {value}: {value} is {what}; expected {len(classes)} to {IGNORED}")
-        known[value] = IGNORED
-    return known
-
-
-def _read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Classes) -> np.ndarray:
-    try:
-        with Image.open(path) as picture:
-            mode, values = picture.mode, np.asarray(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
-    if mode not in ("L", "P"):
-        raise ImageError(f"{path}: mode {mode}, expected an index PNG (8-bit grey or palette) of class numbers")
-    if values.shape != sample.label.shape:
-        found, expected = ("x".join(map(str, shape)) for shape in (values.shape, sample.label.shape))
-        raise DatasetError(
-            f"{path}: the prediction is {found} but the label {expected} (height x width): predictions are scored at "
-            "the label's own size, resize them with nearest neighbour"
-        )
-    meaning = known[values]
-    if meaning.size and int(meaning.min()) < 0:
-        value = int(values[meaning < 0].min())
-        raise DatasetError(
-            f"{path}: value {value} is neither a class (0 to {len(classes) - 1}) nor {IGNORED}: if {value} stands for "
-            f"no class, add --ignored-values {value} and it counts as wrong; else give the predictions the data set's "
-            "class numbers"
-        )
-    return meaning.astype(np.uint8)
 
 
 def _protocol(tally: _Tally, dataset_name: str, split: str, *, tta: str, seen: str) -> dict[str, Any]:

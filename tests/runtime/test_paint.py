@@ -10,7 +10,7 @@ from PIL import Image
 
 from inlay.card import Classes
 from inlay.errors import OutputError
-from inlay.runtime import paint
+from inlay.runtime import legend, lettering, paint
 
 CLASSES = Classes(names=("sky", "road", "car"), colors=((70, 130, 180), (128, 64, 128), (220, 20, 60)))
 RED = np.asarray((232, 30, 36))
@@ -106,14 +106,14 @@ def test_any_size_and_number_of_classes_has_a_legend_within_its_sheet(size, coun
 
 def test_letters_grow_with_the_picture():
     entries = paint._entries(np.zeros((2, 2), np.uint8), CLASSES)
-    assert paint._layout(entries, (4000, 3000), True).letters >= 4 * paint._layout(entries, (640, 480), True).letters
+    assert legend._layout(entries, (4000, 3000), True).letters >= 4 * legend._layout(entries, (640, 480), True).letters
 
 
 def test_names_beyond_the_fonts_at_hand_are_still_told_apart(monkeypatch):
-    monkeypatch.setattr(paint, "_SYSTEM_FONTS", ())
-    fonts = paint._fonts(20, ["道路"])
-    assert paint._lettering("道路", "class 2", fonts)[0] == "class 2"
-    assert paint._lettering("trottoir  pavé\n", "class 3", fonts)[0] == "trottoir pave"
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ())
+    fonts = lettering.fit_fonts(20, ["道路"])
+    assert lettering.lettering("道路", "class 2", fonts)[0] == "class 2"
+    assert lettering.lettering("trottoir  pavé\n", "class 3", fonts)[0] == "trottoir pave"
 
 
 def test_panel_shows_right_wrong_and_ignored():

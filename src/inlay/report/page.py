@@ -81,7 +81,7 @@ def write_page(
         "title": title,
         "script_hash": _script_hash(source),
         "facts": _facts(report),
-        "version": (report.get("provenance") or {}).get("inlay"),
+        "version": ((report.get("provenance") or {}).get("versions") or {}).get("inlay"),
         **_scores(report),
         "protocol": _listed(report.get("protocol")),
         "sentence": _sentence(report),

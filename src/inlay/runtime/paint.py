@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import math
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from inlay.card import IGNORED, Classes
 from inlay.files import writing
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+from inlay.runtime.legend import Entry, percent, with_legend
+from inlay.runtime.lettering import FAINT, INK, PAPER, fit_fonts, wrapped
 
 _GREYS = (0, 255, 128, 192, 64)  # what ignored pixels may be painted in, first choice first
 _NEAR = 48.0  # RGB distance below which a grey would pass for a class
-_PAPER, _INK, _FAINT = (255, 255, 255), (24, 28, 34), (110, 118, 128)
 _RED = (232, 30, 36)
 _HATCH = ((150, 153, 158), (176, 179, 184))
 _STRIP_ROWS = 256  # rows blended at once: a 12-megapixel picture needs no copies of itself
 _SMALLEST_TILE, _LARGEST_TILE = 180, 960  # sides of a panel's pictures
-# Pillow's own font draws ASCII only; these are asked for where a name needs more, and may all be absent.
-_SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc")
 
 
 def ignored_color(classes: Classes) -> tuple[int, int, int]:
@@ -64,7 +57,7 @@ def overlay(
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f"opacity is {opacity}, expected 0 to 1")
     blended = Image.fromarray(_blend(image_HW3, label_HW, _palette(classes), opacity))
-    return _with_legend(blended, _entries(label_HW, classes)) if legend else blended
+    return with_legend(blended, _entries(label_HW, classes)) if legend else blended
 
 
 def panel(
@@ -80,7 +73,7 @@ def panel(
     _checked_image(image_HW3, prediction_HW)
     scored = truth_HW != IGNORED
     wrong = scored & (truth_HW != prediction_HW)
-    errors = f"errors: {_percent(wrong.sum() / scored.sum())} of pixels" if scored.any() else "errors: nothing to score"
+    errors = f"errors: {percent(wrong.sum() / scored.sum())} of pixels" if scored.any() else "errors: nothing to score"
     size = _tile_size(truth_HW.shape)
     tiles = [
         ("image", _resized(image_HW3, size, smooth=True)),
@@ -110,7 +103,7 @@ def grid(images: Sequence[Image.Image], columns: int) -> Image.Image:
     rows = math.ceil(len(images) / columns)
     width, height = max(image.width for image in images), max(image.height for image in images)
     gap = max(4, min(width, height) // 40)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), _PAPER)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), PAPER)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         left = gap + column * (width + gap) + (width - image.width) // 2
@@ -174,129 +167,15 @@ def _edges(label_HW: np.ndarray) -> np.ndarray:
     return edge
 
 
-class _Entry(NamedTuple):
-    color: tuple[int, int, int]
-    name: str
-    fallback: str  # for a name no font at hand can draw
-    share: str
-
-
-def _entries(label_HW: np.ndarray, classes: Classes) -> list[_Entry]:
+def _entries(label_HW: np.ndarray, classes: Classes) -> list[Entry]:
     counts = np.bincount(label_HW.ravel(), minlength=256)
     order = sorted((k for k in range(len(classes)) if counts[k]), key=lambda k: (-counts[k], k))
     entries = [
-        _Entry(classes.colors[k], classes.names[k], f"class {k}", _percent(counts[k] / label_HW.size)) for k in order
+        Entry(classes.colors[k], classes.names[k], f"class {k}", percent(counts[k] / label_HW.size)) for k in order
     ]
     if counts[IGNORED]:
-        entries.append(_Entry(ignored_color(classes), "ignored", "ignored", _percent(counts[IGNORED] / label_HW.size)))
+        entries.append(Entry(ignored_color(classes), "ignored", "ignored", percent(counts[IGNORED] / label_HW.size)))
     return entries
-
-
-def _percent(share: float) -> str:
-    return "<0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
-
-
-def _fonts(size: int, texts: Iterable[str]) -> list[Font]:
-    """Pillow's font, and where one of `texts` needs more than ASCII, what this machine has besides."""
-    fonts: list[Font] = [ImageFont.load_default(size=size)]
-    for name in () if all(text.isascii() for text in texts) else _SYSTEM_FONTS:
-        with contextlib.suppress(OSError):
-            fonts.append(ImageFont.truetype(name, size))
-    return fonts
-
-
-def _draws(font: Font, text: str) -> bool:
-    """Whether `font` has every character of `text` (a missing one looks like a character no font has)."""
-    missing = bytes(font.getmask("\U000ffffd"))
-    return all(character == " " or bytes(font.getmask(character)) != missing for character in text)
-
-
-def _lettering(text: str, fallback: str, fonts: list[Font]) -> tuple[str, Font]:
-    """`text` in one line and a font that can draw it; else its letters without accents; else `fallback`."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split()) or fallback
-    if text.isascii():
-        return text, fonts[0]
-    for font in fonts[1:]:
-        if _draws(font, text):
-            return text, font
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return (plain if plain.isascii() else fallback), fonts[0]
-
-
-def _shortened(text: str, font: Font, width: float) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text.rstrip() + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
-
-
-class _Layout(NamedTuple):
-    letters: int  # height of the letters; a line is 1.6 of it
-    columns: int
-    rows: int
-    name: int  # width left for a name
-    share: int  # width left for a share
-
-    @property
-    def column(self) -> int:
-        return round(self.letters * 3.4) + self.name + self.share  # with swatch and gaps
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.columns * self.column, round(self.rows * self.letters * 1.6 + 2 * self.letters)
-
-
-def _with_legend(picture: Image.Image, entries: list[_Entry]) -> Image.Image:
-    below = picture.width >= picture.height
-    layout = _layout(entries, picture.size, below)
-    (width, height), line = layout.size, layout.letters * 1.6
-    if below:
-        canvas, left, top = (max(picture.width, width), picture.height + height), 0, picture.height
-    else:
-        canvas, left, top = (picture.width + width, max(picture.height, height)), picture.width, 0
-    sheet = Image.new("RGB", canvas, _PAPER)
-    sheet.paste(picture, (0, 0))
-    fonts = _fonts(layout.letters, [entry.name for entry in entries])
-    for index, entry in enumerate(entries):
-        column, row = divmod(index, layout.rows)
-        at = left + layout.letters + column * layout.column, top + layout.letters + round((row + 0.5) * line)
-        _draw_entry(ImageDraw.Draw(sheet), entry, layout, at, fonts)
-    return sheet
-
-
-def _layout(entries: list[_Entry], size: tuple[int, int], below: bool) -> _Layout:
-    """Letters that scale with the picture; smaller, and long names cut, while the legend would outgrow half of it."""
-    width, height = size
-    largest = min(96, max(13, round(math.sqrt(width * height) / 46)))
-    reference = 100  # widths are measured once and scaled
-    fonts = _fonts(reference, [entry.name for entry in entries])
-    texts = [_lettering(entry.name, entry.fallback, fonts) for entry in entries]
-    longest = max(font.getlength(text) for text, font in texts) / reference
-    share = max(fonts[0].getlength(entry.share) for entry in entries) / reference
-    for letters, most in itertools.product(range(largest, max(13, largest // 2) - 1, -1), (18.0, 10.0)):
-        name = math.ceil(min(longest, most) * letters) + 2
-        layout = _Layout(letters, 1, len(entries), name, math.ceil(share * letters) + 2)
-        lines = max(1, int((height - 2 * letters) / (letters * 1.6)))
-        columns = max(1, width // layout.column) if below else math.ceil(len(entries) / lines)
-        rows = math.ceil(len(entries) / min(columns, len(entries)))
-        layout = layout._replace(columns=math.ceil(len(entries) / rows), rows=rows)
-        if layout.size[1] <= height / 2 if below else layout.size[0] <= width / 2:
-            break
-    return layout
-
-
-def _draw_entry(
-    draw: ImageDraw.ImageDraw, entry: _Entry, layout: _Layout, at: tuple[int, int], fonts: list[Font]
-) -> None:
-    (left, middle), letters = at, layout.letters
-    half, start = round(letters * 0.45), left + round(letters * 1.4)
-    box = (left, middle - half, left + 2 * half, middle + half)
-    draw.rounded_rectangle(box, radius=max(1, letters // 6), fill=entry.color, outline=(190, 195, 201))
-    text, font = _lettering(entry.name, entry.fallback, fonts)
-    draw.text((start, middle), _shortened(text, font, layout.name), fill=_INK, font=font, anchor="lm")
-    end = start + layout.name + round(letters * 0.5) + layout.share
-    draw.text((end, middle), entry.share, fill=_FAINT, font=fonts[0], anchor="rm")
 
 
 def _tile_size(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -331,28 +210,16 @@ def _row(tiles: list[tuple[str, Image.Image]], caption: str) -> Image.Image:
     gap, head = max(6, letters // 2), round(letters * 1.9)
     cell = max(width, _SMALLEST_TILE)
     total = 4 * cell + 5 * gap
-    fonts = _fonts(letters, [caption])
-    lines, font = _wrapped(caption, fonts, total - 2 * gap)
+    fonts = fit_fonts(letters, [caption])
+    lines, font = wrapped(caption, fonts, total - 2 * gap)
     foot = round(len(lines) * letters * 1.45 + (letters * 0.8 if lines else 0))
-    sheet = Image.new("RGB", (total, head + height + gap + foot), _PAPER)
+    sheet = Image.new("RGB", (total, head + height + gap + foot), PAPER)
     draw = ImageDraw.Draw(sheet)
     for index, (heading, tile) in enumerate(tiles):
         left = gap + index * (cell + gap)
-        draw.text((left, head / 2), heading, fill=_INK, font=fonts[0], anchor="lm")
+        draw.text((left, head / 2), heading, fill=INK, font=fonts[0], anchor="lm")
         sheet.paste(tile, (left, head))
     for index, line in enumerate(lines):
         top = head + height + gap + round((index + 0.5) * letters * 1.45)
-        draw.text((gap, top), line, fill=_FAINT, font=font, anchor="lm")
+        draw.text((gap, top), line, fill=FAINT, font=font, anchor="lm")
     return sheet
-
-
-def _wrapped(caption: str, fonts: list[Font], width: int) -> tuple[list[str], Font]:
-    text, font = _lettering(caption, "(a caption in characters that no font here can draw)" if caption else "", fonts)
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [_shortened(line, font, width) for line in lines if line], font
