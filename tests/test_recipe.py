@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -209,3 +210,10 @@ def test_a_typo_in_any_key_is_a_recipe_error_with_its_line(folder, key, place, k
     with pytest.raises(RecipeError) as caught:
         Recipe.load(folder / "r.yaml")
     assert re.search(r"r\.yaml:\d+: ", str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
+def test_recipes_that_ship_are_sound(path):
+    recipe = Recipe.load(path)
+    assert recipe.name == path.stem
+    assert path.read_text(encoding="utf-8").startswith("# "), "a recipe's header says its command and its score"

@@ -209,6 +209,8 @@ def _create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Se
         if encoder is None:
             raise RecipeError(f"model.freeze: {node.name} has no encoder to freeze: leave it out")
         encoder.freeze(node.freeze)
+        if node.weights == "none" and not recipe.train.start_from:
+            console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
     seen = Input(size=recipe.input.size, short_side=recipe.input.short_side, stride=model.stride)
     return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)
 
