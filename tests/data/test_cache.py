@@ -182,7 +182,9 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 
 def test_it_can_be_pickled(tmp_path):
-    same(Drawn(), pickle.loads(pickle.dumps(Cached(Drawn(), tmp_path))))
+    again = pickle.loads(pickle.dumps(Cached(Drawn(), tmp_path)))
+    assert len(again) == len(Drawn())
+    same(Drawn(), again)
 
 
 class Slow(Drawn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -41,7 +42,7 @@ class EncoderConfig(ModelConfig):
         return options
 
 
-class Segmenter(nn.Module):
+class Segmenter(nn.Module, ABC):
     """A network.  Subclasses set `stride` and give `segment`; normalising and upsampling are done here."""
 
     stride: int
@@ -53,9 +54,9 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
+    @abstractmethod
     def segment(self, image_B3HW: Tensor) -> Tensor:
         """Normalised float picture -> B x K x h x w scores at any resolution."""
-        raise NotImplementedError(f"{type(self).__name__} has no segment method")
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
         """uint8 RGB, H and W multiples of `stride` -> B x K x H x W scores."""
