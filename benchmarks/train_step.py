@@ -2,7 +2,7 @@
 
 Rounds of both loops are interleaved in one process; the figure is the ratio of medians.  Both networks have the same
 number of parameters (checked) and see the same batches, and the losses of the first steps are compared: both start
-from the same weights, copied over.
+from the same weights, copied over; a third run, theirs from weights rounded to bfloat16, shows the noise.
 
     python benchmarks/train_step.py --rounds 5
     python benchmarks/train_step.py --losses 50 --data camvid:data/camvid
@@ -29,9 +29,10 @@ from inlay.learning.torch_engine import autocast
 from inlay.recipe import TrainRecipe
 
 CLASSES = 11
+Step = Callable[[Tensor, Tensor], float]
 
 
-def ours(learning_rate: float) -> tuple[nn.Module, Callable[[Tensor, Tensor], float]]:
+def ours(learning_rate: float) -> tuple[nn.Module, Step]:
     """Inlay's step: bfloat16 and channels-last, fused AdamW, training counts included."""
     options = {"encoder": "resnet18", "convolutions": 2, "upsampling": "nearest"}
     model = models.create("unet", CLASSES, options=options).to(memory_format=torch.channels_last).train()
@@ -53,7 +54,7 @@ def ours(learning_rate: float) -> tuple[nn.Module, Callable[[Tensor, Tensor], fl
     return model, step
 
 
-def theirs(learning_rate: float) -> tuple[nn.Module, Callable[[Tensor, Tensor], float]]:
+def theirs(learning_rate: float) -> tuple[nn.Module, Step]:
     """The usual loop: eager float32, contiguous, normalisation on the batch, no training counts."""
     model = smp.Unet("resnet18", encoder_weights=None, classes=CLASSES).train()
     step_of = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
@@ -99,6 +100,27 @@ def batches(spec: str | None, count: int, size: int) -> list[tuple[Tensor, Tenso
     return made
 
 
+def compare_losses(
+    seen: list[tuple[Tensor, Tensor]], mine: nn.Module, other: nn.Module, my_step: Step, their_step: Step
+) -> dict[str, object]:
+    """Losses of the first steps of both, and of theirs once more from weights rounded to bfloat16.
+
+    The gap between their two runs is the noise: how far rounding alone drives one loop apart.
+    """
+    rounded, their_step_again = theirs(1e-3)
+    same_start(rounded, other)
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            parameter.copy_(parameter.bfloat16().float())
+    steps = {"ours": my_step, "theirs": their_step, "theirs_rounded": their_step_again}
+    losses = {name: [round(step(image, label), 4) for image, label in seen] for name, step in steps.items()}
+
+    def gap(name: str) -> float:
+        return statistics.mean(abs(a - b) / b for a, b in zip(losses[name], losses["theirs"], strict=True))
+
+    return {"losses": losses, "mean_relative_gap": gap("ours"), "mean_relative_noise": gap("theirs_rounded")}
+
+
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -115,13 +137,7 @@ def main() -> None:
     same_start(mine, other)
     result: dict[str, object] = {"environment": environment.describe(), "threads": asked.threads, "batch": asked.batch}
     if asked.losses:
-        curve = []
-        for image, label in batches(asked.data, asked.losses, asked.batch):
-            curve.append((my_step(image, label), their_step(image, label)))
-        gaps = [abs(a - b) / b for a, b in curve]
-        result["losses"] = {"ours": [round(a, 4) for a, _ in curve], "theirs": [round(b, 4) for _, b in curve]}
-        result["largest_relative_gap"] = max(gaps)
-        result["mean_relative_gap"] = statistics.mean(gaps)
+        result |= compare_losses(batches(asked.data, asked.losses, asked.batch), mine, other, my_step, their_step)
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     ((image, label),) = batches(None, 1, asked.batch)
     for _ in range(asked.rounds + 1):
