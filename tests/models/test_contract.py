@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 
 import numpy as np
 import pytest
@@ -22,13 +23,8 @@ every_model = pytest.mark.parametrize("name", models.names())
 CLASSES = Classes(names=("left", "right", "strip"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 
 
-def small_options(name: str) -> dict:
-    """The smallest configuration of a model: the smallest encoder, where it has one."""
-    return {"encoder": "test_resnet"} if "encoder" in models.config_class(name).model_fields else {}
-
-
 def create(name: str, class_count: int = len(CLASSES), seed: int = 0) -> Segmenter:
-    return models.create(name, class_count, seed=seed, options=small_options(name))
+    return models.create(name, class_count, seed=seed, options=models.config_class(name).smallest)
 
 
 @functools.cache
@@ -38,7 +34,7 @@ def shared_model(name: str) -> Segmenter:
 
 
 def card_of(name: str, model: Segmenter) -> Card:
-    config = models.config_class(name).model_validate(small_options(name))
+    config = models.config_class(name).model_validate(models.config_class(name).smallest)
     return Card(
         architecture=name, model=config.model_dump(mode="json"), classes=CLASSES, input=Input(stride=model.stride)
     )
@@ -175,6 +171,11 @@ def test_groups_hold_every_parameter_once_and_keep_biases_and_norms_from_decay(n
     for key, one in model.named_parameters():
         assert place[id(one)]["lr"] == (0.05 if key.startswith("encoder.") else 0.1), key
         assert place[id(one)]["weight_decay"] == (0.0 if one.ndim == 1 else 0.01), key
+
+
+@every_model
+def test_it_names_its_publication(name):
+    assert re.search(r"\b(19|20)\d\d\b", models.config_class(name).publication)
 
 
 @every_model

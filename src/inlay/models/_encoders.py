@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inlay.errors import RecipeError, nearest
-from inlay.models._blocks import Norm, NormAct
+from inlay.models._blocks import Freezable, Norm, NormAct
 from inlay.models._weights import encoder_weights
 
 # What ViT, Swin and everything else must be told to take pictures of any size.
@@ -25,7 +25,7 @@ _SIZE_FREEDOM: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"stric
 _REFUSALS = (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError)
 
 
-class Encoder(nn.Module):
+class Encoder(Freezable):
     """A timm network: normalised picture -> maps from fine to coarse.
 
     `channels` and `reductions` describe the maps; `stride` is the largest reduction; `mean` and `std` (of RGB / 255)
@@ -58,7 +58,6 @@ class Encoder(nn.Module):
         config = timm.get_pretrained_cfg(name) or PretrainedCfg()
         self.mean: tuple[float, ...] = tuple(config.mean)
         self.std: tuple[float, ...] = tuple(config.std)
-        self._frozen: list[nn.Module] = []
         self._try_out(name)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
@@ -77,24 +76,8 @@ class Encoder(nn.Module):
             ]
         return maps
 
-    def freeze(self, parts: tuple[str, ...]) -> None:
-        """Keep the named parts (module names, as `layer1` or `blocks.0`; `all`) as they are, statistics included."""
-        net = getattr(self.net, "model", self.net)  # timm wraps a ViT in a part called model
-        named = dict(net.named_modules())
-        for part in parts:
-            if part != "all" and part not in named:
-                known = [name for name, _ in net.named_children()]
-                raise RecipeError(f"model.freeze: the encoder has no part {part}{nearest(part, ['all', *known])}")
-            self._frozen.append(net if part == "all" else named[part])
-        for module in self._frozen:
-            module.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Encoder:
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
+    def freezable(self) -> nn.Module:
+        return getattr(self.net, "model", self.net)  # timm wraps a ViT in a part called model
 
     def _try_out(self, name: str) -> None:
         """Raise RecipeError where the maps of a small picture are not what timm's description promises."""

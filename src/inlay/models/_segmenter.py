@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, field_validator
@@ -16,18 +16,23 @@ from inlay.yaml_tree import Node
 
 Criterion = Callable[[Tensor, Tensor], Tensor]  # scores_BKHW, label_BHW (uint8, 255 ignored) -> scalar
 Triple = tuple[float, float, float]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB / 255
 _Deviation = Annotated[float, Field(gt=0)]
 # Set by Inlay itself, or able to read files: a model file must not be able to name any.
 _KEPT_OPTIONS = {"features_only", "output_stride", "in_chans", "feature_cfg", "checkpoint_path", "cache_dir"}
 
 
 class ModelConfig(Node):
-    """What every architecture is configured by; all of it goes into the card."""
+    """What every architecture is configured by; all fields go into the card."""
+
+    publication: ClassVar[str]  # `inlay models` shows it
+    smallest: ClassVar[dict[str, Any]]  # the options of the smallest network of this kind, which the tests run on
 
 
 class EncoderConfig(ModelConfig):
     """The configuration of networks on a timm encoder."""
 
+    smallest: ClassVar[dict[str, Any]] = {"encoder": "test_resnet"}
     encoder: str = Field("resnet18", description="any name of timm.list_models()")
     encoder_options: dict[str, Any] = Field({}, description="passed to timm.create_model, as {pad_type: same}")
     mean: Triple | None = Field(None, description="of RGB / 255; default: what the encoder was trained with")
@@ -49,7 +54,7 @@ class Segmenter(nn.Module, ABC):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)

@@ -21,6 +21,7 @@ from inlay.models._segmenter import EncoderConfig, EncoderSegmenter
 class Config(EncoderConfig):
     """The network's numbers."""
 
+    publication = "Long, Shelhamer & Darrell, Fully Convolutional Networks, CVPR 2015"
     finest: Literal[32, 16, 8] = Field(8, description="FCN-32s, FCN-16s or FCN-8s (figure 3)")
 
 

@@ -22,6 +22,7 @@ from inlay.models._segmenter import EncoderConfig, EncoderSegmenter
 class Config(EncoderConfig):
     """The network's numbers."""
 
+    publication = "Lin et al., Feature Pyramid Networks, CVPR 2017"
     channels: Annotated[int, Field(ge=1)] = Field(96, description="of every level; Lin et al.: 256")
     finest: Annotated[int, Field(ge=1, le=32)] = Field(2, description="1 / resolution of the finest level")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of channels, before the classifier")

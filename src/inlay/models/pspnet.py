@@ -24,6 +24,7 @@ from inlay.models._segmenter import EncoderConfig, EncoderSegmenter
 class Config(EncoderConfig):
     """The network's numbers."""
 
+    publication = "Zhao et al., Pyramid Scene Parsing Network, CVPR 2017, as in Tahir, Shaker & Xiao, SIS-CNN"
     output_stride: Literal[8, 16, 32] | None = Field(
         None, description="of the encoder; default 8 (Zhao et al.) where it can be dilated, else its own"
     )

@@ -23,6 +23,7 @@ from inlay.models._segmenter import EncoderConfig, EncoderSegmenter
 class Config(EncoderConfig):
     """The network's numbers."""
 
+    publication = "Ronneberger, Fischer & Brox, U-Net, MICCAI 2015, as in Tahir, Shaker & Xiao, SIS-CNN"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (256, 128, 64, 32, 16), min_length=1, description="of the decoder's levels, coarse to fine"
     )
