@@ -230,7 +230,16 @@ def a_report():
     counts[1] = [[1, 9, 0], [5, 5, 0]]
     counts[3] = [[5, 0, 0], [0, 0, 5]]  # picture 2 has no labelled pixel
     names = ["a", "b", "leer ☃", "d"]
-    return Report(CLASSES, names, ["", "night", "", "rain"], counts, {"images": 4}, {"parameters": 7}, {"inlay": "0"})
+    return Report(
+        CLASSES,
+        names,
+        ["", "night", "", "rain"],
+        ["", "", "a", "a"],
+        counts,
+        {"images": 4},
+        {"parameters": 7},
+        {"inlay": "0"},
+    )
 
 
 def test_report_round_trip(tmp_path):
@@ -239,7 +248,7 @@ def test_report_round_trip(tmp_path):
     for path in (tmp_path / "new", tmp_path / "new" / "report.json"):
         read = Report.read(path)
         assert np.array_equal(read.counts_NKK1, report.counts_NKK1) and read.counts_NKK1.dtype == np.uint32
-        for key in ("classes", "names", "domains", "protocol", "model", "provenance"):
+        for key in ("classes", "names", "domains", "sequences", "protocol", "model", "provenance"):
             assert getattr(read, key) == getattr(report, key), key
         assert read.to_json() == report.to_json()
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["counts.npz", "report.json"]
@@ -280,7 +289,7 @@ def test_worst_ranks_only_pictures_with_labels():
 
 
 def test_report_of_no_pictures_round_trips(tmp_path):
-    report = Report(CLASSES, [], [], np.zeros((0, 2, 3), np.uint32), {}, None, {})
+    report = Report(CLASSES, [], [], [], np.zeros((0, 2, 3), np.uint32), {}, None, {})
     report.write(tmp_path)
     assert Report.read(tmp_path).names == [] and Report.read(tmp_path).model is None
 
@@ -322,3 +331,10 @@ def test_counts_hold_no_pickle(tmp_path):
     np.savez(tmp_path / "counts.npz", counts=np.array([{}], object), names=report.names, domains=report.domains)
     with pytest.raises(DatasetError, match="not a sound report"):
         Report.read(tmp_path)
+
+
+def test_reports_of_before_the_sequences_are_read(tmp_path):
+    report = a_report()
+    report.write(tmp_path)
+    np.savez(tmp_path / "counts.npz", counts=report.counts_NKK1, names=report.names, domains=report.domains)
+    assert Report.read(tmp_path).sequences == [""] * 4

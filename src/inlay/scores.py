@@ -178,13 +178,14 @@ def data_hash(samples: Iterable[Sample]) -> str:
 class Report:
     """How one model did on one split: confusion counts per picture and what they were made with.
 
-    `counts_NKK1` N x K x (K + 1); `protocol`, `model` and `provenance` as in report.json, `model` None for the
-    predictions of others.
+    `counts_NKK1` N x K x (K + 1); `domains` and `sequences` as in Sample; `protocol`, `model` and `provenance` as in
+    report.json, `model` None for the predictions of others.
     """
 
     classes: Classes
     names: list[str]
     domains: list[str]
+    sequences: list[str]
     counts_NKK1: np.ndarray
     protocol: dict[str, Any]
     model: dict[str, Any] | None
@@ -246,9 +247,8 @@ class Report:
         """Write `folder`/counts.npz and `folder`/report.json, each whole or not at all."""
         folder = Path(folder)
         with files.writing(folder / "counts.npz") as part, part.open("wb") as file:
-            np.savez_compressed(
-                file, counts=self.counts_NKK1, names=np.array(self.names, str), domains=np.array(self.domains, str)
-            )
+            texts = {key: np.array(getattr(self, key), str) for key in ("names", "domains", "sequences")}
+            np.savez_compressed(file, counts=self.counts_NKK1, **texts)
         files.write_json(folder / "report.json", self.to_json())
 
     @classmethod
@@ -266,11 +266,15 @@ class Report:
                 raise DatasetError(f"{path}: report format {found['format']}, expected {FORMAT}: update inlay")
             with np.load(counts_path, allow_pickle=False) as arrays:
                 counts, names, domains = arrays["counts"], arrays["names"].tolist(), arrays["domains"].tolist()
+                # Reports of the first versions know no sequences.
+                sequences = arrays["sequences"].tolist() if "sequences" in arrays else [""] * len(names)
             classes = Classes(
                 names=tuple(line["name"] for line in found["classes"]),
                 colors=tuple(tuple(line["color"]) for line in found["classes"]),
             )
-            report = cls(classes, names, domains, counts, found["protocol"], found["model"], dict(found["provenance"]))
+            report = cls(
+                classes, names, domains, sequences, counts, found["protocol"], found["model"], dict(found["provenance"])
+            )
             written = float("nan") if found["miou"] is None else float(found["miou"])
         except FileNotFoundError as error:
             raise DatasetError(
@@ -279,7 +283,8 @@ class Report:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise DatasetError(f"{path}: not a sound report ({error!r:.120}): evaluate again") from error
         expected = (len(names), len(classes), len(classes) + 1)
-        if counts.shape != expected or len(domains) != len(names) or counts.dtype.kind not in "iu":
+        whole = counts.shape == expected and counts.dtype.kind in "iu"
+        if not (whole and len(domains) == len(sequences) == len(names)):
             raise DatasetError(f"{counts_path}: counts are {counts.dtype} {counts.shape}, expected {expected} integers")
         if not np.isclose(report.metrics.miou, written, rtol=0, atol=1e-9, equal_nan=True):
             raise DatasetError(f"{path}: counts.npz beside it is of another evaluation: evaluate again")

@@ -24,7 +24,7 @@ from inlay import console
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.errors import DatasetError, OutputError
 
-_FORMAT = 1  # raised whenever what is stored, or how it is decoded, changes
+_FORMAT = 2  # raised whenever what is stored, or how it is decoded, changes
 _SAMPLES, _INDEX = "samples.bin", "index.json"
 _BUILDING = ".building-"
 _PLAIN = (str, int, float, bool, tuple, list, dict, Path, type(None))
@@ -51,7 +51,7 @@ class Cached:
 
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; DatasetError where the cache was damaged or removed meanwhile."""
-        name, domain, height, width, offset = self._entries[index]
+        name, domain, sequence, height, width, offset = self._entries[index]
         path = self.folder / _SAMPLES
         try:
             stored = np.array(np.memmap(path, np.uint8, "r", offset, (height, width, 4)).reshape(-1))
@@ -59,7 +59,8 @@ class Cached:
             raise DatasetError(f"{path}: removed or cut while in use ({error}): start again, it is rebuilt") from error
         pixels = height * width
         image_HW3 = stored[: 3 * pixels].reshape(height, width, 3)
-        return check_sample(Sample(image_HW3, stored[3 * pixels :].reshape(height, width), name, domain), self.classes)
+        label_HW = stored[3 * pixels :].reshape(height, width)
+        return check_sample(Sample(image_HW3, label_HW, name, domain, sequence), self.classes)
 
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""
@@ -128,10 +129,10 @@ def _decode(dataset: Dataset, folder: Path) -> list[Any]:
     offset = 0
     with (folder / _SAMPLES).open("wb") as file:
         for index in console.track(range(len(dataset)), len(dataset), "decoding into the cache"):
-            image_HW3, label_HW, name, domain = check_sample(dataset[index], dataset.classes)
+            image_HW3, label_HW, name, domain, sequence = check_sample(dataset[index], dataset.classes)
             file.write(np.ascontiguousarray(image_HW3).data)
             file.write(np.ascontiguousarray(label_HW).data)
-            entries.append([name, domain, *label_HW.shape, offset])
+            entries.append([name, domain, sequence, *label_HW.shape, offset])
             offset += image_HW3.size + label_HW.size
         _sync(file)
     with (folder / _INDEX).open("w", encoding="utf-8") as file:

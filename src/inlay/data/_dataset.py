@@ -15,12 +15,14 @@ class Sample(NamedTuple):
 
     `image`: H x W x 3 uint8 RGB.  `label`: H x W uint8, 0 .. K-1 or 255 = ignored.  `name`: unique in its split, the
     file stem where there is one.  `domain`: condition, scene, city or sequence; "" where the data set has none.
+    `sequence`: the video or group whose pictures resemble each other; "" for a picture by itself.
     """
 
     image: np.ndarray
     label: np.ndarray
     name: str
     domain: str = ""
+    sequence: str = ""
 
 
 @runtime_checkable

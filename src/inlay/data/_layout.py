@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -10,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from inlay.card import IGNORED, MAX_CLASSES, Classes, Color
 from inlay.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
+from inlay.errors import DatasetError
 from inlay.yaml_tree import Document, Fault
 
 
@@ -110,6 +113,7 @@ class Layout(_Node):
     split: RandomSplit | None = None
     label_suffix: str = ""
     domain_by: Pattern | None = None
+    sequence_by: Pattern | None = None
 
     @classmethod
     def load(cls, path: Path) -> Layout:
@@ -201,3 +205,32 @@ def _written(found: _Key) -> str:
     if isinstance(found, tuple):
         return f"colour {list(found)}"
     return f"value {found}" if isinstance(found, int) else f"name {found}"
+
+
+def divide(names: Sequence[str], rule: RandomSplit, groups: Sequence[str] = ()) -> dict[str, list[int]]:
+    """Indices of train, val and test, the same for the same names whatever their order.
+
+    `groups`, one a name, are kept together.  Shares are met as closely as the groups allow, val and test (where asked
+    for) getting at least one.  Raises DatasetError where nothing is left to train on.
+    """
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups or names):
+        members.setdefault(group, []).append(index)
+    left = sorted(members, key=lambda group: (hashlib.sha256(f"{rule.seed}:{group}".encode()).digest(), group))
+    parts: dict[str, list[int]] = {}
+    for part, share in (("val", rule.val), ("test", rule.test)):
+        chosen: list[str] = []
+        missing = max(1, round(share * len(names))) if share else 0
+        for group in left:
+            if abs(missing - len(members[group])) < missing:
+                chosen.append(group)
+                missing -= len(members[group])
+        if share and not chosen and left:
+            chosen = [min(left, key=lambda group: len(members[group]))]
+        left = [group for group in left if group not in set(chosen)]
+        parts[part] = sorted(index for group in chosen for index in members[group])
+    parts["train"] = sorted(index for group in left for index in members[group])
+    if not parts["train"]:
+        what = f"{len(names)} pictures in {len(members)} groups" if groups else f"{len(names)} pictures"
+        raise DatasetError(f"{what} cannot be divided by split: nothing is left to train on; add pictures or lower val")
+    return parts

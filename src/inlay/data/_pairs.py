@@ -1,9 +1,10 @@
-"""Images and labels on disk, matched by name, as a data set: what `folder` and `camvid` have in common."""
+"""Images and labels on disk, matched by name, as a data set: what all but the drawn ones have in common."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,9 @@ from inlay.runtime.image import open_rgb, read_label
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".ppm", ".pgm"))
 _ADD_OR_MOVE = "add the missing files or move their partners away; names must be equal but for the file's suffix"
 _SHOWN = 5  # names in an error message
-_LOOKED_AT = 200  # folders looked into for the one that may have been meant
+_LOOKED_AT = 200  # folders of a parent that are tried where another one may have been meant
+_LOOKED_INTO = 20  # of these, how many are opened
+_LEVELS = 3  # upwards
 
 
 class Pair(NamedTuple):
@@ -33,11 +36,19 @@ class Pair(NamedTuple):
 class PairedData:
     """Pairs of files as a data set: read, mapped by the table and checked one at a time."""
 
-    def __init__(self, pairs: Sequence[Pair], classes: Classes, table: LabelTable, domains: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        classes: Classes,
+        table: LabelTable,
+        domains: Sequence[str] = (),
+        sequences: Sequence[str] = (),
+    ) -> None:
         self.classes = classes
         self.pairs = list(pairs)
         self.table = table
-        self.domains = list(domains)
+        self.domains = list(domains) or [""] * len(self.pairs)
+        self.sequences = list(sequences) or [""] * len(self.pairs)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -53,9 +64,8 @@ class PairedData:
                 "resize one of the two files, labels with nearest neighbour"
             )
         label_HW = self.table(stored, label)
-        return check_sample(
-            Sample(image_HW3, label_HW, name, self.domains[index] if self.domains else ""), self.classes
-        )
+        sample = Sample(image_HW3, label_HW, name, self.domains[index], self.sequences[index])
+        return check_sample(sample, self.classes)
 
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""
@@ -74,8 +84,8 @@ class PairedData:
                 states = [os.stat(path) for path in paths]
             except OSError as error:
                 raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
-            kept = [name, self.domains[index : index + 1], *((state.st_size, state.st_mtime_ns) for state in states)]
-            digest.update(repr(kept).encode())
+            kept = [name, self.domains[index], self.sequences[index]]
+            digest.update(repr([*kept, *((state.st_size, state.st_mtime_ns) for state in states)]).encode())
         return digest.hexdigest()
 
 
@@ -85,13 +95,14 @@ def match(
     label_suffix: str = "",
     suffix_remedy: str = "",
     only: Sequence[str] | None = None,
+    image_suffix: str = "",
 ) -> list[Pair]:
     """Every image below `images` with the label of the same name below `labels`, sorted by name.
 
-    Labels carry `label_suffix` after the image's name.  With `only`, just these names, and whatever else is there does
-    not matter.  Raises DatasetError, one for all faults, where a folder is missing or empty, a name stands twice, an
-    image has no label or a label no image.  `suffix_remedy`: what to do where all labels turn out to have a suffix,
-    `{found}`.
+    Labels carry `label_suffix` after the name and images `image_suffix`; others do not matter.  With `only`, just these
+    names, and whatever else is there does not matter.  Raises DatasetError, one for all faults, where a folder is
+    missing or empty, a name stands twice, an image has no label or a label no image.  `suffix_remedy`: what to do
+    where all labels turn out to have a suffix, `{found}`.
     """
     image_files = _by_name(images, beside=labels)
     label_files = _by_name(labels, beside=images)
@@ -99,9 +110,8 @@ def match(
     if label_suffix:
         if images.resolve() == labels.resolve():
             image_files = {name: path for name, path in image_files.items() if not name.endswith(label_suffix)}
-        label_files = {
-            name.removesuffix(label_suffix): path for name, path in label_files.items() if name.endswith(label_suffix)
-        }
+        label_files = _with_suffix(label_files, label_suffix)
+    image_files = _with_suffix(image_files, image_suffix)
     if only is not None:
         absent = [name for name in only if name not in image_files]
         if absent:
@@ -109,7 +119,9 @@ def match(
         image_files = {name: image_files[name] for name in only}
         label_files = {name: label_files[name] for name in only if name in label_files}
     if not image_files:
-        raise DatasetError(f"{images}: no images found (looked for {', '.join(sorted(SUFFIXES))}, subfolders too)")
+        named = f"names ending in {image_suffix} and " if image_suffix else ""
+        looked = f"looked for {named}{', '.join(sorted(SUFFIXES))}, subfolders too"
+        raise DatasetError(f"{images}: no images found ({looked})")
     alone = sorted(image_files.keys() - label_files.keys())
     orphans = sorted(label_files.keys() - image_files.keys())
     if alone or orphans:
@@ -137,11 +149,46 @@ def require_root(root: str | Path | None, data: str, what: str) -> Path:
     return path
 
 
+def require_folders(root: Path, folders: Sequence[str], reader: str) -> list[Path]:
+    """`folders` below `root` as paths; DatasetError for missing ones: what is there, where they may be instead."""
+
+    def whole(folder: Path) -> bool:
+        return all((folder / name).is_dir() for name in folders)
+
+    if not whole(root):
+        lacking, below = [name for name in folders if not (root / name).is_dir()], _folders(root)
+        apart = [f"{near.name}/{name} to {name}" for name in lacking for near in below if (near / name).is_dir()]
+        hint = nearby(root, whole) if any(map(whole, below)) or not apart else f"; move or link {' and '.join(apart)}"
+        held = "; ".join(dict.fromkeys(_held(root, name) for name in lacking))
+        missing = " and ".join(f"no {name}/" for name in lacking)
+        raise DatasetError(f"{root}: {missing}, which {reader} needs ({held}){hint}")
+    return [root / name for name in folders]
+
+
 def nearby(root: Path, fits: Callable[[Path], bool]) -> str:
     """`; did you mean PATH?` where a folder above, beside or below `root` is what was looked for, else ""."""
-    absolute = root.absolute()
-    found = [folder for folder in (*_folders(root), absolute.parent, *_folders(absolute.parent)) if fits(folder)]
+    absolute, below = root.absolute(), _folders(root)
+    further = [folder for parent in below[:_LOOKED_INTO] for folder in _folders(parent)]
+    tried = (*below, *absolute.parents[:_LEVELS], *further, *_folders(absolute.parent))
+    found = [folder for folder in tried if fits(folder)]
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a list file, one a line; blank lines and a picture's suffix do not count.
+
+    Raises DatasetError where there is no such text, no name in it or a name twice.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: no list of names, one a line ({reason})") from error
+    names = [os.path.splitext(line)[0] if Path(line).suffix.lower() in SUFFIXES else line for line in lines if line]
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice or not names:
+        raise DatasetError(f"{path}: {f'lists names twice: {some(twice)}' if twice else 'lists no names'}")
+    return names
 
 
 def some(names: Iterable[str]) -> str:
@@ -159,6 +206,20 @@ def _unmatched(images: Path, labels: Path, alone: list[str], orphans: list[str],
     if orphans:
         parts.append(f"{len(orphans)} labels in {labels} have no image in {images}: {some(orphans)}")
     return "; ".join(parts)
+
+
+def _with_suffix(files: dict[str, str], suffix: str) -> dict[str, str]:
+    """The files whose names end in `suffix`, under their names without it."""
+    return {name.removesuffix(suffix): path for name, path in files.items() if name.endswith(suffix)}
+
+
+def _held(root: Path, name: str) -> str:
+    """Which folders stand in the deepest folder on the way from `root` to `name`."""
+    place = root / name
+    while place != root and not place.is_dir():
+        place = place.parent
+    where = "there" if place == root else f"in {place.relative_to(root)}/"
+    return f"folders {where}: {some(folder.name for folder in _folders(place)) or 'none'}"
 
 
 def _suffix_between(images: Iterable[str], labels: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ Badrinarayanan, Kendall, Cipolla (SegNet, PAMI 2017); images PNG, WebP or JPEG. 
 
 The two agree but for OtherMoving, which is a car here and void in the reduced masks (seen in five frames of both).
 
-The domain of a sample is its drive, the name before the underscore: 0016E5_07959 -> 0016E5.
+The domain of a sample is its drive, the name before the underscore: 0016E5_07959 -> 0016E5.  It is its sequence too.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class Data(PairedData):
         # The original masks are called NAME_L.png; elsewhere they carry the image's own name.
         suffix = "_L" if common_suffix(images, labels) == "_L" else ""
         pairs = match(images, labels, suffix)
-        super().__init__(pairs, CLASSES, _table(), [Path(pair.name).name.partition("_")[0] for pair in pairs])
+        drives = [Path(pair.name).name.partition("_")[0] for pair in pairs]
+        super().__init__(pairs, CLASSES, _table(), drives, drives)
 
 
 def _table() -> LabelTable:

@@ -25,6 +25,7 @@ Everything it can say:
                                       # drawn at random, always the same; pictures whose names agree in the regular
                                       # expression's first group (a drive, a patient) are never divided
     domain_by: "^(night|day)"         # the domain of a sample, likewise from its name
+    sequence_by: "^(seq[0-9]+)"       # pictures of one video, which resemble each other; default: split's group_by
 
 or, instead of `split`, what belongs to each split:
 
@@ -37,15 +38,13 @@ A picture's name is its path below the image folder without suffix; image and la
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from inlay.data._layout import Layout, RandomSplit
-from inlay.data._pairs import SUFFIXES, Pair, PairedData, match, nearby, require_root, some
+from inlay.data._layout import Layout, divide
+from inlay.data._pairs import Pair, PairedData, match, nearby, read_names, require_root
 from inlay.errors import DatasetError, nearest
 from inlay.runtime.image import open_rgb, read_label
 
@@ -65,7 +64,9 @@ class Data(PairedData):
         self.layout = Layout.load(self.source)
         pairs = _pairs(self.source, self.layout, split)
         domains = [_part(self.source, "domain_by", self.layout.domain_by, pair.name) for pair in pairs]
-        super().__init__(pairs, self.layout.palette(), self.layout.table(str(self.source)), domains)
+        sequence_by = self.layout.sequence_by or (self.layout.split.group_by if self.layout.split else None)
+        sequences = [_part(self.source, "sequence_by", sequence_by, pair.name) for pair in pairs]
+        super().__init__(pairs, self.layout.palette(), self.layout.table(str(self.source)), domains, sequences)
 
     def read_label(self, path: str) -> np.ndarray:
         """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
@@ -97,35 +98,6 @@ class Data(PairedData):
         return stored_HW3
 
 
-def divide(names: Sequence[str], rule: RandomSplit, groups: Sequence[str] = ()) -> dict[str, list[int]]:
-    """Indices of train, val and test, the same for the same names whatever their order.
-
-    `groups`, one a name, are kept together.  Shares are met as closely as the groups allow, val and test (where asked
-    for) getting at least one.  Raises DatasetError where nothing is left to train on.
-    """
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups or names):
-        members.setdefault(group, []).append(index)
-    left = sorted(members, key=lambda group: (hashlib.sha256(f"{rule.seed}:{group}".encode()).digest(), group))
-    parts: dict[str, list[int]] = {}
-    for part, share in (("val", rule.val), ("test", rule.test)):
-        chosen: list[str] = []
-        missing = max(1, round(share * len(names))) if share else 0
-        for group in left:
-            if abs(missing - len(members[group])) < missing:
-                chosen.append(group)
-                missing -= len(members[group])
-        if share and not chosen and left:
-            chosen = [min(left, key=lambda group: len(members[group]))]
-        left = [group for group in left if group not in set(chosen)]
-        parts[part] = sorted(index for group in chosen for index in members[group])
-    parts["train"] = sorted(index for group in left for index in members[group])
-    if not parts["train"]:
-        what = f"{len(names)} pictures in {len(members)} groups" if groups else f"{len(names)} pictures"
-        raise DatasetError(f"{what} cannot be divided by split: nothing is left to train on; add pictures or lower val")
-    return parts
-
-
 def _find(root: str | Path | None) -> Path:
     path = require_root(root, "folder", f"a {NAME} in it")
     if path.is_file():
@@ -145,7 +117,7 @@ def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
         if split not in layout.splits:
             raise DatasetError(f"{source} has no split {split}{nearest(split, layout.splits)}")
         images, labels, listed = layout.place(split)
-        only = _listed(root / listed) if listed else None
+        only = read_names(root / listed) if listed else None
         return match(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only)
     parts = ("train", "val", "test", "all")
     if split not in parts:
@@ -179,20 +151,3 @@ def _part(source: Path, key: str, pattern: str | None, name: str) -> str:
             f"{source}: {key} {pattern!r} does not match {name}: it must match the name of every picture"
         )
     return text
-
-
-def _listed(path: Path) -> list[str]:
-    """The names in a list file; blank lines and a picture's suffix do not count."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{path}: no list of names, one a line ({getattr(error, 'strerror', None) or error})"
-        ) from error
-    names = [
-        line[: -len(Path(line).suffix)] if Path(line).suffix.lower() in SUFFIXES else line for line in lines if line
-    ]
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    if twice or not names:
-        raise DatasetError(f"{path}: {'lists no names' if not names else f'lists names twice: {some(sorted(twice))}'}")
-    return names

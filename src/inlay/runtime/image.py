@@ -125,17 +125,24 @@ def pad_to_multiple(images_BHW3: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(images_BHW3, [(0, 0)] * (images_BHW3.ndim - 3) + [(0, down), (0, right), (0, 0)], mode="edge")
 
 
-def read_label(path: str | Path) -> np.ndarray:
+def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
     """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
 
     Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
     DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `open_rgb`
-    refuses.
+    refuses.  `wide`: an RGB PNG of 16 bits a channel is H x W x 3 uint16.
     """
     where = shown(path)
     try:
         with _opened(path, where, LABEL_FORMATS, MAX_PIXELS) as image:
-            return _stored_values(image, where)
+            wide = wide and image.format == "PNG" and _raw_mode(image) == "RGB;16B"
+            stored = _stored_values(image, where, wide)
+        if not wide:
+            return stored
+        # Pillow keeps the upper byte of each pair.  Told that the file has them in the other order, it keeps the lower.
+        with _opened(path, where, LABEL_FORMATS, MAX_PIXELS) as image:
+            image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]  # type: ignore[attr-defined]
+            return stored.astype(np.uint16) << 8 | np.array(image)
     except ImageError as error:
         raise DatasetError(f"label {error}") from error
 
@@ -258,7 +265,7 @@ def _flat(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _stored_values(image: Image.Image, where: str) -> np.ndarray:
+def _stored_values(image: Image.Image, where: str, upper_bytes: bool = False) -> np.ndarray:
     raw = _raw_mode(image)
     if getattr(image, "is_animated", False):
         raise ImageError(f"{where}: holds several pictures; save one label picture per file")
@@ -279,7 +286,7 @@ def _stored_values(image: Image.Image, where: str) -> np.ndarray:
         return np.array(image).astype(np.int32)
     if image.mode not in ("RGB", "RGBA"):
         raise ImageError(f"{where}: pixel kind {image.mode} is no label; save it as index PNG (grey or palette) or RGB")
-    if packing.startswith("16"):
+    if packing.startswith("16") and not upper_bytes:
         raise ImageError(f"{where}: 16 bits per colour channel; save the class numbers as an 8- or 16-bit grey PNG")
     values = np.array(image)
     if image.mode == "RGBA" and int(values[..., 3].min()) < 255:
