@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inlay.errors import RecipeError, nearest
+from inlay.models._attention import Attended
 
 
 class Norm(nn.BatchNorm2d):
@@ -73,6 +74,11 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weights(x)
+
+    def attended(self, x: Tensor) -> Attended:
+        """Each channel's weight, and where the weighted channels are active: their mean absolute value."""
+        weights = self.weights(x)
+        return Attended((x * weights).abs().mean(1), weights.flatten(1))
 
 
 class SpatialPyramid(nn.Module):

@@ -10,7 +10,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
+from inlay.models._attention import Attended, Attentive
 from inlay.models._encoders import Encoder
 from inlay.yaml_tree import Node
 
@@ -77,6 +79,22 @@ class Segmenter(nn.Module, ABC):
         """Named terms that sum to the loss, and the scores they were computed from."""
         scores = self(image_B3HW)
         return {"loss": criterion(scores, label_BHW)}, scores
+
+    def attention(self, image_B3HW: Tensor) -> list[tuple[str, Attended]]:
+        """uint8 RGB as for `forward` -> what each attention module does to it, by the module's name, in working order."""
+        found: list[tuple[str, Attended]] = []
+
+        def listen(name: str, module: nn.Module) -> RemovableHandle:
+            assert isinstance(module, Attentive)
+            return module.register_forward_hook(lambda _, given, __: found.append((name, module.attended(*given))))
+
+        listening = [listen(name, part) for name, part in self.named_modules() if isinstance(part, Attentive)]
+        try:
+            self(image_B3HW)
+        finally:
+            for handle in listening:
+                handle.remove()
+        return found
 
     def parameter_groups(
         self, learning_rate: float, weight_decay: float, encoder_multiplier: float = 1.0

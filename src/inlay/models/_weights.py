@@ -37,6 +37,15 @@ def encoder_weights(name: str, weights: str, options: dict[str, Any]) -> dict[st
     return tensors
 
 
+def refuse_weights(name: str, weights: str) -> None:
+    """Raise ModelFileError where `weights` asks for more than architecture `name` has: it starts from scratch."""
+    if weights != "none":
+        raise ModelFileError(
+            f"model.weights: {weights}: {name} has no encoder that weights are known for and starts from scratch: "
+            "leave weights out; a whole Inlay model goes to train.start_from"
+        )
+
+
 def _read(file: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
