@@ -84,6 +84,25 @@ def test_a_recipe_is_typed_named_after_its_file_and_keeps_its_options(tmp_path):
         ("train: {learning_rate: -1e-3}\n", "r.yaml:5: train.learning_rate: Input should be greater than 0"),
         ("train: {optimizer: adamx}\n", "r.yaml:5: train.optimizer: Input should be 'adam', 'adamw' or 'sgd'"),
         ("train: {class_weights: [1, -1]}\n", "r.yaml:5: train.class_weights.1: Input should be greater than"),
+        ("train: {loss: dise}\n", "r.yaml:5: train.loss.dise: unknown key, did you mean dice?"),
+        ("train:\n  loss: {dice: 1, focl: 2}\n", "r.yaml:6: train.loss.focl: unknown key, did you mean focal?"),
+        ("train:\n  loss:\n    dice: 1\n    focal_gama: 2\n", "r.yaml:8: train.loss.focal_gama: unknown key, did you"),
+        ("train: {loss: zzz}\n", "r.yaml:5: train.loss.zzz: unknown key; known: cross_entropy, dice, focal"),
+        ("train: {loss: {dice: 0, focal: 0.0}}\n", "r.yaml:5: train.loss: no loss has a weight above 0: give one to"),
+        ("train: {loss: {focal_gamma: 1}}\n", "r.yaml:5: train.loss: no loss has a weight above 0: give one to"),
+        ("train: {loss: {}}\n", "r.yaml:5: train.loss: no loss has a weight above 0: give one to"),
+        ("train: {loss: [dice]}\n", "r.yaml:5: train.loss: expected keys and values below it, got ['dice']"),
+        ("train: {loss: 3}\n", "r.yaml:5: train.loss: expected keys and values below it, got 3"),
+        ("train: {loss: null}\n", "r.yaml:5: train.loss: expected keys and values below it, got None"),
+        ("train: {loss: yes}\n", "r.yaml:5: train.loss: YAML reads true"),
+        ("train: {loss: {dice: yes}}\n", "r.yaml:5: train.loss.dice: YAML reads true"),
+        ("train: {loss: {dice: -1}}\n", "r.yaml:5: train.loss.dice: Input should be greater than or equal to 0"),
+        ("train: {loss: {dice: 1e7}}\n", "r.yaml:5: train.loss.dice: Input should be less than or equal to 1000000"),
+        ("train: {loss: {dice: .nan}}\n", "r.yaml:5: train.loss.dice: Input should be a finite number"),
+        ("train: {loss: {focal: 1, focal_gamma: -1}}\n", "r.yaml:5: train.loss.focal_gamma: Input should be greater"),
+        ("train: {loss: {ohem: 1, ohem_threshold: 0}}\n", "r.yaml:5: train.loss.ohem_threshold: Input should be gre"),
+        ("train: {loss: {ohem: 1, ohem_least: 1.1}}\n", "r.yaml:5: train.loss.ohem_least: Input should be less than"),
+        ("train: {loss: {dice: 1, smooth: -1}}\n", "r.yaml:5: train.loss.smooth: Input should be greater than or"),
         ("train: {class_weights: rare}\n", "r.yaml:5: train.class_weights: Input should be 'none', 'median_"),
         ("train: 5\n", "r.yaml:5: train: expected keys and values below it, got 5"),
         ("input: {size: [1]}\n", "r.yaml:5: input.size.1: is missing"),
@@ -164,6 +183,30 @@ def test_a_full_recipe_comes_back_from_yaml(tmp_path):
     recipe = load(tmp_path, FULL)
     yaml_tree.dump(tmp_path / "again.yaml", recipe, "a header")
     assert Recipe.load(tmp_path / "again.yaml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("written", "weights"),
+    [
+        ("", {"cross_entropy": 1.0}),
+        ("train: {loss: dice}\n", {"dice": 1.0}),
+        ("train: {loss: {cross_entropy: 1, dice: 0.5}}\n", {"cross_entropy": 1.0, "dice": 0.5}),
+        ("train: {loss: {lovasz: 1e-3, dice: 0, focal_gamma: 5}}\n", {"lovasz": 1e-3}),
+    ],
+)
+def test_a_loss_by_name_or_a_sum_comes_back_from_yaml(tmp_path, written, weights):
+    recipe = load(tmp_path, BASE + written)
+    assert recipe.train.loss.weights == weights
+    yaml_tree.dump(tmp_path / "again.yaml", recipe)
+    assert Recipe.load(tmp_path / "again.yaml") == recipe
+
+
+def test_a_loss_by_override(tmp_path):
+    assert load(tmp_path, BASE, ["train.loss=ohem", "seed=1"]).train.loss.weights == {"ohem": 1.0}
+    assert load(tmp_path, BASE, ["train.loss.ohem=2", "train.loss.smooth=1"]).train.loss.weights == {"ohem": 2.0}
+    assert faults(tmp_path, BASE, ["train.loss=dise"]) == [
+        "--set train.loss=dise: train.loss.dise: unknown key, did you mean dice?"
+    ]
 
 
 @pytest.mark.parametrize("name", models.names())

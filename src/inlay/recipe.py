@@ -15,8 +15,10 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from inlay.yaml_tree import Document, Fault, Node
 
 Weight = Annotated[float, Field(ge=0)]
+LossWeight = Annotated[float, Field(ge=0, le=1e6)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Size = tuple[Annotated[int, Field(ge=1, le=65_536)], Annotated[int, Field(ge=1, le=65_536)]]  # (height, width)
+_LOSSES = ("cross_entropy", "dice", "jaccard", "lovasz", "focal", "ohem")
 
 
 class _OpenNode(Node):
@@ -106,6 +108,58 @@ class Noise(Node):
     std: Annotated[float, Field(gt=0, le=100)] = 10.0
 
 
+class CutMix(Node):
+    """A box of another sample, pasted with its label; its share of the area is drawn from Beta(alpha, alpha)."""
+
+    probability: Probability = 0.5
+    alpha: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+
+
+class Rain(Node):
+    """Rain of up to `strength` (1: a downpour) that falls up to `angle` degrees off the vertical."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
+    angle: Annotated[float, Field(ge=0, le=60)] = 20.0
+
+
+class Snow(Node):
+    """Falling snow of up to `strength`."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Fog(Node):
+    """Fog of up to `strength`, denser towards the horizon (depth is taken to be the same along a row)."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+class MotionBlur(Node):
+    """Blur along a line of up to `length` picture heights, up to `angle` degrees off the horizontal."""
+
+    probability: Probability = 0.2
+    length: Annotated[float, Field(gt=0, le=0.1)] = 0.02
+    angle: Annotated[float, Field(ge=0, le=90)] = 20.0
+
+
+class Shadow(Node):
+    """One to `count` soft-edged polygons, in which up to `strength` of the light is missing."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.7
+    count: Annotated[int, Field(ge=1, le=3)] = 3
+
+
+class Darkening(Node):
+    """Towards night by up to `strength`: darker, cooler, less saturated, noisy."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
 class AugmentRecipe(Node):
     """Changes of training pictures, drawn from (seed, epoch, sample): the same whatever the workers."""
 
@@ -115,9 +169,58 @@ class AugmentRecipe(Node):
     scale: Scale | None = None
     rotation: Rotation | None = None
     crop: Size | None = Field(None, description="random crop (height, width); the ignored value beyond the border")
+    class_balanced: Probability = Field(
+        0.0, description="crops that show a class drawn evenly from those in the picture"
+    )
+    cutmix: CutMix | None = None
+    shadow: Shadow | None = None
+    darkening: Darkening | None = None
+    fog: Fog | None = None
+    rain: Rain | None = None
+    snow: Snow | None = None
+    motion_blur: MotionBlur | None = None
     color_jitter: ColorJitter | None = None
     blur: Blur | None = None
     noise: Noise | None = None
+
+    @model_validator(mode="after")
+    def _balanced_crops(self) -> AugmentRecipe:
+        if self.class_balanced and self.crop is None:
+            raise ValueError("class_balanced places crops: give crop (height, width) too, or leave it out")
+        return self
+
+
+class LossRecipe(Node):
+    """Losses with their weights, summed; cross_entropy alone by default.  A name says that loss with weight 1."""
+
+    cross_entropy: LossWeight = Field(0.0, description="takes class_weights and label_smoothing")
+    dice: LossWeight = Field(0.0, description="1 - 2 I / (P + T), over the classes that the batch shows")
+    jaccard: LossWeight = Field(0.0, description="1 - I / (P + T - I), over the classes that the batch shows")
+    lovasz: LossWeight = Field(0.0, description="Lovasz-Softmax, over the classes that the batch shows")
+    focal: LossWeight = Field(0.0, description="takes class_weights and label_smoothing")
+    ohem: LossWeight = Field(0.0, description="hard pixels; takes class_weights and label_smoothing")
+    focal_gamma: Annotated[float, Field(ge=0, le=20)] = Field(2.0, description="0: as cross_entropy")
+    ohem_threshold: Annotated[float, Field(gt=0, le=1)] = Field(0.7, description="hard: the true class has less")
+    ohem_least: Annotated[float, Field(gt=0, le=1)] = Field(0.0625, description="share of the pixels kept at least")
+    smooth: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        0.0, description="pixels added above and below in dice, jaccard"
+    )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss that has one."""
+        return {name: weight for name in _LOSSES if (weight := getattr(self, name)) > 0}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {value: 1.0} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _something(self) -> LossRecipe:
+        if not self.weights:
+            raise ValueError(f"no loss has a weight above 0: give one to {', '.join(_LOSSES[:-1])} or {_LOSSES[-1]}")
+        return self
 
 
 class TrainRecipe(Node):
@@ -136,7 +239,7 @@ class TrainRecipe(Node):
     schedule: Literal["poly", "cosine", "constant"] = "poly"
     power: Annotated[float, Field(gt=0, le=10)] = Field(0.9, description="of the poly schedule")
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-    loss: Literal["cross_entropy"] = "cross_entropy"
+    loss: LossRecipe = LossRecipe(cross_entropy=1.0)
     class_weights: Literal["none", "median_frequency", "root_median_frequency"] | tuple[Weight, ...] = "none"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm")

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import random as python_random
 
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from inlay.card import IGNORED
 from inlay.errors import TrainingError
-from inlay.learning.augment import BORDER_COLOR, Augment, _cut, _jitter, _Window, generator
-from inlay.recipe import AugmentRecipe, Blur, ColorJitter, Noise, Rotation, Scale
+from inlay.learning.augment import (
+    AUGMENT,
+    BORDER_COLOR,
+    CUTMIX,
+    Augment,
+    _cut,
+    _jitter,
+    _showing_a_class,
+    _Window,
+    cutmix,
+    generator,
+)
+from inlay.recipe import (
+    AugmentRecipe,
+    Blur,
+    ColorJitter,
+    CutMix,
+    Darkening,
+    Fog,
+    MotionBlur,
+    Noise,
+    Rain,
+    Rotation,
+    Scale,
+    Shadow,
+    Snow,
+)
 
+WEATHER = {
+    "shadow": Shadow(probability=0.5),
+    "darkening": Darkening(probability=0.5),
+    "fog": Fog(probability=0.5),
+    "rain": Rain(probability=0.5),
+    "snow": Snow(probability=0.5),
+    "motion_blur": MotionBlur(probability=0.5),
+}
 COLORS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 255, 255]], np.uint8)
 
 
@@ -40,8 +75,10 @@ def random_recipe(random: np.random.Generator) -> AugmentRecipe:
         "noise": Noise(std=float(random.uniform(1, 100)), probability=0.5),
         "horizontal_flip": float(random.random()),
         "vertical_flip": float(random.random()),
+        **WEATHER,
     }
-    return AugmentRecipe(**{key: value for key, value in entries.items() if random.random() < 0.6})
+    chosen = {key: value for key, value in entries.items() if random.random() < 0.6}
+    return AugmentRecipe(**chosen, class_balanced=float(random.integers(2)) if "crop" in chosen else 0.0)
 
 
 def test_any_recipe_keeps_types_sizes_values_and_the_arrays_it_was_given() -> None:
@@ -61,7 +98,7 @@ def test_picture_and_label_move_together() -> None:
     random = np.random.default_rng(1)
     compared = 0
     for number in range(60):
-        recipe = random_recipe(random).model_copy(update={"color_jitter": None, "blur": None, "noise": None})
+        recipe = random_recipe(random).model_copy(update=dict.fromkeys(("color_jitter", "blur", "noise", *WEATHER)))
         image, label = Augment(recipe)(*blocks(random, 150, 200), generator(0, 0, number), number % 3)
         distances = np.abs(image[:, :, None].astype(int) - COLORS.astype(int)).sum(-1)
         edges = cv2.dilate(label, np.ones((7, 7))) != cv2.erode(label, np.ones((7, 7)))
@@ -146,6 +183,7 @@ def test_threefold_variants() -> None:
         ("color_jitter", ColorJitter()),
         ("blur", Blur(sigma=3)),
         ("noise", Noise(std=50)),
+        *WEATHER.items(),
     ],
 )
 def test_each_operation_keeps_its_probability(name: str, entry: object) -> None:
@@ -262,8 +300,164 @@ def test_same_generator_same_result_and_no_operation_moves_anothers_draws() -> N
         assert np.array_equal(without(image, label, generator(3, 1, number))[1], first[1])
         results[first[0].tobytes()] = number
     assert len(results) == 20
-    keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0, 1), (0, 0, 0, 0, 1)]
-    assert len({generator(*key).random() for key in keys}) == len(keys)
+    keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0, 1), (0, 0, 0, 0, 1), (0, 0, 0, 0, 0, CUTMIX)]
+    assert len({generator(*key).random() for key in keys}) == len(keys) and AUGMENT != CUTMIX != 0
+
+
+@pytest.mark.parametrize("name", WEATHER)
+def test_weather_moves_nobody_else_s_draws(name: str) -> None:
+    """Each alone does what it does beside others that are named but never applied, and the label never notices."""
+    image, label = noise_picture(np.random.default_rng(12), 40, 50)
+    others = {other: node.model_copy(update={"probability": 0.0}) for other, node in WEATHER.items() if other != name}
+    always = {name: WEATHER[name].model_copy(update={"probability": 1.0})}
+    plain = {"horizontal_flip": 0.5, "scale": Scale(), "crop": (30, 30), "noise": Noise(probability=1)}
+    for number in range(5):
+        alone = Augment(AugmentRecipe(**always))(image, label, generator(0, 0, number))
+        among = Augment(AugmentRecipe(**always, **others))(image, label, generator(0, 0, number))
+        assert np.array_equal(alone[0], among[0]) and not np.array_equal(alone[0], image) and alone[1] is label
+        for more in ({}, {"class_balanced": 1.0}):
+            dry, wet = (
+                Augment(AugmentRecipe(**plain, **more, **weather))(image, label, generator(0, 0, number))
+                for weather in ({}, always)
+            )
+            assert np.array_equal(dry[1], wet[1]) and not np.array_equal(dry[0], wet[0])
+
+
+def digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
+
+
+def test_recipes_of_before_give_the_batches_of_before() -> None:
+    """Digests of what commit 296c011 made of these, before there were weather, balanced crops and CutMix."""
+    image, label = noise_picture(np.random.default_rng(13), 60, 80)
+    exact = AugmentRecipe(horizontal_flip=0.5, vertical_flip=0.5, crop=(48, 100), noise=Noise(probability=0.7))
+    turned = AugmentRecipe(horizontal_flip=0.5, scale=Scale(), rotation=Rotation(), crop=(40, 40), blur=Blur())
+    pictures, labels = [], []
+    for number in range(20):
+        pictures += Augment(exact)(image, label, generator(7, number // 9, number, number % 3, number % 2))
+        labels.append(Augment(turned)(image, label, generator(7, number // 9, number))[1])
+    assert (digest(*pictures), digest(*labels)) == ("7a7d15cc0f5b3f80", "8f8dd54321e21102")
+
+
+# ---- class-balanced crops
+
+
+def rare_picture(random: np.random.Generator, share: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """120 x 160: class 0, class 1 on the left half, and class 2 in a spot of 4 x 4 pixels anywhere."""
+    label = np.zeros((120, 160), np.uint8)
+    label[:, :80] = 1
+    top, left = random.integers(0, (117, 157))
+    label[top : top + 4, left : left + 4] = 2
+    return COLORS[label], label
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_balanced_crops_show_a_rare_class_far_more_often(turned: bool) -> None:
+    more = {"rotation": Rotation(probability=1, degrees=180), "horizontal_flip": 0.5} if turned else {}
+    random = np.random.default_rng(14)
+    pictures = [rare_picture(random) for _ in range(200)]
+
+    def shown(share: float) -> list[int]:
+        augment = Augment(AugmentRecipe(crop=(32, 32), class_balanced=share, **more))
+        labels = [augment(*pair, generator(0, 0, number))[1] for number, pair in enumerate(pictures)]
+        return [sum(bool((label == k).any()) for label in labels) for k in range(3)]
+
+    plain, half, always = shown(0.0), shown(0.5), shown(1.0)
+    assert plain[2] < 35
+    assert always[2] > 66 and plain[2] < half[2] < always[2]  # a third of them, and those that show it by chance
+    assert min(always[:2]) >= 66
+
+
+def test_balanced_crop_always_shows_the_only_class_there_is() -> None:
+    random = np.random.default_rng(15)
+    image = np.zeros((50, 70, 3), np.uint8)
+    for number in range(400):
+        label = np.full((50, 70), IGNORED, np.uint8)
+        spot = (random.choice([0, 49]), random.choice([0, 69])) if number % 2 else random.integers(0, (50, 70))
+        label[tuple(spot)] = 1
+        recipe = AugmentRecipe(
+            crop=(int(random.integers(1, 60)), int(random.integers(1, 80))),
+            class_balanced=1.0,
+            rotation=Rotation(probability=0.5, degrees=180) if number % 3 else None,
+            scale=Scale(min=1.5, max=3),  # else turning drops pixels
+        )
+        new_label = Augment(recipe)(image, label, generator(0, 1, number))[1]
+        assert (new_label == 1).any(), (number, spot, recipe)
+
+
+def test_balanced_crops_are_plain_crops_and_every_one_that_shows_the_pixel_is_possible() -> None:
+    label = np.zeros((9, 8), np.uint8)
+    random = np.random.default_rng(16)
+    for row, column in ((0, 0), (4, 5), (8, 7), (8, 0)):
+        label[:], label[row, column] = IGNORED, 3
+        for height, width in ((5, 6), (1, 1), (9, 8), (12, 3)):
+            window = _Window(0, 0, height, width, 0.0, (height, width))
+            found = {_showing_a_class(label, window, random)[:2] for _ in range(400)}
+            tops, lefts = (
+                range(min(0, side - length), max(0, side - length) + 1)
+                for side, length in zip((9, 8), (height, width), strict=True)
+            )
+            expected = {
+                (top, left)
+                for top in tops
+                for left in lefts
+                if top <= row < top + height and left <= column < left + width
+            }
+            assert found == expected
+
+
+def test_classes_are_drawn_evenly_and_a_picture_without_any_is_cropped_as_ever() -> None:
+    label = np.zeros((60, 60), np.uint8)
+    label[:2, :2], label[-1, -1] = 1, 2
+    window, random = _Window(20, 30, 1, 1, 0.0, (1, 1)), np.random.default_rng(17)
+    drawn = [label[_showing_a_class(label, window, random)[:2]] for _ in range(600)]
+    assert np.abs(np.bincount(drawn, minlength=3) - 200).max() < 50
+    assert _showing_a_class(np.full((60, 60), IGNORED, np.uint8), window, random) == window
+    image, nothing = np.zeros((60, 60, 3), np.uint8), np.full((60, 60), IGNORED, np.uint8)
+    for number in range(5):
+        plain, balanced = (
+            Augment(AugmentRecipe(crop=(20, 20), class_balanced=share))(image, nothing, generator(0, 0, number))
+            for share in (0.0, 1.0)
+        )
+        assert np.array_equal(plain[0], balanced[0])
+
+
+def test_balanced_crops_need_a_crop() -> None:
+    with pytest.raises(ValidationError, match="class_balanced places crops: give crop"):
+        AugmentRecipe(class_balanced=0.5)
+    assert AugmentRecipe(class_balanced=0.5, crop=(64, 64)).class_balanced == 0.5
+
+
+# ---- CutMix
+
+
+def test_cutmix_pastes_one_box_of_picture_and_label_at_its_own_place() -> None:
+    random = np.random.default_rng(18)
+    for number in range(200):
+        sizes = random.integers(1, 40, (2, 2)) if number % 2 else np.repeat(random.integers(1, 40, (1, 2)), 2, axis=0)
+        labels = [np.full(size, k, np.uint8) for k, size in enumerate(sizes)]
+        labels[1][:] = 1 + np.arange(sizes[1][1]) % 4  # that the place is its own shows in the columns
+        pairs = [(COLORS[label], label) for label in labels]
+        for array in (*pairs[0], *pairs[1]):
+            array.flags.writeable = False
+        image, label = cutmix(*pairs, CutMix(), random)
+        assert label.shape == labels[0].shape and np.array_equal(image, COLORS[label])
+        rows, columns = np.nonzero(label)
+        if len(rows):
+            box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+            assert np.array_equal(label[box], labels[1][box])
+            assert len(rows) == label[box].size and not label.astype(bool).sum() - label[box].size
+
+
+def test_cutmix_shares_are_those_of_the_beta_distribution_and_boxes_lie_everywhere() -> None:
+    pairs = [(np.full((100, 80, 3), k, np.uint8), np.full((100, 80), k, np.uint8)) for k in (0, 1)]
+    for alpha, low, middle in ((1.0, 0.25, 0.5), (50.0, 0.45, 0.5), (0.1, 0.01, 0.5)):
+        random = np.random.default_rng(19)
+        labels = [cutmix(*pairs, CutMix(alpha=alpha), random)[1] for _ in range(500)]
+        shares = np.array([label.mean() for label in labels])
+        assert abs(shares.mean() - middle) < 0.05 and abs(np.quantile(shares, 0.25) - low) < 0.06
+    seen = np.mean(labels, axis=0)
+    assert abs(seen - seen[::-1, ::-1]).max() < 0.15 and seen.min() > 0.2
 
 
 def test_albumentations_compose_as_extra_is_repeatable() -> None:

@@ -19,8 +19,8 @@ from inlay.card import IGNORED, Classes, Input
 from inlay.data._dataset import Sample
 from inlay.errors import DatasetError, MissingExtraError, TrainingError
 from inlay.learning.augment import Augment
-from inlay.learning.loader import Batch, TrainingOrder, class_pixel_counts, dead_worker, loader
-from inlay.recipe import AugmentRecipe, ColorJitter, Noise, Rotation, Scale
+from inlay.learning.loader import Batch, Key, Samples, TrainingOrder, class_pixel_counts, dead_worker, loader
+from inlay.recipe import AugmentRecipe, ColorJitter, CutMix, Noise, Rain, Rotation, Scale, Shadow
 
 CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
 
@@ -99,7 +99,14 @@ def test_order_of_nothing_is_a_data_set_error() -> None:
 
 def test_batches_are_equal_bit_by_bit_whatever_the_workers() -> None:
     recipe = AugmentRecipe(
-        threefold=True, scale=Scale(), rotation=Rotation(), color_jitter=ColorJitter(), noise=Noise(probability=1)
+        threefold=True,
+        scale=Scale(),
+        rotation=Rotation(),
+        cutmix=CutMix(),
+        shadow=Shadow(),
+        rain=Rain(),
+        color_jitter=ColorJitter(),
+        noise=Noise(probability=1),
     )
     alone, *others = (batches(Pictures(), workers, recipe, epochs=2) for workers in (0, 1, 2))
     assert len(alone) == 22
@@ -110,6 +117,54 @@ def test_batches_are_equal_bit_by_bit_whatever_the_workers() -> None:
             assert torch.equal(a.label_BHW, b.label_BHW)
     rest = batches(Pictures(), 2, recipe, epochs=2, start_epoch=1, start_batch=4)
     assert all(torch.equal(a.image_B3HW, b.image_B3HW) for a, b in zip(alone[15:], rest, strict=True))
+
+
+def plain_pictures(count: int) -> Pictures:
+    """Each of one colour, its number, and of one class, its number modulo 3."""
+    data = Pictures(count)
+    for index, label in enumerate(data.labels):
+        data.images[index] = np.full((*label.shape, 3), index, np.uint8)
+        label[:] = index % 3
+    return data
+
+
+def test_cutmix_pastes_picture_and_label_of_another_sample_drawn_evenly() -> None:
+    data = plain_pictures(6)
+    samples = Samples(data, Augment(AugmentRecipe(cutmix=CutMix(probability=0.5))), Input(stride=8), 5)  # type: ignore[arg-type]
+    others: Counter[int] = Counter()
+    for epoch in range(200):
+        for sample in range(6):
+            image, label, name = samples.read(Key(epoch, sample))
+            assert name == f"picture{sample}" and label.shape == data.labels[sample].shape
+            assert np.array_equal(image[..., 0] % 3, label)
+            seen = set(np.unique(image).tolist()) | {sample}
+            assert len(seen) <= 2
+            others.update(seen - {sample})
+    # Half of 1,200 are mixed; a sixth of those with the sample itself, and some boxes cover no pixel.
+    assert 380 < others.total() < 520 and min(others[sample] for sample in range(6)) > 50
+    alone = Samples(plain_pictures(1), samples.augment, Input(stride=8), 5)  # type: ignore[arg-type]
+    assert all((alone.read(Key(epoch, 0))[0] == 0).all() for epoch in range(10))
+
+
+def test_cutmix_augments_the_other_sample_and_leaves_the_augmentation_of_the_first_as_it_was() -> None:
+    data = Pictures(5)
+    recipe = AugmentRecipe(crop=(12, 14), scale=Scale(), horizontal_flip=0.5, noise=Noise(probability=1))
+    plain, mixed = (
+        Samples(data, Augment(recipe.model_copy(update={"cutmix": node})), Input(stride=8), 5)  # type: ignore[arg-type]
+        for node in (None, CutMix(probability=1.0))
+    )
+    changed = 0
+    for key in (Key(epoch, sample) for epoch in range(10) for sample in range(5)):
+        (image, label, _), (new_image, new_label, _) = plain.read(key), mixed.read(key)
+        assert new_label.shape == (12, 14)
+        differs = (image != new_image).any(-1)
+        assert (label == new_label)[~differs].all()
+        if differs.any():
+            rows, columns = np.nonzero(differs)
+            box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+            changed += 1
+            assert differs[box].mean() > 0.5  # one box
+    assert changed > 35
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -172,6 +227,8 @@ def test_any_other_error_names_the_sample(workers: int) -> None:
         batches(Pictures(before=broken), workers)
     assert str(error.value) == "picture4: ZeroDivisionError: oh"
     assert "in broken" in error.value.__notes__[0]  # where it came up, for those who look
+    with pytest.raises(TrainingError, match=r"picture\d, or what CutMix pastes into it: ZeroDivisionError: oh"):
+        batches(Pictures(before=broken), workers, AugmentRecipe(cutmix=CutMix()))
 
 
 def test_batches_before_a_broken_sample_still_come() -> None:

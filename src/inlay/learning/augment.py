@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import random as python_random
-import statistics
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,20 +14,25 @@ import torch
 
 from inlay.card import IGNORED
 from inlay.errors import TrainingError
-from inlay.recipe import AugmentRecipe, ColorJitter
+from inlay.learning import weather
+from inlay.recipe import AugmentRecipe, ColorJitter, CutMix
 
 Extra = Callable[..., dict[str, Any]]
 Pair = tuple[np.ndarray, np.ndarray]  # image H x W x 3, label H x W
 
 BORDER_COLOR = (124, 116, 104)  # beyond the picture: ImageNet's mean, close to zero once the network has normalised
 VARIANTS = 3  # of the threefold set: original, horizontal flip, vertical flip
+AUGMENT, CUTMIX = 1, 2  # what a sample's generators are for; 0 is the order of the samples
 
-# One number per decision, all drawn at once: whether an operation is on moves no other operation's numbers.
+# Whether an operation is on moves no other operation's numbers: one number per decision, all drawn at once, and for
+# each of the newer operations a generator of its own, whose seed is the place in the list (so new ones go to its end).
 _DRAWS = (
     *("horizontal", "vertical", "scale_on", "scale", "rotation_on", "rotation", "top", "left"),
     *("jitter_on", "brightness", "contrast", "saturation", "hue"),
     *("blur_on", "blur", "noise_on", "noise", "extra"),
 )
+_WEATHER = ("shadow", "darkening", "fog", "rain", "snow", "motion_blur")  # in weather.py; one after the other, so
+_OWN_GENERATORS = ("class_balanced", *_WEATHER)
 _LUMA = np.array([0.299, 0.587, 0.114])  # grey value of RGB, ITU-R BT.601
 _YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])  # NTSC: grey, and two axes of colour
 
@@ -57,16 +61,23 @@ class Augment:
         draw = dict(zip(_DRAWS, random.random(len(_DRAWS)).tolist(), strict=True))
         horizontal = (variant == 1) != (draw["horizontal"] < recipe.horizontal_flip)
         vertical = (variant == 2) != (draw["vertical"] < recipe.vertical_flip)
+        own = dict(zip(_OWN_GENERATORS, random.spawn(len(_OWN_GENERATORS)), strict=True))
         image, label = _flip(image_HW3, label_HW, horizontal, vertical)
         window = self._window(label.shape, draw)
         if window is not None:
+            if own["class_balanced"].random() < recipe.class_balanced:
+                window = _showing_a_class(label, window, own["class_balanced"])
             image, label = _cut(image, label, window)
+        for name in _WEATHER:
+            settings = getattr(recipe, name)
+            if settings and own[name].random() < settings.probability:  # its other settings are its parameters
+                image = getattr(weather, name)(image, random=own[name], **settings.model_dump(exclude={"probability"}))
         if recipe.color_jitter and draw["jitter_on"] < recipe.color_jitter.probability:
             image = _jitter(image, recipe.color_jitter, draw)
         if recipe.blur and draw["blur_on"] < recipe.blur.probability:
             image = cv2.GaussianBlur(image, (0, 0), recipe.blur.sigma * (1 - draw["blur"]))
         if recipe.noise and draw["noise_on"] < recipe.noise.probability:
-            image = _add_noise(image, recipe.noise.std * draw["noise"], random)
+            image = weather.add_noise(image, recipe.noise.std * draw["noise"], random)
         if self.extra is not None:
             image, label = _call(self.extra, image, label, int(draw["extra"] * 2**32))
         return image, label
@@ -92,13 +103,32 @@ class Augment:
         return _Window(top, left, height, width, angle, out)
 
 
-def generator(seed: int, epoch: int, index: int, variant: int = 0, again: int = 0) -> np.random.Generator:
+def generator(
+    seed: int, epoch: int, index: int, variant: int = 0, again: int = 0, purpose: int = AUGMENT
+) -> np.random.Generator:
     """The generator of one sample in one epoch, whoever reads it.
 
     `again` counts how often the epoch has come back to the sample, which happens where an epoch has more steps than
-    the data set fills.
+    the data set fills.  `purpose` is AUGMENT, or CUTMIX for the choice of another sample and for its augmentation.
     """
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, epoch, index, variant, again)))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, epoch, index, variant, again)))
+
+
+def cutmix(pair: Pair, other: Pair, settings: CutMix, random: np.random.Generator) -> Pair:
+    """`pair` with a box of `other`, picture and label, pasted at the place that it has there.
+
+    CutMix (Yun et al., ICCV 2019, section 3.1): the box has the proportions of the picture and 1 - lambda of its area,
+    lambda ~ Beta(alpha, alpha).  Unlike there the box lies wholly inside, so that its share is the one drawn.  Where
+    the sizes differ, "the picture" is the part at the top left that both have.  Neither pair is written to.
+    """
+    height, width = (min(sides) for sides in zip(pair[1].shape, other[1].shape, strict=True))
+    share = math.sqrt(1 - random.beta(settings.alpha, settings.alpha))
+    rows, columns = round(share * height), round(share * width)
+    top, left = random.integers((height - rows + 1, width - columns + 1))
+    box = slice(top, top + rows), slice(left, left + columns)
+    image, label = pair[0].copy(), pair[1].copy()
+    image[box], label[box] = other[0][box], other[1][box]
+    return image, label
 
 
 class _Window(NamedTuple):
@@ -116,6 +146,31 @@ def _between(slack: int, fraction: float) -> int:
     """A whole number between 0 and `slack` (which may be negative), all alike for a uniform `fraction` in [0, 1)."""
     offset = int(fraction * (abs(slack) + 1))
     return offset if slack >= 0 else -offset
+
+
+def _showing_a_class(label: np.ndarray, window: _Window, random: np.random.Generator) -> _Window:
+    """The window moved to show a pixel of a class, drawn evenly from those in the picture: first the class, then one
+    of its pixels, then one of the places that show it.
+
+    A place is one that a plain crop could have too, but for a pixel so near the picture's corner that only a turned
+    window further out shows it.  A picture that is ignored everywhere leaves the window where it is.
+    """
+    counts = np.bincount(label.ravel(), minlength=IGNORED + 1)[:IGNORED]
+    if not counts.any():
+        return window
+    chosen = random.choice(np.flatnonzero(counts))
+    pixel = divmod(int(random.choice(np.flatnonzero(label.ravel() == chosen))), label.shape[1])
+    # Within an upright rectangle this much smaller than the window, a pixel is seen however the window is turned.
+    cos, sin = (abs(part(math.radians(window.angle))) for part in (math.cos, math.sin))
+    height, width = window.height, window.width
+    shrink = 1 / max(cos + sin * height / width, cos + sin * width / height)
+    starts = []
+    for at, side, length in zip(pixel, label.shape, (height, width), strict=True):
+        margin = min(math.ceil((1 - shrink) * length / 2), (length - 1) // 2)
+        first, last = at - length + 1 + margin, at - margin  # where the window may start to show the pixel
+        least, most = min(0, side - length), max(0, side - length)  # where a plain crop starts
+        starts.append(int(random.integers(min(max(first, least), last), max(min(last, most), first) + 1)))
+    return window._replace(top=starts[0], left=starts[1])
 
 
 def _flip(image: np.ndarray, label: np.ndarray, horizontal: bool, vertical: bool) -> Pair:
@@ -198,22 +253,6 @@ def _jitter(image: np.ndarray, jitter: ColorJitter, draw: dict[str, float]) -> n
     grey = float(_LUMA @ cv2.mean(image)[:3])  # neither saturation nor hue changes it
     offset = np.full((3, 1), brightness * (1 - contrast) * grey)
     return cv2.transform(image, np.hstack([brightness * contrast * color, offset]))
-
-
-def _add_noise(image: np.ndarray, std: float, random: np.random.Generator) -> np.ndarray:
-    """Normal noise from a table of 256 equally likely values: one random byte per value, a tenth of the time."""
-    table = np.rint(_NORMAL * std).astype(np.int16)
-    words = random.integers(2**64, size=-(-image.size // 8), dtype=np.uint64)
-    which = words.view(np.uint8)[: image.size].reshape(image.shape)
-    return cv2.add(image, cv2.LUT(which, table), dtype=cv2.CV_8U)
-
-
-def _normal_table() -> np.ndarray:
-    values = np.array([statistics.NormalDist().inv_cdf((k + 0.5) / 256) for k in range(256)])
-    return values / values.std()
-
-
-_NORMAL = _normal_table()
 
 
 def _call(extra: Extra, image: np.ndarray, label: np.ndarray, seed: int) -> Pair:

@@ -21,7 +21,7 @@ from inlay import console
 from inlay.card import IGNORED, Input
 from inlay.data._dataset import Dataset
 from inlay.errors import DatasetError, InlayError, TrainingError
-from inlay.learning.augment import VARIANTS, Augment, generator
+from inlay.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
 from inlay.runtime import image as pictures
 from inlay.runtime.predictor import network_size
 
@@ -119,7 +119,7 @@ def loader(
     """
     more: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _start_worker} if workers else {}
     batches = DataLoader(
-        _Samples(dataset, augment, input_settings, seed),
+        Samples(dataset, augment, input_settings, seed),
         batch_sampler=order,
         num_workers=workers,
         collate_fn=_Collate(input_settings.stride),
@@ -185,7 +185,7 @@ class _Failure(NamedTuple):
         return error
 
 
-class _Samples(TorchDataset[Any]):
+class Samples(TorchDataset[Any]):
     """Key -> (image, label, name), resized and augmented; or the failure to."""
 
     def __init__(self, dataset: Dataset, augment: Augment, settings: Input, seed: int) -> None:
@@ -193,16 +193,33 @@ class _Samples(TorchDataset[Any]):
 
     def __getitem__(self, key: Key) -> tuple[np.ndarray, np.ndarray, str] | _Failure:
         try:
-            sample = self.dataset[key.sample]
-            image, label = sample.image, sample.label
-            size = network_size(label.shape, self.settings)
-            if size != label.shape:
-                image, label = pictures.resize(image, size), pictures.resize_label(label, size)
-            random = generator(self.seed, key.epoch, key.sample, key.variant, key.again)
-            image, label = self.augment(image, label, random, key.variant)
-            return image, label, sample.name
+            return self.read(key)
         except Exception as error:
-            return _Failure.of(error, self._name(key.sample))
+            mixed = ", or what CutMix pastes into it" if self.augment.recipe.cutmix else ""
+            return _Failure.of(error, self._name(key.sample) + mixed)
+
+    def read(self, key: Key) -> tuple[np.ndarray, np.ndarray, str]:
+        """What training sees of a sample: picture, label and name; with CutMix a part is another sample's.
+
+        The other one is drawn evenly from all (this one too) and augmented as itself, by a generator of the key's own.
+        """
+        image, label, name = self._augmented(key, generator(self.seed, *key))
+        settings = self.augment.recipe.cutmix
+        if settings:
+            random = generator(self.seed, *key, purpose=CUTMIX)
+            if random.random() < settings.probability:
+                other = key._replace(sample=int(random.integers(len(self.dataset))))
+                pasted = self._augmented(other, random.spawn(1)[0])
+                image, label = cutmix((image, label), pasted[:2], settings, random)
+        return image, label, name
+
+    def _augmented(self, key: Key, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
+        sample = self.dataset[key.sample]
+        image, label = sample.image, sample.label
+        size = network_size(label.shape, self.settings)
+        if size != label.shape:
+            image, label = pictures.resize(image, size), pictures.resize_label(label, size)
+        return *self.augment(image, label, random, key.variant), sample.name
 
     def _name(self, index: int) -> str:
         try:

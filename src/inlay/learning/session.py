@@ -56,7 +56,7 @@ class Session:
     augment: Augment
     model: Segmenter
     card: Card
-    criterion: losses.CrossEntropy
+    criterion: losses.Sum
     optimizer: torch.optim.Optimizer
     average: Average | None
     counts_KK1: np.ndarray  # of the epoch under way, on augmented training pictures
@@ -215,8 +215,9 @@ def _create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Se
     return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)
 
 
-def _settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.CrossEntropy]:
+def _settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.Sum]:
     """The loss, with class weights counted from the data where the recipe asks for that."""
+    _refuse_idle_settings(recipe.train)
     wanted, count = recipe.train.class_weights, len(train_data.classes)
     if isinstance(wanted, str) and wanted != "none":
         wanted = tuple(losses.class_weights(wanted, *class_pixel_counts(train_data)))
@@ -224,7 +225,18 @@ def _settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple
     if not isinstance(wanted, str) and len(wanted) != count:
         raise RecipeError(f"train.class_weights: {len(wanted)} weights for {count} classes: give one for each")
     weights = None if isinstance(wanted, str) else torch.tensor(wanted, dtype=torch.float32, device=device)
-    return recipe, losses.CrossEntropy(weights, recipe.train.label_smoothing)
+    return recipe, losses.create(recipe.train.loss, weights, recipe.train.label_smoothing)
+
+
+def _refuse_idle_settings(settings: TrainRecipe) -> None:
+    """RecipeError for class weights or label smoothing that no loss of the sum would take."""
+    idle = {"class_weights": settings.class_weights != "none", "label_smoothing": settings.label_smoothing > 0}
+    names = [name for name, given in idle.items() if given]
+    if names and not set(losses.PIXELWISE) & settings.loss.weights.keys():
+        raise RecipeError(
+            f"train.{' and train.'.join(names)}: of no use to {' + '.join(settings.loss.weights)}: leave out, or add "
+            f"one of {', '.join(losses.PIXELWISE)} to train.loss"
+        )
 
 
 def _settle_precision(
@@ -233,7 +245,7 @@ def _settle_precision(
     augment: Augment,
     model: Segmenter,
     card: Card,
-    criterion: losses.CrossEntropy,
+    criterion: losses.Sum,
     device: str,
 ) -> Recipe:
     if recipe.train.precision != "auto":
