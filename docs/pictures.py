@@ -1,12 +1,15 @@
 """Draws docs/pictures/overview.png: a drawn street scene, its classes, both together, and the classes' names.
 
-python docs/pictures.py              with the scene's own labels
-python docs/pictures.py runs/demo    with what a model sees in it
+python docs/pictures.py                 with the scene's own labels
+python docs/pictures.py runs/demo       with what a model sees in it
+python docs/pictures.py augmentation    draws docs/pictures/augmentation.jpg instead, from docs/augmentation.md's recipe
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +23,12 @@ from inlay.runtime import paint
 from inlay.runtime.predictor import load
 
 TARGET = Path(__file__).parent / "pictures" / "overview.png"
+AUGMENTATION = TARGET.with_name("augmentation.jpg")
 SIZE = (1200, 400)  # (width, height), as Pillow has it
 SCENE, SEED = 20, 0  # a scene of the test split
 _TILE = (288, 384)  # (height, width)
 _PAPER, _INK, _FAINT = (250, 250, 247), (45, 48, 56), (120, 124, 132)
+_SHEET_WIDTH = 1100
 _SMOOTH = 2  # drawn this much larger, then shrunk
 
 
@@ -44,6 +49,21 @@ def overview(model: Path | None = None) -> Image.Image:
         _tile(banner, gap + place * (_TILE[1] + gap), 44, caption, image_HW3)
     _legend(banner, label_HW, classes, 44 + _TILE[0] + 36)
     return banner.resize(SIZE, Image.Resampling.LANCZOS)
+
+
+def augmentation() -> Image.Image:
+    """The contact sheet that `inlay check streets,count=9 --augment weather.yaml` draws, a little smaller."""
+    from inlay.checking import augmentation_sheet
+    from inlay.recipe import Recipe
+
+    text = (Path(__file__).parent / "augmentation.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"^```yaml\n(# weather\.yaml\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "weather.yaml").write_text(recipe, encoding="utf-8")
+        settings = Recipe.load(Path(folder) / "weather.yaml")
+        with Image.open(augmentation_sheet(settings, data.open("streets", count=9), Path(folder))) as sheet:
+            size = (_SHEET_WIDTH, round(sheet.height * _SHEET_WIDTH / sheet.width))
+            return sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def _scene() -> Sample:
@@ -81,6 +101,10 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 if __name__ == "__main__":
-    picture = overview(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
-    with writing(TARGET) as part:
-        picture.save(part, format="PNG", optimize=True)
+    if sys.argv[1:] == ["augmentation"]:
+        with writing(AUGMENTATION) as part:
+            augmentation().save(part, format="JPEG", quality=82, optimize=True)
+    else:
+        picture = overview(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+        with writing(TARGET) as part:
+            picture.save(part, format="PNG", optimize=True)

@@ -96,14 +96,25 @@ def test_the_words_of_help_are_those_of_the_command_line(inlay: Inlay) -> None:
             assert option in options, f"{command}: {option}"
 
 
-def test_models_lists_the_folder(inlay: Inlay) -> None:
+def test_models_lists_the_folder(inlay: Inlay, monkeypatch: pytest.MonkeyPatch) -> None:
     from inlay import models
 
     code, out, _ = inlay("models")
     assert code == 0
-    lines = out.splitlines()
-    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == models.names()
-    assert any(line.startswith("    encoder = resnet18  (any name of") for line in lines)
+    assert [line.split()[0] for line in out.splitlines() if " M " in line] == models.names()
+    monkeypatch.setattr(models, "names", lambda: ["fcn", "fpn"])
+    listed = json.loads(inlay("models", "--json")[1])
+    assert [one["name"] for one in listed] == ["fcn", "fpn"]
+    assert listed[0]["parameters"] > 134e6 and listed[0]["size"] == [384, 480] and listed[0]["encoder"] == "vgg16_bn"
+
+
+def test_models_lists_the_options_of_one(inlay: Inlay) -> None:
+    code, out, _ = inlay("models", "unet")
+    assert code == 0 and out.startswith("unet: an encoder's maps") and "MICCAI 2015" in out
+    assert any(line.startswith("    encoder = resnet18  (any name of") for line in out.splitlines())
+    assert json.loads(inlay("models", "unet", "--json")[1])["options"]["encoder"]["default"] == "resnet18"
+    code, out, err = inlay("models", "unett")
+    assert (code, out) == (2, "") and "did you mean unet?" in err
 
 
 def test_datasets_lists_the_folder(inlay: Inlay) -> None:
@@ -240,7 +251,7 @@ def test_asked_to_stop(inlay: Inlay, recipe: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    for command in ("models", "info --json", "train --help"):
+    for command in ("models pspnet", "info --json", "train --help"):
         line = f"{sys.executable} -m inlay {command} | true; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
         assert (done.stdout, done.stderr) == ("0\n", ""), command

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -12,11 +13,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from inlay import cli
 from inlay.card import IGNORED, Card, Classes, Input
 from inlay.data._dataset import Sample
-from inlay.errors import DatasetError, ImageError, MissingExtraError
+from inlay.errors import DatasetError, ImageError, MissingExtraError, RecipeError
 from inlay.evaluating import evaluate, evaluate_predictions
 from inlay.report.folder import table
+from inlay.runtime.crf import CrfSettings
 from inlay.runtime.predictor import Predictor, TestTimeAugmentation
 from inlay.scores import Report, count, data_hash, metrics
 
@@ -97,7 +100,7 @@ def test_protocol_says_what_was_done():
     assert (protocol["dataset"], protocol["split"], protocol["images"]) == ("noise", "val", 6)
     assert protocol["data_hash"] == data_hash(dataset[index] for index in range(6))
     assert protocol["classes"] == ["road", "sky", "car"] and protocol["ignored_value"] == 255
-    assert protocol["tta"] == "none" and "own size" in protocol["size"]
+    assert protocol["tta"] == "none" and protocol["post_process"] == "none" and "own size" in protocol["size"]
     assert protocol["network_input"] == "the picture's own size, padded to multiples of 4"
     assert {"created", "commit", "versions"} <= set(report.provenance) and report.provenance["versions"]["inlay"]
     assert report.model["latency_seconds"] > 0 and report.model["architecture"] == "red"
@@ -133,6 +136,54 @@ def test_test_time_augmentation():
     assert "mirrored" in report.protocol["tta"] and "scales 1" in report.protocol["tta"]
     with pytest.raises(ValueError, match="observe"):
         evaluate(Predictor(RedEngine(), TestTimeAugmentation()), dataset, observe=lambda scores, truths: None)
+
+
+def test_a_crf_is_part_of_the_protocol_and_of_the_labels():
+    dataset, settings = Pictures(MIXED), CrfSettings(iterations=5, smoothness_weight=300)
+    predictor = Predictor(RedEngine(), crf=settings)
+    report = evaluate(predictor, dataset, batch=2)
+    samples = [dataset[index] for index in range(len(dataset))]
+    labels = [predictor(sample.image).label_HW for sample in samples]
+    counts = [count(sample.label, label, 3) for sample, label in zip(samples, labels, strict=True)]
+    assert np.array_equal(report.counts_NKK1, np.stack(counts))
+    assert not np.array_equal(report.counts_NKK1, expected_counts(dataset))  # no single pixel withstands 300
+    assert report.protocol["post_process"] == str(settings) and "smoothness weight 300" in str(settings)
+    with pytest.raises(ValueError, match="observe"):
+        evaluate(predictor, dataset, observe=lambda scores, truths: None)
+
+
+def test_reports_from_before_the_crf_still_read(tmp_path):
+    report = evaluate(Predictor(RedEngine()), Pictures(MIXED))
+    assert report.protocol.pop("post_process") == "none"
+    report.write(tmp_path)
+    found = Report.read(tmp_path)
+    assert "post_process" not in found.protocol and found.metrics.miou == report.metrics.miou
+    assert rendered(table(found)) == rendered(table(report))
+
+
+def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
+    from small_data import CLASSES as NAMES
+    from small_data import write_folder
+
+    data = f"folder:{write_folder(tmp_path / 'data', 1, 2, (16, 16))}"
+    engine = RedEngine(Classes(names=NAMES, colors=((0, 0, 0), (9, 9, 9), (5, 5, 5))))
+    engine.scores = lambda images_BHW3: RedEngine.scores(engine, images_BHW3 % 3)
+    monkeypatch.setattr("inlay.runtime.predictor.load", lambda path, device, tta, crf: Predictor(engine, tta, crf))
+
+    def run(*words):
+        cli.app(["evaluate", *words, "--data", data, "--out", str(tmp_path / "out"), "--overwrite", "-q"])
+        return Report.read(tmp_path / "out").protocol["post_process"], capsys.readouterr().out
+
+    assert run("model")[0] == "none"
+    found, printed = run("model", "--crf")
+    assert found == str(CrfSettings()) and re.search(r"mIoU 0\.\d+ with the CRF; report", printed)
+    assert run("model", "--crf", "iterations=3")[0] == str(CrfSettings(iterations=3))
+    with pytest.raises(RecipeError, match="iteration: unknown key, did you mean iterations"):
+        run("model", "--crf=iteration=3")
+    with pytest.raises(RecipeError, match="--crf is for a MODEL"):
+        run("--predictions", "theirs", "--crf")
+    with pytest.raises(RecipeError, match=r"'photo.jpg' is not key=value"):
+        cli.app(["predict", "model", "--crf", "photo.jpg", "photo2.jpg"])
 
 
 def test_observe_sees_scores_and_truths_and_may_stop():

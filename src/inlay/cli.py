@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -42,6 +42,10 @@ Json = Annotated[bool, Parameter(name="--json", help="print the result as JSON",
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="no progress, no notes", negative="")]
 Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...]")]
 Model = Annotated[Path, Parameter(help="a model file (.safetensors) or a run folder")]
+Crf = Annotated[
+    bool | str,
+    Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),
+]
 
 
 @app.command
@@ -101,6 +105,82 @@ def train(
 
 
 @app.command
+def convert(
+    source: Annotated[Path, Parameter(help="a COCO or labelme JSON, a data.yaml, or a folder with them or with masks")],
+    *,
+    to: Annotated[Path, Parameter(help="the exact folder that is written")],
+    kind: Annotated[
+        Literal["coco", "labelme", "yolo", "masks"] | None,
+        Parameter(name="--from", help="what SOURCE is; found out where left away"),
+    ] = None,
+    images: Annotated[Path | None, Parameter(help="the folder of pictures; needed for masks")] = None,
+    classes: Annotated[Path | None, Parameter(help="names and colours: name, r, g, b a line, or dataset.yaml")] = None,
+    background: Annotated[
+        str | None,
+        Parameter(negative="--no-background", help="class of what no polygon covers; --no-background: ignored"),
+    ] = "background",
+    copy: Annotated[bool, Parameter(help="copy pictures instead of linking to them", negative="")] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a data set of polygons (COCO, labelme, YOLO) or coloured masks: index masks with a dataset.yaml.
+
+    Try:
+        inlay convert annotations/instances_val.json --images photos --to data/photos
+        inlay convert masks --images photos --classes colors.txt --to data/photos
+    """
+    from inlay.converting import convert as run
+
+    console.quiet(quiet)
+    options: dict[str, Any] = {"images": images, "classes": classes, "background": background}
+    done = run(source, to, kind=kind, copy=copy, overwrite=overwrite, **options)
+    if json:
+        print(json_text.dumps(done.facts(), indent=2, ensure_ascii=False))
+        return
+    for line in done.lines():
+        console.out.print(line, markup=False)
+    wanted = f"--set data.name=folder --set data.root={to}"
+    console.out.print(f"Next: inlay check folder:{to}; inlay train RECIPE {wanted}", markup=False)
+
+
+@app.command
+def check(
+    data: Data,
+    *,
+    augment: Annotated[Path | None, Parameter(help="a recipe: draw what its augmentation does")] = None,
+    split: Annotated[str | None, Parameter(help="default: train, or the data set's own split=")] = None,
+    seed: Annotated[int | None, Parameter(help="other draws than the recipe's seed makes")] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a contact sheet of a recipe's augmentation: each alone, and all together as training sees them.
+
+    The pictures are those of DATA, whatever data set the recipe names.
+
+    Try: inlay check streets,count=20 --augment recipes/camvid-fast.yaml
+    """
+    import importlib
+
+    from inlay.checking import augmentation_sheet
+    from inlay.data import open_spec, parse
+    from inlay.errors import RecipeError
+    from inlay.recipe import Recipe
+
+    console.quiet(quiet)
+    if augment is None:
+        raise RecipeError("check needs --augment RECIPE: it draws what the recipe's augmentation makes of the pictures")
+    with _needs_training():
+        importlib.import_module("inlay.learning.loader")
+    recipe = Recipe.load(augment)
+    dataset = open_spec(data, split=split, default_split="train")
+    with _writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
+        path = augmentation_sheet(recipe, dataset, folder, seed=seed)
+    console.out.print(f"Augmentation of {augment}: {path}", markup=False)
+
+
+@app.command
 def evaluate(
     model: Annotated[Path | None, Parameter(help="a model file or run folder; not with --predictions")] = None,
     *,
@@ -111,6 +191,7 @@ def evaluate(
         tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
     ] = (),
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None,
+    crf: Crf = False,
     batch: Annotated[int, Parameter(help="pictures that go through the network together", validator=_at_least(1))] = 1,
     pictures: Annotated[int, Parameter(help="how many panels to draw", validator=_at_least(0))] = 8,
     out: Out = None,
@@ -133,15 +214,16 @@ def evaluate(
     console.quiet(quiet)
     if (model is None) == (predictions is None):
         raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
-    if predictions is not None and tta is not None:
-        raise RecipeError("--tta is for a MODEL: predictions are scored as they are")
+    if predictions is not None and (tta is not None or crf is not False):
+        option = "--tta" if tta is not None else "--crf"
+        raise RecipeError(f"{option} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
     dataset = open_spec(data, split=split)
     name, _, options = parse(data)
     split = split or options.get("split", "val")
     if model is not None:
-        predictor = load(model, device, _tta(tta))
+        predictor = load(model, device, _tta(tta), _crf(crf))
     with _writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
         if model is not None:
@@ -154,7 +236,8 @@ def evaluate(
         return
     console.out.print(_table(report))
     page = folder / ("report.html" if (folder / "report.html").is_file() else "report.json")
-    console.out.print(f"mIoU {report.metrics.miou:.4f}; report: {page}", markup=False)
+    refined = " with the CRF" if crf else ""
+    console.out.print(f"mIoU {report.metrics.miou:.4f}{refined}; report: {page}", markup=False)
 
 
 @app.command
@@ -163,6 +246,8 @@ def predict(
     *paths: Annotated[Path, Parameter(help="pictures, or folders of pictures")],
     out: Out = None,
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25")] = None,
+    crf: Crf = False,
+    attention: Annotated[bool, Parameter(help="also draw what the network's attention modules do", negative="")] = False,
     device: Device = "auto",
     overwrite: Overwrite = False,
     json: Json = False,
@@ -175,15 +260,16 @@ def predict(
     Try: inlay predict runs/camvid-fast holiday.jpg photos/ --out seen
     """
     from inlay.errors import ImageError
+    from inlay.predicting import KINDS, OUTPUTS
     from inlay.predicting import predict as run
     from inlay.runtime.predictor import load
 
     console.quiet(quiet)
     if not paths:
         raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
-    predictor = load(model, device, _tta(tta))
+    predictor = load(model, device, _tta(tta), _crf(crf))
     with _writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
-        result = run(predictor, paths, folder, overwrite=overwrite)
+        result = run(predictor, paths, folder, overwrite=overwrite, save=KINDS if attention else OUTPUTS)
     if json:
         print((folder / "shares.json").read_text(encoding="utf-8"), end="")
     else:
@@ -192,20 +278,34 @@ def predict(
 
 
 @app.command
-def models() -> None:
-    """The networks a recipe can name, and their options.
+def models(name: str | None = None, *, json: Json = False, quiet: Quiet = False) -> None:
+    """The networks a recipe can name, their size and work; with NAME, the options of one.
 
-    Try: inlay models
+    Try:
+        inlay models
+        inlay models pspnet
     """
     from inlay import models as catalogue
 
-    for name in catalogue.names():
-        config = catalogue.config_class(name)
-        document = sys.modules[config.__module__].__doc__ or ""
-        console.out.print(f"{name}: {document.partition(chr(10))[0].partition(': ')[2]}", markup=False)
-        for key, field in config.model_fields.items():
-            description = f"  ({field.description})" if field.description else ""
-            console.out.print(f"    {key} = {field.get_default(call_default_factory=True)}{description}", markup=False)
+    console.quiet(quiet)
+    with _needs_training():
+        from inlay.models import _summary
+    if name is None:
+        names = catalogue.names()
+        found = [_summary.summarise(one) for one in console.track(names, len(names), "networks")]
+        if json:
+            print(json_text.dumps([one._asdict() for one in found], indent=2))
+        else:
+            console.out.print(_summary.table(found), soft_wrap=False)
+        return
+    network = _summary.describe(name)
+    if json:
+        print(json_text.dumps(network, indent=2))
+        return
+    console.out.print(f"{name}: {network['what']}\n{network['publication']}\nOptions (model.OPTION):", markup=False)
+    for key, option in network["options"].items():
+        meaning = f"  ({option['meaning']})" if option["meaning"] else ""
+        console.out.print(f"    {key} = {option['default']}{meaning}", markup=False)
 
 
 @app.command
@@ -314,3 +414,11 @@ def _tta(text: str | None) -> Any:
     if not all(0.1 <= scale <= 4 for scale in scales):
         raise RecipeError(f"--tta {text}: scales lie between 0.1 and 4")
     return TestTimeAugmentation(flip="flip" in words, scales=scales)
+
+
+def _crf(given: bool | str) -> Any:
+    from inlay.runtime.crf import CrfSettings
+
+    if isinstance(given, str):
+        return CrfSettings.parse(given)
+    return CrfSettings() if given else None

@@ -51,8 +51,8 @@ def evaluate(
     Samples are read by threads: `dataset[index]` must bear that.
     """
     _require_same_classes(predictor, dataset)
-    if observe is not None and predictor.tta:
-        raise ValueError("observe needs scores, and test-time augmentation has none: leave one of them out")
+    if observe is not None and predictor.needs_probabilities:
+        raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
     if out is not None and not details:
         raise ValueError("a report folder needs the details")
     tally = _Tally(dataset, details)
@@ -63,7 +63,7 @@ def evaluate(
             labels = _predict(predictor, group, observe, seconds)
             for sample, label in zip(group, labels, strict=True):
                 tally.add(sample, label)
-    protocol = _protocol(tally, dataset_name, split, tta=_tta_text(predictor), seen=_input_text(predictor.card.input))
+    protocol = _protocol(tally, dataset_name, split, _inference(predictor))
     model = _model_facts(predictor, tally.first_size, seconds, batch) if details else None
     report = tally.report(protocol, model)
     if out is not None:
@@ -98,7 +98,10 @@ def evaluate_predictions(
     with contextlib.closing(_read_ahead(dataset)) as samples:
         for sample in console.track(samples, len(dataset), "scoring"):
             tally.add(sample, read(sample))
-    protocol = _protocol(tally, dataset_name, split, tta="unknown", seen="predictions of another system, from files")
+    seen = "predictions of another system, from files"
+    protocol = _protocol(
+        tally, dataset_name, split, {"tta": "unknown", "post_process": "unknown", "network_input": seen}
+    )
     protocol["predicted_as_ignored"] = sorted({IGNORED, *ignored_values})
     report = tally.report(protocol, None)
     if out is not None:
@@ -119,6 +122,7 @@ class _Tally:
         self.counts = np.zeros((rows, width, width + 1), np.uint32 if details else np.int64)
         self.names: list[str] = [] if details else ["all"]
         self.domains: list[str] = [] if details else [""]
+        self.sequences: list[str] = [] if details else [""]
         self.hash = DataHash()
         self.images = 0
         self.first_size = (0, 0)
@@ -131,16 +135,18 @@ class _Tally:
         if self.details:
             self.names.append(sample.name)
             self.domains.append(sample.domain)
+            self.sequences.append(sample.sequence)
             self.hash.add(sample.name, sample.label)
 
     def report(self, protocol: dict[str, Any], model: dict[str, Any] | None) -> Report:
-        return Report(self.classes, self.names, self.domains, self.counts, protocol, model, environment.describe())
+        texts = (self.names, self.domains, self.sequences)
+        return Report(self.classes, *texts, self.counts, protocol, model, environment.describe())
 
 
 def _predict(predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float]) -> np.ndarray:
     images_BHW3 = np.stack([sample.image for sample in group])
     started = time.perf_counter()
-    if predictor.tta:
+    if predictor.needs_probabilities:
         labels_BHW, scores = predictor.labels(images_BHW3), None
     else:
         scores = predictor.scores(images_BHW3)
@@ -202,7 +208,7 @@ def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
     )
 
 
-def _protocol(tally: _Tally, dataset_name: str, split: str, *, tta: str, seen: str) -> dict[str, Any]:
+def _protocol(tally: _Tally, dataset_name: str, split: str, inference: dict[str, str]) -> dict[str, Any]:
     return {
         "dataset": dataset_name,
         "split": split,
@@ -212,8 +218,16 @@ def _protocol(tally: _Tally, dataset_name: str, split: str, *, tta: str, seen: s
         "ignored_value": IGNORED,
         "absent_class_rule": ABSENT_CLASS_RULE,
         "size": "scored at each label's own size",
-        "tta": tta,
-        "network_input": seen,
+        **inference,
+    }
+
+
+def _inference(predictor: Predictor) -> dict[str, str]:
+    """What stands between a picture and its labels.  Reports of before the CRF lack `post_process`: it was none."""
+    return {
+        "tta": _tta_text(predictor),
+        "post_process": "none" if predictor.crf is None else str(predictor.crf),
+        "network_input": _input_text(predictor.card.input),
     }
 
 

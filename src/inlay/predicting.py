@@ -4,6 +4,7 @@ What is written for a picture, below `out`:
 
     NAME.png           the label map: class indices with the classes' palette
     NAME_overlay.jpg   the picture with its classes in colour, and a legend
+    NAME_attention.jpg where asked for: what each attention module of the network attends to in the picture
     shares.json        one for all: each picture's size and each class's share of its pixels
 
 NAME is the file's name without its suffix; for a picture found in a folder, its path below that folder.  Where two
@@ -23,15 +24,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from inlay import console
 from inlay.errors import ImageError, OutputError, nearest
 from inlay.files import write_json, writing
 from inlay.runtime import paint
+from inlay.runtime.heat import attention_sheet
 from inlay.runtime.image import SUFFIXES, open_rgb, shown
 from inlay.runtime.predictor import Predictor
 
-OUTPUTS = ("label", "overlay", "shares")
-_ENDINGS = {"label": ".png", "overlay": "_overlay.jpg"}
+OUTPUTS = ("label", "overlay", "shares")  # what is written unless something else is asked for
+KINDS = (*OUTPUTS, "attention")
+_ENDINGS = {"label": ".png", "overlay": "_overlay.jpg", "attention": "_attention.jpg"}
 _LONGEST_NAME_BYTES = 255  # of one file name, on every file system in use
 _LARGEST_JPEG_SIDE = 65_500
 
@@ -72,14 +77,16 @@ def predict(
 
     A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
     ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
-    would lie outside `out`, or would replace a source.
+    would lie outside `out`, or would replace a source, and for `attention` of a network without any.
     """
     out = Path(out)
     for kind in save:
-        if kind not in OUTPUTS:
-            raise OutputError(f"cannot save `{kind}`{nearest(kind, OUTPUTS)}")
+        if kind not in KINDS:
+            raise OutputError(f"cannot save `{kind}`{nearest(kind, KINDS)}")
+    if "attention" in save:
+        predictor.check_attention()
     run = PredictionRun()
-    pictures = _named(_find([Path(path) for path in paths], out, recursive, run), run)
+    pictures = _named(_find([Path(path) for path in paths], out, recursive, run), run, save)
     if not pictures:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError("\n".join(reasons) or "no pictures given: name files or folders")
@@ -133,6 +140,7 @@ def _segment(predictor: Predictor, picture: _Picture, out: Path, save: Sequence[
     image_HW3 = open_rgb(picture.source)
     try:
         prediction = predictor(image_HW3)
+        maps = predictor.attention(image_HW3) if "attention" in save else []
     except ImageError as error:  # the predictor has seen an array and cannot name the file
         raise ImageError(f"{shown(picture.source)}: {error}") from error
     if "overlay" in save:
@@ -142,11 +150,9 @@ def _segment(predictor: Predictor, picture: _Picture, out: Path, save: Sequence[
                 f"{shown(picture.source)}: its overlay is too large for a JPEG ({_LARGEST_JPEG_SIDE} pixels a side): "
                 "leave `overlay` out of what is saved"
             )
-        # Through memory: given a file, Pillow's JPEG writer takes a full disk for success and leaves a cut picture.
-        content = io.BytesIO()
-        overlay.convert("RGB").save(content, format="JPEG", quality=90)
-        with writing(picture.output(out, "overlay")) as part:
-            part.write_bytes(content.getbuffer())
+        _save_jpeg(picture.output(out, "overlay"), overlay)
+    if "attention" in save:
+        _save_jpeg(picture.output(out, "attention"), attention_sheet(image_HW3, maps))
     if "label" in save:
         prediction.save(picture.output(out, "label"))
     return {
@@ -155,6 +161,14 @@ def _segment(predictor: Predictor, picture: _Picture, out: Path, save: Sequence[
         "size": list(prediction.label_HW.shape),
         "shares": prediction.shares(),
     }
+
+
+def _save_jpeg(path: Path, sheet: Image.Image) -> None:
+    # Through memory: given a file, Pillow's JPEG writer takes a full disk for success and leaves a cut picture.
+    content = io.BytesIO()
+    sheet.convert("RGB").save(content, format="JPEG", quality=90)
+    with writing(path) as part:
+        part.write_bytes(content.getbuffer())
 
 
 def _write_shares(
@@ -211,7 +225,7 @@ def _walk(folder: Path, out: Path, recursive: bool, run: PredictionRun) -> Itera
                 yield str(Path(directory, name).relative_to(folder))
 
 
-def _named(pictures: Sequence[_Picture], run: PredictionRun) -> list[_Picture]:
+def _named(pictures: Sequence[_Picture], run: PredictionRun, save: Sequence[str]) -> list[_Picture]:
     """The pictures with the NAMEs of their outputs, as the module's docstring says; none twice, whatever the case."""
     folders = {_same(str(parent)) for picture in pictures for parent in Path(picture.relative).parents}
 
@@ -220,6 +234,7 @@ def _named(pictures: Sequence[_Picture], run: PredictionRun) -> list[_Picture]:
 
     stems = [str(Path(picture.relative).with_suffix("")) for picture in pictures]
     counts = Counter(map(_same, stems))
+    longest = max(len(_ENDINGS[kind]) for kind in ("overlay", *save) if kind in _ENDINGS)
     taken: set[str] = set()
     names: dict[int, str] = {}
     for index, stem in enumerate(stems):
@@ -233,7 +248,7 @@ def _named(pictures: Sequence[_Picture], run: PredictionRun) -> list[_Picture]:
             count += 1
             name = f"{picture.relative}-{count}"
         taken.add(_same(name))
-        if len(os.fsencode(Path(name).name + _ENDINGS["overlay"])) > _LONGEST_NAME_BYTES:
+        if len(os.fsencode(Path(name).name)) + longest > _LONGEST_NAME_BYTES:
             run.failed.append((picture.source, "its name is too long for the results' names; give it a shorter one"))
         else:
             named.append(_Picture(picture.source, picture.relative, name))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from inlay.card import Card, Classes, Input
 from inlay.errors import ImageError, ModelFileError
+from inlay.runtime.crf import CrfSettings, refine
 from inlay.runtime.image import resize
 from inlay.runtime.predictor import Predictor, TestTimeAugmentation, load, network_size
 
@@ -128,6 +129,31 @@ def test_test_time_augmentation_is_the_mean_over_views_worked_out_by_hand():
     np.testing.assert_allclose(found_KHW, np.mean(views, axis=0), rtol=1e-5)
     one_view_KHW = Predictor(engine).probabilities(image_HW3[None])[0]
     assert np.abs(one_view_KHW - found_KHW).max() > 0.1  # the engine leans, so the mean differs from one view
+
+
+@pytest.mark.parametrize("tta", [None, TestTimeAugmentation(flip=True, scales=(1.0, 0.5))])
+def test_the_crf_refines_the_averaged_probabilities_at_the_pictures_own_size(tta):
+    engine, settings = BrightnessEngine(Input(short_side=12, stride=8)), CrfSettings(iterations=3, color_deviation=9)
+    image_HW3 = picture_HW3()
+    plain = Predictor(engine, tta)
+    refined = Predictor(engine, tta, settings)
+    expected_KHW = refine(image_HW3, plain.probabilities(image_HW3[None])[0], settings)
+    np.testing.assert_array_equal(refined.probabilities(image_HW3[None])[0], expected_KHW)
+    prediction = refined(image_HW3, confidence=True)
+    np.testing.assert_array_equal(prediction.label_HW, expected_KHW.argmax(0))
+    np.testing.assert_array_equal(prediction.confidence_HW, expected_KHW.max(0))
+    np.testing.assert_array_equal(refined(image_HW3).label_HW, prediction.label_HW)
+    # The picture is drawn in three colours: the CRF finds their borders again, which the small input has blurred.
+    right = [(p(image_HW3).label_HW == nearest_brightness(image_HW3)).mean() for p in (plain, refined)]
+    assert right[0] < 1 and right[1] > right[0]
+
+
+def test_a_batch_is_refined_picture_by_picture():
+    predictor = Predictor(BrightnessEngine(), crf=CrfSettings(iterations=2))
+    first, second = picture_HW3(), picture_HW3()[::-1]
+    both = predictor.labels(np.stack([first, second]))
+    np.testing.assert_array_equal(both[0], predictor(first).label_HW)
+    np.testing.assert_array_equal(both[1], predictor(second).label_HW)
 
 
 def test_confidence_is_the_chosen_class_s_probability():

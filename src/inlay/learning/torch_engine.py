@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from inlay import models
 from inlay.card import Card
-from inlay.errors import RecipeError
+from inlay.errors import OutputError, RecipeError
 from inlay.learning.checkpoint import load_model
+from inlay.models._attention import Attentive
 from inlay.models._segmenter import Segmenter
+from inlay.runtime.engine import AttentionMap
 
 
 class TorchEngine:
@@ -34,17 +38,9 @@ class TorchEngine:
         where = pick_device(device)
         return cls(model.to(where, memory_format=torch.channels_last).eval(), card, where)  # type: ignore[call-overload]
 
-    @torch.inference_mode()
     def scores(self, images_BHW3: np.ndarray) -> Tensor:
         """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
-        images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            with autocast(self.device, self.precision):
-                return self.model(images)
-        finally:
-            self.model.train(was_training)
+        return self._run(self.model, images_BHW3)
 
     @torch.inference_mode()
     def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -56,6 +52,34 @@ class TorchEngine:
     def probabilities(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x K x h x w float32 at `size`."""
         return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
+
+    def check_attention(self) -> None:
+        """OutputError naming what would have attention, where this network has none to show."""
+        if not _attends(self.model):
+            raise OutputError(f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}")
+
+    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
+        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
+        return [
+            AttentionMap(
+                name,
+                found.map_BHW[0].float().cpu().numpy(),
+                None if found.weights_BC is None else found.weights_BC[0].float().cpu().numpy(),
+            )
+            for name, found in self._run(self.model.attention, image_HW3[None])
+        ]
+
+    @torch.inference_mode()
+    def _run(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
+        """`function` of the pictures, the network only looked at."""
+        images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with autocast(self.device, self.precision):
+                return function(images)
+        finally:
+            self.model.train(was_training)
 
     def facts(self, size: tuple[int, int]) -> dict[str, Any]:
         """Parameters, and multiply-adds of one picture of `size` (multiples of the stride)."""
@@ -99,3 +123,20 @@ def _at(scores_BKHW: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(scores_BKHW.shape[-2:]) == tuple(size):
         return scores_BKHW
     return functional.interpolate(scores_BKHW, size=size, mode="bilinear", align_corners=False)
+
+
+def _attends(model: Segmenter) -> bool:
+    return any(isinstance(part, Attentive) for part in model.modules())
+
+
+def _where_attention_is(card: Card) -> str:
+    """What to train for attention maps: this network with a switch of it on, else the networks that have them."""
+
+    def attends(name: str, switched: dict[str, bool]) -> bool:
+        with torch.device("meta"):
+            return _attends(models.create(name, 2, options=models.config_class(name).smallest | switched))
+
+    for option, value in card.model.items():
+        if value is False and attends(card.architecture, {option: True}):
+            return f"it was trained with model.{option}: false, train one with true"
+    return f"networks that have it: {', '.join(name for name in models.names() if attends(name, {}))}"

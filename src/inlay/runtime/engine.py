@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,27 @@ class Engine(Protocol):
 
     def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
+        ...
+
+
+class AttentionMap(NamedTuple):
+    """What one attention module does to a picture."""
+
+    name: str  # of the module in its network
+    map_HW: np.ndarray  # float32: how much of the attention each position gets, at the module's own resolution
+    weights_C: np.ndarray | None  # float32, 0 .. 1: each channel's weight, where the module weights channels
+
+
+@runtime_checkable
+class AttentionEngine(Protocol):
+    """An engine that can also say what its network attends to."""
+
+    def check_attention(self) -> None:
+        """OutputError, with what to do, where the network has no attention to show."""
+        ...
+
+    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
+        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
         ...
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from inlay.card import Card, Classes, Input
-from inlay.errors import ImageError
+from inlay.errors import ImageError, OutputError
 from inlay.runtime import image as pictures
-from inlay.runtime.engine import Engine, open_engine
+from inlay.runtime.crf import CrfSettings, refine
+from inlay.runtime.engine import AttentionEngine, AttentionMap, Engine, open_engine
 from inlay.runtime.image import ImageLike
 
 _LONGEST = 64  # sides' ratio: a 1 x 5000 strip brought to a short side of 224 would be 250 million pixels
@@ -51,11 +53,15 @@ class TestTimeAugmentation:
 
 
 class Predictor:
-    """A model ready for pictures: `Predictor(image) -> Prediction`, at the picture's own size."""
+    """A model ready for pictures: `Predictor(image) -> Prediction`, at the picture's own size.
 
-    def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None) -> None:
+    `tta` averages the probabilities of several views; `crf` refines them, after that, by a dense CRF (runtime/crf.py).
+    """
+
+    def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
         self.engine = engine
         self.tta = tta
+        self.crf = crf
 
     @property
     def card(self) -> Card:
@@ -65,13 +71,18 @@ class Predictor:
     def classes(self) -> Classes:
         return self.engine.card.classes
 
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether the labels follow from probabilities and not from scores alone."""
+        return self.tta is not None or self.crf is not None
+
     def __call__(self, image: ImageLike, confidence: bool = False) -> Prediction:
         """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
 
         Raises ImageError for what cannot be read as a picture, or is too narrow for the model's short side.
         """
         image_HW3 = pictures.as_rgb(image)
-        if confidence or self.tta:
+        if confidence or self.needs_probabilities:
             probabilities_KHW = self.probabilities(image_HW3[None])[0]
             label_HW = probabilities_KHW.argmax(0).astype(np.uint8)
             return Prediction(label_HW, self.classes, probabilities_KHW.max(0) if confidence else None)
@@ -79,25 +90,17 @@ class Predictor:
 
     def labels(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x H x W uint8 class indices."""
-        if self.tta:
+        if self.needs_probabilities:
             return self.probabilities(images_BHW3).argmax(1).astype(np.uint8)
         return self.engine.labels(self.scores(images_BHW3), images_BHW3.shape[1:3])
 
     def scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
         """Pictures of one size -> the engine's scores at the size the network saw, padding cropped away."""
-        height, width = images_BHW3.shape[1:3]
-        if self.card.input.short_side and max(height, width) > _LONGEST * min(height, width):
-            raise ImageError(
-                f"picture of {height}x{width} (height x width) is too narrow for this model, which brings the short "
-                f"side to {self.card.input.short_side}: cut it into pieces at most {_LONGEST} times as long as wide"
-            )
-        size = network_size((height, width), self.card.input, scale)
-        resized = np.stack([pictures.resize(image, size) for image in images_BHW3])
-        padded = pictures.pad_to_multiple(resized, self.card.input.stride)
+        padded, size = self._prepared(images_BHW3, scale)
         return self.engine.scores(padded)[:, :, : size[0], : size[1]]
 
     def probabilities(self, images_BHW3: np.ndarray) -> np.ndarray:
-        """Pictures of one size -> B x K x H x W float32 probabilities, averaged over the test-time augmentation."""
+        """Pictures of one size -> B x K x H x W float32 probabilities, averaged by `tta`, then refined by `crf`."""
         tta = self.tta or TestTimeAugmentation(flip=False)
         size = images_BHW3.shape[1:3]
         total: np.ndarray | None = None
@@ -108,7 +111,50 @@ class Predictor:
                 part = part[..., ::-1] if mirrored else part
                 total = part if total is None else total + part
         assert total is not None
-        return total / (len(tta.scales) * (2 if tta.flip else 1))
+        mean_BKHW = total / (len(tta.scales) * (2 if tta.flip else 1))
+        if self.crf is None:
+            return mean_BKHW
+        return np.stack([refine(image, part, self.crf) for image, part in zip(images_BHW3, mean_BKHW, strict=True)])
+
+    def attention(self, image: ImageLike) -> list[AttentionMap]:
+        """What each attention module of the network attends to in one picture, without test-time augmentation.
+
+        The maps have their module's resolution and cover the whole picture.  Raises OutputError where the network has
+        no attention, ImageError as `Predictor(image)` does.
+        """
+        engine = self.check_attention()
+        padded, size = self._prepared(pictures.as_rgb(image)[None])
+        covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
+        return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in engine.attention(padded[0])]
+
+    def check_attention(self) -> AttentionEngine:
+        """The engine, where its network's attention can be shown; OutputError says what to do where it cannot."""
+        if not isinstance(self.engine, AttentionEngine):
+            raise OutputError(
+                "attention can be drawn of a .safetensors model only: give the file that this one was exported from"
+            )
+        self.engine.check_attention()
+        return self.engine
+
+    def _prepared(self, images_BHW3: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, tuple[int, int]]:
+        """Pictures as the network sees them, resized and padded, and their size without the padding."""
+        height, width = images_BHW3.shape[1:3]
+        if self.card.input.short_side and max(height, width) > _LONGEST * min(height, width):
+            raise ImageError(
+                f"picture of {height}x{width} (height x width) is too narrow for this model, which brings the short "
+                f"side to {self.card.input.short_side}: cut it into pieces at most {_LONGEST} times as long as wide"
+            )
+        size = network_size((height, width), self.card.input, scale)
+        resized = np.stack([pictures.resize(image, size) for image in images_BHW3])
+        return pictures.pad_to_multiple(resized, self.card.input.stride), size
+
+
+def _without_padding(map_HW: np.ndarray, covered: tuple[float, float]) -> np.ndarray:
+    """The top left part of a map, `covered` of its height and width, about as fine as it was."""
+    height, width = map_HW.shape[0] * covered[0], map_HW.shape[1] * covered[1]
+    size = max(1, round(width)), max(1, round(height))
+    part = Image.fromarray(map_HW).resize(size, Image.Resampling.BILINEAR, box=(0, 0, width, height))
+    return np.asarray(part)
 
 
 def network_size(size: tuple[int, int], settings: Input, scale: float = 1.0) -> tuple[int, int]:
@@ -122,6 +168,8 @@ def network_size(size: tuple[int, int], settings: Input, scale: float = 1.0) -> 
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def load(path: str | Path, device: str = "auto", tta: TestTimeAugmentation | None = None) -> Predictor:
+def load(
+    path: str | Path, device: str = "auto", tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None
+) -> Predictor:
     """A model file or run folder -> a predictor.  `device`: auto, cpu, cuda or cuda:N."""
-    return Predictor(open_engine(Path(path), device), tta)
+    return Predictor(open_engine(Path(path), device), tta, crf)

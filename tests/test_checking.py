@@ -1,0 +1,188 @@
+"""`inlay check --augment` draws what training sees: each augmentation alone, then all together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inlay import checking, cli, console, data
+from inlay.card import Input
+from inlay.checking import augmentation_sheet
+from inlay.errors import DatasetError, RecipeError
+from inlay.learning.augment import Augment, generator
+from inlay.learning.loader import TrainingOrder, loader
+from inlay.recipe import AugmentRecipe, Recipe
+from inlay.report.sheet import Row, Tile
+from small_data import write_folder
+
+EVERY: dict[str, Any] = {
+    "threefold": True, "horizontal_flip": 0.5, "vertical_flip": 0.1, "scale": {}, "rotation": {}, "crop": [48, 64],
+    "class_balanced": 0.5, "cutmix": {}, "shadow": {}, "darkening": {}, "fog": {}, "rain": {}, "snow": {},
+    "motion_blur": {}, "color_jitter": {}, "blur": {}, "noise": {},
+}  # fmt: skip
+COUNT = 9
+
+
+def recipe(augment: dict[str, Any], **more: Any) -> Recipe:
+    return Recipe.model_validate(
+        {"name": "r", "data": {"name": "camvid"}, "model": {"name": "unet"}, "augment": augment, **more}
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("check") / "data", COUNT, 3, (64, 80))
+
+
+@pytest.fixture(scope="module")
+def pictures(root: Path) -> data.Dataset:
+    return data.open("folder", root)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Row]]:
+    """`drawn(recipe, dataset, out)` -> the rows of the sheet."""
+    kept: list[Row] = []
+    real = checking.sheet
+    monkeypatch.setattr(checking, "sheet", lambda rows, classes: kept.extend(rows) or real(rows, classes))
+
+    def call(*arguments: Any, **more: Any) -> list[Row]:
+        kept.clear()
+        augmentation_sheet(*arguments, **more)
+        return list(kept)
+
+    return call
+
+
+def test_every_augmentation_has_a_tile_and_the_last_row_is_what_training_reads(
+    drawn: Callable[..., list[Row]], pictures: data.Dataset, tmp_path: Path
+) -> None:
+    assert EVERY.keys() == AugmentRecipe.model_fields.keys(), "a new augmentation: has it a tile?"
+    every = recipe(EVERY, seed=3)
+    rows = drawn(every, pictures, tmp_path)
+    with Image.open(tmp_path / "augmentation.png") as picture:
+        assert picture.format == "PNG" and picture.width > 1000 and picture.height > 1000
+    captions = [tile.caption for row in rows[:-1] for tile in row.tiles[1:]]
+    assert captions[:3] == ["threefold: horizontal flip", "threefold: vertical flip", "horizontal flip, p = 0.5"]
+    for name in EVERY.keys() - {"class_balanced"}:
+        assert sum(caption.startswith(name.replace("_", " ")) for caption in captions) == 1 + (name == "threefold")
+    assert "rain, p = 0.2" in captions and "class-balanced crop, p = 0.5" in captions and "crop 48 x 64" in captions
+    order = TrainingOrder(COUNT, 5, 3, 1, threefold=True)
+    batch = next(loader(pictures, Augment(every.augment), Input(stride=1), order, 3, 0))
+    assert rows[-1].heading and [tile.caption for tile in rows[-1].tiles] == batch.names
+    for tile, image, label in zip(rows[-1].tiles, batch.image_B3HW, batch.label_BHW, strict=True):
+        assert np.array_equal(tile.image_HW3, image.permute(1, 2, 0)) and np.array_equal(tile.label_HW, label)
+
+
+def test_each_tile_is_one_augmentation_alone_of_the_picture_at_the_row_s_start(
+    drawn: Callable[..., list[Row]], pictures: data.Dataset, tmp_path: Path
+) -> None:
+    rows = drawn(recipe(EVERY), pictures, tmp_path)[:-1]
+    starts = [row.tiles[0] for row in rows]
+    assert [tile.caption for tile in starts] == [pictures.name(index) for index in (0, 2, 4, 6, 8)]
+    tiles = {tile.caption.partition(",")[0]: (row.tiles[0], tile) for row in rows for tile in row.tiles[1:]}
+    for caption, moved in (("horizontal flip", np.fliplr), ("threefold: vertical flip", np.flipud)):
+        plain, tile = tiles[caption]
+        assert np.array_equal(tile.image_HW3, moved(plain.image_HW3))
+        assert np.array_equal(tile.label_HW, moved(plain.label_HW))
+    plain, tile = tiles["rain"]
+    index = starts.index(plain)
+    expected, _ = Augment(AugmentRecipe.model_validate({"rain": {"probability": 1}}))(
+        plain.image_HW3, np.zeros((64, 80), np.uint8), generator(0, 0, (0, 2, 4, 6, 8)[index])
+    )
+    assert np.array_equal(tile.image_HW3, expected) and tile.label_HW is None
+    for caption, (plain, tile) in tiles.items():
+        moves = not AugmentRecipe.model_fields.keys() - {"scale", "rotation", "cutmix"} >= {caption.replace(" ", "_")}
+        moves |= "flip" in caption or "crop" in caption
+        assert (tile.label_HW is not None) == moves, caption
+        assert moves or not np.array_equal(tile.image_HW3, plain.image_HW3)
+
+
+def test_seed_makes_other_draws_and_input_size_is_that_of_the_recipe(
+    drawn: Callable[..., list[Row]], pictures: data.Dataset, tmp_path: Path
+) -> None:
+    small = recipe({"fog": {}}, input={"size": [40, 44]})
+    sheets = [drawn(small, pictures, tmp_path, seed=seed) for seed in (None, 0, 1)]
+    tiles = [rows[0].tiles[1].image_HW3 for rows in sheets]
+    assert tiles[0].shape == (40, 44, 3)
+    assert np.array_equal(tiles[0], tiles[1]) and not np.array_equal(tiles[0], tiles[2])
+
+
+def test_one_sample_is_enough_for_a_sheet(drawn: Callable[..., list[Row]], tmp_path: Path) -> None:
+    alone = data.open("folder", write_folder(tmp_path / "data", 1, 1, (32, 40)))
+    rows = drawn(recipe(EVERY | {"threefold": False}), alone, tmp_path)
+    assert len(rows[-1].tiles) == 1 and all(isinstance(tile, Tile) for row in rows for tile in row.tiles)
+
+
+def test_nothing_to_draw_is_said_and_nothing_written(pictures: data.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"r names no augmentation: add one, as augment\.horizontal_flip: 0\.5"):
+        augmentation_sheet(recipe({}), pictures, tmp_path)
+
+    class Empty:
+        classes = pictures.classes
+
+        def __len__(self) -> int:
+            return 0
+
+    with pytest.raises(DatasetError, match="holds no samples"):
+        augmentation_sheet(recipe(EVERY), Empty(), tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def inlay(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """`inlay(arguments...)` -> exit code, standard output, standard error; run in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["inlay", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        console.quiet(False)
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def test_the_command(inlay: Callable[..., tuple[int, str, str]], root: Path) -> None:
+    Path("r.yaml").write_text("data: {name: camvid}\nmodel: {name: unet}\naugment: {horizontal_flip: 0.5, rain: {}}\n")
+    code, out, err = inlay("check", f"folder:{root}", "--augment", "r.yaml")
+    assert (code, err) == (0, "") and out.split()[-1] == "runs/check-folder/augmentation.png"
+    again = ("check", f"folder:{root}", "--augment", "r.yaml", "--out", "seen")
+    assert inlay(*again, "--split", "val", "--seed", 4)[0] == 0
+    assert Path("runs/check-folder/augmentation.png").read_bytes() != Path("seen/augmentation.png").read_bytes()
+    code, _, err = inlay(*again)
+    assert code == 2 and "--overwrite" in err
+    assert inlay(*again, "--overwrite")[0] == 0
+    code, out, _ = inlay("check", "--help")
+    assert code == 0 and "inlay check" in out.partition("Try:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("DATA",), "check needs --augment RECIPE"),
+        (("DATA", "--augment", "absent.yaml"), "absent.yaml: cannot be read"),
+        (("DATA", "--augment", "none.yaml"), "none names no augmentation"),
+        (("DATA", "--augment", "uncropped.yaml"), "uncropped.yaml:3: augment: class_balanced places crops: give crop"),
+        (("street", "--augment", "none.yaml"), "did you mean streets?"),
+        (("DATA", "--augment", "none.yaml", "--split", "trian"), "trian"),
+    ],
+)
+def test_a_mistake_is_one_message_and_leaves_nothing(
+    inlay: Callable[..., tuple[int, str, str]], root: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    head = "data: {name: streets}\nmodel: {name: unet}\n"
+    Path("none.yaml").write_text(head)
+    Path("uncropped.yaml").write_text(head + "augment: {class_balanced: 0.5}\n")
+    code, out, err = inlay("check", *(f"folder:{root}" if word == "DATA" else word for word in arguments))
+    assert code == 2 and not out and err.startswith("inlay: ") and said in err
+    assert {path.name for path in Path().iterdir()} == {"none.yaml", "uncropped.yaml"}
