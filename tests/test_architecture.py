@@ -156,6 +156,7 @@ def test_every_file_says_what_it_is(path: Path) -> None:
 def test_every_command_is_a_function_of_its_file() -> None:
     """`training.py` holds `train`, and so on: the verb is the file."""
     verbs = {"training": "train", "evaluating": "evaluate", "predicting": "predict", "demonstrating": "demonstrate"}
+    verbs |= {"checking": "augmentation_sheet", "converting": "convert"}
     assert COMMANDS - {"cli"} == verbs.keys()
     for module, verb in verbs.items():
         assert callable(getattr(importlib.import_module(f"inlay.{module}"), verb))

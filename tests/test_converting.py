@@ -17,8 +17,8 @@ import yaml
 from PIL import Image, ImageOps
 
 from inlay import cli, console, converting, data
+from inlay.annotations import source as annotation_source
 from inlay.converting import Conversion, convert
-from inlay.data import _annotations
 from inlay.errors import DatasetError, ImageError, InlayError, OutputError, RecipeError
 
 SIZE = (10, 14)  # of every picture; (height, width)
@@ -276,7 +276,7 @@ def test_an_outline_without_end_is_refused(coco: Path, tmp_path: Path, monkeypat
     tree["annotations"][0]["segmentation"] = [[x for k in range(101) for x in (k % 14, k % 2 * 99)]]
     write_json(coco, tree)
     convert(coco, tmp_path / "out", images=tmp_path / "photos")
-    monkeypatch.setattr(_annotations, "_LONGEST", 999)
+    monkeypatch.setattr(annotation_source, "_LONGEST", 999)
     with pytest.raises(DatasetError, match="annotation 1: its outline passes 1,000 rows"):
         convert(coco, tmp_path / "other", images=tmp_path / "photos")
 

@@ -23,10 +23,10 @@ import numpy as np
 import yaml
 
 from inlay import console, data
+from inlay.annotations import coco, labelme, masks, yolo
+from inlay.annotations.kinds import find
+from inlay.annotations.source import Annotations, Picture, walk
 from inlay.card import IGNORED, Classes
-from inlay.data import _coco, _labelme, _masks, _yolo
-from inlay.data._annotations import Annotations, Picture, walk
-from inlay.data._kinds import find
 from inlay.data._pairs import SUFFIXES, nearby_name, some
 from inlay.errors import DatasetError, OutputError, RecipeError
 from inlay.files import require_new, write_text, writing
@@ -143,16 +143,16 @@ def _read(
         raise RecipeError("--classes is not for COCO: its file names the categories; edit dataset.yaml afterwards")
     if kind == "masks" and background != BACKGROUND:
         raise RecipeError("--background is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
-    given = _masks.ClassList.read(classes) if classes is not None else None
+    given = masks.ClassList.read(classes) if classes is not None else None
     names = given.classes.names if given else None
     if kind == "coco":
-        found = _coco.read(source.coco, images, background)
+        found = coco.read(source.coco, images, background)
     elif kind == "labelme":
-        found = _labelme.read(source.labelme, source.root, images, names, background)
+        found = labelme.read(source.labelme, source.root, images, names, background)
     elif kind == "yolo":
-        found = _yolo.read(source.root, source.yaml, names, background)
+        found = yolo.read(source.root, source.yaml, names, background)
     else:
-        found = _masks.read(source.root, images, given)
+        found = masks.read(source.root, images, given)
     for left_out in source.left_out if kind == "coco" else ():
         found.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
     return kind, found

@@ -247,7 +247,9 @@ class Report:
         """Write `folder`/counts.npz and `folder`/report.json, each whole or not at all."""
         folder = Path(folder)
         with files.writing(folder / "counts.npz") as part, part.open("wb") as file:
-            texts = {key: np.array(getattr(self, key), str) for key in ("names", "domains", "sequences")}
+            texts: dict[str, Any] = {
+                key: np.array(getattr(self, key), str) for key in ("names", "domains", "sequences")
+            }
             np.savez_compressed(file, counts=self.counts_NKK1, **texts)
         files.write_json(folder / "report.json", self.to_json())
 

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
-    *("docs/add-a-model.md", "docs/add-a-data-set.md"),
+    *("docs/add-a-model.md", "docs/add-a-data-set.md", "docs/convert.md", "docs/augmentation.md"),
 )
 NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
 # The first line of each block marked `not-run`, and why.

@@ -100,7 +100,8 @@ class Session:
         if resuming:
             session._restore()
         if recipe.train.compile:
-            model.compile()
+            # Not the module: a loss with auxiliary terms goes past its call.
+            model.segment = torch.compile(model.segment)  # type: ignore[method-assign]
         return session
 
     def order(self) -> TrainingOrder:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from inlay.annotations.polygons import Region, Size, paint
 from inlay.card import IGNORED, MAX_CLASSES, Classes
 from inlay.data._labels import distinct_colors
 from inlay.data._pairs import SUFFIXES, some
-from inlay.data._polygons import Region, Size, paint
 from inlay.errors import DatasetError, ImageError
 from inlay.runtime.image import FORMATS, MAX_PIXELS, shown
 from inlay.runtime.signatures import identified

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from inlay import console
+from inlay.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name, walk
 from inlay.card import IGNORED, MAX_CLASSES, Classes
-from inlay.data._annotations import Annotations, Frame, Notes, Picture, frame, plain_name, walk
 from inlay.data._labels import LabelTable, Rgb, distinct_colors
 from inlay.data._layout import Layout
 from inlay.data._pairs import SUFFIXES, Pair, common_suffix, match, some

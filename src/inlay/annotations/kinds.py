@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inlay.data._annotations import read_json, walk
+from inlay.annotations.source import read_json, walk
 from inlay.data._pairs import SUFFIXES, nearby_name
 from inlay.errors import DatasetError, RecipeError, nearest
 from inlay.yaml_tree import Document

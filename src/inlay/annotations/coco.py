@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from inlay.card import IGNORED
-from inlay.data._annotations import (
+from inlay.annotations.polygons import Region, Size, polygon_runs, rle_counts, rle_runs
+from inlay.annotations.source import (
     Annotations,
     Frame,
     Notes,
@@ -32,7 +32,7 @@ from inlay.data._annotations import (
     read_json,
     require_files,
 )
-from inlay.data._polygons import Region, Size, polygon_runs, rle_counts, rle_runs
+from inlay.card import IGNORED
 from inlay.errors import DatasetError
 from inlay.runtime.image import shown
 

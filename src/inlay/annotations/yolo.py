@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from inlay.data._annotations import (
+from inlay.annotations.polygons import Region, polygon_runs
+from inlay.annotations.source import (
     Annotations,
     Frame,
     Notes,
@@ -28,7 +29,6 @@ from inlay.data._annotations import (
     walk,
 )
 from inlay.data._pairs import SUFFIXES, some
-from inlay.data._polygons import Region, polygon_runs
 from inlay.errors import DatasetError
 from inlay.yaml_tree import Document
 

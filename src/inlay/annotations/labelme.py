@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inlay.card import IGNORED
-from inlay.data._annotations import (
+from inlay.annotations.polygons import Region, Size, bitmap_runs, circle_runs, polygon_runs
+from inlay.annotations.source import (
     Annotations,
     Frame,
     Notes,
@@ -36,8 +36,8 @@ from inlay.data._annotations import (
     require_files,
     walk,
 )
+from inlay.card import IGNORED
 from inlay.data._pairs import SUFFIXES
-from inlay.data._polygons import Region, Size, bitmap_runs, circle_runs, polygon_runs
 from inlay.errors import DatasetError, nearest
 
 _BACKGROUND, _IGNORE = "_background_", "__ignore__"

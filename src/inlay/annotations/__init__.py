@@ -1,0 +1,1 @@
+"""What annotation programs write -> label maps; never torch."""
