@@ -59,14 +59,15 @@ class SqueezeExcitation(nn.Module):
     """B x C x H x W -> the same, each channel weighted by what all channels are on average.
 
     Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018; S1 eq. 1 to 3, S3 eq. 3 to 5: z = mean over H x W,
-    s = sigmoid(W2 relu(W1 z)), x = s u, without biases; W1 brings C channels to C / `reduction`, at least 4.
+    s = sigmoid(W2 relu(W1 z)), x = s u; W1 brings C channels to C / `reduction`, at least 4.  The equations show no
+    biases, Hu et al.'s released network has them, and S1's number of parameters is met with them alone.
     """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
         hidden = max(4, channels // reduction)
-        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
-        self.excite = nn.Conv2d(hidden, channels, 1, bias=False)
+        self.squeeze = nn.Conv2d(channels, hidden, 1)
+        self.excite = nn.Conv2d(hidden, channels, 1)
 
     def weights(self, x: Tensor) -> Tensor:
         """B x C x H x W -> s, B x C x 1 x 1, each 0 .. 1 (eq. 1, 2)."""

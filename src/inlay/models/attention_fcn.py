@@ -42,16 +42,6 @@ class Config(ModelConfig):
     reduction: Annotated[int, Field(ge=1)] = Field(16, description="r of S1 eq. 2; the bottleneck is at least 4 wide")
 
 
-class _Attention(SqueezeExcitation):
-    """Squeeze-and-excitation with biases: with them S1's sizes are met."""
-
-    def __init__(self, channels: int, reduction: int) -> None:
-        super().__init__(channels, reduction)
-        hidden = self.squeeze.out_channels
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
-
-
 class _Up(nn.Module):
     """One level: twice the size, plus the encoder's map of that size, ReLU, attention."""
 
@@ -61,7 +51,7 @@ class _Up(nn.Module):
         # The encoder's map of this size has as many channels as the level.
         projection = nn.Sequential(nn.Conv2d(outputs, outputs, 1, bias=False), Norm(outputs))
         self.skip = projection if config.skips else None
-        self.attention = _Attention(outputs, config.reduction) if config.attention else nn.Identity()
+        self.attention = SqueezeExcitation(outputs, config.reduction) if config.attention else nn.Identity()
 
     def forward(self, x: Tensor, of_encoder: Tensor) -> Tensor:
         x = self.up(x)

@@ -83,7 +83,7 @@ class Model(Segmenter):
         x, stored = image_B3HW, []
         for stage in self.encoder.stages:
             x = stage(x)
-            size = x.shape[-2:]
+            size = (x.shape[2], x.shape[3])
             x, positions = functional.max_pool2d(x, 2, return_indices=True)
             stored.append((positions, size))
         for level in self.decoder:
@@ -94,10 +94,11 @@ class Model(Segmenter):
 def _unpool(x: Tensor, positions: Tensor, size: tuple[int, int]) -> Tensor:
     """`x`, B x C x h x w, at the flat `positions` (int64, B x C x h x w) of a B x C x `size` map of zeros.
 
-    What nn.MaxUnpool2d does, in operations that exporters know.
+    What nn.MaxUnpool2d does, in operations that exporters know; a slice of sizes they would take for fixed.
     """
-    zeros = x.new_zeros(*x.shape[:2], size[0] * size[1])
-    return zeros.scatter(2, positions.flatten(2), x.flatten(2)).unflatten(2, size)
+    batch, channels, (height, width) = x.shape[0], x.shape[1], size
+    zeros = x.new_zeros(batch, channels, height * width)
+    return zeros.scatter(2, positions.flatten(2), x.flatten(2)).view(batch, channels, height, width)
 
 
 def _mirrored(encoder: Vgg16) -> list[list[tuple[int, int]]]:

@@ -99,4 +99,5 @@ def _gaussian(module: nn.Module) -> None:
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             window = part.kernel_size[0] * part.kernel_size[1] // (part.stride[0] * part.stride[1])
             nn.init.normal_(part.weight, std=(2 / (part.in_channels * window)) ** 0.5)
-            nn.init.zeros_(part.bias) if part.bias is not None else None
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
