@@ -9,10 +9,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from inlay import models
 from inlay.card import Card, Classes, Input
-from inlay.errors import RecipeError
+from inlay.errors import ModelFileError, RecipeError
 from inlay.learning.checkpoint import load_model, save_model
 from inlay.learning.losses import CrossEntropy
 from inlay.learning.torch_engine import TorchEngine
@@ -198,3 +199,38 @@ def test_every_wrong_option_is_named_at_once():
         "model.bins.0",
         "model.fusion_kernel",
     ]
+
+
+@every_model
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (3, 5)])
+def test_pictures_smaller_than_the_stride_get_an_answer(name, size):
+    model = shared_model(name)
+    predictor = Predictor(TorchEngine(model, card_of(name, model), "cpu"))
+    found = predictor(picture(1, size)[0].permute(1, 2, 0).numpy(), confidence=True)
+    assert found.label_HW.shape == size and np.isfinite(found.confidence_HW).all()
+
+
+@every_model
+def test_weights_of_another_network_are_refused(name, tmp_path):
+    other = tmp_path / "other.safetensors"
+    save_file({"stem.weight": torch.zeros(3, 3)}, other)
+    with pytest.raises(ModelFileError, match=r"model\.weights|does not fit") as caught:
+        models.create(name, 3, weights=str(other), options=models.config_class(name).smallest)
+    assert "\n" not in str(caught.value)
+
+
+@every_model
+@pytest.mark.parametrize("levels", [[0], [2], [3, 4]])
+def test_an_encoder_with_few_levels_works_or_is_refused(name, levels):
+    config = models.config_class(name)
+    if "encoder_options" not in config.model_fields:
+        pytest.skip(f"{name} has no timm encoder")
+    options = config.smallest | {"encoder_options": {"out_indices": levels}}
+    try:
+        model = models.create(name, 3, options=options).eval()
+    except RecipeError as error:
+        assert str(error).startswith("model.") and "\n" not in str(error)
+        return
+    with torch.no_grad():
+        scores = model(picture(1, (2 * model.stride, model.stride)))
+    assert scores.shape == (1, 3, 2 * model.stride, model.stride) and scores.isfinite().all()
