@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from inlay.card import Card, Classes, Input
-from inlay.errors import ImageError, ModelFileError
+from inlay.errors import ImageError, ModelFileError, OutputError
 from inlay.runtime.crf import CrfSettings, refine
+from inlay.runtime.engine import AttentionMap
 from inlay.runtime.image import resize
 from inlay.runtime.predictor import Predictor, TestTimeAugmentation, load, network_size
 
@@ -207,6 +208,41 @@ def test_a_saved_prediction_is_an_index_png(tmp_path):
     image = Image.open(tmp_path / "label.png")
     assert image.mode == "P"
     np.testing.assert_array_equal(np.asarray(image), prediction.label_HW)
+
+
+class AttendingEngine(BrightnessEngine):
+    """Attends to a picture's brightness, at half its size."""
+
+    def check_attention(self):
+        pass
+
+    def attention(self, image_HW3):
+        assert not any(side % self.card.input.stride for side in image_HW3.shape[:2])
+        map_HW = image_HW3.astype(np.float32).mean(2)[::2, ::2]
+        return [AttentionMap("half", map_HW, None), AttentionMap("whole", map_HW[:1, :1], np.ones(3, np.float32))]
+
+
+def test_attention_covers_the_picture_without_its_padding():
+    image_HW3 = np.zeros((20, 36, 3), np.uint8)  # padded to 24 x 40 with its last row and column
+    image_HW3[-2:] = image_HW3[:, -2:] = 200
+    half, whole = Predictor(AttendingEngine()).attention(image_HW3)
+    assert half.map_HW.shape == (10, 18)
+    np.testing.assert_array_equal(half.map_HW, image_HW3[::2, ::2].mean(2))
+    assert whole.map_HW.shape == (1, 1) and whole.weights_C.tolist() == [1, 1, 1]
+
+
+def test_attention_is_of_the_picture_as_the_network_sees_it():
+    image_HW3 = picture_HW3()
+    (found, _) = Predictor(AttendingEngine(Input(short_side=16, stride=8))).attention(image_HW3)
+    assert found.map_HW.shape == (8, 14)
+    np.testing.assert_array_equal(found.map_HW, resize(image_HW3, (16, 28)).astype(np.float32).mean(2)[::2, ::2])
+    with pytest.raises(ImageError, match="too narrow"):
+        Predictor(AttendingEngine(Input(short_side=16))).attention(np.zeros((1, 500, 3), np.uint8))
+
+
+def test_an_engine_without_attention_says_which_files_have_it():
+    with pytest.raises(OutputError, match=r"of a \.safetensors model only"):
+        Predictor(BrightnessEngine()).attention(picture_HW3())
 
 
 def test_no_model_file_is_one_error(tmp_path):

@@ -9,7 +9,7 @@ differ cost the kernels' value (Potts).  Mean field: with p the network's probab
 
 A and S being the kernels' averages of Q(k) around pixel i: each kernel is divided by its sum at the pixel, so that a
 weight means the same in the middle, at a border and in a rare colour, and a pixel is part of its own average.  The
-publication has neither; the program that came with it, which DeepLab ran, has both.  (Its authors' program of 2013
+publication has neither; the program that came with it has both.  (Its authors' program of 2013
 divides by the square roots of the sums at both pixels instead.)  S is exact to float32; A is approximated by
 the permutohedral lattice (Adams, Baek & Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
 Eurographics 2010), as in those programs.
