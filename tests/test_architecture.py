@@ -21,7 +21,7 @@ CHECKOUT = PACKAGE.parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "torchvision", "timm", "cv2", "matplotlib", "jinja2", "safetensors", "tensorboard")
 COMMANDS = {path.stem for path in PACKAGE.glob("*ing.py")} | {"cli"}
-WITH_TORCH = ("models/", "learning/", "training.py")
+WITH_TORCH = ("models/", "learning/", "training.py", "exporting.py")
 
 
 def place(path: Path) -> str:
@@ -156,7 +156,8 @@ def test_every_file_says_what_it_is(path: Path) -> None:
 def test_every_command_is_a_function_of_its_file() -> None:
     """`training.py` holds `train`, and so on: the verb is the file."""
     verbs = {"training": "train", "evaluating": "evaluate", "predicting": "predict", "demonstrating": "demonstrate"}
-    verbs |= {"checking": "augmentation_sheet", "converting": "convert"}
+    verbs |= {"checking": "check", "comparing": "compare", "converting": "convert", "exporting": "export"}
+    verbs |= {"studying": "run_study"}
     assert COMMANDS - {"cli"} == verbs.keys()
     for module, verb in verbs.items():
         assert callable(getattr(importlib.import_module(f"inlay.{module}"), verb))

@@ -1,7 +1,8 @@
-"""`inlay check --augment` draws what training sees: each augmentation alone, then all together."""
+"""`inlay check` says what is wrong with a data set; with --augment it draws what training sees."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sick_data
 from inlay import checking, cli, console, data
 from inlay.card import Input
 from inlay.checking import augmentation_sheet
 from inlay.errors import DatasetError, RecipeError
 from inlay.learning.augment import Augment, generator
-from inlay.learning.loader import TrainingOrder, loader
+from inlay.learning.loader import TrainingOrder, class_pixel_counts, loader
+from inlay.learning.losses import class_weights
 from inlay.recipe import AugmentRecipe, Recipe
 from inlay.report.sheet import Row, Tile
 from small_data import write_folder
@@ -169,7 +172,17 @@ def test_the_command(inlay: Callable[..., tuple[int, str, str]], root: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("DATA",), "check needs --augment RECIPE"),
+        (("DATA", "--seed", "3"), "--seed is for --augment"),
+        (("DATA", "--fix"), "--fix writes a corrected copy: say where with --out FOLDER"),
+        (("DATA", "--augment", "none.yaml", "--json"), "--augment only draws"),
+        (("DATA", "--threads", "-1"), "expected 0 or more"),
+        (("DATA", "--model", "absent"), "absent: no such model file"),
+        (("DATA", "--split", "trian"), "has no split trian, did you mean train?"),
+        (("DATA,split=val", "--split", "train"), "split is val there but train is asked for"),
+        (("DATA,colour=1",), "unknown key"),
+        (("street",), "did you mean streets?"),
+        (("camvid:absent",), "absent: no such folder"),
+        (("folder:.",), "no dataset.yaml in it"),
         (("DATA", "--augment", "absent.yaml"), "absent.yaml: cannot be read"),
         (("DATA", "--augment", "none.yaml"), "none names no augmentation"),
         (("DATA", "--augment", "uncropped.yaml"), "uncropped.yaml:3: augment: class_balanced places crops: give crop"),
@@ -183,6 +196,97 @@ def test_a_mistake_is_one_message_and_leaves_nothing(
     head = "data: {name: streets}\nmodel: {name: unet}\n"
     Path("none.yaml").write_text(head)
     Path("uncropped.yaml").write_text(head + "augment: {class_balanced: 0.5}\n")
-    code, out, err = inlay("check", *(f"folder:{root}" if word == "DATA" else word for word in arguments))
+    code, out, err = inlay("check", *(word.replace("DATA", f"folder:{root}") for word in arguments))
     assert code == 2 and not out and err.startswith("inlay: ") and said in err
     assert {path.name for path in Path().iterdir()} == {"none.yaml", "uncropped.yaml"}
+
+
+# ---- the doctor
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sick_data.write_healthy(tmp_path_factory.mktemp("healthy"))
+
+
+def test_a_healthy_data_set(inlay: Callable[..., tuple[int, str, str]], healthy: Path) -> None:
+    code, out, err = inlay("check", f"folder:{healthy}")
+    assert (code, err) == (0, "")
+    assert out == "Nothing is wrong in 50 pictures (train 36, val 14)\nReport: runs/check-folder/check.html\n"
+    assert {path.name for path in Path("runs/check-folder").iterdir()} == {"check.json", "check.html"}
+
+
+def test_exit_codes_and_the_words_of_a_finding(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    root = sick_data.write_healthy(tmp_path / "data", 15, 6)
+    damages = {one.damage: one.do for one in sick_data.SICK}
+    damages["grey picture"](root)
+    assert inlay("check", f"folder:{root}")[0] == 0, "a note"
+    damages["empty mask"](root)
+    code, out, _ = inlay("check", f"folder:{root}")
+    assert code == 1 and out.startswith("WARNING  1 label nearly empty: one class and nothing else (1 of 21)\n")
+    damages["truncated picture"](root)
+    code, out, _ = inlay("check", f"folder:{root}", "--out", "report")
+    assert code == 2
+    head = (
+        f"ERROR    1 picture cannot be read (1 of 21 samples)\n         - {root}/train/images/t00.png: damaged or cut"
+    )
+    assert out.startswith(head) and "\n         Why: " in out and "\n         Do:  what to do stands with" in out
+    assert f"\n              inlay check folder:{root} --fix --out FOLDER\n" in out
+    assert out.endswith("1 error, 1 warning and 1 note in 21 pictures (train 15, val 6)\nReport: report/check.html\n")
+    assert inlay("check", f"folder:{root}", "--split", "val", "-q")[0] == 0
+    assert inlay("check", f"folder:{root},split=val")[0] == 0
+    code, out, err = inlay("check", f"folder:{root}", "--out", "report")
+    assert code == 2 and not out and "--overwrite" in err
+
+
+def test_json_is_the_file_and_nothing_else(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    root = sick_data.write_healthy(tmp_path / "data")
+    for one in sick_data.SICK:
+        one.do(root)
+    code, out, _ = inlay("check", f"folder:{root}", "--json", "--out", "report")
+    facts = json.loads(out)
+    assert code == 2 and out == Path("report/check.json").read_text(encoding="utf-8")
+    assert (facts["format"], facts["verdict"], facts["data"]) == (1, "error", f"folder:{root}")
+    assert facts["counts"]["error"] == sum(one["severity"] == "error" for one in facts["findings"]) > 5
+    for one in facts["findings"]:
+        assert one.keys() == {"kind", "severity", "title", "why", "remedy", "count", "places"}
+        assert one["count"] == len(one["places"])
+    train = facts["splits"]["train"]
+    assert train["readable"] < train["pictures"] and sum(train["brightness"]["histogram"]) == train["pictures"] - 2
+    assert sum(row["share"] for row in train["classes"]) == pytest.approx(1)
+    assert facts["class_weights"].keys() == {"median_frequency", "root_median_frequency"}
+
+
+def test_weights_are_those_that_training_takes(healthy: Path) -> None:
+    facts = checking.check(f"folder:{healthy}").facts()
+    train = data.open("folder", healthy)
+    for kind, told in facts["class_weights"].items():
+        assert list(told.values()) == pytest.approx(class_weights(kind, *class_pixel_counts(train, False)), rel=1e-5)
+
+
+def test_fix_writes_beside_its_report(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    root = sick_data.write_healthy(tmp_path / "data", 8, 5)
+    sick_data.image(root, "t01").write_bytes(b"")
+    code, out, _ = inlay("check", f"folder:{root}", "--fix", "--out", "fixed")
+    assert code == 2 and "12 pictures written to fixed, 0 of them changed; 1 picture left out\n" in out
+    assert {path.name for path in Path("fixed").iterdir()} == {
+        *("images", "labels", "dataset.yaml", "check.json", "check.html")
+    }
+    fixed = json.loads(Path("fixed/check.json").read_text(encoding="utf-8"))["fixed"]
+    assert fixed["left_out"] == [{"split": "train", "name": "t01", "what": "cannot be read"}]
+    assert inlay("check", "folder:fixed")[0] == 0
+
+
+def test_drawn_scenes_are_healthy(inlay: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = inlay("check", "streets,count=10,size=64x96", "--out", "seen")
+    assert code == 0 and not err, out
+    assert "in 30 pictures (train 10, val 10, test 10)" in out
+
+
+def test_a_split_that_must_be_there(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    root = sick_data.write_healthy(tmp_path / "data", 8, 5)
+    (root / "val").rename(root / "vla")
+    code, out, _ = inlay("check", f"folder:{root}")
+    assert code == 2 and out.startswith("ERROR    the split val cannot be opened\n")
+    assert f"Do:  {root}/val/images: no such folder\n" in out
+    assert "in 8 pictures (train 8)" in out

@@ -259,3 +259,26 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 def test_the_package_says_how_it_is_used() -> None:
     assert package_text is not None and "inlay.train(" in package_text and "inlay.load(run)" in package_text
+
+
+def test_attention_is_drawn_where_the_network_has_it(inlay: Inlay, run: Path, data: Path, tmp_path: Path) -> None:
+    from inlay import models
+    from inlay.card import Card, Classes, Input
+    from inlay.learning.checkpoint import save_model
+
+    classes = Classes(names=("a", "b"), colors=((0, 0, 0), (9, 9, 9)))
+    card = Card(architecture="msanet", model={"width": 0.02}, classes=classes, input=Input(stride=8))
+    save_model(tmp_path / "msanet.safetensors", models.create("msanet", 2, options={"width": 0.02}), card)
+    picture = next((data / "val/images").iterdir())
+    code, out, err = inlay("predict", "msanet.safetensors", picture, "--attention", "--out", "seen")
+    assert code == 0 and "1 done, 0 failed" in out, err
+    assert {path.name.removeprefix(picture.stem) for path in Path("seen").iterdir()} == {
+        ".png",
+        "_overlay.jpg",
+        "_attention.jpg",
+        "shares.json",
+    }
+    code, out, err = inlay("predict", run, picture, "--attention", "--out", "unseen")
+    assert code == 2 and not out and not Path("unseen").exists()
+    (line,) = [line for line in err.splitlines() if line.startswith("inlay: ")]
+    assert "this unet has no attention to draw: networks that have it: " in line and "msanet" in line

@@ -14,14 +14,16 @@ from PIL import Image
 from rich.console import Console
 
 from inlay import cli
-from inlay.card import IGNORED, Card, Classes, Input
+from inlay.card import IGNORED, Card, Classes, Input, read_card
 from inlay.data._dataset import Sample
-from inlay.errors import DatasetError, ImageError, MissingExtraError, RecipeError
-from inlay.evaluating import evaluate, evaluate_predictions
+from inlay.details import Details
+from inlay.errors import DatasetError, ImageError, MissingExtraError, ModelFileError, RecipeError
+from inlay.evaluating import calibrate, evaluate, evaluate_predictions
 from inlay.report.folder import table
 from inlay.runtime.crf import CrfSettings
 from inlay.runtime.predictor import Predictor, TestTimeAugmentation
 from inlay.scores import Report, count, data_hash, metrics
+from small_data import same_weights
 
 CLASSES = Classes(names=("road", "sky", "car"), colors=((128, 64, 128), (70, 130, 180), (0, 0, 142)))
 
@@ -124,6 +126,7 @@ def test_model_facts_come_from_the_engine():
 def test_network_input_in_words(settings, text):
     engine = RedEngine(settings=settings)
     engine.labels = lambda scores, size: np.zeros((len(scores), *size), np.uint8)
+    engine.probabilities = lambda scores, size: np.full((*scores.shape[:2], *size), 1 / 3, np.float32)
     report = evaluate(Predictor(engine), Pictures([(6, 6)]))
     assert report.protocol["network_input"] == text
 
@@ -169,6 +172,7 @@ def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
     engine = RedEngine(Classes(names=NAMES, colors=((0, 0, 0), (9, 9, 9), (5, 5, 5))))
     engine.scores = lambda images_BHW3: RedEngine.scores(engine, images_BHW3 % 3)
     monkeypatch.setattr("inlay.runtime.predictor.load", lambda path, device, tta, crf: Predictor(engine, tta, crf))
+    monkeypatch.setattr("inlay.evaluating.write_folder", lambda folder, report, *_: report.write(folder))
 
     def run(*words):
         cli.app(["evaluate", *words, "--data", data, "--out", str(tmp_path / "out"), "--overwrite", "-q"])
@@ -183,7 +187,7 @@ def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(RecipeError, match="--crf is for a MODEL"):
         run("--predictions", "theirs", "--crf")
     with pytest.raises(RecipeError, match=r"'photo.jpg' is not key=value"):
-        cli.app(["predict", "model", "--crf", "photo.jpg", "photo2.jpg"])
+        cli.app(["predict", "model", "--crf", "photo.jpg"])
 
 
 def test_observe_sees_scores_and_truths_and_may_stop():
@@ -207,9 +211,142 @@ def test_without_details_the_figures_are_the_same():
     brief = evaluate(Predictor(RedEngine()), dataset, details=False)
     assert np.array_equal(brief.total_KK1, expected_counts(dataset).sum(0))
     assert brief.counts_NKK1.shape == (1, 3, 4) and brief.model is None and brief.protocol["data_hash"] is None
-    assert brief.to_json()["images"] == 6
+    assert brief.to_json()["images"] == 6 and brief.details == {} == brief.to_json()["details"]
     with pytest.raises(ValueError, match="details"):
         evaluate(Predictor(RedEngine()), dataset, details=False, out="anywhere")
+
+
+class SoftEngine(RedEngine):
+    """Three times as sure as it may be: of ten pixels it has one wrong."""
+
+    def scores(self, images_BHW3):
+        return super().scores(images_BHW3) * np.float32(3 * np.log(18))
+
+    def probabilities(self, scores_BKHW, size):
+        raised = np.exp(scores_BKHW)
+        return raised / raised.sum(1, keepdims=True)
+
+
+def expected_details(dataset, predictor):
+    found = Details(len(dataset), len(dataset.classes))
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        prediction = predictor(sample.image, confidence=True)
+        found.add(sample.label, prediction.label_HW, prediction.confidence_HW)
+    return found.arrays()
+
+
+def assert_same_details(found, expected):
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-6, err_msg=key)
+
+
+@pytest.mark.parametrize("tta", [None, TestTimeAugmentation(flip=True)])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_details_are_counted_picture_by_picture(batch, temperature, tta):
+    dataset, predictor = Pictures(MIXED), Predictor(SoftEngine(), tta)
+    predictor.temperature = temperature
+    report = evaluate(predictor, dataset, batch=batch)
+    assert_same_details(report.details, expected_details(dataset, predictor))
+    labelled = report.counts_NKK1.sum((1, 2))
+    assert np.array_equal(report.details["calibration"][..., 0].sum(1), labelled)
+    assert np.bincount(report.details["objects"][:, 0], report.details["objects"][:, 2]).tolist() == labelled.tolist()
+    right = np.diagonal(report.total_KK1).sum()
+    assert report.details["calibration"][..., 2].sum() == report.details["objects"][:, 3].sum() == right
+
+
+def test_a_network_without_finite_scores_is_refused():
+    engine = SoftEngine()
+    engine.probabilities = lambda scores, size: np.full_like(scores, np.nan)
+    with pytest.raises(ModelFileError, match="confidence lies between nan and nan"):
+        evaluate(Predictor(engine), Pictures(MIXED))
+
+
+def a_model_file(folder, engine):
+    """A small network's file with the classes of `engine`, whose scores stand in for the network's."""
+    pytest.importorskip("torch")
+    from inlay import models
+    from inlay.learning.checkpoint import save_model
+
+    options = {"encoder": "test_resnet", "channels": [8]}
+    engine.card = Card(architecture="unet", model=options, classes=engine.card.classes, input=engine.card.input)
+    network = models.create("unet", len(engine.card.classes), options=options)
+    save_model(folder / "model.safetensors", network, engine.card)
+    return folder / "model.safetensors"
+
+
+def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_path, capsys):
+    from inlay.learning.checkpoint import load_model
+
+    dataset, engine = Pictures([(40, 50)] * 4), SoftEngine()
+    path = a_model_file(tmp_path, engine)
+    before = tmp_path / "before.safetensors"
+    before.write_bytes(path.read_bytes())
+    predictor = Predictor(engine)
+    report, fitted = calibrate(tmp_path, predictor, dataset, dataset_name="noise", split="val")
+    card = read_card(path)
+    assert card.calibration == fitted and card.model_copy(update={"calibration": None}) == read_card(before)
+    assert same_weights(path, before) and load_model(path)[1] == card
+    assert [file.name for file in sorted(tmp_path.iterdir())] == ["before.safetensors", "model.safetensors"]
+    assert fitted.temperature == pytest.approx(3, rel=0.1)
+    assert fitted.data_hash == report.protocol["data_hash"] and (fitted.dataset, fitted.split) == ("noise", "val")
+    assert fitted.ece_after < 0.01 < 0.09 < fitted.ece_before == pytest.approx(report.finer["ece"], abs=1e-3)
+    assert "temperature" not in report.model
+
+    engine.card = card
+    others = Pictures([(41, 50)] * 4)
+    judged, plain = evaluate(Predictor(engine), others), evaluate(Predictor(SoftEngine()), others)
+    assert np.array_equal(judged.counts_NKK1, plain.counts_NKK1), "labels are what they were"
+    assert judged.finer["ece"] < 0.02 < 0.09 < plain.finer["ece"]
+    assert judged.model["temperature"] == fitted.temperature and judged.model["calibrated_on"] == "noise val"
+    assert "very pictures" not in capsys.readouterr().err
+    evaluate(Predictor(engine), dataset)
+    assert "fitted on these very pictures" in capsys.readouterr().err
+
+    again = calibrate(path, Predictor(engine), others, split="train")[1]
+    assert read_card(path).calibration == again and again.pixels != 0 and again.split == "train"
+    assert again.temperature == pytest.approx(3, rel=0.1), "of the scores, not of what the first one left"
+    assert "calibrate on another" in capsys.readouterr().err
+
+
+def test_a_calibration_that_fails_leaves_the_file_as_it_was(tmp_path):
+    engine = SoftEngine()
+    path = a_model_file(tmp_path, engine)
+    content = path.read_bytes()
+    right = Pictures(MIXED, ignored=1.0)
+    with pytest.raises(DatasetError, match="no labelled pixels"):
+        calibrate(path, Predictor(engine), right)
+    for predictor in (Predictor(engine, TestTimeAugmentation()), Predictor(engine, crf=CrfSettings())):
+        with pytest.raises(RecipeError, match="leave out test-time augmentation and CRF"):
+            calibrate(path, predictor, Pictures(MIXED))
+    assert path.read_bytes() == content
+    exported = path.rename(tmp_path / "model.onnx")
+    with pytest.raises(RecipeError, match=r"model\.onnx: calibrate the \.safetensors model"):
+        calibrate(exported, Predictor(engine), Pictures(MIXED))
+
+
+def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
+    engine = SoftEngine()
+    path = a_model_file(tmp_path, engine)
+    monkeypatch.setattr("inlay.runtime.predictor.load", lambda path, device, tta, crf: Predictor(engine, tta, crf))
+    monkeypatch.setattr("inlay.data.open_spec", lambda spec, split: Pictures(MIXED))
+
+    def run(*words):
+        cli.app(["evaluate", *words, "--data", "streets", "--out", str(tmp_path / "out"), "--overwrite"])
+        return capsys.readouterr().out
+
+    printed = run(str(path), "--calibrate")
+    fitted = read_card(path).calibration
+    assert fitted.dataset == "streets" and fitted.split == "val" and 300 < fitted.pixels < 600
+    assert f"Temperature {fitted.temperature:g} is in {path}: ECE {fitted.ece_before:.4f} without it" in printed
+    cli.app(["info", str(path)])
+    assert f'"temperature": {fitted.temperature}' in capsys.readouterr().out
+    with pytest.raises(RecipeError, match="--calibrate is for a MODEL"):
+        run("--predictions", "theirs", "--calibrate")
+    with pytest.raises(RecipeError, match="leave out test-time augmentation and CRF"):
+        run(str(path), "--calibrate", "--tta", "flip")
 
 
 def test_pictures_without_labels_count_nothing(tmp_path):
@@ -274,6 +411,7 @@ def test_report_folder(tmp_path):
         "report.json",
         "counts.npz",
         "confusion.png",
+        "details.png",
         "pictures",
         "report.html",
     }
@@ -302,7 +440,9 @@ def without_extras(monkeypatch):
     def missing(*args, **kwargs):
         raise MissingExtraError("drawing", "report")
 
-    monkeypatch.setitem(sys.modules, "inlay.report.figures", SimpleNamespace(save_confusion=missing))
+    monkeypatch.setitem(
+        sys.modules, "inlay.report.figures", SimpleNamespace(save_confusion=missing, save_details=missing)
+    )
     monkeypatch.setitem(sys.modules, "inlay.report.page", SimpleNamespace(write_page=missing))
 
 
@@ -327,8 +467,10 @@ def test_table_shows_classes_and_means():
     for name, iou in zip(CLASSES.names, figures.iou_K, strict=True):
         line = next(line for line in text.splitlines() if name in line)
         assert f"{iou:.4f}" in line
-    for value in (figures.miou, figures.mpa, figures.dice, figures.pixel_accuracy, figures.fwiou):
-        assert f"{value:.4f}" in text
+    means = (figures.miou, figures.mpa, figures.dice, figures.pixel_accuracy, figures.fwiou)
+    for value in (*means, *report.finer.values()):
+        assert ("-" if np.isnan(value) else f"{value:.4f}") in text
+    assert "boundary IoU 0." in text and "objects found: small" in text
     assert "6 images" in text
 
 
@@ -345,6 +487,10 @@ def test_predictions_of_others(tmp_path):
     report = evaluate_predictions(save_predictions(tmp_path, dataset), dataset, dataset_name="noise", split="val")
     assert np.array_equal(report.counts_NKK1, expected_counts(dataset)) and report.model is None
     assert report.protocol["predicted_as_ignored"] == [255] and "files" in report.protocol["network_input"]
+    details = expected_details(dataset, Predictor(RedEngine()))
+    del details["calibration"]
+    assert_same_details(report.details, details)
+    assert "ECE" not in rendered(table(report)) and "ece" not in report.to_json()["details"]
 
 
 def test_palette_predictions_are_read_by_index(tmp_path):

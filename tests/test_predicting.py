@@ -14,7 +14,8 @@ from PIL import Image
 
 from inlay.card import Card, Classes, Input
 from inlay.errors import ImageError, OutputError
-from inlay.predicting import predict
+from inlay.predicting import KINDS, predict
+from inlay.runtime.engine import AttentionMap
 from inlay.runtime.predictor import Predictor
 
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
@@ -327,3 +328,51 @@ def test_a_full_disk_is_one_error(tmp_path):
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert "a_overlay.jpg: file size limit" in done.stdout, done.stderr
     assert files(tmp_path / "out") == []
+
+
+class Attending(BrightnessEngine):
+    """Attends to what is bright, and fails a picture that is all black."""
+
+    def check_attention(self):
+        pass
+
+    def attention(self, image_HW3):
+        if not image_HW3.any():
+            raise MemoryError
+        return [AttentionMap("only", image_HW3.astype(np.float32).mean(2), np.ones(4, np.float32))]
+
+
+def test_attention_is_drawn_where_asked_for(tmp_path):
+    predictor, out = Predictor(Attending()), tmp_path / "out"
+    sources = [draw(tmp_path / "in" / name) for name in ("a.png", "town/a.png")]
+    predict(predictor, [tmp_path / "in"], out)
+    assert not any("attention" in name for name in files(out))
+    with pytest.raises(OutputError, match="exists already"):
+        predict(predictor, sources[:1], out, save=KINDS)
+    run = predict(predictor, [tmp_path / "in"], out, save=KINDS, overwrite=True)
+    assert run.exit_code == 0 and len(run.done) == 2
+    assert {"a_attention.jpg", "town/a_attention.jpg", "a.png", "a_overlay.jpg"} <= set(files(out))
+    sheet = Image.open(out / "a_attention.jpg")
+    assert sheet.format == "JPEG" and sheet.width > 2 * 300
+    assert files(tmp_path / "in") == ["a.png", "town/a.png"]
+
+
+def test_a_picture_whose_attention_fails_is_listed_and_has_no_results(tmp_path):
+    sources = [draw(tmp_path / "good.png"), tmp_path / "black.png"]
+    Image.new("RGB", (8, 8)).save(sources[1])
+    run = predict(Predictor(Attending()), sources, tmp_path / "out", save=KINDS)
+    assert [source for source, _ in run.failed] == sources[1:] and len(run.done) == 1
+    assert not any("black" in name for name in files(tmp_path / "out"))
+
+
+def test_no_attention_is_said_before_any_work(predictor, tmp_path):
+    with pytest.raises(OutputError, match=r"\.safetensors model only"):
+        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", save=KINDS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_leave_room_for_the_longest_ending(tmp_path):
+    source = draw(tmp_path / ("n" * 242 + ".png"))
+    assert predict(Predictor(Attending()), [source], tmp_path / "out").exit_code == 0
+    with pytest.raises(ImageError, match="give it a shorter one"):
+        predict(Predictor(Attending()), [source], tmp_path / "attended", save=KINDS)

@@ -113,6 +113,15 @@ def test_a_recipe_is_typed_named_after_its_file_and_keeps_its_options(tmp_path):
         ("augment:\n  scale: {mn: 2}\n", "r.yaml:6: augment.scale.mn: unknown key, did you mean min?"),
         ("augment: {vertical_flip: 1.5}\n", "r.yaml:5: augment.vertical_flip: Input should be less than or equal to 1"),
         ("seed: -1\n", "r.yaml:5: seed: Input should be greater than or equal to 0"),
+        ("expected: {miou: [0.4, 0.5]}\n", "r.yaml:5: expected.source: is missing"),
+        ("expected: {source: x}\n", "r.yaml:5: expected: no metric: give one of miou, mpa, pixel_accuracy"),
+        ("expected:\n  mioou: [0.4, 0.5]\n  source: x\n", "r.yaml:6: expected.mioou: unknown key, did you mean miou?"),
+        ("expected: {miou: [0.5, 0.4], source: x}\n", "r.yaml:5: expected.miou: the least is larger than the most"),
+        (
+            "expected: {miou: [0, 1.5], source: x}\n",
+            "r.yaml:5: expected.miou.1: Input should be less than or equal to 1",
+        ),
+        ("expected: {miou: 0.4, source: x}\n", "r.yaml:5: expected.miou: Input should be a valid tuple, got 0.4"),
         ("name: ../elsewhere\n", "r.yaml:5: name: a run's name is the name of one folder"),
         ("name: ''\n", "r.yaml:5: name: a run's name is the name of one folder"),
         ("name: 5\n", "r.yaml:5: name: Input should be a valid string, got 5"),
@@ -207,6 +216,15 @@ def test_a_loss_by_override(tmp_path):
     assert faults(tmp_path, BASE, ["train.loss=dise"]) == [
         "--set train.loss=dise: train.loss.dise: unknown key, did you mean dice?"
     ]
+
+
+def test_what_a_recipe_expects_comes_back_from_yaml(tmp_path):
+    recipe = load(tmp_path, BASE + "expected: {miou: [0.4, 0.5], pixel_accuracy: [0, 1], source: 'S4, table 4'}\n")
+    assert recipe.expected is not None
+    assert recipe.expected.ranges == {"miou": (0.4, 0.5), "pixel_accuracy": (0.0, 1.0)}
+    yaml_tree.dump(tmp_path / "again.yaml", recipe)
+    assert Recipe.load(tmp_path / "again.yaml") == recipe
+    assert load(tmp_path, BASE).expected is None
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from inlay.card import IGNORED, Classes
 from inlay.data._dataset import Sample
+from inlay.details import KEYS, Details, figures
 from inlay.errors import DatasetError
 from inlay.scores import Report, count, data_hash, metrics
 
@@ -242,6 +243,15 @@ def a_report():
     )
 
 
+def a_report_with_details():
+    draw, report, counts = np.random.default_rng(0), a_report(), Details(4, 2)
+    for _ in report.names:
+        truth, predicted = random_map(draw, 2, (20, 20)), random_map(draw, 2, (20, 20), ignored=0)
+        counts.add(truth, predicted, draw.random(truth.shape, dtype=np.float32))
+    report.details = counts.arrays()
+    return report
+
+
 def test_report_round_trip(tmp_path):
     report = a_report()
     report.write(tmp_path / "new")
@@ -272,6 +282,32 @@ def test_report_json(tmp_path):
     worst = found["worst_images"]
     assert [line["name"] for line in worst] == ["b", "d", "a"]
     assert worst[0] == {"name": "b", "miou": (1 / 15 + 5 / 19) / 2, "pixel_accuracy": 0.3, "domain": "night"}
+
+
+def test_details_round_trip_and_reports_without_them_read(tmp_path):
+    report = a_report_with_details()
+    report.write(tmp_path / "new")
+    read = Report.read(tmp_path / "new")
+    assert read.details.keys() == report.details.keys() == set(KEYS)
+    for key, values in report.details.items():
+        assert np.array_equal(read.details[key], values) and read.details[key].dtype == values.dtype
+    assert read.finer == report.finer == figures(report.details, 2) and 0 < read.finer["boundary_f1"] < 1
+    found = json.loads((tmp_path / "new" / "report.json").read_text(encoding="utf-8"))["details"]
+    assert {key: found[key] for key in report.finer} == pytest.approx(report.finer)
+    assert sum(found["objects"].values()) == len(report.details["objects"]) and len(found["reliability"]) == 15
+    a_report().write(tmp_path / "old")
+    content = json.loads((tmp_path / "old" / "report.json").read_text(encoding="utf-8"))
+    assert content.pop("details") == {}
+    (tmp_path / "old" / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    assert Report.read(tmp_path / "old").details == Report.read(tmp_path / "old").finer == {}
+
+
+def test_details_of_other_pictures_are_refused(tmp_path):
+    report = a_report_with_details()
+    report.details["boundary_f1"] = report.details["boundary_f1"][:3]
+    report.write(tmp_path)
+    with pytest.raises(DatasetError, match=r"counts\.npz: boundary_f1 is int64 \(3, 4, 2\), expected \(4, 4, 2\)"):
+        Report.read(tmp_path)
 
 
 def test_figures_that_are_not_defined_are_null(tmp_path):

@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inlay.card import Card, Classes, Input
+    from inlay.comparing import compare
+    from inlay.comparison import Comparison
+    from inlay.converting import convert
     from inlay.errors import InlayError
     from inlay.evaluating import evaluate, evaluate_predictions
     from inlay.predicting import predict
     from inlay.recipe import Recipe
+    from inlay.runtime.crf import CrfSettings
     from inlay.runtime.predictor import Prediction, Predictor, TestTimeAugmentation, load
     from inlay.scores import Report
     from inlay.training import train
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Card": "card",
     "Classes": "card",
+    "Comparison": "comparison",
+    "CrfSettings": "runtime.crf",
     "InlayError": "errors",
     "Input": "card",
     "Prediction": "runtime.predictor",
@@ -33,6 +39,8 @@ _HOME = {
     "Recipe": "recipe",
     "Report": "scores",
     "TestTimeAugmentation": "runtime.predictor",
+    "compare": "comparing",
+    "convert": "converting",
     "evaluate": "evaluating",
     "evaluate_predictions": "evaluating",
     "load": "runtime.predictor",
@@ -42,6 +50,8 @@ _HOME = {
 __all__ = [
     "Card",
     "Classes",
+    "Comparison",
+    "CrfSettings",
     "InlayError",
     "Input",
     "Prediction",
@@ -49,6 +59,8 @@ __all__ = [
     "Recipe",
     "Report",
     "TestTimeAugmentation",
+    "compare",
+    "convert",
     "evaluate",
     "evaluate_predictions",
     "load",

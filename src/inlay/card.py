@@ -1,7 +1,8 @@
 """The card: what a model file says of itself, readable without torch.
 
 A model file is one .safetensors file: the weights, and in its header the card (JSON) and a sha256 over card and
-weights.  `read_card` reads the header only; `learning/checkpoint.py` writes the file and checks the sum.
+weights.  `read_card` reads the header only; `learning/checkpoint.py` writes the file and checks the sum.  Exported, it
+is one .onnx file, with card and sum in its metadata (`runtime/onnx_file.py`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,24 @@ class Input(_Frozen):
     stride: _Pixels = 32
 
 
+class Calibration(_Frozen):
+    """A temperature: scores are divided by it before they become probabilities (Guo et al., ICML 2017, eq. 9).
+
+    And what it was fitted on, and what came of it there: negative log-likelihood and expected calibration error of
+    `pixels` labelled pixels, without it and with it.
+    """
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    dataset: str
+    split: str
+    data_hash: str
+    pixels: _Pixels
+    nll_before: float
+    nll_after: float
+    ece_before: float
+    ece_after: float
+
+
 class Card(_Frozen):
     """Everything but the weights: enough to rebuild, run and judge a model."""
 
@@ -70,7 +89,7 @@ class Card(_Frozen):
     model: dict[str, Any]
     classes: Classes
     input: Input = Input()
-    calibration: dict[str, Any] | None = None
+    calibration: Calibration | None = None
     provenance: dict[str, Any] = {}
 
     def to_json(self) -> str:
@@ -101,7 +120,7 @@ def read_header(path: Path) -> dict[str, str]:
             length = int.from_bytes(start, "little")
             # A pickle's or an archive's first bytes, read as a length, are far beyond the limit.
             if len(start) < 8 or not 2 <= length <= _MAX_HEADER_BYTES:
-                raise ModelFileError(f"{path}: {_what_it_is(start)}; expected an Inlay model file (.safetensors)")
+                raise ModelFileError(f"{path}: {_what_it_is(start)}; expected an Inlay model file (.safetensors or .onnx)")
             text = file.read(length)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -116,7 +135,11 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def read_card(path: Path) -> Card:
-    """The card of a model file, without loading weights or torch."""
+    """The card of a model file, without building the network and without torch."""
+    if is_onnx(path):
+        from inlay.runtime import onnx_file
+
+        return onnx_file.read(path).card
     metadata = read_header(path)
     if CARD_KEY not in metadata:
         raise ModelFileError(
@@ -124,6 +147,11 @@ def read_card(path: Path) -> Card:
             "model.weights, whole models come from `inlay train`"
         )
     return Card.from_json(metadata[CARD_KEY], str(path))
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a model file is an exported one, by its suffix."""
+    return path.suffix.lower() == ".onnx"
 
 
 def find_model_file(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""check: what a training will see of a data set."""
+"""check: what is wrong with a data set, and what a training will see of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,51 @@ import numpy as np
 
 from inlay.card import Input
 from inlay.data._dataset import Dataset
+from inlay.diagnosis.checkup import Checkup
+from inlay.diagnosis.diagnose import diagnose
+from inlay.diagnosis.finding import worst_first
+from inlay.diagnosis.intake import take_in
+from inlay.diagnosis.mend import mend
+from inlay.diagnosis.suspicion import doubted_labels
 from inlay.errors import DatasetError, RecipeError
 from inlay.files import writing
 from inlay.recipe import AugmentRecipe, Recipe
+from inlay.report.health import write_folder
 from inlay.report.sheet import Row, Tile, sheet
+from inlay.runtime.predictor import Predictor
 
 _COLUMNS = 5
 _TOGETHER = "All together, as training sees its first samples"
 _Shown = tuple[str, np.ndarray, np.ndarray]  # caption, picture, label
+
+
+def check(
+    data: str,
+    *,
+    split: str | None = None,
+    model: Predictor | None = None,
+    out: str | Path | None = None,
+    fix: bool = False,
+    threads: int | None = None,
+) -> Checkup:
+    """Look at every sample of a data set (`NAME[:ROOT][,key=value...]`), all its splits or one -> what is wrong.
+
+    `model`: its doubts about labels are a finding too.  `out`: a folder for check.json and, with the extra `report`,
+    check.html.  `fix`: write a corrected copy there as well, never in place.  `threads` that read; one for each core
+    unless told.  Damaged files are findings; raised are DatasetError where no split can be opened, where the model has
+    other classes and where nothing can be corrected, and RecipeError for faults in dataset.yaml.  Memory grows by half
+    a kilobyte a picture.
+    """
+    if fix and out is None:
+        raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
+    case = take_in(data, split, threads)
+    findings = diagnose(case)
+    if model is not None:
+        findings = worst_first([*findings, *doubted_labels(case, model)])
+    checkup = Checkup(case, findings, mend(case, Path(out)) if fix and out is not None else None)
+    if out is not None:
+        write_folder(Path(out), checkup)
+    return checkup
 
 
 def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int | None = None) -> Path:

@@ -20,7 +20,7 @@ app = App(
     help="Semantic image segmentation: from labelled pictures to a scored model.",
     help_epilogue=(
         "A data set is NAME[:ROOT][,key=value...], as camvid:data/camvid or streets,count=20.  MODEL is a model file "
-        "(.safetensors) or a run folder."
+        "(.safetensors or .onnx) or a run folder."
     ),
     help_format="plaintext",
     result_action="return_value",
@@ -35,13 +35,23 @@ def _at_least(least: int) -> Any:
     return check
 
 
+def _share(_: object, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise ValueError("expected 0 to 1")
+
+
+def _level(_: object, value: float) -> None:
+    if not 0.5 <= value < 1:
+        raise ValueError("expected 0.5 or more, and less than 1")
+
+
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
 Out = Annotated[Path | None, Parameter(help="the exact folder that is written")]
 Overwrite = Annotated[bool, Parameter(help="write into a folder that is not empty", negative="")]
 Json = Annotated[bool, Parameter(name="--json", help="print the result as JSON", negative="")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="no progress, no notes", negative="")]
 Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...]")]
-Model = Annotated[Path, Parameter(help="a model file (.safetensors) or a run folder")]
+Model = Annotated[Path, Parameter(help="a model file (.safetensors or .onnx) or a run folder")]
 Crf = Annotated[
     bool | str,
     Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),
@@ -148,29 +158,69 @@ def convert(
 def check(
     data: Data,
     *,
-    augment: Annotated[Path | None, Parameter(help="a recipe: draw what its augmentation does")] = None,
-    split: Annotated[str | None, Parameter(help="default: train, or the data set's own split=")] = None,
-    seed: Annotated[int | None, Parameter(help="other draws than the recipe's seed makes")] = None,
+    split: Annotated[str | None, Parameter(help="default: all of them; with --augment train")] = None,
+    model: Annotated[Path | None, Parameter(help="a model file or run folder: which labels does it doubt?")] = None,
+    fix: Annotated[bool, Parameter(help="write a corrected copy into --out, never in place", negative="")] = False,
+    threads: Annotated[int, Parameter(help="that read samples; 0: one a core", validator=_at_least(0))] = 0,
+    augment: Annotated[Path | None, Parameter(help="a recipe: only draw what its augmentation does")] = None,
+    seed: Annotated[int | None, Parameter(help="with --augment: other draws than the recipe's seed makes")] = None,
+    device: Device = "auto",
     out: Out = None,
     overwrite: Overwrite = False,
+    json: Json = False,
     quiet: Quiet = False,
-) -> None:
-    """Draw a contact sheet of a recipe's augmentation: each alone, and all together as training sees them.
+) -> int:
+    """The doctor for data sets: what is wrong, worst first, and what to do; check.json and check.html tell all.
 
-    The pictures are those of DATA, whatever data set the recipe names.
+    Exit code: 0 where nothing is wrong (notes aside), 1 with warnings, 2 with errors.  With --augment RECIPE nothing is
+    checked: a contact sheet shows what each augmentation does alone, and all together as training sees them.
 
-    Try: inlay check streets,count=20 --augment recipes/camvid-fast.yaml
+    Try:
+        inlay check camvid:data/camvid
+        inlay check folder:photos --fix --out data/photos-fixed
+        inlay check streets,count=20 --augment recipes/camvid-fast.yaml
     """
+    from inlay.checking import check as run
+    from inlay.data import parse
+    from inlay.errors import RecipeError
+
+    console.quiet(quiet)
+    if augment is not None:
+        if model is not None or fix or json or threads:
+            raise RecipeError("--augment only draws: leave out --model, --fix, --threads and --json")
+        _draw_augmentation(data, augment, split, seed, out, overwrite)
+        return 0
+    if seed is not None:
+        raise RecipeError("--seed is for --augment: a check draws nothing at random")
+    if fix and out is None:
+        raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
+    predictor = None
+    if model is not None:
+        from inlay.runtime.predictor import load
+
+        predictor = load(model, device)
+    with _writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
+        checkup = run(data, split=split, model=predictor, out=folder, fix=fix, threads=threads or None)
+    if json:
+        print((folder / "check.json").read_text(encoding="utf-8"), end="")
+        return checkup.exit_code
+    for text, style in checkup.lines():
+        console.out.print(text, style=style, markup=False)
+    page = folder / ("check.html" if (folder / "check.html").is_file() else "check.json")
+    console.out.print(f"Report: {page}", markup=False)
+    return checkup.exit_code
+
+
+def _draw_augmentation(
+    data: str, augment: Path, split: str | None, seed: int | None, out: Path | None, overwrite: bool
+) -> None:
+    """The contact sheet of the recipe `augment`, of DATA's pictures, whatever data set the recipe names."""
     import importlib
 
     from inlay.checking import augmentation_sheet
     from inlay.data import open_spec, parse
-    from inlay.errors import RecipeError
     from inlay.recipe import Recipe
 
-    console.quiet(quiet)
-    if augment is None:
-        raise RecipeError("check needs --augment RECIPE: it draws what the recipe's augmentation makes of the pictures")
     with _needs_training():
         importlib.import_module("inlay.learning.loader")
     recipe = Recipe.load(augment)
@@ -192,6 +242,9 @@ def evaluate(
     ] = (),
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None,
     crf: Crf = False,
+    calibrate: Annotated[
+        bool, Parameter(help="also fit a temperature on this split, and store it in MODEL's card", negative="")
+    ] = False,
     batch: Annotated[int, Parameter(help="pictures that go through the network together", validator=_at_least(1))] = 1,
     pictures: Annotated[int, Parameter(help="how many panels to draw", validator=_at_least(0))] = 8,
     out: Out = None,
@@ -205,6 +258,7 @@ def evaluate(
     Try:
         inlay evaluate runs/camvid-fast --data camvid:data/camvid --split val
         inlay evaluate --predictions theirs/ --ignored-values 11 --data camvid:data/camvid --out scores
+        inlay evaluate runs/camvid-fast --data camvid:data/camvid --split val --calibrate
     """
     from inlay import evaluating
     from inlay.data import open_spec, parse
@@ -214,8 +268,8 @@ def evaluate(
     console.quiet(quiet)
     if (model is None) == (predictions is None):
         raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
-    if predictions is not None and (tta is not None or crf is not False):
-        option = "--tta" if tta is not None else "--crf"
+    if predictions is not None and (tta is not None or crf is not False or calibrate):
+        option = "--tta" if tta is not None else "--crf" if crf is not False else "--calibrate"
         raise RecipeError(f"{option} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
@@ -226,7 +280,9 @@ def evaluate(
         predictor = load(model, device, _tta(tta), _crf(crf))
     with _writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
-        if model is not None:
+        if model is not None and calibrate:
+            report, fitted = evaluating.calibrate(model, predictor, dataset, batch=batch, **common)
+        elif model is not None:
             report = evaluating.evaluate(predictor, dataset, batch=batch, **common)
         else:
             assert predictions is not None
@@ -238,6 +294,66 @@ def evaluate(
     page = folder / ("report.html" if (folder / "report.html").is_file() else "report.json")
     refined = " with the CRF" if crf else ""
     console.out.print(f"mIoU {report.metrics.miou:.4f}{refined}; report: {page}", markup=False)
+    if calibrate:
+        gain = f"ECE {fitted.ece_before:.4f} without it, {fitted.ece_after:.4f} with it on these pictures"
+        console.out.print(f"Temperature {fitted.temperature:g} is in {model}: {gain}; judge it on others", markup=False)
+
+
+@app.command
+def compare(
+    *reports: Annotated[Path, Parameter(help="run folders, report folders or report.json files: two or more")],
+    study: Annotated[Path | None, Parameter(help="a STUDY.yaml: train what is missing of it, then compare")] = None,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="of a study: these runs or variations", consume_multiple=True, negative="")
+    ] = (),
+    set: Annotated[tuple[str, ...], Parameter(help="of a study: a setting of all its recipes", negative="")] = (),
+    dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False,
+    data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
+    names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
+    pool: Annotated[
+        bool, Parameter(negative="--no-pool", help="trainings that differ by their seed alone are one model")
+    ] = True,
+    reference_domain: Annotated[str | None, Parameter(help="the others' gap to it is shown; default: largest")] = None,
+    level: Annotated[float, Parameter(help="of the intervals; tests are at 1 - level", validator=_level)] = 0.95,
+    resamples: Annotated[int, Parameter(help="of the bootstrap", validator=_at_least(100))] = 2000,
+    permutations: Annotated[int, Parameter(help="of the paired tests", validator=_at_least(100))] = 10_000,
+    seed: Annotated[int, Parameter(validator=_at_least(0))] = 0,
+    out: Out = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Compare models by their reports: intervals, paired tests, domains, pictures side by side.
+
+    With --study, the trainings it lists are run first, as far as they are not finished.  Exit code 2: some failed.
+
+    Try:
+        inlay compare runs/unet runs/pspnet
+        inlay compare runs/unet runs/pspnet --data camvid:data/camvid --out runs/unet-or-pspnet
+        inlay compare --study studies/streets.yaml --dry-run
+    """
+    from inlay.comparing import compare as run
+    from inlay.errors import RecipeError
+
+    console.quiet(quiet)
+    if study is None and (only or set or dry_run):
+        raise RecipeError("--only, --set and --dry-run are for --study STUDY.yaml, which trains")
+    if study is not None and (reports or names or data or reference_domain or not pool):
+        raise RecipeError("--study says itself what is compared: leave out reports, and options on them")
+    called = None if names is None else [name.strip() for name in names.split(",")]
+    draws: dict[str, Any] = {"level": level, "resamples": resamples, "permutations": permutations, "seed": seed}
+    shown: dict[str, Any] = {"names": called, "pool": pool, "data": data, "reference_domain": reference_domain}
+    if study is not None:
+        plan: dict[str, Any] = {"out": out, "only": only, "dry_run": dry_run, "overwrite": overwrite, "device": device}
+        return _study(study, set, json, **plan, **draws)
+    with _writing_to(out, "compare", overwrite) as folder:
+        found = run(reports, out=folder, device=device, **draws, **shown)
+    if json:
+        print((folder / "comparison.json").read_text(encoding="utf-8"), end="")
+    else:
+        _print_comparison(folder, found)
+    return 0
 
 
 @app.command
@@ -247,7 +363,9 @@ def predict(
     out: Out = None,
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25")] = None,
     crf: Crf = False,
-    attention: Annotated[bool, Parameter(help="also draw what the network's attention modules do", negative="")] = False,
+    attention: Annotated[
+        bool, Parameter(help="also draw what the network's attention modules do", negative="")
+    ] = False,
     device: Device = "auto",
     overwrite: Overwrite = False,
     json: Json = False,
@@ -265,9 +383,10 @@ def predict(
     from inlay.runtime.predictor import load
 
     console.quiet(quiet)
+    refinement = _crf(crf)  # first: it may have taken the pictures for its settings
     if not paths:
         raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
-    predictor = load(model, device, _tta(tta), _crf(crf))
+    predictor = load(model, device, _tta(tta), refinement)
     with _writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
         result = run(predictor, paths, folder, overwrite=overwrite, save=KINDS if attention else OUTPUTS)
     if json:
@@ -275,6 +394,48 @@ def predict(
     else:
         console.out.print(f"{len(result.done)} done, {len(result.failed)} failed; results in {folder}", markup=False)
     return result.exit_code
+
+
+@app.command
+def export(
+    model: Annotated[Path, Parameter(help="a model file (.safetensors) or a run folder")],
+    *,
+    check_on: Annotated[str, Parameter(help="a data set to compare answers on: NAME[:ROOT][,key=value...]")],
+    split: Annotated[str | None, Parameter(help="default: val, or the data set's own split=")] = None,
+    images: Annotated[int, Parameter(help="evenly spaced pictures of it to compare on", validator=_at_least(1))] = 32,
+    tolerance: Annotated[
+        float | None, Parameter(help="share of pixels that may change; default 0.0001", validator=_share)
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="the .onnx file; default: MODEL's name and place")] = None,
+    overwrite: Annotated[bool, Parameter(help="replace files of an earlier export", negative="")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a model as one ONNX file, which runs without torch, if it answers on real pictures as the model does.
+
+    Beside it: what was compared (NAME.export.json), and a picture of pixels that changed, if any.
+
+    Try:
+        inlay export runs/camvid-fast --check-on camvid:data/camvid
+        inlay predict runs/camvid-fast/model.onnx holiday.jpg
+    """
+    from inlay.card import find_model_file
+    from inlay.data import open_spec, parse
+
+    console.quiet(quiet)
+    with _needs_training():
+        from inlay.exporting import export as run
+    name, _, options = parse(check_on)
+    dataset = open_spec(check_on, split=split)
+    split = split or options.get("split", "val")
+    out = out or find_model_file(model).with_suffix(".onnx")
+    checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
+    report = run(model, out, check_on=dataset, overwrite=overwrite, **checks)
+    if json:
+        print(out.with_suffix(".export.json").read_text(encoding="utf-8"), end="")
+        return
+    console.out.print(report.table(), soft_wrap=False)
+    console.out.print(f"Exported: {out}; next: inlay predict {out} PICTURE", markup=False)
 
 
 @app.command
@@ -398,6 +559,37 @@ def _table(report: Any) -> Any:
     from inlay.report.folder import table
 
     return table(report)
+
+
+def _print_comparison(folder: Path, found: Any) -> None:
+    from inlay.report.comparison_table import tables
+
+    for table in tables(found, console.out.width):
+        console.out.print(table, soft_wrap=False)
+    for line in (found.verdict(), *found.notes):
+        console.out.print(line, markup=False, soft_wrap=False)
+    page = folder / ("comparison.html" if (folder / "comparison.html").is_file() else "comparison.json")
+    console.out.print(f"Comparison: {page}", markup=False)
+
+
+def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -> int:
+    """Run a study and print what came of it; the exit code."""
+    with _needs_training():
+        from inlay.study import Study
+        from inlay.studying import run_study
+    result = run_study(Study.load(path, overrides), **options)
+    if json:
+        print(json_text.dumps(result.facts(), indent=2, ensure_ascii=False))
+        return result.exit_code
+    if result.plan is not None:
+        console.out.print(result.plan, soft_wrap=False)
+    for folder, found in result.comparisons.items():
+        _print_comparison(folder, found)
+    for line in result.said:
+        console.out.print(line, markup=False)
+    for line in result.failures():
+        console.err.print(f"inlay: {line}", markup=False)
+    return result.exit_code
 
 
 def _tta(text: str | None) -> Any:

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from inlay import console, environment
-from inlay.card import IGNORED, Input
+from inlay.calibration import TemperatureFit
+from inlay.card import IGNORED, Calibration, Input, find_model_file
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.data._predictions import known_values, read_prediction, require_files
-from inlay.errors import DatasetError
+from inlay.details import Details
+from inlay.errors import DatasetError, RecipeError
 from inlay.report.folder import write_folder
 from inlay.runtime.predictor import Predictor, network_size
 from inlay.scores import ABSENT_CLASS_RULE, DataHash, Report, count
@@ -45,10 +47,10 @@ def evaluate(
 
     Consecutive samples of one size go through the network together, up to `batch`.  `observe(scores, truths)` gets
     each batch's scores and label maps, and may raise to stop.  `out`: a folder for report.json, counts.npz, pictures/
-    (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, report.html.
-    Without `details` the counts of all pictures are one row and neither data hash nor model facts are taken: what
-    training needs after each epoch.  Raises DatasetError where the classes differ or a sample breaks its promises.
-    Samples are read by threads: `dataset[index]` must bear that.
+    (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, details.png,
+    report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
+    (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where the
+    classes differ or a sample breaks its promises.  Samples are read by threads: `dataset[index]` must bear that.
     """
     _require_same_classes(predictor, dataset)
     if observe is not None and predictor.needs_probabilities:
@@ -60,15 +62,46 @@ def evaluate(
     with contextlib.closing(_read_ahead(dataset)) as samples:
         shown = console.track(samples, len(dataset), "evaluating") if details else samples
         for group in _batches(shown, batch):
-            labels = _predict(predictor, group, observe, seconds)
-            for sample, label in zip(group, labels, strict=True):
-                tally.add(sample, label)
+            labels, confidences = _predict(predictor, group, observe, seconds, details)
+            for sample, label, confidence in zip(group, labels, confidences, strict=True):
+                tally.add(sample, label, confidence)
     protocol = _protocol(tally, dataset_name, split, _inference(predictor))
     model = _model_facts(predictor, tally.first_size, seconds, batch) if details else None
     report = tally.report(protocol, model)
+    fitted = predictor.card.calibration
+    if details and fitted and predictor.temperature != 1 and fitted.data_hash == protocol["data_hash"]:
+        console.note("the model's temperature was fitted on these very pictures: judge its ECE on others")
     if out is not None:
         write_folder(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
     return report
+
+
+def calibrate(
+    path: Path, predictor: Predictor, dataset: Dataset, *, dataset_name: str = "", split: str = "", **others: Any
+) -> tuple[Report, Calibration]:
+    """Fit a temperature on `dataset` and store it in the card of model file (or run folder) `path`, from which
+    `predictor` was loaded; its weights stay as they are, bit by bit, and an earlier temperature is replaced.
+
+    The report is that of `evaluate`, which takes `others`, without any temperature: what it does has to be judged on
+    another split.  Raises RecipeError with test-time augmentation or CRF, whose probabilities are not the network's,
+    and for an exported model, DatasetError where no temperature fits.
+    """
+    if predictor.needs_probabilities:
+        raise RecipeError("a temperature is fitted on the network's scores: leave out test-time augmentation and CRF")
+    path = find_model_file(path)
+    if path.suffix != ".safetensors":
+        raise RecipeError(f"{path}: calibrate the .safetensors model that it was exported from, and export it again")
+    if split == "train":
+        console.note("the network has learned the train split and is surer there than elsewhere: calibrate on another")
+    predictor.temperature = 1.0
+    fit = TemperatureFit(predictor.engine, max(1, len(dataset)))
+    report = evaluate(predictor, dataset, dataset_name=dataset_name, split=split, observe=fit.add, **others)
+    calibration = fit.result(dataset_name, split, report.protocol["data_hash"])
+    from inlay.learning.checkpoint import load_model, save_model  # where scores come from, torch is
+
+    model, card = load_model(path)
+    save_model(path, model, card.model_copy(update={"calibration": calibration}))
+    return report, calibration
 
 
 def evaluate_predictions(
@@ -124,15 +157,17 @@ class _Tally:
         self.domains: list[str] = [] if details else [""]
         self.sequences: list[str] = [] if details else [""]
         self.hash = DataHash()
+        self.finer = Details(rows, width) if details else None
         self.images = 0
         self.first_size = (0, 0)
 
-    def add(self, sample: Sample, predicted_HW: np.ndarray) -> None:
+    def add(self, sample: Sample, predicted_HW: np.ndarray, confidence_HW: np.ndarray | None = None) -> None:
         counts = count(sample.label, predicted_HW, len(self.classes))
         self.first_size = self.first_size if self.images else sample.label.shape[:2]
         self.counts[self.images if self.details else 0] += counts.astype(self.counts.dtype)
         self.images += 1
-        if self.details:
+        if self.finer:
+            self.finer.add(sample.label, predicted_HW, confidence_HW)
             self.names.append(sample.name)
             self.domains.append(sample.domain)
             self.sequences.append(sample.sequence)
@@ -140,21 +175,30 @@ class _Tally:
 
     def report(self, protocol: dict[str, Any], model: dict[str, Any] | None) -> Report:
         texts = (self.names, self.domains, self.sequences)
-        return Report(self.classes, *texts, self.counts, protocol, model, environment.describe())
+        finer = self.finer.arrays() if self.finer else {}
+        return Report(self.classes, *texts, self.counts, protocol, model, environment.describe(), finer)
 
 
-def _predict(predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float]) -> np.ndarray:
+def _predict(
+    predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float], confident: bool
+) -> tuple[np.ndarray, Iterable[np.ndarray | None]]:
+    """Labels and, where `confident`, how probable each is; `seconds` gets the time of a picture's labels."""
     images_BHW3 = np.stack([sample.image for sample in group])
+    confidence_BHW: Iterable[np.ndarray | None] = [None] * len(group)
     started = time.perf_counter()
-    if predictor.needs_probabilities:
-        labels_BHW, scores = predictor.labels(images_BHW3), None
-    else:
+    if not predictor.needs_probabilities:
         scores = predictor.scores(images_BHW3)
         labels_BHW = predictor.engine.labels(scores, images_BHW3.shape[1:3])
+    elif confident:
+        labels_BHW, confidence_BHW = predictor.labels_and_confidence(images_BHW3)
+    else:
+        labels_BHW = predictor.labels(images_BHW3)
     seconds.append((time.perf_counter() - started) / len(group))
+    if confident and not predictor.needs_probabilities:  # no part of the latency: labels do not need it
+        confidence_BHW = predictor.confidence(scores, labels_BHW)
     if observe is not None:
         observe(scores, [sample.label for sample in group])
-    return labels_BHW
+    return labels_BHW, confidence_BHW
 
 
 def _batches(samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
@@ -261,7 +305,16 @@ def _model_facts(predictor: Predictor, size: tuple[int, int], seconds: array[flo
         "batch": batch,
         "latency_seconds": statistics.median(seconds[1:] or seconds),
         "peak_memory_bytes": _peak_memory_bytes(),
+        **_temperature(predictor),
     }
+
+
+def _temperature(predictor: Predictor) -> dict[str, Any]:
+    """The temperature of the report's confidences, where there is one."""
+    fitted = predictor.card.calibration
+    if not fitted or predictor.crf or predictor.temperature != fitted.temperature:
+        return {}
+    return {"temperature": fitted.temperature, "calibrated_on": f"{fitted.dataset} {fitted.split}".strip()}
 
 
 def _peak_memory_bytes() -> int | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from inlay.expected import Expected
 from inlay.yaml_tree import Document, Fault, Node
 
 Weight = Annotated[float, Field(ge=0)]
@@ -262,6 +263,7 @@ class Recipe(Node):
     input: InputRecipe = InputRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     train: TrainRecipe = TrainRecipe()
+    expected: Expected | None = Field(None, description="scores that it should reach; said when it has trained")
 
     @field_validator("name")
     @classmethod

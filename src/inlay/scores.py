@@ -11,12 +11,13 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from inlay import details as finer_counts
 from inlay import files
 from inlay.card import IGNORED, MAX_CLASSES, Classes
 from inlay.data._dataset import Sample
@@ -179,7 +180,7 @@ class Report:
     """How one model did on one split: confusion counts per picture and what they were made with.
 
     `counts_NKK1` N x K x (K + 1); `domains` and `sequences` as in Sample; `protocol`, `model` and `provenance` as in
-    report.json, `model` None for the predictions of others.
+    report.json, `model` None for the predictions of others; `details` as finer.py lists them, what was counted of it.
     """
 
     classes: Classes
@@ -190,6 +191,7 @@ class Report:
     protocol: dict[str, Any]
     model: dict[str, Any] | None
     provenance: dict[str, Any]
+    details: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def total_KK1(self) -> np.ndarray:
@@ -230,8 +232,14 @@ class Report:
             "protocol": self.protocol,
             "model": self.model,
             "worst_images": [self.line(index) for index in self.worst(WORST_IMAGES)],
+            "details": finer_counts.described(self.details, len(self.classes)),
             "provenance": self.provenance,
         }
+
+    @property
+    def finer(self) -> dict[str, float]:
+        """The figures of finer.FIGURES, by name, that `details` has the counts of; NaN where not defined."""
+        return finer_counts.figures(self.details, len(self.classes))
 
     def line(self, index: int) -> dict[str, Any]:
         """What report.json says of one picture."""
@@ -247,10 +255,9 @@ class Report:
         """Write `folder`/counts.npz and `folder`/report.json, each whole or not at all."""
         folder = Path(folder)
         with files.writing(folder / "counts.npz") as part, part.open("wb") as file:
-            texts: dict[str, Any] = {
-                key: np.array(getattr(self, key), str) for key in ("names", "domains", "sequences")
-            }
-            np.savez_compressed(file, counts=self.counts_NKK1, **texts)
+            texts = {key: np.array(getattr(self, key), str) for key in ("names", "domains", "sequences")}
+            arrays: dict[str, Any] = {"counts": self.counts_NKK1, **texts, **self.details}
+            np.savez_compressed(file, **arrays)
         files.write_json(folder / "report.json", self.to_json())
 
     @classmethod
@@ -268,15 +275,15 @@ class Report:
                 raise DatasetError(f"{path}: report format {found['format']}, expected {FORMAT}: update inlay")
             with np.load(counts_path, allow_pickle=False) as arrays:
                 counts, names, domains = arrays["counts"], arrays["names"].tolist(), arrays["domains"].tolist()
-                # Reports of the first versions know no sequences.
+                # Reports of the first versions know no sequences, and no details.
                 sequences = arrays["sequences"].tolist() if "sequences" in arrays else [""] * len(names)
+                details = {key: arrays[key] for key in finer_counts.KEYS if key in arrays}
             classes = Classes(
                 names=tuple(line["name"] for line in found["classes"]),
                 colors=tuple(tuple(line["color"]) for line in found["classes"]),
             )
-            report = cls(
-                classes, names, domains, sequences, counts, found["protocol"], found["model"], dict(found["provenance"])
-            )
+            said = found["protocol"], found["model"], dict(found["provenance"])
+            report = cls(classes, names, domains, sequences, counts, *said, details)
             written = float("nan") if found["miou"] is None else float(found["miou"])
         except FileNotFoundError as error:
             raise DatasetError(
@@ -288,6 +295,7 @@ class Report:
         whole = counts.shape == expected and counts.dtype.kind in "iu"
         if not (whole and len(domains) == len(sequences) == len(names)):
             raise DatasetError(f"{counts_path}: counts are {counts.dtype} {counts.shape}, expected {expected} integers")
+        finer_counts.check(details, len(names), len(classes), str(counts_path))
         if not np.isclose(report.metrics.miou, written, rtol=0, atol=1e-9, equal_nan=True):
             raise DatasetError(f"{path}: counts.npz beside it is of another evaluation: evaluate again")
         return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import resource
 import time
@@ -14,10 +15,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from inlay import console, evaluating, scores, yaml_tree
+from inlay import console, evaluating, expected, scores, yaml_tree
 from inlay.card import IGNORED
 from inlay.errors import DatasetError, RecipeError, TrainingError
-from inlay.files import new_folder, require_new, writing
+from inlay.files import new_folder, require_new, write_json, writing
 from inlay.learning import checkpoint, optimizer, probe
 from inlay.learning.augment import Extra
 from inlay.learning.interrupt import Interrupt, Interrupted
@@ -73,7 +74,7 @@ def _run(session: Session) -> None:
     try:
         with Interrupt() as interrupt:
             _loop(session, journal, interrupt)
-            _score(session, interrupt)
+            _judge(session, _score(session, interrupt), journal)
     except Interrupted as stop:
         session.save()
         done = f"{stop}: saved after step {session.progress.step}"
@@ -259,13 +260,13 @@ def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None
         checkpoint.save_model(path, engine.model, card)
 
 
-def _score(session: Session, interrupt: Interrupt) -> None:
-    """The best model's report, by the same path as `inlay evaluate`."""
+def _score(session: Session, interrupt: Interrupt) -> scores.Report | None:
+    """The best model's report, by the same path as `inlay evaluate`; None where there is no validation split."""
     if session.val_data is None:
         console.note("no validation split: the model is the last one, unscored")
-        return
+        return None
     section = session.recipe.data
-    evaluating.evaluate(
+    return evaluating.evaluate(
         load(session.folder, session.device),
         session.val_data,
         dataset_name=section.name,
@@ -273,6 +274,18 @@ def _score(session: Session, interrupt: Interrupt) -> None:
         out=session.folder,
         observe=lambda *_: interrupt.check(),
     )
+
+
+def _judge(session: Session, report: scores.Report | None, journal: Journal) -> None:
+    """Say, and note in report.json, whether the recipe's `expected` is reached."""
+    if session.recipe.expected is None:
+        return
+    if report is None:
+        journal.say("expected: there is no score to judge, for want of a validation split")
+        return
+    path, judged = session.folder / "report.json", expected.record(session.recipe.expected, report)
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"expected": judged})
+    journal.say(f"expected: {judged['verdict']}")
 
 
 def _total_steps(session: Session) -> int:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from inlay import models
 from inlay.card import Card, Classes, Input
-from inlay.errors import ModelFileError, RecipeError
+from inlay.errors import ModelFileError, OutputError, RecipeError
 from inlay.learning.checkpoint import save_model
 from inlay.learning.torch_engine import TorchEngine, pick_device
 from inlay.runtime.engine import open_engine
@@ -111,3 +111,41 @@ def test_a_device_that_is_not_there_is_named_with_the_known_ones(device):
 def test_devices_that_are():
     assert pick_device("cpu") == "cpu"
     assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def attentive(architecture: str = "msanet", **options: object) -> TorchEngine:
+    options = {"width": 0.125, **options}
+    model = models.create(architecture, 3, seed=1, options=options)
+    card = Card(architecture=architecture, model=options, classes=CLASSES, input=Input(stride=model.stride))
+    return TorchEngine(model.train(), card, "cpu")
+
+
+def test_attention_is_the_network_s_in_arrays(images):
+    engine = attentive()
+    engine.check_attention()
+    found = engine.attention(images[1])
+    assert engine.model.training
+    assert [(one.name, one.map_HW.shape, one.weights_C) for one in found] == [
+        ("attention_56", (8, 16), None),
+        ("attention_112", (16, 32), None),
+    ]
+    with torch.no_grad():
+        expected = engine.model.eval().attention(torch.from_numpy(images[1:]).permute(0, 3, 1, 2))
+    for one, (_, wanted) in zip(found, expected, strict=True):
+        assert one.map_HW.dtype == np.float32
+        np.testing.assert_allclose(one.map_HW, wanted.map_BHW[0].numpy(), rtol=1e-4)
+        assert one.map_HW.mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_channel_weights_come_along(images):
+    found = attentive("attention_fcn").attention(images[0])
+    assert len(found) == 5
+    assert all(one.weights_C.ndim == 1 and 0 <= one.weights_C.min() <= one.weights_C.max() <= 1 for one in found)
+
+
+def test_a_network_without_attention_says_what_has_it(engine):
+    with pytest.raises(OutputError, match=r"this unet has no attention to draw: networks that have it: .*\bmsanet\b"):
+        engine.check_attention()
+    for switched_off in (attentive(attention=False), attentive("attention_fcn", skips=False, attention=False)):
+        with pytest.raises(OutputError, match=r"has no attention.*trained with model\.attention: false, train one"):
+            switched_off.check_attention()

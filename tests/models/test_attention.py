@@ -36,10 +36,10 @@ def values_and_gradients(function: Any, dtype: torch.dtype, given: list[Tensor])
     return [out.detach(), *torch.autograd.grad(out, leaves, given[3].to(dtype))]
 
 
-@pytest.fixture(params=[7 * 60, 60 * 60, 10**9], ids=["rows of 7", "whole", "one block"])
+@pytest.fixture(params=[32, 10**6], ids=["rows of 32", "one block"])
 def blocks(request, monkeypatch):
     """The computation in blocks, whatever the type, with a last block that is smaller."""
-    monkeypatch.setattr(_attention, "_BLOCK_SCORES", request.param)
+    monkeypatch.setattr(_attention, "_BLOCK_ROWS", request.param)
     return _attention._BlockAttention.apply
 
 
@@ -70,8 +70,8 @@ def test_bfloat16_is_as_near_as_the_formula_in_bfloat16(blocks):
 
 
 def test_sums_over_many_blocks_do_not_round_away(monkeypatch):
-    monkeypatch.setattr(_attention, "_BLOCK_SCORES", 1)  # a block a query: 500 additions
-    given = inputs(torch.bfloat16, positions=500, batch=1)
+    monkeypatch.setattr(_attention, "_BLOCK_ROWS", 32)
+    given = inputs(torch.bfloat16, positions=1600, batch=1)  # 50 additions
     exact = values_and_gradients(naive, torch.float64, given)
     for ours, wanted in zip(values_and_gradients(attend, torch.bfloat16, given), exact, strict=True):
         assert float((ours.double() - wanted).norm() / wanted.norm()) < 0.03
@@ -99,6 +99,15 @@ def test_positions_may_lie_in_memory_as_a_convolution_leaves_them(function):
     strided = [one.transpose(1, 2).contiguous().transpose(1, 2) for one in given]
     assert not strided[0].is_contiguous()
     torch.testing.assert_close(function(*strided), function(*given))
+
+
+@pytest.mark.parametrize(("positions", "rows"), [(1, 32), (60, 64), (3136, 1056), (12_544, 1056), (65_536, 256)])
+def test_blocks_are_of_one_size_and_few(positions, rows):
+    query = torch.empty(1, positions, 1, device="meta")
+    assert _attention._scratch(2, query, query).shape == (2, rows, positions)
+    steps = [step for step, _ in _attention._blocks(query[0], torch.empty(2, rows, 1, device="meta"))]
+    assert steps[0].start == 0 and steps[-1].stop == positions
+    assert all(one.stop == other.start for one, other in zip(steps, steps[1:], strict=False))
 
 
 class Largest(TorchDispatchMode):
@@ -164,7 +173,7 @@ def test_on_a_gpu_it_is_the_formula_without_the_scores(dtype, tolerance):
 
 
 def test_attention_received_counts_the_columns(monkeypatch):
-    monkeypatch.setattr(_attention, "_BLOCK_SCORES", 7 * 60)
+    monkeypatch.setattr(_attention, "_BLOCK_ROWS", 32)
     query, key, _, _ = inputs(torch.float32)
     expected = (query @ key.transpose(1, 2)).softmax(-1).mean(1) * 60
     found = attention_received(query, key)

@@ -127,6 +127,41 @@ def test_counts_of_another_shape_are_refused(tmp_path):
         figures.save_confusion(tmp_path / "confusion.png", np.ones((3, 3)), classes_of(3))
 
 
+def details_of(shares, confidences, accuracies, **recalls):
+    rows = zip(shares, confidences, accuracies, strict=True)
+    names = ("share", "confidence", "accuracy")
+    found = {"ece": 0.1, "reliability": [dict(zip(names, row, strict=True)) for row in rows]}
+    found["objects"] = {"small": 7, "medium": 6, "large": 1_234_567}
+    return found | {f"recall_{name}": recalls.get(name, 0.5) for name in found["objects"]}
+
+
+def test_details_are_drawn_with_the_gap_between_confidence_and_truth(tmp_path):
+    sure = details_of([0, 0.5, 0.5], [None, 0.5, 0.9], [None, 0.5, 0.3])
+    honest = details_of([0, 0.5, 0.5], [None, 0.5, 0.9], [None, 0.5, 0.9])
+    pale = np.round(0.35 * ORANGE + 0.65 * 255)  # the gap
+    found = []
+    for name, details in (("sure", sure), ("honest", honest)):
+        figures.save_details(tmp_path / f"{name}.png", details)
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.format == "PNG" and 1000 <= picture.width <= 1600
+        assert count_near(tmp_path / f"{name}.png", BLUE) > 10_000
+        found.append(count_near(tmp_path / f"{name}.png", pale))
+    assert found[0] > 10_000 > 1000 > found[1]
+
+
+def test_details_that_are_missing_or_not_defined_leave_their_place_empty(tmp_path):
+    bins = [0] * 15, [None] * 15, [None] * 15
+    empty = details_of(*bins, small=None, medium=None, large=float("nan")) | {"ece": None}
+    figures.save_details(tmp_path / "empty.png", empty)
+    assert count_near(tmp_path / "empty.png", BLUE) == 0
+    predictions = details_of(*bins)
+    del predictions["reliability"], predictions["ece"]
+    figures.save_details(tmp_path / "predictions.png", predictions)
+    assert count_near(tmp_path / "predictions.png", BLUE) > 10_000
+    with pytest.raises(ValueError, match="no details"):
+        figures.save_details(tmp_path / "none.png", {})
+
+
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     with pytest.raises(MissingExtraError, match=r"inlay\[report\]"):

@@ -79,6 +79,14 @@ def full_report(text: str = "x") -> dict:
     }
 
 
+DETAILS = {"boundary_iou": 0.4321, "boundary_f1": 0.55, "recall_small": None, "recall_medium": 0.6} | {
+    "recall_large": 0.8765,
+    "ece": 0.0123,
+    "objects": {"small": 0, "medium": 3, "large": 4},
+    "reliability": [{"share": 1.0, "confidence": 0.9, "accuracy": 0.8}],
+}
+
+
 def picture(path: Path, size: tuple[int, int] = (40, 30), noise: bool = False) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8) * noise
     Image.fromarray(pixels.astype(np.uint8)).save(path)
@@ -109,6 +117,17 @@ def test_the_page_shows_what_the_report_says(tmp_path):
     assert "1.2500" in parsed.text
     assert "inlay predict RUN a.jpg" in parsed.text
     assert len(parsed.sources()) == 2
+
+
+def test_details_stand_beside_the_scores_as_far_as_they_were_counted(tmp_path):
+    parsed = Parsed(write(tmp_path, report=full_report() | {"details": DETAILS}))
+    for words in ("Beyond mIoU", "0.432", "0.550", "0.600", "0.876", "0.012", "Small objects", "ECE"):
+        assert words in parsed.text, words
+    assert [a["title"] for _, a in parsed.elements if a.get("class") == "none"][1] == "no such objects"
+    fewer = Parsed(write(tmp_path, report=full_report() | {"details": {"boundary_iou": 0.4321}}))
+    assert "0.432" in fewer.text and "ECE" not in fewer.text and "objects" not in fewer.text
+    for nothing in ({}, None):
+        assert "Beyond" not in Parsed(write(tmp_path, report=full_report() | {"details": nothing})).text
 
 
 def test_everything_is_inside_the_file(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Card, Classes, Input
+from inlay.card import Calibration, Card, Classes, Input
 from inlay.errors import ImageError, ModelFileError, OutputError
 from inlay.runtime.crf import CrfSettings, refine
 from inlay.runtime.engine import AttentionMap
@@ -253,3 +253,59 @@ def test_no_model_file_is_one_error(tmp_path):
 def test_the_inference_path_does_not_import_torch():
     code = "import sys, inlay.predicting, inlay.runtime.predictor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+class CalibratedEngine(BrightnessEngine):
+    """Its card has a temperature."""
+
+    def __init__(self, temperature, **others):
+        super().__init__(**others)
+        fitted = {"dataset": "streets", "split": "val", "data_hash": "0", "pixels": 1}
+        fitted |= dict.fromkeys(("nll_before", "nll_after", "ece_before", "ece_after"), 0.1)
+        self.card = self.card.model_copy(update={"calibration": Calibration(temperature=temperature, **fitted)})
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1.0, 4.0])
+def test_a_temperature_divides_scores_before_they_become_probabilities(temperature):
+    image_HW3 = picture_HW3()
+    engine = CalibratedEngine(temperature)
+    predictor = Predictor(engine)
+    scores = predictor.scores(image_HW3[None])
+    expected = engine.probabilities(scores / temperature, image_HW3.shape[:2])
+    np.testing.assert_array_equal(predictor.probabilities(image_HW3[None]), expected)
+    prediction = predictor(image_HW3, confidence=True)
+    np.testing.assert_array_equal(prediction.confidence_HW, expected[0].max(0))
+    np.testing.assert_array_equal(predictor.confidence(scores, prediction.label_HW[None])[0], prediction.confidence_HW)
+
+
+def test_views_are_calibrated_before_they_are_averaged():
+    engine, image_HW3 = CalibratedEngine(3.0, lean=90.0), picture_HW3(24, 40)
+    found_KHW = Predictor(engine, TestTimeAugmentation(flip=True)).probabilities(image_HW3[None])[0]
+    views = []
+    for step in (1, -1):
+        scores_BKHW = engine.scores(np.ascontiguousarray(image_HW3[None, :, ::step]))
+        views.append(engine.probabilities(scores_BKHW / 3.0, (24, 40))[0][:, :, ::step])
+    np.testing.assert_allclose(found_KHW, np.mean(views, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 7.0, 49.0])
+@pytest.mark.parametrize("tta", [None, TestTimeAugmentation(flip=True, scales=(1.0, 0.5))])
+@pytest.mark.parametrize("crf", [None, CrfSettings(iterations=3)])
+def test_a_temperature_changes_no_label(temperature, tta, crf):
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    plain = Predictor(BrightnessEngine(lean=90.0), tta, crf)
+    calibrated = Predictor(CalibratedEngine(temperature, lean=90.0), tta, crf)
+    expected = plain(image_HW3, confidence=True)
+    for confidence in (False, True):
+        found = calibrated(image_HW3, confidence)
+        np.testing.assert_array_equal(found.label_HW, expected.label_HW)
+    chosen = np.take_along_axis(calibrated.probabilities(image_HW3[None])[0], found.label_HW[None].astype(int), 0)[0]
+    np.testing.assert_array_equal(found.confidence_HW, chosen)
+    changed = np.abs(found.confidence_HW - expected.confidence_HW).max() > 0.01
+    assert changed == (crf is None), "a CRF's probabilities are its own"
+
+
+def test_calibrated_views_are_run_once():
+    engine = CalibratedEngine(3.0)
+    Predictor(engine, TestTimeAugmentation(flip=True))(picture_HW3(), confidence=True)
+    assert len(engine.seen) == 2

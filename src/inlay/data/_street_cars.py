@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from inlay.data._street_mesh import Color, Faces, Frame, Kind, box
+from inlay.data._street_mesh import Color, Faces, Frame, Kind, Stuff, box
 from inlay.data._street_world import Thing
 
 GLASS = (66, 84, 100)
 SHINE = (130, 152, 170)
+LORRY = 5  # as a variant; below it the PROFILES
 TYRE = (34, 34, 38)
+LIT = {(208, 32, 34): Stuff.TAIL, (248, 246, 232): Stuff.HEAD}  # lamps by colour
 
 # Side profiles as (z / length, y / height) from the nose's foot over the top to the tail's foot; then the cabin as
 # (z of its foot at front and back, z of its roof at front and back, y of its foot), all shares.  Of no maker's car.
@@ -28,6 +30,9 @@ PROFILES: tuple[Profile, ...] = (
 
 def add_car(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     """A car, van or bus at any heading, class car from tyres to roof."""
+    if thing.variant == LORRY:
+        _add_lorry(faces, thing)
+        return
     part = Faces()
     outline, cabin = PROFILES[thing.variant]
     paint, half, height, length = np.array(thing.color), thing.width / 2, thing.height, thing.length
@@ -52,11 +57,38 @@ def add_car(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     faces.take(part, Frame(thing.s, thing.z, thing.heading))
 
 
+def _add_lorry(faces: Faces, thing: Thing) -> None:
+    """A box on wheels behind a cab; `accent` is the cab's colour."""
+    part, half, y, end, nose = Faces(), thing.width / 2, thing.height, -thing.length / 2, thing.length / 2
+    load, cab = np.array(thing.color), np.array(thing.accent)
+    frame = box(-half * 0.9, half * 0.9, 0.35, 1.0, end + 0.3, nose - 0.3)
+    part.add(frame, (34, 34, 38), Kind.CAR, gain=0.7)
+    body, cabin = box(-half, half, 0.95, y, end, nose - 2.3), box(-half * 0.96, half * 0.96, 0.5, y * 0.78, nose - 2.1, nose)
+    for solid, paint, z in ((body, load, end / 2), (cabin, cab, nose - 1)):
+        # The nearer of the two is drawn last: the cab of one that is met.
+        part.add(solid, paint, Kind.CAR, (0.0, 1.5, z), stuff=Stuff.PAINT)
+    ribs = np.array([[(w, 0.95, z), (w, 0.95, z + 0.06), (w, y, z + 0.06), (w, y, z)]
+                     for w in (-half - 0.01, half + 0.01) for z in np.arange(end + 1.2, nose - 2.6, 1.2)])  # fmt: skip
+    part.add(ribs, load * 0.9, Kind.CAR, (0.0, 1.5, 0.0), stuff=Stuff.PAINT)
+    door = np.array([[(w, 1.05, end - 0.01), (w + 0.05, 1.05, end - 0.01), (w + 0.05, y - 0.1, end - 0.01),
+                      (w, y - 0.1, end - 0.01)] for w in (-half * 0.5, -0.03, half * 0.5)])  # fmt: skip
+    part.add(door, load * 0.72, Kind.CAR, (0.0, 1.5, 0.0))
+    front, w = nose + 0.01, half * 0.86
+    screen = [(-w, 1.65, front), (w, 1.65, front), (w, y * 0.74, front), (-w, y * 0.74, front)]
+    sides = [[(v, 1.65, nose - 1.3), (v, 1.65, nose - 0.3), (v, y * 0.72, nose - 0.4), (v, y * 0.72, nose - 1.3)]
+             for v in (-half * 0.97 - 0.01, half * 0.97 + 0.01)]  # fmt: skip
+    part.add(np.array([screen, *sides]), GLASS, Kind.CAR, (0.0, 1.5, nose - 1), stuff=Stuff.PANE)
+    _add_wheels(part, half, thing.length, (0.0, 0.5, 0.0))
+    if thing.z < 70:
+        _add_ends(part, thing, 0.95, (0.0, 1.0, 0.0))
+    faces.take(part, Frame(thing.s, thing.z, thing.heading))
+
+
 def _add_body(part: Faces, profile: np.ndarray, half: float, paint: np.ndarray, middle: Color) -> None:
     sides = np.empty((2, len(profile), 3))
     sides[0, :, 0], sides[1, :, 0] = -half, half
     sides[:, :, 1], sides[:, :, 2] = profile[:, 1], profile[:, 0]
-    part.add(sides, paint, Kind.CAR, middle)
+    part.add(sides, paint, Kind.CAR, middle, stuff=Stuff.PAINT)
     # A lighter band under the windows and a dark sill give the flat side a body.
     low, high = profile[:, 1].min(), profile[:, 1].max()
     z0, z1 = profile[:, 0].min() * 0.985, profile[:, 0].max() * 0.985
@@ -67,12 +99,12 @@ def _add_body(part: Faces, profile: np.ndarray, half: float, paint: np.ndarray, 
         bands[row] = [(w, y0, z0), (w, y0, z1), (w, y1, z1), (w, y1, z0)]
     if high < 1.3:
         shade = np.array([[0.5], [1.14], [0.5], [1.14]])
-        part.add(bands, np.clip(paint * shade, 0, 245), Kind.CAR, middle)
+        part.add(bands, np.clip(paint * shade, 0, 245), Kind.CAR, middle, stuff=Stuff.PAINT)
     strips = np.empty((len(profile) - 1, 4, 3))
     strips[:, (0, 3), 0], strips[:, (1, 2), 0] = -half, half
     strips[:, 0, 1:] = strips[:, 1, 1:] = profile[:-1, ::-1]
     strips[:, 2, 1:] = strips[:, 3, 1:] = profile[1:, ::-1]
-    part.add(strips, paint, Kind.CAR, middle)
+    part.add(strips, paint, Kind.CAR, middle, stuff=Stuff.PAINT)
 
 
 def _add_wheels(part: Faces, half: float, length: float, middle: Color) -> None:
@@ -93,19 +125,19 @@ def _add_cabin(part: Faces, cabin: tuple[float, ...], thing: Thing, paint: np.nd
     roof = [(-top, y1, roof_back), (top, y1, roof_back), (top, y1, roof_front), (-top, y1, roof_front)]
     inside = (0.0, (y0 + y1) / 2, (front + back) / 2)
     walls = np.array([[foot[i], foot[(i + 1) % 4], roof[(i + 1) % 4], roof[i]] for i in range(4)])
-    part.add(walls, paint, Kind.CAR, inside)
+    part.add(walls, paint, Kind.CAR, inside, stuff=Stuff.PAINT)
     # Glass is each wall drawn in towards its middle; the lower half mirrors the street, the upper the sky.
     centre = walls.mean(axis=1, keepdims=True)
     glass = centre + (walls - centre) * (0.86, 0.8, 0.86)
-    part.add(glass, GLASS, Kind.CAR, inside)
+    part.add(glass, GLASS, Kind.CAR, inside, stuff=Stuff.PANE)
     upper = glass.copy()
     upper[:, :2] += 0.5 * (glass[:, (3, 2)] - glass[:, :2])
-    part.add(upper, SHINE, Kind.CAR, inside)
+    part.add(upper, SHINE, Kind.CAR, inside, stuff=Stuff.PANE)
     post = (roof_front + roof_back) / 2
     posts = np.array([[(w, y0, post - 0.06), (w, y0, post + 0.06), (t, y1, post + 0.04), (t, y1, post - 0.06)]
                       for w, t in ((-half, -top), (half, top))])  # fmt: skip
-    part.add(posts, paint * 0.9, Kind.CAR, inside)
-    part.add(np.array([roof]), np.clip(paint * 1.05, 0, 245), Kind.CAR, inside)
+    part.add(posts, paint * 0.9, Kind.CAR, inside, stuff=Stuff.PAINT)
+    part.add(np.array([roof]), np.clip(paint * 1.05, 0, 245), Kind.CAR, inside, stuff=Stuff.PAINT)
 
 
 def _add_panes(part: Faces, thing: Thing, middle: Color) -> None:
@@ -126,17 +158,17 @@ def _add_panes(part: Faces, thing: Thing, middle: Color) -> None:
     w, v = half * 0.9, half * 0.82
     panes.append([(-w, h0 * y, z0), (w, h0 * y, z0), (v, h1 * y, z1), (-v, h1 * y, z1)])
     glass = np.array(panes)
-    part.add(glass, GLASS, Kind.CAR, middle)
+    part.add(glass, GLASS, Kind.CAR, middle, stuff=Stuff.PANE)
     upper = glass.copy()
     upper[:, :2] += 0.5 * (glass[:, (3, 2)] - glass[:, :2])
-    part.add(upper, SHINE, Kind.CAR, middle)
+    part.add(upper, SHINE, Kind.CAR, middle, stuff=Stuff.PANE)
 
 
 def _add_ends(part: Faces, thing: Thing, y: float, middle: Color) -> None:
     half, lamp = thing.width / 2, thing.width * 0.19
     tail, nose = -thing.length / 2 - 0.02, thing.length / 2 + 0.02
     left, right = (-half * 0.97, -half + lamp), (half - lamp, half * 0.97)
-    red, white, dark = (208, 32, 34), (248, 246, 232), (40, 42, 48)
+    (red, white), dark = LIT, (40, 42, 48)
     bumper, low = (58, 60, 66), y - 0.2
     plates = [
         (tail, -half, half, 0.22, 0.38, bumper), (nose, -half, half, 0.22, 0.38, bumper),
@@ -146,4 +178,5 @@ def _add_ends(part: Faces, thing: Thing, y: float, middle: Color) -> None:
         (tail, -0.27, 0.27, y - 0.18, y - 0.06, (236, 214, 96)), (nose, -0.27, 0.27, 0.26, 0.37, (240, 240, 236)),
     ]  # fmt: skip
     quads = np.array([[(a, c, z), (b, c, z), (b, d, z), (a, d, z)] for z, a, b, c, d, _ in plates])
-    part.add(quads, np.array([plate[-1] for plate in plates], np.float64), Kind.CAR, middle)
+    stuff = np.array([LIT.get(plate[-1], Stuff.PLAIN) for plate in plates])
+    part.add(quads, np.array([plate[-1] for plate in plates], np.float64), Kind.CAR, middle, stuff=stuff)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from inlay.data._street_mesh import Faces, Kind, panel
-from inlay.data._street_world import FAR, KERB, Scene, Side
+from inlay.data._street_mesh import Faces, Kind, Stuff, panel
+from inlay.data._street_world import FAR, KERB, Road, Scene, Side
 
 WHITE = (232, 232, 226)
 GRASS = (116, 146, 74)
@@ -47,14 +47,18 @@ def add_ground(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
         faces.add(strip(sign * (road.half - 0.3), sign * road.half, 0.5, 90), asphalt * 0.84, Kind.ROAD, gain=1.0)
     if road.crossing == "junction":
         faces.add(strip(-road.half, road.half, road.crossing_z, end), asphalt, Kind.ROAD, gain=1.0)
+    if road.median:
+        kind, stuff = (Kind.TREE, Stuff.GRASS) if road.grassy else (Kind.PAVEMENT, Stuff.PLAIN)
+        color = GRASS if road.grassy else (164.0, 162.0, 156.0)
+        faces.add(strip(-road.median / 2, road.median / 2, 0.5, FAR, 0.02), color, kind, gain=1.0, stuff=stuff)
     _add_paint(faces, scene, rng)
 
 
 def _add_side(faces: Faces, scene: Scene, side: Side) -> None:
     half, edge = scene.road.half, scene.road.half + side.pavement
     tint = np.array(side.tint)
-    ground, kind = (GRASS, Kind.TREE) if side.green else (tint * 0.93, Kind.PAVEMENT)
-    faces.add(strip(side.sign * edge, side.sign * 260, 0.5, FAR, KERB), ground, kind, gain=1.0)
+    ground, kind, stuff = (GRASS, Kind.TREE, Stuff.GRASS) if side.green else (tint * 0.93, Kind.PAVEMENT, Stuff.PLAIN)
+    faces.add(strip(side.sign * edge, side.sign * 260, 0.5, FAR, KERB), ground, kind, gain=1.0, stuff=stuff)
     faces.add(strip(side.sign * half, side.sign * edge, 0.5, FAR, KERB), tint, Kind.PAVEMENT, gain=1.0)
     faces.add(strip(side.sign * half, side.sign * (half + 0.16), 0.5, 120, KERB), tint * 1.16, Kind.PAVEMENT, gain=1.0)
     z = np.geomspace(0.5, FAR, 30)
@@ -75,9 +79,15 @@ def _add_paint(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
                 bands.append((s - width / 2, s + width / 2, a, b))
 
     for z in np.arange(rng.uniform(0.6, 4), 130, road.dash * 2.2):
-        along(0.0, 0.14, float(z), float(z) + road.dash)
+        for s in _dashed(road):
+            along(s, 0.14, float(z), float(z) + road.dash)
+    if road.lanes:
+        for s in (-road.median / 2 - 0.3, road.median / 2 + 0.3) if road.median else (-0.12, 0.12):
+            along(s, 0.12, 0.5, 150)
     for sign in (-1, 1):
         line = sign * (road.half - road.parking - 0.35)
+        if road.median:
+            line = sign * (max(road.lanes) + (max(road.lanes) - road.median / 2) / len(road.lanes))
         if road.parking:
             for z in np.arange(5, 60, 6.0):
                 if not gap[0] < z < gap[1]:
@@ -96,6 +106,13 @@ def _add_paint(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
             faces.add(strip(s0, s1, z0, z1), WHITE, Kind.MARKING, gain=1.0)
 
 
+def _dashed(road: Road) -> list[float]:
+    """Where dashed lines run: between the lanes of one way, or the ways of a road with one lane each."""
+    if not road.lanes:
+        return [0.0]
+    return [(a + b) / 2 for a, b in zip(road.lanes, road.lanes[1:], strict=False) if a * b > 0]
+
+
 def add_backdrop(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
     """The end of the view: a hazy row of blocks and tree tops across the whole horizon."""
     for _ in range(34):
@@ -107,4 +124,5 @@ def add_backdrop(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
     for s in np.arange(-270, 270, 11.0):
         radius = rng.uniform(6, 13)
         hill = np.stack([s + radius * 1.3 * np.cos(angle), radius * np.sin(angle), 0 * angle + FAR - 9], axis=-1)
-        faces.add(hill[None], np.array([92, 122, 66]) * rng.uniform(0.85, 1.1), Kind.TREE, gain=0.9)
+        leaves = np.array([92, 122, 66]) * rng.uniform(0.85, 1.1)
+        faces.add(hill[None], leaves, Kind.TREE, gain=0.9, stuff=Stuff.WOODS)

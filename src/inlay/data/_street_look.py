@@ -1,4 +1,4 @@
-"""The one place for conditions: everything about a street's picture that light, weather or season may change."""
+"""How a street looks on a clear day, the condition that is drawn unless another is asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Look:
-    """Light, air and camera of one condition: all that a condition may change about a scene.
+    """Light, air and camera of a clear day, as `_street_paint` applies them face by face.
 
     Colours are RGB of 0 .. 255, lights are gains per channel, `haze_metres` is the distance at which 63 % is haze.
     """
 
-    domain: str
     zenith: tuple[float, float, float]
     horizon: tuple[float, float, float]
     cloud: tuple[float, float, float]
@@ -23,8 +22,7 @@ class Look:
     grain: float
 
 
-DAY = Look(
-    domain="day",
+CLEAR = Look(
     zenith=(84, 142, 212),
     horizon=(206, 226, 240),
     cloud=(252, 250, 246),

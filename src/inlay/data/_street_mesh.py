@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -28,15 +29,52 @@ class Kind(IntEnum):
     LIGHTS = 12
 
 
+class Stuff(IntEnum):
+    """What a face is made of, where a condition treats it unlike the rest."""
+
+    PLAIN = 0
+    GLASS = 1  # a window of a house
+    SHOP = 2
+    PAINT = 3  # of a car
+    PANE = 4  # of a car
+    LEAF = 5  # falls in winter
+    NEEDLE = 6  # stays
+    BRANCH = 7  # shows in winter alone
+    GRASS = 8
+    LEDGE = 9  # where snow lies on a wall
+    PLATE = 10  # of a sign: sends light back to where it came from
+    LAMP = 11
+    HEAD = 12  # a car's front lamp
+    TAIL = 13
+    SIGNAL = 14
+    WOODS = 15  # at the end of the view
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """F faces in arrays, in drawing order: corners of all, P x 3, then per face where its corners begin, how many."""
+
+    points_P3: np.ndarray
+    starts_F: np.ndarray
+    counts_F: np.ndarray
+    colors_F3: np.ndarray
+    kinds_F: np.ndarray
+    inside_F3: np.ndarray
+    gains_F: np.ndarray
+    stuff_F: np.ndarray
+    owner_F: np.ndarray
+
+
 class Faces:
-    """Polygons with an albedo and a class.
+    """Polygons with an albedo and a class, each of some `Stuff` and of the thing whose number `owner` is when added.
 
     A face with an `inside` point is one side of a solid around that point: lit by its normal, left out where it
     turns its back.  A face with a `gain` is a card (a leaf, a limb): always drawn, its light given.
     """
 
     def __init__(self) -> None:
-        self._groups: list[tuple[np.ndarray, Color, int, Color, float | np.ndarray]] = []
+        self.owner = -1
+        self._groups: list[tuple[np.ndarray, Color, int, Color, float | np.ndarray, int | np.ndarray, int]] = []
 
     def add(
         self,
@@ -45,29 +83,34 @@ class Faces:
         kind: int,
         inside: Color = (0.0, 0.0, 0.0),
         gain: float | np.ndarray = np.nan,
+        stuff: int | np.ndarray = Stuff.PLAIN,
     ) -> None:
-        """Append M polygons of N corners; `color`, `inside` and `gain` are one for all or one each."""
-        self._groups.append((points_MN3, color, kind, inside, gain))
+        """Append M polygons of N corners; `color`, `inside`, `gain` and `stuff` are one for all or one each."""
+        self._groups.append((points_MN3, color, kind, inside, gain, stuff, self.owner))
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """All corners P x 3, then per face: corner count, albedo, class, inside point, gain."""
+    def mesh(self) -> Mesh:
+        """All faces in arrays."""
         number = [len(group[0]) for group in self._groups]
         total, first = sum(number), 0
         # Filled by assignment: a thousand small groups cost less so than a thousand broadcasts.
         colors, inside, gains = np.empty((total, 3)), np.empty((total, 3)), np.empty(total)
-        for count, (_, color, _, middle, gain) in zip(number, self._groups, strict=True):
+        stuff = np.empty(total, np.uint8)
+        for count, (_, color, _, middle, gain, made, _) in zip(number, self._groups, strict=True):
             last = first + count
-            colors[first:last], inside[first:last], gains[first:last] = color, middle, gain
+            colors[first:last], inside[first:last], gains[first:last], stuff[first:last] = color, middle, gain, made
             first = last
         points = np.concatenate([group[0].reshape(-1, 3) for group in self._groups])
-        corners = np.repeat([group[0].shape[1] for group in self._groups], number)
+        counts = np.repeat([group[0].shape[1] for group in self._groups], number)
         kinds = np.repeat([int(group[2]) for group in self._groups], number)
-        return points, corners, colors, kinds, inside, gains
+        owners = np.repeat([group[6] for group in self._groups], number)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        return Mesh(points, starts, counts, colors, kinds, inside, gains, stuff, owners)
 
     def take(self, part: Faces, frame: Frame) -> None:
         """Append all of `part`, an object in its own axes, placed by `frame`."""
-        for points, color, kind, inside, gain in part._groups:
-            self._groups.append((frame.place(points), color, kind, frame.place(np.asarray(inside)), gain))
+        for points, color, kind, inside, gain, stuff, _ in part._groups:
+            placed = frame.place(points), color, kind, frame.place(np.asarray(inside)), gain, stuff, self.owner
+            self._groups.append(placed)
 
 
 class Frame:

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from inlay.data import _street_posts as posts
+from inlay.data import _street_rails as rails
 from inlay.data import _street_town as town
+from inlay.data._street_branches import add_branches
 from inlay.data._street_cars import add_car
 from inlay.data._street_ground import add_backdrop, add_ground
 from inlay.data._street_look import Look
-from inlay.data._street_mesh import Faces, Kind
+from inlay.data._street_mesh import Faces, Kind, Mesh
 from inlay.data._street_people import add_person, add_rider
+from inlay.data._street_raster import Shapes
 from inlay.data._street_shadow import cast
-from inlay.data._street_world import NEAR, Scene, Thing, View
+from inlay.data._street_world import Scene, Thing, View
 
 # Drawn at three times the size: an odd factor has a centre sample for the label.
 OVER = 3
@@ -37,64 +40,56 @@ BUILDERS: dict[str, Callable[[Faces, Thing, np.random.Generator], None]] = {
     "bollard": posts.add_bollard,
     "sign": posts.add_sign,
     "lights": posts.add_lights,
+    "guard": rails.add_guard,
+    "barrier": rails.add_barrier,
+    "gantry": rails.add_gantry,
+    "bridge": rails.add_bridge,
 }
 
 
 def paint(scene: Scene, look: Look, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The picture H x W x 3 and its label H x W of `scene` under `look`, both uint8."""
-    ground, upright = _built(scene, rng)
+    ground, upright = built(scene, rng)
     height, width = size
     view = View(scene.camera, height * OVER, width * OVER)
     canvas = _sky(scene, look, view, rng)
-    _draw(canvas, ground, scene, look, view)
+    _draw(canvas, ground.mesh(), scene, look, view)
     cast(canvas, scene, look, view, OVER)
-    _draw(canvas, upright, scene, look, view)
+    _draw(canvas, upright.mesh(), scene, look, view)
     label = np.asarray(canvas.getchannel("A"))[OVER // 2 :: OVER, OVER // 2 :: OVER].copy()
     image = np.asarray(canvas.convert("RGB").reduce(OVER))
     return _texture(image, label, scene, look, rng), label
 
 
-def _built(scene: Scene, rng: np.random.Generator) -> tuple[Faces, Faces]:
-    """The scene in faces, what lies and what stands; of any look and any size."""
+def built(
+    scene: Scene, rng: np.random.Generator, bare: np.random.Generator | None = None
+) -> tuple[Faces, Faces]:
+    """The scene in faces, what lies and what stands; of any look and any size.
+
+    `bare`: also the branches that show where leaves have fallen, from this generator.
+    """
     ground, upright = Faces(), Faces()
     add_ground(ground, scene, rng)
     add_backdrop(upright, scene, rng)
-    for thing in scene.things:
+    for upright.owner, thing in enumerate(scene.things):
         BUILDERS[thing.kind](upright, thing, rng)
+        if bare is not None and thing.kind == "tree":
+            add_branches(upright, thing, bare)
     return ground, upright
 
 
-def _draw(canvas: Image.Image, faces: Faces, scene: Scene, look: Look, view: View) -> None:
-    points, counts, colors, kinds, inside, gains = faces.arrays()
-    points, inside = view.axes(points), view.axes(inside)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    corner = points[starts]
-    normal = np.cross(points[starts + 1] - corner, points[starts + 2] - corner)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    outward = np.sign(np.einsum("ij,ij->i", normal, corner - inside))
-    normal *= outward[:, None]
-    solid = np.isnan(gains)
-    facing = ~solid | (np.einsum("ij,ij->i", normal, corner) < 0)
-    lit = np.maximum(normal @ np.array(scene.sun), 0)[:, None]
+def _draw(canvas: Image.Image, mesh: Mesh, scene: Scene, look: Look, view: View) -> None:
+    shapes = Shapes(mesh, view)
+    lit = np.maximum(shapes.normal_F3 @ np.array(scene.sun), 0)[:, None]
     shaded = np.array(look.ambient) + np.array(look.sunlight) * lit
     full = np.array(look.ambient) + np.array(look.sunlight) * 0.85
-    light = np.where(solid[:, None], shaded, np.nan_to_num(gains)[:, None] * full)
-    uv, depth = view.project(points)
-    middle = np.add.reduceat(depth, starts) / counts
+    light = np.where(shapes.solid_F[:, None], shaded, np.nan_to_num(mesh.gains_F)[:, None] * full)
+    middle = np.add.reduceat(shapes.depth_P, mesh.starts_F) / mesh.counts_F
     clear = np.exp(-middle / look.haze_metres)[:, None]
-    colors = colors * light * clear + np.array(look.horizon) * (1 - clear)
-    nearest = np.maximum.reduceat(points[:, 2], starts)
-    low, high = np.minimum.reduceat(uv, starts), np.maximum.reduceat(uv, starts)
-    inside_picture = (high >= 0).all(axis=1) & (low <= (view.width, view.height)).all(axis=1)
-    seen = facing & (nearest > NEAR) & inside_picture
-    # Pillow rounds corners to whole samples; half a sample puts the samples' centres where the labels are read.
-    flat = (uv - 0.5).ravel().tolist()
+    colors = mesh.colors_F3 * light * clear + np.array(look.horizon) * (1 - clear)
     rgb = np.clip(colors, 0, 255).astype(np.uint8)
-    fills = np.concatenate([rgb, kinds[:, None].astype(np.uint8)], axis=1).tolist()
-    begin, end = (2 * starts).tolist(), (2 * (starts + counts)).tolist()
-    polygon = ImageDraw.Draw(canvas).polygon
-    for index in np.flatnonzero(seen).tolist():
-        polygon(flat[begin[index] : end[index]], fill=tuple(fills[index]))
+    fills = np.concatenate([rgb, mesh.kinds_F[:, None].astype(np.uint8)], axis=1).tolist()
+    shapes.draw(canvas, [tuple(fill) for fill in fills])
 
 
 def _sky(scene: Scene, look: Look, view: View, rng: np.random.Generator) -> Image.Image:
@@ -125,13 +120,14 @@ def _texture(image: np.ndarray, label: np.ndarray, scene: Scene, look: Look, rng
     rough = np.zeros(16, np.float32)
     rough[[Kind.TREE, Kind.BUILDING, Kind.ROAD, Kind.PAVEMENT]] = 0.08, 0.012, 0.018, 0.018
     gain = 1 + rough[label] * noise
-    gain += _ground_grain(label, View(scene.camera, height, width), tile)
+    gain += ground_grain(label, View(scene.camera, height, width), tile)
     drawn = image * gain[..., None]
     drawn += (noise[::-1, ::-1] * look.grain)[..., None]
     return np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
 
 
-def _ground_grain(label: np.ndarray, view: View, tile: np.ndarray) -> np.ndarray:
+def ground_grain(label: np.ndarray, view: View, tile: np.ndarray) -> np.ndarray:
+    """H x W of what asphalt and slabs add to a gain of 1, from noise (`tile`, 128 x 128) that lies on the street."""
     grain = np.zeros(label.shape, np.float32)
     first = int(np.clip(np.ceil(view.horizon) + 1, 0, view.height))
     if first >= view.height:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inlay.data._street_mesh import Color, Faces, Frame, Kind, box, disc, limb
+from inlay.data._street_mesh import Color, Faces, Frame, Kind, Stuff, box, disc, limb
 from inlay.data._street_world import Thing
 
 LAMPS = [(236, 44, 40), (248, 180, 44), (62, 220, 110)]
@@ -27,9 +27,10 @@ def add_lamp(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     if thing.variant:
         tip = head + (inwards * thing.length, 0.35, 0)
         faces.add(limb(head, tip, 0.09), thing.color, Kind.POLE, gain=0.85)
-        faces.add(limb(tip, tip + (inwards * 0.6, 0, 0), 0.16), np.array(thing.color) * 1.1, Kind.POLE, gain=0.9)
+        bulb = limb(tip, tip + (inwards * 0.6, 0, 0), 0.16)
+        faces.add(bulb, np.array(thing.color) * 1.1, Kind.POLE, gain=0.9, stuff=Stuff.LAMP)
     else:
-        faces.add(disc(head + (0, 0.25, 0), 0.24, 8, 1.2), (232, 228, 206), Kind.POLE, gain=1.0)
+        faces.add(disc(head + (0, 0.25, 0), 0.24, 8, 1.2), (232, 228, 206), Kind.POLE, gain=1.0, stuff=Stuff.LAMP)
         faces.add(limb(head + (-0.22, 0.5, 0), head + (0.22, 0.5, 0), 0.1), thing.color, Kind.POLE, gain=0.9)
 
 
@@ -75,7 +76,7 @@ def add_sign(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     _post(faces, thing, thing.height + radius, thing.length)
     frame = Frame(thing.s, thing.z - 0.05, thing.heading, thing.height + radius)
     for outline, color, gain in zip((ring, ring * fill, mark), colors, (0.96, 1.0, 1.0), strict=True):
-        faces.add(frame.place(outline * radius)[None], color, Kind.SIGN, gain=gain)
+        faces.add(frame.place(outline * radius)[None], color, Kind.SIGN, gain=gain, stuff=Stuff.PLATE)
 
 
 def add_lights(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
@@ -96,4 +97,4 @@ def add_lights(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
         spots = np.concatenate([disc((s, y + 0.84 - 0.32 * row, front - 0.04), 0.135, 10) for row in range(3)])
         lit = np.arange(3) == state
         glow = np.array(LAMPS, np.float64) * np.where(lit, 1.0, 0.28)[:, None]
-        faces.add(spots, glow, Kind.LIGHTS, gain=np.where(lit, 1.05, 0.8))
+        faces.add(spots, glow, Kind.LIGHTS, gain=np.where(lit, 1.05, 0.8), stuff=Stuff.SIGNAL)

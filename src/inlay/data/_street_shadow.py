@@ -15,16 +15,7 @@ def cast(canvas: Image.Image, scene: Scene, look: Look, view: View, over: int) -
     The canvas is RGB and class, `over` times the picture's size; shadows are drawn at the picture's own.
     """
     small = View(scene.camera, view.height // over, view.width // over)
-    slant = np.array([scene.sun[0], scene.sun[2]]) / -scene.sun[1]
-    sun, under = (Image.new("L", (small.width, small.height)) for _ in range(2))
-    for outlines, low, high in _blockers(scene):
-        foot, top = outlines + slant * low[:, None, None], outlines + slant * high[:, None, None]
-        sides = np.stack([foot, np.roll(foot, -1, 1), np.roll(top, -1, 1), top], axis=2)
-        for swept in (foot, top, sides.reshape(-1, 4, 2)):
-            _fill(sun, swept, small)
-    _fill(under, _contacts(scene), small)
-    blur = small.unit * 0.004
-    sun, under = sun.filter(ImageFilter.BoxBlur(blur)), under.filter(ImageFilter.BoxBlur(blur * 2))
+    sun, under = shadows(scene, scene.sun, small)
     top_row = int(np.clip(small.horizon, 0, small.height - 1))
     area = (0, top_row, small.width, small.height)
     sun, under = sun.crop(area), under.crop(area)
@@ -40,6 +31,20 @@ def cast(canvas: Image.Image, scene: Scene, look: Look, view: View, over: int) -
     canvas.paste(ImageChops.multiply(lit, gains), (0, top_row * over))
 
 
+def shadows(scene: Scene, sun: tuple[float, float, float], view: View) -> tuple[Image.Image, Image.Image]:
+    """Two pictures of `view`, 0 .. 255, for what lies on the ground: how much `sun` is kept off, and how much sky."""
+    slant = np.array([sun[0], sun[2]]) / -sun[1]
+    dark, under = (Image.new("L", (view.width, view.height)) for _ in range(2))
+    for outlines, low, high in _blockers(scene):
+        foot, top = outlines + slant * low[:, None, None], outlines + slant * high[:, None, None]
+        sides = np.stack([foot, np.roll(foot, -1, 1), np.roll(top, -1, 1), top], axis=2)
+        for swept in (foot, top, sides.reshape(-1, 4, 2)):
+            _fill(dark, swept, view)
+    _fill(under, _contacts(scene), view)
+    blur = view.unit * 0.004
+    return dark.filter(ImageFilter.BoxBlur(blur)), under.filter(ImageFilter.BoxBlur(blur * 2))
+
+
 def _fill(mask: Image.Image, outlines_MN2: np.ndarray, view: View) -> None:
     number, corners, _ = outlines_MN2.shape
     flat = np.zeros((number * corners, 3))
@@ -50,13 +55,16 @@ def _fill(mask: Image.Image, outlines_MN2: np.ndarray, view: View) -> None:
         polygon(corner_list, fill=255)
 
 
-def _rectangles(things: list[Thing], grow: float) -> np.ndarray:
-    """Outlines on the ground, M x 4 x 2 (s, z), of things that stand on their middle."""
-    rows = np.array([(t.s, t.z, t.width / 2 + grow, t.length / 2 + grow, t.heading) for t in things]).reshape(-1, 5)
-    s, z, w, ahead, heading = rows.T[..., None]
-    w, ahead = w * np.array([-1, 1, 1, -1]), ahead * np.array([-1, -1, 1, 1])
+def _rectangles(things: list[Thing], grow: float, ahead: bool = False) -> np.ndarray:
+    """Outlines on the ground, M x 4 x 2 (s, z), of things whose place is their middle, or that lie `ahead` of it."""
+    middles = [t.z + t.length / 2 * ahead for t in things]
+    rows = np.array(
+        [(t.s, z, t.width / 2 + grow, t.length / 2 + grow, t.heading) for t, z in zip(things, middles, strict=True)]
+    ).reshape(-1, 5)
+    s, z, w, on, heading = rows.T[..., None]
+    w, on = w * np.array([-1, 1, 1, -1]), on * np.array([-1, -1, 1, 1])
     cos, sin = np.cos(heading), np.sin(heading)
-    return np.stack([s + w * cos + ahead * sin, z - w * sin + ahead * cos], axis=-1)
+    return np.stack([s + w * cos + on * sin, z - w * sin + on * cos], axis=-1)
 
 
 def _circles(things: list[Thing], radius: np.ndarray | float) -> np.ndarray:
@@ -73,7 +81,9 @@ def _blockers(scene: Scene) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     trees = [t for t in close if t.kind == "tree"]
     solid = [t for t in close if t.kind in ("car", "person", "rider")]
     thin = [t for t in close if t.kind in ("lamp", "sign", "lights", "bollard", "tree")]
-    ground = np.array([(t.s, t.s + np.sign(t.s) * t.width, t.z, t.z + t.length) for t in houses])
+    rails = [t for t in close if t.kind in ("guard", "barrier")]
+    bridges = [t for t in scene.things if t.kind == "bridge"]
+    ground = np.array([(t.s, t.s + np.sign(t.s) * t.width, t.z, t.z + t.length) for t in houses]).reshape(-1, 4)
     plots = np.stack([ground[:, (0, 1, 1, 0)], ground[:, (2, 2, 3, 3)]], axis=-1)
 
     def heights(things: list[Thing]) -> np.ndarray:
@@ -85,6 +95,8 @@ def _blockers(scene: Scene) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         (_circles(trees, radius * 0.85), heights(trees) - 1.6 * radius, heights(trees) - 0.4 * radius),
         (_rectangles(solid, -0.08), 0 * heights(solid), heights(solid) * 0.9),
         (_circles(thin, 0.07), 0 * heights(thin), heights(thin) * 0.9),
+        (_rectangles(rails, 0.0, ahead=True), 0 * heights(rails), heights(rails)),
+        (_rectangles(bridges, 0.0, ahead=True), heights(bridges) - 1.5, heights(bridges)),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inlay.data._street_mesh import Faces, Kind, box, limb, limbs, panel
+from inlay.data._street_mesh import Faces, Kind, Stuff, box, limb, limbs, panel
 from inlay.data._street_world import KERB, Thing
 
 
@@ -15,6 +15,8 @@ def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     inside = (thing.s + sign * thing.width / 2, thing.height / 2, thing.z + thing.length / 2)
     front = (thing.s, thing.z), (0.0, 1.0), thing.length
     end = (thing.s, thing.z), (float(sign), 0.0), thing.width
+    if thing.variant == 3 and int(thing.z * 7) % 3 == 0:
+        _add_tank(faces, inside[0], y, thing.z + thing.length * 0.4)
     for origin, direction, length in (end, front):
         wall = np.array([[0.0, length, 0.0, y]])
         faces.add(panel(wall, origin, direction), color, Kind.BUILDING, inside)
@@ -24,11 +26,21 @@ def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
             _add_windows(faces, thing, origin, direction, length, inside, rng)
     if thing.variant == 2:
         _add_gable(faces, thing, sign, y)
-    elif thing.variant == 1:
+    elif thing.variant in (1, 3):
         s0, s1 = sorted((thing.s - sign * 0.25, thing.s + sign * thing.width))
         _add_soffit(faces, thing, (thing.s - sign * 0.25, thing.s), y - 0.1, color)
         cornice = box(s0, s1, y - 0.1, y + 0.35, thing.z, thing.z + thing.length)
         faces.add(cornice, np.clip(color * 1.12, 0, 245), Kind.BUILDING, (inside[0], y, inside[2]))
+
+
+def _add_tank(faces: Faces, s: float, y: float, z: float) -> None:
+    """A water tank on legs, on a roof; drawn before the walls, which hide its foot."""
+    legs = [limb(np.array([s + w, y, z]), np.array([s + w, y + 2.2, z]), 0.16) for w in (-1.1, 0.0, 1.1)]
+    faces.add(np.concatenate(legs), (84, 80, 78), Kind.BUILDING, gain=0.8)
+    for w0, w1, gain in ((-1.5, -0.6, 0.7), (-0.6, 0.5, 0.95), (0.5, 1.5, 0.8)):
+        faces.add(panel(np.array([[w0, w1, y + 2.1, y + 5.0]]), (s, z), (1.0, 0.0)), (128, 96, 72), Kind.BUILDING, gain=gain)
+    roof = np.array([[(s - 1.65, y + 5.0, z), (s + 1.65, y + 5.0, z), (s, y + 6.1, z)]])
+    faces.add(roof, (92, 84, 82), Kind.BUILDING, gain=0.85)
 
 
 def _add_soffit(faces: Faces, thing: Thing, span: tuple[float, float], y: float, color: np.ndarray) -> None:
@@ -77,25 +89,40 @@ def _add_windows(
     y = KERB + 1.0 + 3.0 * np.arange(1 if shop else 0, floors)
     a, y = (grid.ravel() for grid in np.meshgrid(a, y))
     glass = np.stack([a - width / 2, a + width / 2, y, y + tall], axis=-1)
+    if thing.variant >= 3:
+        glass = _storeys(thing, length, columns, tall)
+        shop = True
     if not shop and columns > 1:
         door = int(rng.integers(columns))
         glass[door, 2:] = (KERB, KERB + 2.2)
     light = np.array([108.0, 128.0, 146.0]) * rng.uniform(0.62, 1.2, size=(len(glass), 1))
+    stuff = np.full(len(glass), Stuff.GLASS)
     if not shop and columns > 1:
-        light[door] = rng.uniform(50, 150, size=3)
+        light[door], stuff[door] = rng.uniform(50, 150, size=3), Stuff.PLAIN
     if thing.z < 50 and len(glass):
         _add_frames(faces, thing, glass, (origin, direction, inside), rng)
     if len(glass):
-        faces.add(panel(glass, origin, direction), light, Kind.BUILDING, inside)
+        faces.add(panel(glass, origin, direction), light, Kind.BUILDING, inside, stuff=stuff)
     if thing.z < 32 and len(glass):
         # The upper half mirrors the sky; one bar down the middle.
         upper, bars = glass.copy(), glass.copy()
         upper[:, 2] = glass[:, 2] + 0.5 * (glass[:, 3] - glass[:, 2])
-        faces.add(panel(upper, origin, direction), np.clip(light * 1.28, 0, 235), Kind.BUILDING, inside)
+        shine = np.clip(light * 1.28, 0, 235)
+        faces.add(panel(upper, origin, direction), shine, Kind.BUILDING, inside, stuff=stuff)
         bars[:, :2] = (glass[:, :1] + glass[:, 1:2]) / 2 + (-0.04, 0.04)
         faces.add(panel(bars, origin, direction), (226, 222, 214), Kind.BUILDING, inside)
     if shop:
         _add_shop(faces, origin, direction, length, inside, rng)
+
+
+def _storeys(thing: Thing, length: float, columns: int, tall: float) -> np.ndarray:
+    """Windows (a0, a1, y0, y1) above the shops of a tall house: single ones, or of a glass front all in all."""
+    columns, share = (max(int(length / 2.1), 2), 0.90) if thing.variant == 4 else (columns, 0.46)
+    a = (np.arange(columns) + 0.5) * (length / columns)
+    y = KERB + 1.0 + 3.0 * np.arange(1, int((thing.height - 0.5) / 3.0))
+    a, y = (grid.ravel() for grid in np.meshgrid(a, y))
+    half = length / columns * share / 2
+    return np.stack([a - half, a + half, y, y + (2.3 if thing.variant == 4 else tall + 0.2)], axis=-1)
 
 
 def _add_frames(
@@ -113,10 +140,10 @@ def _add_frames(
     if rng.random() < 0.45:
         floors = np.arange(3.0, thing.height - 1, 3.0) + KERB
         bands = np.stack([0 * floors, 0 * floors + length, floors - 0.12, floors + 0.12], axis=-1)
-        faces.add(panel(bands, origin, direction), pale * 0.97, Kind.BUILDING, inside)
+        faces.add(panel(bands, origin, direction), pale * 0.97, Kind.BUILDING, inside, stuff=Stuff.LEDGE)
     faces.add(panel(glass_M4 + (-0.13, 0.13, -0.13, 0.13), origin, direction), pale, Kind.BUILDING, inside)
     sill = glass_M4[:, (0, 1, 2, 2)] + (-0.2, 0.2, -0.3, -0.13)
-    faces.add(panel(sill, origin, direction), color * 0.72, Kind.BUILDING, inside)
+    faces.add(panel(sill, origin, direction), color * 0.72, Kind.BUILDING, inside, stuff=Stuff.LEDGE)
 
 
 def _add_shop(
@@ -132,10 +159,10 @@ def _add_shop(
     pane = np.stack([a + 0.3, a + length / count - 0.3, np.full(count, 0.5), np.full(count, 2.6)], axis=-1)
     color = rng.uniform(40, 190, size=3)
     board = np.array([[0.1, length - 0.1, 2.7, 3.35]])
-    faces.add(panel(pane, origin, direction), (74, 88, 98), Kind.BUILDING, inside)
+    faces.add(panel(pane, origin, direction), (74, 88, 98), Kind.BUILDING, inside, stuff=Stuff.SHOP)
     shine = pane.copy()
     shine[:, 2] = 1.7
-    faces.add(panel(shine, origin, direction), (112, 128, 138), Kind.BUILDING, inside)
+    faces.add(panel(shine, origin, direction), (112, 128, 138), Kind.BUILDING, inside, stuff=Stuff.SHOP)
     faces.add(panel(board, origin, direction), color, Kind.BUILDING, inside)
 
 
@@ -166,7 +193,7 @@ def add_tree(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     cluster = _blobs(root + offset, size, rng)
     gain = 0.62 + 0.5 * lift + rng.uniform(-0.08, 0.08, count)
     tint = np.array(thing.color) * (1 + rng.uniform(-0.06, 0.06, size=(count, 3)))
-    faces.add(cluster, tint, Kind.TREE, gain=gain)
+    faces.add(cluster, tint, Kind.TREE, gain=gain, stuff=Stuff.NEEDLE if conifer else Stuff.LEAF)
 
 
 def _blobs(centres_M3: np.ndarray, radius_M: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -181,14 +208,14 @@ def add_hedge(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     w, y, z0, z1 = thing.width / 2, thing.height, thing.z, thing.z + thing.length
     inside = (thing.s, y / 2, (z0 + z1) / 2)
     solid = box(thing.s - w, thing.s + w, 0, y, z0, z1)
-    faces.add(solid, np.array(thing.color) * 0.92, Kind.TREE, inside)
+    faces.add(solid, np.array(thing.color) * 0.92, Kind.TREE, inside, stuff=Stuff.NEEDLE)
     count = 22 if thing.z < 30 else 10
     near = thing.s - np.sign(thing.s) * w
     centres = np.stack([np.full(count, near), rng.uniform(0.2, 1.02, count) * y, rng.uniform(z0, z1, count)], axis=-1)
     centres = centres[np.argsort(-centres[:, 2])]
     lift = centres[:, 1] / y
     size = rng.uniform(0.1, 0.22, count)
-    faces.add(_blobs(centres, size, rng), thing.color, Kind.TREE, gain=0.6 + 0.42 * lift)
+    faces.add(_blobs(centres, size, rng), thing.color, Kind.TREE, gain=0.6 + 0.42 * lift, stuff=Stuff.NEEDLE)
 
 
 def add_fence(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:

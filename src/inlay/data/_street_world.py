@@ -45,7 +45,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """Half its width, its paint and its crossing: `crossing` is none, zebra or junction, beginning at `crossing_z`."""
+    """Half its width, its paint and its crossing: `crossing` is none, zebra or junction, beginning at `crossing_z`.
+
+    `lanes`: the middles of its lanes (metres right of its own), where it has more than one each way; between those of
+    one way is a dashed line, between the ways a strip `median` metres wide, of grass or (not `grassy`) paved.
+    """
 
     half: float
     parking: float
@@ -55,6 +59,9 @@ class Road:
     crossing: str
     crossing_z: float
     crossing_length: float
+    lanes: tuple[float, ...] = ()
+    median: float = 0.0
+    grassy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

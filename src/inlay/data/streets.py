@@ -1,8 +1,17 @@
 """Street scenes that Inlay draws itself: any number, any size, exact labels, nothing to download.
 
-CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_street_scene`), turned
-into faces (`_street_ground`, `_street_town`, `_street_posts`, `_street_cars`, `_street_people`) and painted
-(`_street_paint`) under a `Look`, the place for weather and light (`_street_look`).
+CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_street_scene`,
+`_street_highway`, `_street_downtown`), turned into faces (`_street_ground`, `_street_town`, `_street_posts`,
+`_street_rails`, `_street_cars`, `_street_people`) and painted: on a clear day by `_street_paint` under the `Look` of
+`_street_look`, in the conditions of `_street_conditions` by `_street_render`.
+
+- `condition`: clear, or one of S3's nine: dawn, fall, fog, night, spring, summer, sunset, winter_night, winter.  The
+  scene of an index is the same in each, and so is its label.
+- `city`: mixed, streets of a small town and its suburbs; or one of S3's two places, highway and town.
+
+Of either, several are joined by +, as dawn+fog, and all is all of S3's.  The scenes then take turns, so that each
+comes as often: scene `index` has condition `index` modulo their number, and with several cities every other round.
+The domain of a sample is its condition, with several cities city/condition.
 """
 
 from __future__ import annotations
@@ -13,8 +22,12 @@ import numpy as np
 
 from inlay.card import Classes
 from inlay.data._dataset import Sample, check_sample
-from inlay.data._street_look import DAY
+from inlay.data._street_conditions import CONDITIONS
+from inlay.data._street_downtown import compose_town
+from inlay.data._street_highway import compose_highway
+from inlay.data._street_look import CLEAR
 from inlay.data._street_paint import paint
+from inlay.data._street_render import render
 from inlay.data._street_scene import compose
 from inlay.data._street_world import FAR
 from inlay.errors import DatasetError, nearest
@@ -23,6 +36,8 @@ from inlay.errors import DatasetError, nearest
 SPLITS = {"train": (0, 400), "val": (1, 100), "test": (2, 100)}
 SMALLEST, LARGEST = 32, 4096
 NEAREST = 12  # metres; less leaves no room for a crossing
+PLAIN = "clear"
+CITIES = {"mixed": compose, "highway": compose_highway, "town": compose_town}
 
 CLASSES = Classes(
     names=(
@@ -39,10 +54,11 @@ CLASSES = Classes(
 class Data:
     """Drawn street scenes: index -> picture and label of `size` (height, width).
 
-    Scene `index` is a pure function of (seed, split, index, size, reach), and its layout of all but the size: the same
-    scene can be had larger or smaller.  `reach`: how many metres ahead people, vehicles, posts and fences stand (the
+    Scene `index` is a pure function of (seed, split, index, city, reach), its picture of that, condition and size: the
+    same scene can be had larger or smaller, or in another condition.  `reach`: how many metres ahead people, vehicles, posts and fences stand (the
     street itself goes on); a short reach makes easy scenes without tiny objects.  Raises DatasetError for a folder
-    (there is none), an unknown split, a count below 1, a side outside 32 .. 4096 or a reach outside 12 .. 230.
+    (there is none), an unknown split, condition or city, a count below 1, a side outside 32 .. 4096 or a reach outside
+    12 .. 230.
     """
 
     classes = CLASSES
@@ -56,6 +72,8 @@ class Data:
         size: tuple[int, int] = (240, 320),
         seed: int = 0,
         reach: float = FAR,
+        condition: str = PLAIN,
+        city: str = "mixed",
     ) -> None:
         if root is not None:
             raise DatasetError(f"streets are drawn and have no folder, but got {str(root)!r}: leave the root out")
@@ -73,24 +91,51 @@ class Data:
         self.reach = float(reach)
         if not NEAREST <= self.reach <= FAR:
             raise DatasetError(f"streets: reach is {reach} metres, expected {NEAREST} to {FAR:g}")
+        self.condition, self.city = condition, city
+        conditions = _several("condition", condition, (PLAIN, *CONDITIONS), tuple(CONDITIONS))
+        cities = _several("city", city, tuple(CITIES), ("highway", "town"))
+        self._kinds = [(place, weather) for place in cities for weather in conditions]
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> Sample:
         index = self._position(index)
-        layout, detail = (np.random.default_rng([self.seed, self._number, index, part]) for part in (0, 1))
-        image, label = paint(compose(layout, self.reach), DAY, self.size, detail)
-        return check_sample(Sample(image, label, self.name(index), DAY.domain), self.classes)
+        layout, detail, weather = (np.random.default_rng([self.seed, self._number, index, part]) for part in range(3))
+        city, condition = self._kind(index)
+        scene = CITIES[city](layout, self.reach)
+        if condition == PLAIN:
+            image, label = paint(scene, CLEAR, self.size, detail)
+        else:
+            image, label = render(scene, CONDITIONS[condition], self.size, detail, weather)
+        domain = f"{city}/{condition}" if len({city for city, _ in self._kinds}) > 1 else condition
+        return check_sample(Sample(image, label, self.name(index), domain), self.classes)
 
     def name(self, index: int) -> str:
         """The name of scene `index` without drawing it."""
-        return f"{self.split}-{self.seed}-{self._position(index):06d}"
+        index = self._position(index)
+        city, condition = self._kind(index)
+        other = [part for part, usual in ((city, "mixed"), (condition, PLAIN)) if part != usual]
+        return "-".join([self.split, str(self.seed), f"{index:06d}", *other])
+
+    def _kind(self, index: int) -> tuple[str, str]:
+        """City and condition of scene `index`."""
+        return self._kinds[index % len(self._kinds)]
 
     def _position(self, index: int) -> int:
         if not -self._count <= index < self._count:
             raise IndexError(f"streets: scene {index} of {self._count} ({self.split})")
         return int(index) % self._count
+
+
+def _several(what: str, value: str, known: tuple[str, ...], everything: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that `value` joins by +, each once and in their own order; `all` is `everything`."""
+    names: list[str] = []
+    for name in value.split("+") if isinstance(value, str) else [value]:
+        if name != "all" and name not in known:
+            raise DatasetError(f"streets: no {what} {name!r}{nearest(str(name), (*known, 'all'))}")
+        names += everything if name == "all" else (name,)
+    return tuple(name for name in known if name in names)
 
 
 def _whole(what: str, value: object) -> int:

@@ -56,7 +56,9 @@ class TorchEngine:
     def check_attention(self) -> None:
         """OutputError naming what would have attention, where this network has none to show."""
         if not _attends(self.model):
-            raise OutputError(f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}")
+            raise OutputError(
+                f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}"
+            )
 
     def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
         """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
@@ -132,11 +134,12 @@ def _attends(model: Segmenter) -> bool:
 def _where_attention_is(card: Card) -> str:
     """What to train for attention maps: this network with a switch of it on, else the networks that have them."""
 
-    def attends(name: str, switched: dict[str, bool]) -> bool:
+    def attends(name: str, options: dict[str, Any]) -> bool:
         with torch.device("meta"):
-            return _attends(models.create(name, 2, options=models.config_class(name).smallest | switched))
+            return _attends(models.create(name, 2, options=options))
 
     for option, value in card.model.items():
-        if value is False and attends(card.architecture, {option: True}):
+        if value is False and attends(card.architecture, card.model | {option: True}):
             return f"it was trained with model.{option}: false, train one with true"
-    return f"networks that have it: {', '.join(name for name in models.names() if attends(name, {}))}"
+    having = [name for name in models.names() if attends(name, models.config_class(name).smallest)]
+    return f"networks that have it: {', '.join(having)}"

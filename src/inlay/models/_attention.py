@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -11,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _softmax_backward = torch.ops.aten._softmax_backward_data.out
-_BLOCK_ROWS, _BLOCK_SCORES = 512, 8 * 2**20  # queries, and at most so many scores, computed at once
+_BLOCK_ROWS, _BLOCK_SCORES = 1056, 16 * 2**20  # queries, and scores, computed at once at most
 
 
 class Attended(NamedTuple):
@@ -50,10 +51,12 @@ def attention_received(query_BNC: Tensor, key_BNC: Tensor) -> Tensor:
     """How much attention each key gets from all queries together, B x N float32; the mean over the keys is 1."""
     query_BNC, key_BNC = query_BNC.float(), key_BNC.float()
     received_BN = torch.zeros(key_BNC.shape[:2], device=key_BNC.device)
+    scratch = _scratch(1, query_BNC, key_BNC)
     with _plain(query_BNC):
-        for image, rows, (scores, shares) in _blocks(query_BNC, key_BNC, 2):
-            torch.mm(query_BNC[image, rows], key_BNC[image].T, out=scores)
-            received_BN[image] += torch.softmax(scores, -1, out=shares).sum(0)
+        for query_NC, key_NC, received_N in zip(query_BNC, key_BNC, received_BN, strict=True):
+            for rows, (scores,) in _blocks(query_NC, scratch):
+                torch.mm(query_NC[rows], key_NC.T, out=scores)
+                received_N += torch.softmax(scores, -1, out=scores).sum(0)
     return received_BN * (key_BNC.shape[1] / query_BNC.shape[1])
 
 
@@ -64,45 +67,66 @@ class _BlockAttention(torch.autograd.Function):
     def forward(ctx: Any, query_BNC: Tensor, key_BNC: Tensor, value_BNC: Tensor) -> Tensor:
         ctx.save_for_backward(query_BNC, key_BNC, value_BNC)
         out_BNC = torch.empty_like(query_BNC, memory_format=torch.contiguous_format)
+        scratch = _scratch(1, query_BNC, key_BNC)
         with _plain(query_BNC):
-            for image, rows, (scores, shares) in _blocks(query_BNC, key_BNC, 2):
-                torch.mm(query_BNC[image, rows], key_BNC[image].T, out=scores)
-                torch.mm(torch.softmax(scores, -1, out=shares), value_BNC[image], out=out_BNC[image, rows])
+            for query_NC, key_NC, value_NC, out_NC in zip(query_BNC, key_BNC, value_BNC, out_BNC, strict=True):
+                key_CN = key_NC.T.contiguous()  # or every block would arrange it anew
+                for rows, (scores,) in _blocks(query_NC, scratch):
+                    torch.mm(query_NC[rows], key_CN, out=scores)
+                    torch.mm(torch.softmax(scores, -1, out=scores), value_NC, out=out_NC[rows])
         return out_BNC
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_BNC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """dV = Pᵀ dE;  dP = dE Vᵀ;  dS = P (dP - its mean under P);  dQ = dS K;  dK = dSᵀ Q."""
-        query_BNC, key_BNC, value_BNC = ctx.saved_tensors
-        grad_query_BNC = torch.empty_like(query_BNC, memory_format=torch.contiguous_format)
-        # Sums over blocks: in float32 at least, or each addition would round.
-        wide = torch.promote_types(key_BNC.dtype, torch.float32)
-        grad_key_BNC, grad_value_BNC = torch.zeros_like(key_BNC, dtype=wide), torch.zeros_like(value_BNC, dtype=wide)
-        with _plain(query_BNC):
-            for image, rows, (first, shares, grad_scores) in _blocks(query_BNC, key_BNC, 3):
-                query, key, grad = query_BNC[image, rows], key_BNC[image], grad_BNC[image, rows]
-                torch.softmax(torch.mm(query, key.T, out=first), -1, out=shares)
-                grad_value_BNC[image] += (shares.T @ grad).to(wide)  # a mixed addition takes twice as long
-                torch.mm(grad, value_BNC[image].T, out=first)
-                _softmax_backward(first, shares, -1, shares.dtype, grad_input=grad_scores)
-                torch.mm(grad_scores, key, out=grad_query_BNC[image, rows])
-                grad_key_BNC[image] += (grad_scores.T @ query).to(wide)
-        return grad_query_BNC, grad_key_BNC.to(key_BNC.dtype), grad_value_BNC.to(value_BNC.dtype)
+    def backward(ctx: Any, grad_BNC: Tensor) -> tuple[Tensor, ...]:
+        given = ctx.saved_tensors
+        grads = tuple(torch.empty_like(one, memory_format=torch.contiguous_format) for one in given)
+        scratch = _scratch(2, *given[:2])
+        with _plain(grad_BNC):
+            for image, grad_NC in enumerate(grad_BNC):
+                _differentiate([one[image] for one in given], grad_NC, [one[image] for one in grads], scratch)
+        return grads
 
 
-def _blocks(query_BNC: Tensor, key_BNC: Tensor, count: int) -> Iterator[tuple[int, slice, tuple[Tensor, ...]]]:
-    """(image, rows of its queries, `count` tensors for their scores against all keys).
+def _differentiate(given_NC: list[Tensor], grad_NC: Tensor, grads_NC: list[Tensor], scratch: Tensor) -> None:
+    """Write one image's gradients of query, key and value; P is the softmax of the scores S, dE the given gradient.
 
-    The tensors are the same memory every time: fresh pages would cost about as much as a product of matrices.
+    dV = Pᵀ dE;  dP = dE Vᵀ;  dS = P (dP - its mean under P);  dQ = dS K;  dK = dSᵀ Q.
     """
-    (images, queries, _), keys = query_BNC.shape, key_BNC.shape[1]
-    step = max(1, min(queries, _BLOCK_ROWS, _BLOCK_SCORES // keys))
-    scratch = query_BNC.new_empty(count, step, keys)
-    for image in range(images):
-        for start in range(0, queries, step):
-            stop = min(start + step, queries)
-            yield image, slice(start, stop), scratch[:, : stop - start].unbind()
+    query_NC, key_NC, value_NC = given_NC
+    grad_query_NC, grad_key_NC, grad_value_NC = grads_NC
+    # Sums over blocks: in float32 at least, or each addition would round.
+    wide = torch.promote_types(key_NC.dtype, torch.float32)
+    key_sum_NC, value_sum_NC = torch.zeros_like(key_NC, dtype=wide), torch.zeros_like(value_NC, dtype=wide)
+    key_CN, value_CN = key_NC.T.contiguous(), value_NC.T.contiguous()
+    for rows, (shares, grad_scores) in _blocks(query_NC, scratch):
+        query, grad = query_NC[rows], grad_NC[rows]
+        torch.softmax(torch.mm(query, key_CN, out=shares), -1, out=shares)
+        value_sum_NC += (shares.T @ grad).to(wide)  # without `to`, adding takes twice as long
+        _softmax_backward(torch.mm(grad, value_CN, out=grad_scores), shares, -1, shares.dtype, grad_input=grad_scores)
+        torch.mm(grad_scores, key_NC, out=grad_query_NC[rows])
+        key_sum_NC += (grad_scores.T @ query).to(wide)
+    grad_key_NC.copy_(key_sum_NC)
+    grad_value_NC.copy_(value_sum_NC)
+
+
+def _scratch(count: int, query_BNC: Tensor, key_BNC: Tensor) -> Tensor:
+    """`count` x rows x keys: memory for the scores of one block after the other.
+
+    The same for all, because fresh pages cost about as much as a product of matrices.
+    """
+    queries, keys = query_BNC.shape[1], key_BNC.shape[1]
+    blocks = math.ceil(queries / max(1, min(_BLOCK_ROWS, _BLOCK_SCORES // keys)))
+    rows = 32 * math.ceil(queries / blocks / 32)  # blocks of one size, as matrix units like it
+    return query_BNC.new_empty(count, rows, keys)
+
+
+def _blocks(query_NC: Tensor, scratch: Tensor) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
+    """The queries in blocks: their rows, and the scratch memory for their scores."""
+    count, step = len(query_NC), scratch.shape[1]
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        yield slice(start, stop), scratch[:, : stop - start].unbind()
 
 
 def _plain(like: Tensor) -> Any:

@@ -10,7 +10,6 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
 
 from inlay.models._attention import Attended, Attentive
 from inlay.models._encoders import Encoder
@@ -81,14 +80,14 @@ class Segmenter(nn.Module, ABC):
         return {"loss": criterion(scores, label_BHW)}, scores
 
     def attention(self, image_B3HW: Tensor) -> list[tuple[str, Attended]]:
-        """uint8 RGB as for `forward` -> what each attention module does to it, by the module's name, in working order."""
+        """uint8 RGB as for `forward` -> the name of each attention module and what it does, in working order."""
         found: list[tuple[str, Attended]] = []
 
-        def listen(name: str, module: nn.Module) -> RemovableHandle:
-            assert isinstance(module, Attentive)
-            return module.register_forward_hook(lambda _, given, __: found.append((name, module.attended(*given))))
+        def listen(name: str, part: Attentive) -> Callable[..., None]:
+            return lambda _, given, __: found.append((name, part.attended(*given)))
 
-        listening = [listen(name, part) for name, part in self.named_modules() if isinstance(part, Attentive)]
+        parts: list[tuple[str, Any]] = [one for one in self.named_modules() if isinstance(one[1], Attentive)]
+        listening = [part.register_forward_hook(listen(name, part)) for name, part in parts]
         try:
             self(image_B3HW)
         finally:

@@ -23,7 +23,6 @@ import torch
 from pydantic import Field
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inlay.errors import ModelFileError, RecipeError
 from inlay.models._blocks import ConvNormReLU, SqueezeExcitation, kaiming, resize_as
@@ -66,11 +65,34 @@ class _Pyramid(nn.Module):
         self.branches = nn.ModuleList(ConvNormReLU(channels, branch_channels, kernel=1) for _ in bins)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = [
-            resize_as(branch(functional.adaptive_avg_pool2d(x, bins)), x)
-            for bins, branch in zip(self.bins, self.branches, strict=True)
-        ]
-        return torch.cat([x, *pooled], 1)
+        means = zip(self.branches, bin_means(x, self.bins), strict=True)
+        return torch.cat([x, *(resize_as(branch(one), x) for branch, one in means)], 1)
+
+
+def bin_means(x: Tensor, bins: tuple[int, ...]) -> list[Tensor]:
+    """B x C x H x W -> its means over b x b cells, B x C x b x b, for each b of `bins`: adaptive average pooling.
+
+    As one product with a matrix of zeros and ones that tell which cells a position lies in.  It can be exported for
+    any H and W, and torch's own pooling takes 1 to 3 times as long, 12 to 40 times for the gradient (CPUs, 4 bins).
+    """
+    cells_MN = torch.cat([_cells(one, x) for one in bins])
+    sums_BMC = cells_MN.to(x.dtype) @ x.flatten(2).transpose(1, 2)  # zeros and ones are exact in bfloat16, 1/N is not
+    means_BCM = (sums_BMC / cells_MN.sum(1, keepdim=True)).to(x.dtype).transpose(1, 2)
+    parts = means_BCM.split([one * one for one in bins], 2)
+    return [part.unflatten(2, (one, one)) for one, part in zip(bins, parts, strict=True)]
+
+
+def _cells(bins: int, x: Tensor) -> Tensor:
+    """bins^2 x H*W, float32: 1 where a position lies in a cell.  Cell i of a side of N positions is i N / bins, rounded
+    down, up to (i + 1) N / bins, rounded up: cells overlap by a position where `bins` does not divide N.
+    """
+    step = torch.arange(bins, device=x.device)[:, None]
+    inside = []
+    for side in x.shape[-2:]:
+        scaled = torch.arange(side, device=x.device) * bins
+        inside.append((scaled + bins > step * side) & (scaled < (step + 1) * side))
+    down, along = inside
+    return (down[:, None, :, None] & along[None, :, None, :]).flatten(2).flatten(0, 1).float()
 
 
 class _Excitation(nn.Module):

@@ -1,4 +1,4 @@
-"""Curves of a training and the confusion matrix, as PNG files.  matplotlib on its Agg canvas, never pyplot."""
+"""Curves of a training, confusion matrix, objects and reliability as PNG files.  matplotlib's Agg canvas, no pyplot."""
 
 from __future__ import annotations
 
@@ -72,6 +72,24 @@ def save_confusion(path: Path, counts_KK1: np.ndarray, classes: Classes) -> None
     _save(figure, path, dpi=140)
 
 
+def save_details(path: Path, details: Mapping[str, Any]) -> None:
+    """The `details` of report.json -> one PNG: recall by objects' size and, where it was counted, reliability.
+
+    Raises ValueError without objects, MissingExtraError without matplotlib, OutputError where it cannot be written.
+    """
+    if "objects" not in details:
+        raise ValueError("no details to draw")
+    bins = details.get("reliability")
+    figure = _new_figure((11, 4.6))
+    places = figure.add_gridspec(2, 2, height_ratios=(5, 1), width_ratios=(1, 1.15))
+    _draw_recall(figure.add_subplot(places[:, 0] if bins else places[:, :]), details)
+    if bins:
+        diagram = figure.add_subplot(places[0, 1])
+        _draw_reliability(diagram, bins, details["ece"])
+        _draw_shares(figure.add_subplot(places[1, 1], sharex=diagram), bins)
+    _save(figure, path, dpi=140)
+
+
 def _new_figure(size_inches: tuple[float, float]) -> Any:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -87,6 +105,65 @@ def _new_figure(size_inches: tuple[float, float]) -> Any:
 def _save(figure: Any, path: Path, dpi: int) -> None:
     with writing(Path(path)) as part:
         figure.savefig(part, format="png", dpi=dpi)
+
+
+def _draw_recall(axes: Any, details: Mapping[str, Any]) -> None:
+    names = list(details["objects"])
+    for place, name in enumerate(names):
+        value = details[f"recall_{name}"]
+        defined = value is not None and math.isfinite(value)
+        axes.bar(place, value if defined else 0, width=0.6, color=_VALIDATION, zorder=2)
+        words = f"{value:.3f}" if defined else "none there"
+        axes.text(place, (value if defined else 0) + 0.02, words, ha="center", fontsize=10.5, color=_INK)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xticks(range(len(names)), [f"{name}\n{details['objects'][name]:,} objects" for name in names])
+    axes.set_title("Objects found, by size", loc="left", fontsize=12.5, fontweight="bold", color=_INK, pad=10)
+    axes.set_title("mean of the classes", loc="right", fontsize=10, color=_FAINT, pad=10)
+    _plain_axes(axes)
+
+
+def _draw_reliability(axes: Any, bins: Sequence[Mapping[str, Any]], ece: float) -> None:
+    """How often pixels of each confidence are right: on the diagonal where the model is as sure as it is right."""
+    width = 1 / len(bins)
+    filled = [(place, row) for place, row in enumerate(bins) if row["share"] > 0]
+    for place, row in filled:
+        gap = row["confidence"] - row["accuracy"]
+        at = (place + 0.5) * width
+        axes.bar(at, row["accuracy"], width=0.86 * width, color=_VALIDATION, zorder=2)
+        axes.bar(at, gap, 0.86 * width, bottom=row["accuracy"], color=_BEST, alpha=0.35, zorder=3)
+    axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.2, linestyle=(0, (4, 3)), zorder=4)
+    axes.set_xlim(0, 1)
+    axes.set_title("Reliability", loc="left", fontsize=12.5, fontweight="bold", color=_INK, pad=10)
+    words = f"red: how far from the confidence; ECE {ece:.3f}" if filled else "no pixels"
+    axes.set_title(words, loc="right", fontsize=10, color=_BEST, pad=10)
+    axes.set_ylabel("share right", color=_FAINT, fontsize=10)
+    _plain_axes(axes)
+    axes.tick_params(labelbottom=False)
+
+
+def _draw_shares(axes: Any, bins: Sequence[Mapping[str, Any]]) -> None:
+    width = 1 / len(bins)
+    places = [(place + 0.5) * width for place in range(len(bins))]
+    axes.bar(places, [row["share"] for row in bins], width=0.86 * width, color=_TRAINING, zorder=2)
+    axes.set_xlabel("confidence", color=_FAINT, fontsize=10)
+    axes.set_ylabel("pixels", color=_FAINT, fontsize=10)
+    _plain_axes(axes)
+    axes.set_yticks([0, 1])
+
+
+def _plain_axes(axes: Any) -> None:
+    """A share from 0 to 1 upwards."""
+    axes.set_ylim(0, 1)
+    _quiet(axes)
+
+
+def _quiet(axes: Any) -> None:
+    """Lines across, nothing around."""
+    axes.grid(axis="y", color=_GRID, linewidth=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_FAINT, labelsize=9.5, length=0, pad=6)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color("#c9cfd6")
 
 
 def _series(history: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
@@ -125,11 +202,7 @@ def _draw_curves(axes: Any, history: Sequence[Mapping[str, Any]], key: str, titl
     axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1))
     axes.set_title(title, loc="left", fontsize=12.5, fontweight="bold", color=_INK, pad=10)
     axes.set_xlabel("epoch", color=_FAINT, fontsize=10)
-    axes.grid(axis="y", color=_GRID, linewidth=1)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_FAINT, labelsize=9.5, length=0, pad=6)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color("#c9cfd6")
+    _quiet(axes)
 
 
 def _limits(values: list[float], score: bool, alone: bool) -> tuple[float, float]:

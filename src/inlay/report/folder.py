@@ -1,4 +1,4 @@
-"""A report's folder: report.json, counts.npz, pictures, confusion matrix and the page; and its table for a terminal."""
+"""A report's folder: report.json, counts.npz, pictures, figures and the page; and its table for a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from rich.table import Table
 from inlay import console, files
 from inlay.data._dataset import Dataset, Sample
 from inlay.errors import MissingExtraError
+from inlay.finer import FIGURES, SIZES
 from inlay.scores import Report
+
+_BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
 
 
 def write_folder(
@@ -26,16 +29,21 @@ def write_folder(
     What needs matplotlib or jinja2 is left out, and said, where they are missing.  `predict` gives the label map of a
     sample once more, so that no picture need be kept.
     """
-    from inlay.report.figures import save_confusion
+    from inlay.report.figures import save_confusion, save_details
     from inlay.report.page import write_page
 
     report.write(out)
+    written = json.loads((out / "report.json").read_text(encoding="utf-8"))
     panels = _write_panels(out / "pictures", report, dataset, pictures, predict)
     confusion, curves, page = out / "confusion.png", out / "curves.png", out / "report.html"
     figures = [("Loss and scores over the epochs", curves)] if curves.is_file() else []
     try:
         save_confusion(confusion, report.total_KK1, report.classes)
         figures.append(("Confusion: where the pixels of each true class went", confusion))
+        if written["details"]:
+            save_details(out / "details.png", written["details"])
+            what = "objects by size, and confidence" if "ece" in written["details"] else "objects by size"
+            figures.append((f"Beyond mIoU: {what}", out / "details.png"))
     except MissingExtraError as error:
         console.note(f"{confusion} is left out: {error}")
     recipe = out / "recipe.yaml"
@@ -43,7 +51,7 @@ def write_folder(
         write_page(
             page,
             title=_title(report),
-            report=json.loads((out / "report.json").read_text(encoding="utf-8")),
+            report=written,
             figures=figures,
             pictures=panels,
             recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
@@ -66,8 +74,8 @@ def _history(path: Path) -> list[dict[str, Any]] | None:
 
 
 def table(report: Report) -> Table:
-    """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, and the means."""
-    figures, truth = report.metrics, report.total_KK1.sum(1)
+    """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, means, details."""
+    figures, found, truth = report.metrics, report.finer, report.total_KK1.sum(1)
     pixels = max(int(truth.sum()), 1)
     shown = Table(title=f"{report.protocol.get('images', len(report.names))} images", show_footer=True)
     shown.add_column("class", footer="mean")
@@ -78,6 +86,10 @@ def table(report: Report) -> Table:
     for name, iou, accuracy, dice, own in columns:
         shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
     shown.caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
+    if found:
+        borders = [f"{FIGURES[key].words} {_figure(found[key])}" for key in _BORDERS_AND_ECE if key in found]
+        sizes = [f"{name} {_figure(found[f'recall_{name}'])}" for name in SIZES]
+        shown.caption += f"\n{', '.join(borders)}\nobjects found: {', '.join(sizes)}"
     ignored = int(report.total_KK1[:, -1].sum())
     if ignored:
         shown.caption += f"; {100 * ignored / pixels:.2f} % of the labelled pixels were predicted as ignored"

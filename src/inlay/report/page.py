@@ -30,6 +30,14 @@ _HEADLINES = (
     ("fwiou", "FWIoU", "IoU weighted by frequency"),
     ("dice", "Dice", "mean of the classes' Dice"),
 )
+_DETAILS = (  # of report.json's details: label, what it is, why there may be none
+    ("boundary_iou", "Boundary IoU", "along borders, 2 % of the diagonal", "no class has a border"),
+    ("boundary_f1", "Boundary F1", "borders found to 0.75 % of it", "no class has a border"),
+    ("recall_small", "Small objects", "found, of each class's smallest third", "no such objects"),
+    ("recall_medium", "Medium objects", "found, of the third between", "no such objects"),
+    ("recall_large", "Large objects", "found, of the largest third", "no such objects"),
+    ("ece", "ECE", "gap of confidence and accuracy", "no pixels to score"),
+)
 _CLASS_COLUMNS = (("iou", "IoU"), ("accuracy", "Accuracy"), ("dice", "Dice"))
 _PIXEL_COLUMNS = (("truth_pixels", "True pixels"), ("predicted_pixels", "Predicted"))
 _EPOCH_COLUMNS = (
@@ -83,6 +91,7 @@ def write_page(
         "facts": _facts(report),
         "version": ((report.get("provenance") or {}).get("versions") or {}).get("inlay"),
         **_scores(report),
+        "details": _details(report.get("details") or {}),
         "protocol": _listed(report.get("protocol")),
         "sentence": _sentence(report),
         "model": _listed(report.get("model")),
@@ -168,6 +177,14 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
     headings = [label for _, label in columns]
     found = {"cards": cards, "classes": rows, "headings": headings, "worst": worst}
     return {**found, "worst_domains": any(row["domain"] for row in worst)}
+
+
+def _details(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"label": label, "what": what, "value": _cell(found[key], why)}
+        for key, label, what, why in _DETAILS
+        if key in found
+    ]
 
 
 def _class_cell(row: Mapping[str, Any], key: str, totals: Mapping[str, int]) -> _Cell:

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from inlay.card import Card, find_model_file
+from inlay.card import Card, find_model_file, is_onnx
 from inlay.errors import MissingExtraError
 
 
 class Engine(Protocol):
-    """A network ready to run.  `scores` are the engine's own arrays, to be handed back to it or sliced, no more."""
+    """A network ready to run.
+
+    `scores` are the engine's own arrays, to be sliced, divided by a number, or handed back to it, no more.
+    """
 
     card: Card
     device: str
@@ -52,11 +55,15 @@ class AttentionEngine(Protocol):
 
 
 def open_engine(path: Path, device: str = "auto") -> Engine:
-    """The engine for a model file or run folder.
+    """The engine for a model file or run folder: ONNX Runtime for .onnx, torch for .safetensors.
 
-    Raises ModelFileError for anything but a sound model file, MissingExtraError where torch is not installed.
+    Raises ModelFileError for anything but a sound model file, MissingExtraError where torch is needed and not there.
     """
     path = find_model_file(path)
+    if is_onnx(path):
+        from inlay.runtime.onnx_engine import OnnxEngine
+
+        return OnnxEngine.open(path, device)
     try:
         from inlay.learning.torch_engine import TorchEngine
     except ImportError as error:

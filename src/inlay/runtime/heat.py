@@ -45,8 +45,9 @@ def attention_sheet(image_HW3: np.ndarray, maps: Sequence[AttentionMap]) -> Imag
         height += _STRIP + _LINE
     cells = [_cell(picture, height, "picture", "")]
     for one in maps:
-        what = "how much attention each position gets" if one.weights_C is None else "how active weighted channels are"
-        cells.append(_cell(_heated(picture, one.map_HW), height, one.name, what))
+        what = "how much attention each position gets" if one.weights_C is None else "activity of the weighted channels"
+        size_of_map = "x".join(map(str, one.map_HW.shape))
+        cells.append(_cell(_heated(picture, one.map_HW), height, f"{one.name}  {size_of_map}", what))
         _draw_foot(cells[-1], 2 * _LINE + size[1], one)
     return grid(cells, count if count <= _MANY else math.ceil(math.sqrt(count)))
 

@@ -61,9 +61,14 @@ def overlay(
 
 
 def panel(
-    image_HW3: np.ndarray, truth_HW: np.ndarray, prediction_HW: np.ndarray, classes: Classes, caption: str = ""
+    image_HW3: np.ndarray,
+    truth_HW: np.ndarray,
+    prediction_HW: np.ndarray,
+    classes: Classes,
+    caption: str = "",
+    headings: tuple[str, str, str] = ("truth", "prediction", "errors"),
 ) -> Image.Image:
-    """Picture, truth, prediction and errors in a row, each H x W, with headings and `caption` under them.
+    """Picture, truth, prediction and errors in a row, each H x W, with `headings` above and `caption` under them.
 
     Errors: right pixels are the picture, grey and dimmed; wrong ones red; pixels whose truth is ignored hatched grey.
     Large pictures are reduced and tiny ones enlarged (nearest neighbour).  Raises ValueError as `overlay` does.
@@ -73,13 +78,13 @@ def panel(
     _checked_image(image_HW3, prediction_HW)
     scored = truth_HW != IGNORED
     wrong = scored & (truth_HW != prediction_HW)
-    errors = f"errors: {percent(wrong.sum() / scored.sum())} of pixels" if scored.any() else "errors: nothing to score"
+    found = f"{percent(wrong.sum() / scored.sum())} of pixels" if scored.any() else "nothing to score"
     size = _tile_size(truth_HW.shape)
     tiles = [
         ("image", _resized(image_HW3, size, smooth=True)),
-        ("truth", _resized(colorize(truth_HW, classes), size)),
-        ("prediction", _resized(colorize(prediction_HW, classes), size)),
-        (errors, Image.fromarray(_errors(image_HW3, truth_HW, wrong, size))),
+        (headings[0], _resized(colorize(truth_HW, classes), size)),
+        (headings[1], _resized(colorize(prediction_HW, classes), size)),
+        (f"{headings[2]}: {found}", Image.fromarray(_errors(image_HW3, truth_HW, wrong, size))),
     ]
     return _row(tiles, caption)
 

@@ -24,7 +24,7 @@ class Prediction:
     """What a model sees in one picture.
 
     `label_HW`: uint8 class indices at the picture's own size.  `confidence_HW`: float32 probability of the chosen
-    class, None unless asked for.
+    class, calibrated where the model is; None unless asked for.
     """
 
     label_HW: np.ndarray
@@ -56,12 +56,17 @@ class Predictor:
     """A model ready for pictures: `Predictor(image) -> Prediction`, at the picture's own size.
 
     `tta` averages the probabilities of several views; `crf` refines them, after that, by a dense CRF (runtime/crf.py).
+
+    `temperature`, from the card's calibration, divides the scores of each view before they become probabilities.  It
+    never changes a label: with `tta` labels follow from the probabilities without it, and a `crf`, whose settings are
+    chosen for those, has no use for it.
     """
 
     def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
         self.engine = engine
         self.tta = tta
         self.crf = crf
+        self.temperature = engine.card.calibration.temperature if engine.card.calibration else 1.0
 
     @property
     def card(self) -> Card:
@@ -81,18 +86,33 @@ class Predictor:
 
         Raises ImageError for what cannot be read as a picture, or is too narrow for the model's short side.
         """
-        image_HW3 = pictures.as_rgb(image)
-        if confidence or self.needs_probabilities:
-            probabilities_KHW = self.probabilities(image_HW3[None])[0]
-            label_HW = probabilities_KHW.argmax(0).astype(np.uint8)
-            return Prediction(label_HW, self.classes, probabilities_KHW.max(0) if confidence else None)
-        return Prediction(self.labels(image_HW3[None])[0], self.classes)
+        images_BHW3 = pictures.as_rgb(image)[None]
+        if confidence:
+            label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
+            return Prediction(label_BHW[0], self.classes, confidence_BHW[0])
+        return Prediction(self.labels(images_BHW3)[0], self.classes)
 
     def labels(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x H x W uint8 class indices."""
         if self.needs_probabilities:
-            return self.probabilities(images_BHW3).argmax(1).astype(np.uint8)
+            return self._refined(images_BHW3, self._averaged(images_BHW3, {1.0})[1.0]).argmax(1).astype(np.uint8)
         return self.engine.labels(self.scores(images_BHW3), images_BHW3.shape[1:3])
+
+    def labels_and_confidence(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures of one size -> B x H x W uint8 class indices and the float32 probability of each."""
+        if not self.needs_probabilities:
+            scores = self.scores(images_BHW3)
+            label_BHW = self.engine.labels(scores, images_BHW3.shape[1:3])
+            return label_BHW, self.confidence(scores, label_BHW)
+        temperature = 1.0 if self.crf else self.temperature
+        found = self._averaged(images_BHW3, {1.0, temperature})
+        found[1.0] = self._refined(images_BHW3, found[1.0])
+        label_BHW = found[1.0].argmax(1).astype(np.uint8)
+        return label_BHW, _of_labels(found[temperature], label_BHW)
+
+    def confidence(self, scores: Any, label_BHW: np.ndarray) -> np.ndarray:
+        """What `scores` gave, and labels of that size -> B x H x W float32, the probability of each label."""
+        return _of_labels(self._probabilities(scores, self.temperature, label_BHW.shape[1:]), label_BHW)
 
     def scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
         """Pictures of one size -> the engine's scores at the size the network saw, padding cropped away."""
@@ -101,20 +121,30 @@ class Predictor:
 
     def probabilities(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x K x H x W float32 probabilities, averaged by `tta`, then refined by `crf`."""
+        temperature = 1.0 if self.crf else self.temperature
+        return self._refined(images_BHW3, self._averaged(images_BHW3, {temperature})[temperature])
+
+    def _averaged(self, images_BHW3: np.ndarray, temperatures: set[float]) -> dict[float, np.ndarray]:
+        """The mean of the probabilities over the views of `tta`, at each temperature; the network runs once a view."""
         tta = self.tta or TestTimeAugmentation(flip=False)
-        size = images_BHW3.shape[1:3]
-        total: np.ndarray | None = None
-        for scale in tta.scales:
-            for mirrored in (False, True) if tta.flip else (False,):
-                seen = images_BHW3[:, :, ::-1] if mirrored else images_BHW3
-                part = self.engine.probabilities(self.scores(np.ascontiguousarray(seen), scale), size)
-                part = part[..., ::-1] if mirrored else part
-                total = part if total is None else total + part
-        assert total is not None
-        mean_BKHW = total / (len(tta.scales) * (2 if tta.flip else 1))
+        views = [(scale, mirrored) for scale in tta.scales for mirrored in ((False, True) if tta.flip else (False,))]
+        totals: dict[float, Any] = dict.fromkeys(temperatures, 0)
+        for scale, mirrored in views:
+            seen = images_BHW3[:, :, ::-1] if mirrored else images_BHW3
+            scores = self.scores(np.ascontiguousarray(seen), scale)
+            for temperature in temperatures:
+                part = self._probabilities(scores, temperature, images_BHW3.shape[1:3])
+                totals[temperature] = totals[temperature] + (part[..., ::-1] if mirrored else part)
+        return {temperature: total / len(views) for temperature, total in totals.items()}
+
+    def _probabilities(self, scores: Any, temperature: float, size: tuple[int, ...]) -> np.ndarray:
+        return self.engine.probabilities(scores if temperature == 1 else scores / temperature, (size[0], size[1]))
+
+    def _refined(self, images_BHW3: np.ndarray, probabilities_BKHW: np.ndarray) -> np.ndarray:
         if self.crf is None:
-            return mean_BKHW
-        return np.stack([refine(image, part, self.crf) for image, part in zip(images_BHW3, mean_BKHW, strict=True)])
+            return probabilities_BKHW
+        pairs = zip(images_BHW3, probabilities_BKHW, strict=True)
+        return np.stack([refine(image, part, self.crf) for image, part in pairs])
 
     def attention(self, image: ImageLike) -> list[AttentionMap]:
         """What each attention module of the network attends to in one picture, without test-time augmentation.
@@ -147,6 +177,10 @@ class Predictor:
         size = network_size((height, width), self.card.input, scale)
         resized = np.stack([pictures.resize(image, size) for image in images_BHW3])
         return pictures.pad_to_multiple(resized, self.card.input.stride), size
+
+
+def _of_labels(probabilities_BKHW: np.ndarray, label_BHW: np.ndarray) -> np.ndarray:
+    return np.take_along_axis(probabilities_BKHW, label_BHW[:, None].astype(np.intp), 1)[:, 0]
 
 
 def _without_padding(map_HW: np.ndarray, covered: tuple[float, float]) -> np.ndarray:

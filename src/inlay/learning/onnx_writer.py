@@ -1,0 +1,97 @@
+"""A network as an ONNX file's content: torch's exporter, made quiet, and what it says of this machine taken out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import onnx
+import torch
+from torch.export import Dim
+
+from inlay.card import Card
+from inlay.errors import ExportError
+from inlay.models._segmenter import Segmenter
+from inlay.runtime.onnx_engine import INPUT, SCORES
+from inlay.runtime.onnx_file import with_card
+
+# ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator in place of five.
+OPSET = 20
+_LOGGERS = ("torch", "onnxscript", "onnx_ir")
+
+
+def exported(model: Segmenter, architecture: str) -> bytes:
+    """The network as one ONNX file's content, still without a card.
+
+    Input `image`: uint8 RGB, B x 3 x H x W, any B, H and W multiples of the stride.  Output `scores`: float32, B x K x
+    H x W.  Normalising and upsampling are inside.  Raises ExportError where torch's exporter cannot write the network.
+    """
+    example = torch.zeros((2, 3, 2 * model.stride, 3 * model.stride), dtype=torch.uint8)  # sides that differ, none of 1
+    sizes = {0: Dim("batch", min=1), 2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                model.eval(),
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(sizes,),
+                input_names=[INPUT],
+                output_names=[SCORES],
+                opset_version=OPSET,
+                verbose=False,
+            )
+            assert program is not None
+            graph = program.model_proto
+    except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
+        cause = error.__cause__ or error
+        first = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+        raise ExportError(
+            f"torch's exporter cannot write this {architecture} for pictures of any size ({first[:300]}): nothing was "
+            "written; a network on another encoder may go"
+        ) from error
+    return _plain(graph).SerializeToString()
+
+
+def with_interface(content: bytes, card: Card) -> bytes:
+    """The file's content with the card, and what its input and output are, for other programs to read."""
+    stride, count = card.input.stride, len(card.classes)
+    interface = {
+        INPUT: f"uint8 RGB, B x 3 x H x W, H and W multiples of {stride}",
+        SCORES: f"float32, B x {count} x H x W, one a class; the largest is the class",
+    }
+    return with_card(content, card, inlay_interface=json.dumps(interface))
+
+
+def _plain(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Without paths, stack traces and shapes in between; sizes by their names."""
+    graph.producer_name, graph.producer_version = "inlay", ""
+    del graph.metadata_props[:]
+    del graph.graph.value_info[:]
+    for part in (graph.graph, *graph.graph.node, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for end in (*graph.graph.input, *graph.graph.output):
+        sides = end.type.tensor_type.shape.dim
+        for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
+            sides[axis].dim_param = name
+    return graph
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress and no warnings: the exporter's are for those who write networks."""
+    loggers: list[Any] = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

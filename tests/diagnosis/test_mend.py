@@ -1,0 +1,168 @@
+"""A corrected copy holds what can be corrected, and says what was done to what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import sick_data
+from inlay import console, data
+from inlay.checking import check
+from inlay.errors import DatasetError, OutputError
+from sick_data import SICK, pixels, scene, write_healthy
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    console.quiet(True)
+    yield
+    console.quiet(False)
+
+
+def state(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, dict[str, str]]]:
+    """The sick data set, its corrected copy, and what was done: changed and left out, name -> words."""
+    root, out = (tmp_path_factory.mktemp("mend") / name for name in ("sick", "out"))
+    write_healthy(root)
+    for one in dict.fromkeys(one.do for one in SICK):
+        one(root)
+    before = state(root)
+    checkup = check(f"folder:{root}", out=out, fix=True)
+    assert state(root) == before, "the data set itself is never touched"
+    assert checkup.mended is not None
+    facts = checkup.mended.facts()
+    assert facts["written"] == sum(len(data.open("folder", out, split)) for split in ("train", "val"))
+    told = {kind: {row["name"]: row["what"] for row in facts[kind]} for kind in ("changed", "left_out")}
+    return root, out, told
+
+
+def test_the_copy_can_be_read_from_end_to_end_and_has_no_errors(mended: tuple[Path, Path, object]) -> None:
+    _, out, _ = mended
+    for split in ("train", "val"):
+        assert all(sample.label.shape == sample.image.shape[:2] for sample in data.open("folder", out, split))
+    again = check(f"folder:{out}")
+    assert {one.kind for one in again.findings if one.severity != "note"} == {
+        *("smoothed-label", "nearly-empty", "class-absent")  # what takes a person
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("t00", "cannot be read"),
+        ("t03", "cannot be read"),
+        ("t10", "nothing in it is labelled"),
+        ("t12", "of one colour"),
+        ("t17", "moved about"),
+        ("t21", "the same picture as v90 of val"),
+        ("t22", "nearly the same picture as v91 of val"),
+        ("t90", "the same picture as t24 of train"),
+    ],
+)
+def test_what_cannot_be_corrected_is_left_out(mended: tuple[Path, Path, dict], name: str, words: str) -> None:  # type: ignore[type-arg]
+    _, out, told = mended
+    assert words in told["left_out"][name]
+    assert not list(out.glob(f"*/train/{name}.*"))
+
+
+def test_labels_are_put_right(mended: tuple[Path, Path, dict]) -> None:  # type: ignore[type-arg]
+    _, out, told = mended
+    train = data.open("folder", out, "train")
+    labels = {train.name(index): train[index].label for index in range(len(train))}
+    for name, seed in (("t19", 19), ("t20", 20), ("t30", 30)):  # exchanged, and mirrored
+        assert np.array_equal(labels[name], scene(seed)[1]) and name in told["changed"]
+    assert np.array_equal(labels["t16"], np.rot90(scene(16)[1], 2)), "the picture is shown upside down"
+    assert np.array_equal(labels["t15"], np.rot90(np.rot90(scene(77, (128, 96))[1]), -1))
+    assert labels["t06"].shape == (96, 128) and "resized" in told["changed"]["t06"]
+    assert (labels["t06"] == scene(6)[1]).mean() > 0.95
+    expected = scene(7)[1]
+    expected[10:20, 10:20] = 255
+    assert np.array_equal(labels["t07"], expected) and "strange values" in told["changed"]["t07"]
+    assert {"T28", "t28-2"} <= labels.keys() or {"t28", "T28-2"} <= labels.keys()
+
+
+@pytest.mark.parametrize(("values", "classes"), [((0, 255), ["a", "b"]), ((1, 2), ["a", "b"]), ((0, 200), ["a", "b"])])
+def test_values_are_what_the_finding_says(values: tuple[int, int], classes: list[str], tmp_path: Path) -> None:
+    root = write_healthy(tmp_path / "data", 6, 3)
+    for path in root.glob("*/labels/*.png"):
+        sick_data._save(path, np.where(pixels(path) == 1, values[1], values[0]).astype(np.uint8))
+    sick_data._edit(root, lambda tree: tree.update(classes=classes))
+    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    assert checkup.exit_code == 2 and checkup.mended is not None
+    assert (checkup.mended.written, len(checkup.mended.changed), checkup.mended.left_out) == (9, 9, [])
+    copied = data.open("folder", tmp_path / "out", "train")
+    for index in range(len(copied)):
+        assert np.array_equal(copied[index].label, scene(index)[1] == 1)
+
+
+def test_jpeg_colours_become_the_nearest_class(tmp_path: Path) -> None:
+    root = write_healthy(tmp_path / "data", 6, 3)
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255], [255, 255, 255]], np.uint8)
+    for path in root.glob("*/labels/*.png"):
+        lossy = path.with_suffix(".jpg")
+        Image.fromarray(colors[pixels(path)]).save(lossy, quality=90, subsampling=0)
+        sick_data._save(path, pixels(lossy))
+        lossy.unlink()
+    named = [{"name": f"c{k}", "color": color} for k, color in enumerate(colors.tolist())]
+    (root / "dataset.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load((root / "dataset.yaml").read_text()) | {"classes": named, "format": "rgb"})
+    )
+    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    (finding,) = [one for one in checkup.findings if one.severity == "error"]
+    assert finding.kind == "unknown-values" and "saved as JPEG" in finding.why
+    copied = data.open("folder", tmp_path / "out", "train")
+    for index in range(len(copied)):
+        assert (copied[index].label == scene(index)[1]).mean() > 0.99
+
+
+def test_an_other_data_set_than_a_folder(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for index in range(6):
+            pictured, drawn = scene(index + 50 * (split == "val"))
+            for folder, array in ((split, pictured), (f"{split}annot", np.where(drawn == 5, 11, drawn))):
+                (tmp_path / "camvid" / folder).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array.astype(np.uint8)).save(tmp_path / f"camvid/{folder}/a_{index}.png")
+    (tmp_path / "camvid/train/a_1.png").write_bytes(b"")
+    checkup = check(f"camvid:{tmp_path / 'camvid'}", out=tmp_path / "out", fix=True)
+    assert checkup.mended is not None and checkup.mended.written == 11
+    copied = data.open("folder", tmp_path / "out", "train")
+    assert copied.classes == data.open("camvid", tmp_path / "camvid").classes
+    assert np.array_equal(copied[0].label, np.where(scene(0)[1] == 5, 255, scene(0)[1]))
+
+
+def test_mistakes_are_said_before_anything_is_written(tmp_path: Path) -> None:
+    root = write_healthy(tmp_path / "data", 4, 2)
+    before = state(root)
+    with pytest.raises(DatasetError, match="no files that could be corrected"):
+        check("streets,count=2,size=48x64", out=tmp_path / "a", fix=True)
+    # A data set that lies as the copy would: images/SPLIT and labels/SPLIT.
+    same = tmp_path / "same"
+    for split in ("train", "val"):
+        for folder in ("images", "labels"):
+            (same / folder).mkdir(parents=True, exist_ok=True)
+            (root / split / folder).rename(same / folder / split)
+    splits = {split: {"images": f"images/{split}", "labels": f"labels/{split}"} for split in ("train", "val")}
+    (same / "dataset.yaml").write_text(yaml.safe_dump({"classes": list(sick_data.CLASSES), "splits": splits}))
+    before = state(same)
+    with pytest.raises(OutputError, match="would replace a file of the data set"):
+        check(f"folder:{same}", out=same, fix=True)
+    assert state(same) == before
+    for path in (same / "images").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match="nothing is left"):
+        check(f"folder:{same}", out=tmp_path / "c", fix=True)
+    assert not (tmp_path / "c" / "dataset.yaml").exists()
