@@ -98,9 +98,9 @@ def test_the_run_folder_is_complete(run: Path) -> None:
     assert found == {
         *("recipe.yaml", "environment.json", "model.safetensors", "last.safetensors", "epochs", "resume"),
         *("metrics.csv", "tensorboard", "curves.png", "log.txt"),
-        *("report.json", "counts.npz", "confusion.png", "pictures", "report.html"),
+        *("report.json", "counts.npz", "confusion.png", "details.png", "pictures", "report.html"),
     }
-    for name in ("curves.png", "confusion.png"):
+    for name in ("curves.png", "confusion.png", "details.png"):
         with Image.open(run / name) as picture:
             picture.load()
             assert min(picture.size) > 300

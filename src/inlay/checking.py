@@ -42,8 +42,8 @@ def check(
     `model`: its doubts about labels are a finding too.  `out`: a folder for check.json and, with the extra `report`,
     check.html.  `fix`: write a corrected copy there as well, never in place.  `threads` that read; one for each core
     unless told.  Damaged files are findings; raised are DatasetError where no split can be opened, where the model has
-    other classes and where nothing can be corrected, and RecipeError for faults in dataset.yaml.  Memory grows by half
-    a kilobyte a picture.
+    other classes and where nothing can be corrected, and RecipeError for faults in dataset.yaml.  Memory grows by less
+    than a kilobyte a picture.
     """
     if fix and out is None:
         raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")

@@ -11,9 +11,9 @@
     seeds: [0, 1, 2]
     evaluate:                               # what models are scored on besides data.val
       - {name: test, split: test}           # of the recipe's data set, whose options `options` changes; or of another:
-      - {name: city, data: "cityscapes:data/cityscapes,classes=8"}
+      - {name: city, data: "cityscapes:data/cityscapes,classes=8", reference_domain: bonn}
     reference: full                         # the variation that others are held against
-    reference_domain: dawn                  # the condition that others are held against
+    reference_domain: dawn                  # of data.val, the condition that others are held against
 
 The trainings are the product of recipes, variations, data and seeds, named VARIATION-seedN; RECIPE-VARIATION-DATA-seedN
 where there are several of each.  Later settings win: recipe, `set`, data, variation, then --set of the command line.
@@ -59,9 +59,9 @@ class Target(NamedTuple):
     split: str
     options: dict[str, Any]
 
-    def open(self) -> Dataset:
-        """The pictures; DatasetError where they are not there."""
-        return data.open(self.name, self.root, self.split, **self.options)
+    def open(self, cache: str | None = None) -> Dataset:
+        """The pictures, decoded once into `cache`; DatasetError where they are not there."""
+        return data.open(self.name, self.root, self.split, cache=cache, **self.options)
 
     @property
     def key(self) -> str:
@@ -97,6 +97,7 @@ class Evaluation(Node):
     data: str | None = None
     split: str | None = None
     options: dict[str, Any] = Field({}, description="of the data set, in the place of the recipe's for val")
+    reference_domain: str | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Evaluation:

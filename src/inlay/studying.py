@@ -158,7 +158,8 @@ def _score(study: Path, run: Run, evaluation: Evaluation, device: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model / "recipe.yaml", folder / "recipe.yaml")  # by which compare pools seeds
     predictor = load(model, device)
-    evaluating.evaluate(predictor, target.open(), dataset_name=target.name, split=target.split, out=folder)
+    dataset = target.open(run.recipe.data.cache)
+    evaluating.evaluate(predictor, dataset, dataset_name=target.name, split=target.split, out=folder)
     write_json(folder / "scored.json", facts)
     return "done"
 
@@ -201,9 +202,11 @@ def _compare(
         labels = [run.label for run in group]
         names = labels if len(set(labels)) == len(labels) else [run.name for run in group]
         folders = [_scores_folder(result.folder, run, evaluation) for run in group]
-        shown: dict[str, Any] = {"names": names, "reference_domain": study.reference_domain, "out": out} | options
+        domain = (evaluation or study).reference_domain
+        shown: dict[str, Any] = {"names": names, "reference_domain": domain, "out": out} | options
         try:
-            comparison = compare(folders, data=_target(group[0], evaluation).open(), **shown)
+            pictures = _target(group[0], evaluation).open(group[0].recipe.data.cache)
+            comparison = compare(folders, data=pictures, **shown)
         except InlayError as error:
             result.failed[out.name] = str(error)
             continue

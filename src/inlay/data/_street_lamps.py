@@ -66,7 +66,7 @@ def own_beam(scene: Scene, condition: Condition) -> Lamp:
 
 
 def _times(color: RGB, gain: float) -> RGB:
-    return color[0] * gain, color[1] * gain, color[2] * gain
+    return round(color[0] * gain, 6), round(color[1] * gain, 6), round(color[2] * gain, 6)
 
 
 def _street_lamp(thing: Thing, color: RGB) -> list[Lamp]:
@@ -152,7 +152,7 @@ def light_of(
     `wrap` softens the side that is turned away, for N points or all.
     """
     x, y, z = point
-    total = np.zeros((3, len(x)), np.float32)
+    by_color: dict[RGB, np.ndarray] = {}
     for lamp in found:
         if max(lamp.light) == 0:
             continue
@@ -164,7 +164,7 @@ def light_of(
         square = dx * dx
         square += dy * dy
         square += dz * dz
-        square += np.float32(0.3)
+        square += np.float32(4.0)  # a lamp is no point
         inverse = 1 / np.sqrt(square)
         # A beam is bundled to light a road that it only grazes.
         soft = (wrap[near] if isinstance(wrap, np.ndarray) else np.float32(wrap)) + np.float32(0.6 * lamp.beam)
@@ -176,18 +176,23 @@ def light_of(
         strength /= 1 + soft
         np.maximum(strength, 0, out=strength)
         strength *= _thrown(lamp, dx, dy, dz, inverse)
-        for channel in range(3):
-            total[channel, near] += np.float32(lamp.light[channel]) * strength
+        most = max(lamp.light)
+        strength *= np.float32(most)
+        color = _times(lamp.light, 1 / most)
+        by_color.setdefault(color, np.zeros(len(x), np.float32))[near] += strength
+    total = np.zeros((3, len(x)), np.float32)
+    for color, strength in by_color.items():
+        total += np.array(color, np.float32)[:, None] * strength
     return total
 
 
 def _thrown(lamp: Lamp, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     """The light a lamp sends the other way of (dx, dy, dz), with its fall over the distance."""
-    if lamp.throw == "all":
-        spread: np.ndarray = inverse * inverse
-        return spread
+    spread: np.ndarray = inverse * inverse
     if lamp.throw == "down":
-        return np.clip(dy * inverse * 1.5 - 0.12, 0, 1) * inverse * inverse
+        spread *= np.clip(dy * inverse * np.float32(1.5) - np.float32(0.12), 0, 1)
+    if not lamp.beam:
+        return spread
     sin, cos = np.float32(np.sin(lamp.heading)), np.float32(np.cos(lamp.heading))
     ahead = np.maximum(-(dx * sin + dz * cos), np.float32(0.05))
     aside = (dz * sin - dx * cos) / ahead

@@ -10,6 +10,7 @@ from inlay.data._street_conditions import Condition
 
 WHITE = 60.0  # the brightest light that a film's curve is tabulated for
 STEPS = 4096
+VEIL = 0.45  # of what exceeds white, the share that a lens spreads
 
 
 def developed(light_3HW: np.ndarray, condition: Condition, rng: np.random.Generator) -> np.ndarray:
@@ -44,42 +45,34 @@ def _film() -> np.ndarray:
 
 
 def _bloom(light_3HW: np.ndarray) -> None:
-    """Add the veil of a lens: what exceeds white, spread over ever wider surroundings."""
+    """Add the veil of a lens: what exceeds white, spread over ever wider surroundings, each twice the last."""
     _, height, width = light_3HW.shape
-    unit = float(np.sqrt(height * width * 0.75))
-    spreads = ((0.012, 0.30), (0.04, 0.10), (0.12, 0.035))
+    steps = max(int(np.log2(max(min(height, width), 1))) - 3, 1)
     for channel in range(3):
         over = np.clip(light_3HW[channel] - np.float32(0.9), 0, 24)
-        if not over.any():
-            continue
-        sizes = [(min(max(round(width / (unit * share)), 2), width), min(max(round(height / (unit * share)), 2), height))
-                 for share, _ in spreads]  # fmt: skip
-        source, total = Image.fromarray(over), None
-        levels = []
-        for size in sizes:
-            source = source.resize(size, Image.Resampling.BOX)
-            levels.append(source)
-        # From the widest to the narrowest: each is enlarged to the next one's size only.
-        for level, (_, weight) in zip(levels[::-1], spreads[::-1], strict=True):
-            part = weight * np.asarray(level)
-            if total is not None:
-                part = part + np.asarray(Image.fromarray(total).resize(level.size, Image.Resampling.BICUBIC))
-            total = part.astype(np.float32)
-        veil = np.asarray(Image.fromarray(total).resize((width, height), Image.Resampling.BICUBIC))
-        light_3HW[channel] += np.maximum(veil, 0)
+        levels = [Image.fromarray(over)]
+        for _ in range(steps):
+            size = -(-levels[-1].width // 2), -(-levels[-1].height // 2)
+            levels.append(levels[-1].resize(size, Image.Resampling.BOX))
+        veil = np.zeros(levels[-1].size[::-1], np.float32)
+        # Enlarged step by step, which keeps it round.
+        for level, wider in zip(levels[-2::-1], levels[:0:-1], strict=True):
+            veil = veil + np.float32(VEIL / steps) * np.asarray(wider)
+            veil = np.asarray(Image.fromarray(veil).resize(level.size, Image.Resampling.BILINEAR))
+        light_3HW[channel] += veil
 
 
 def snowfall(light_3HW: np.ndarray, depth_HW: np.ndarray, unit: float, share: float, rng: np.random.Generator) -> None:
     """Add flakes between the camera and what is seen, lit as what is around them."""
     _, height, width = light_3HW.shape
-    count = int(420 * share)
+    count = int(320 * share)
     x, y = rng.random(count), rng.random(count)
     depth = 1.5 + 16 * rng.random(count) ** 1.4
     row, column = (y * height).astype(int), (x * width).astype(int)
     around = np.asarray(Image.fromarray(light_3HW[1]).reduce(8))
     bright = around[np.minimum(row // 8, around.shape[0] - 1), np.minimum(column // 8, around.shape[1] - 1)]
     radius = 0.011 * unit / depth
-    for index in np.flatnonzero((depth_HW[row, column] > depth) & (radius > 0.2)).tolist():
+    for index in np.flatnonzero((depth_HW[row, column] > depth) & (radius > 0.25)).tolist():
         reach = int(np.ceil(radius[index] * 1.5))
         top, left = max(row[index] - reach, 0), max(column[index] - reach, 0)
         part = light_3HW[:, top : row[index] + reach + 1, left : column[index] + reach + 1]

@@ -114,7 +114,7 @@ def lit_uprights(stage: Stage, shapes: Shapes, standing: Layer, rng: np.random.G
     stuff = mesh.stuff_F[face]
     if stage.condition.heads:
         # The film on signs sends one's own light back.
-        plate = (1 + 3.0 * (stuff == Stuff.PLATE)).astype(np.float32)
+        plate = (1 + 14.0 * (stuff == Stuff.PLATE)).astype(np.float32)
         light += light_of((stage.own,), stage.view, point, normal, wrap) * plate
     kind = mesh.kinds_F[face]
     grain, shine = texture(stage.noise, kind, stuff, normal, (s, height, z))

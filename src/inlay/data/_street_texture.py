@@ -30,9 +30,14 @@ def texture(
         stain = noise[row, column]
         near = np.exp(-z[wall] / 14)
         plain = stuff_N[wall] == Stuff.PLAIN
-        courses = ((up % 0.3 < 0.05) | ((along + 0.3 * (up // 0.3 % 2)) % 0.6 < 0.05)) * near
+        course = up * np.float32(1 / 0.3)
+        layer = np.floor(course)
+        brick = along * np.float32(1 / 0.6) + 0.5 * layer
+        courses = ((course - layer < 0.17) | (brick - np.floor(brick) < 0.08)) * near
         gain[wall] += plain * (0.22 * stain - 0.13 * courses)
         # A room is brighter under its ceiling; curtains and furniture darken it here and there.
         column = (along * 42).astype(np.int32) & size
-        shine[wall] = np.clip(0.62 + 0.2 * (up % 3.0) + 0.9 * noise[(up // 3).astype(np.int32) * 37 & size, column], 0.2, 1.6)
+        storey = np.floor(up * np.float32(1 / 3))
+        curtain = noise[storey.astype(np.int32) * 37 & size, column]
+        shine[wall] = np.clip(0.62 + 0.2 * (up - 3 * storey) + 0.9 * curtain, 0.2, 1.6)
     return gain, shine

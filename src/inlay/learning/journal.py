@@ -26,7 +26,15 @@ _PLAIN_INTERVAL_SECONDS = 15.0
 _OUTPUTS = (
     *("resume/state*.safetensors", "epochs/epoch-*.safetensors", "tensorboard/events.out.tfevents.*"),
     *("environment.json", "metrics.csv", "curves.png", "log.txt", "bad_batch.npz"),
-    *("model.safetensors", "last.safetensors", "report.json", "counts.npz", "confusion.png", "report.html"),
+    *(
+        "model.safetensors",
+        "last.safetensors",
+        "report.json",
+        "counts.npz",
+        "confusion.png",
+        "details.png",
+        "report.html",
+    ),
 )
 _CUT_OFF = (".*.part", "*/.*.part")  # files that were being written when a run was killed
 

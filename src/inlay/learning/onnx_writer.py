@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import warnings
@@ -11,7 +12,11 @@ from typing import Any
 
 import onnx
 import torch
+from timm.layers import AvgPool2dSame, Conv2dSame, to_2tuple
+from timm.layers.pool2d_same import MaxPool2dSame
+from torch import nn
 from torch.export import Dim
+from torch.nn import functional
 
 from inlay.card import Card
 from inlay.errors import ExportError
@@ -21,6 +26,7 @@ from inlay.runtime.onnx_file import with_card
 
 # ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator in place of five.
 OPSET = 20
+_PADDED: dict[type, type] = {Conv2dSame: nn.Conv2d, MaxPool2dSame: nn.MaxPool2d, AvgPool2dSame: nn.AvgPool2d}
 _LOGGERS = ("torch", "onnxscript", "onnx_ir")
 
 
@@ -35,7 +41,7 @@ def exported(model: Segmenter, architecture: str) -> bytes:
     try:
         with _quiet():
             program = torch.onnx.export(
-                model.eval(),
+                _with_fixed_padding(model.eval()),
                 (example,),
                 dynamo=True,
                 dynamic_shapes=(sizes,),
@@ -64,6 +70,34 @@ def with_interface(content: bytes, card: Card) -> bytes:
         SCORES: f"float32, B x {count} x H x W, one a class; the largest is the class",
     }
     return with_card(content, card, inlay_interface=json.dumps(interface))
+
+
+def _with_fixed_padding(model: Segmenter) -> Segmenter:
+    """A copy in which padding that timm computes from the size of each map (TensorFlow's "same") is a number.
+
+    It is one: maps are multiples of the stride of what looks at them, since pictures are of the network's.  As formulas
+    of H and W, layer upon layer, the exporter would not come to an end with them.
+    """
+    fixed = copy.deepcopy(model)
+    for part in fixed.modules():
+        plain = _PADDED.get(type(part))
+        if plain is not None:
+            part.register_forward_pre_hook(_padding(part))
+            part.__class__ = plain
+    return fixed
+
+
+def _padding(part: Any) -> Any:
+    """A hook that pads the part's map as pad_same of timm does, where the part's stride divides the map's size."""
+    sides = []  # of the last axis first: before, after
+    for axis in (1, 0):
+        kernel, stride, dilation = (
+            to_2tuple(getattr(part, name, 1))[axis] for name in ("kernel_size", "stride", "dilation")
+        )
+        total = max(0, dilation * (kernel - 1) + 1 - stride)
+        sides += [total // 2, total - total // 2]
+    value = float("-inf") if isinstance(part, nn.MaxPool2d) else 0.0
+    return lambda _, given: functional.pad(given[0], sides, value=value)
 
 
 def _plain(graph: onnx.ModelProto) -> onnx.ModelProto:
