@@ -60,20 +60,21 @@ class Difference:
     """How two engines' answers differ: in how many of the pixels another class, and in scores by how much at most."""
 
     pixels: int = 0
-    changed: int = 0
-    largest: float = 0.0
+    changed_pixels: int = 0
+    largest_score_difference: float = 0.0
 
     @property
     def share(self) -> float:
         """Of the pixels, 0 .. 1; all of them where scores are no numbers."""
-        return self.changed / max(self.pixels, 1) if np.isfinite(self.largest) else 1.0
+        return self.changed_pixels / max(self.pixels, 1) if np.isfinite(self.largest_score_difference) else 1.0
 
     def add(self, before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray]) -> int:
         """Take in the scores and labels of two engines; how many pixels have changed."""
         changed = int((before[1] != after[1]).sum())
         self.pixels += before[1].size
-        self.changed += changed
-        self.largest = float(np.maximum(self.largest, np.abs(before[0] - after[0]).max()))  # NaN, and it stays
+        self.changed_pixels += changed
+        differences = np.abs(before[0] - after[0])
+        self.largest_score_difference = float(np.maximum(self.largest_score_difference, differences.max()))  # NaN stays
         return changed
 
 
@@ -101,7 +102,11 @@ class ParityReport:
         return {
             "changed_share": self.changed_share,
             "pictures": {"images": self.pictures, **vars(self.on_pictures)},
-            "sizes": {"in_strides": _SIZES, "batches": _BATCHES, **vars(self.at_sizes)},
+            "sizes": {
+                "in_strides": [f"{height}x{width}" for height, width in _SIZES],
+                "batches": _BATCHES,
+                **vars(self.at_sizes),
+            },
             "largest_score": self.largest_score,
             "miou": {"before": before, "after": after, "difference": after - before},
             "classes": [
@@ -118,9 +123,9 @@ class ParityReport:
         """How much has changed, in words."""
         whole, sizes = self.on_pictures, self.at_sizes
         return (
-            f"changed pixels: {whole.changed} of {whole.pixels:,} in {self.pictures} pictures, {sizes.changed} of "
-            f"{sizes.pixels:,} at odd sizes; scores of up to {self.largest_score:.3g} differ by up to "
-            f"{max(whole.largest, sizes.largest):.2g}"
+            f"changed pixels: {whole.changed_pixels:,} of {whole.pixels:,} in {self.pictures} pictures, "
+            f"{sizes.changed_pixels:,} of {sizes.pixels:,} at odd sizes; scores of up to {self.largest_score:.3g} differ by "
+            f"up to {max(whole.largest_score_difference, sizes.largest_score_difference):.2g}"
         )
 
     def table(self) -> Table:

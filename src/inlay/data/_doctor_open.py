@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from inlay import data
 from inlay.data import _pairs, folder
 from inlay.data._dataset import Dataset
 from inlay.data._layout import Layout
-from inlay.data._pairs import Pair
+from inlay.data._pairs import Pair, matching_by
 from inlay.errors import DatasetError
 
 USUAL = ("train", "val", "test")
@@ -63,32 +62,21 @@ def open_split(name: str, root: str | None, split: str, options: dict[str, Any])
         return Opened(data.open(name, root, split, **options), unpaired)
     except DatasetError as error:
         said = str(error)
-    values, _ = data._checked(name, options, ())
-    module = _own_copy(name)
-    module.match = lambda *given, **more: _match(unpaired, *given, **more)
     try:
-        return Opened(module.Data(root, split, **values), unpaired)
+        with matching_by(partial(_match, unpaired)):
+            return Opened(data.open(name, root, split, **options), unpaired)
     except DatasetError:
         return Opened(None, Unpaired(), said)
-
-
-def _own_copy(name: str) -> Any:
-    """The data set's module once more, for the doctor alone: what is changed there changes nothing elsewhere."""
-    spec = importlib.util.find_spec(f"{data.__name__}.{name}")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _match(
     unpaired: Unpaired,
     images: Path,
     labels: Path,
-    label_suffix: str = "",
-    suffix_remedy: str = "",
-    only: Sequence[str] | None = None,
-    image_suffix: str = "",
+    label_suffix: str,
+    suffix_remedy: str,
+    only: Sequence[str] | None,
+    image_suffix: str,
 ) -> list[Pair]:
     """`_pairs.match`, but what has no partner goes to `unpaired`; DatasetError where no pair is left."""
     image_files, label_files = _named(images, labels, unpaired), _named(labels, images, unpaired)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,7 @@ _SHOWN = 5  # names in an error message
 _LOOKED_AT = 200  # folders of a parent that are tried where another one may have been meant
 _LOOKED_INTO = 20  # of these, how many are opened
 _LEVELS = 3  # upwards
+_instead: ContextVar[Callable[..., list[Pair]] | None] = ContextVar("matching", default=None)
 
 
 class Pair(NamedTuple):
@@ -104,6 +107,8 @@ def match(
     missing or empty, a name stands twice, an image has no label or a label no image.  `suffix_remedy`: what to do
     where all labels turn out to have a suffix, `{found}`.
     """
+    if (instead := _instead.get()) is not None:
+        return instead(images, labels, label_suffix, suffix_remedy, only, image_suffix)
     image_files = _by_name(images, beside=labels)
     label_files = _by_name(labels, beside=images)
     names_there = list(label_files)
@@ -130,6 +135,16 @@ def match(
         what = _unmatched(images, labels, alone, orphans, len(image_files), label_suffix)
         raise DatasetError(f"{what}.  Remedy: {renamed if found else _ADD_OR_MOVE}")
     return [Pair(name, image_files[name], label_files[name]) for name in sorted(image_files)]
+
+
+@contextlib.contextmanager
+def matching_by(instead: Callable[..., list[Pair]]) -> Iterator[None]:
+    """Within, `match` is `instead`, called with the same arguments: for the doctor, who wants to see what is amiss."""
+    token = _instead.set(instead)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
 
 
 def common_suffix(images: Path, labels: Path) -> str:

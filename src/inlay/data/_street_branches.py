@@ -17,7 +17,7 @@ def add_branches(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     if thing.variant == 1:
         return
     top, radius = thing.height, thing.width / 2
-    many = (7, 4, 4, 4) if thing.z < 16 else (7, 4, 4, 2) if thing.z < 32 else (6, 4, 2) if thing.z < 70 else (5, 3)
+    many = (7, 4, 3, 3) if thing.z < 16 else (6, 4, 3) if thing.z < 34 else (5, 3) if thing.z < 70 else (5,)
     start, heading = np.array([[thing.s, top - radius * 1.35, thing.z]]), np.array([[0.0, 1.0, 0.0]])
     before = np.zeros((1, 3))
     thick, reach = 0.030 * top, radius * 0.8

@@ -69,7 +69,7 @@ CONDITIONS: dict[str, Condition] = {
         haze_metres=34, exposure=0.66, wet=0.3, lamps=0.35, heads=1.0, windows=0.1, saturation=0.85, grain=1.6,
     ),
     "night": Condition(
-        sun_height=0.7, sunlight=(0.006, 0.008, 0.014), skylight=(0.016, 0.020, 0.036),
+        sun_height=0.7, sunlight=(0.0, 0.0, 0.0), skylight=(0.018, 0.023, 0.042),
         zenith=(0.004, 0.008, 0.024), horizon=(0.085, 0.058, 0.050), glow=(0.012, 0.014, 0.02),
         cloud_light=(0.030, 0.026, 0.032), cloud_dark=(0.012, 0.012, 0.018), clouds=0.25,
         haze_metres=420, exposure=1.15, wet=0.8, lamps=1.0, heads=1.0, windows=0.36, stars=1.0, grain=3.6,
@@ -93,7 +93,7 @@ CONDITIONS: dict[str, Condition] = {
         haze_metres=300, exposure=0.66, lamps=0.25, heads=0.6, windows=0.24, wet=0.2, grain=1.8,
     ),
     "winter_night": Condition(
-        sun_height=0.7, sunlight=(0.004, 0.005, 0.008), skylight=(0.034, 0.042, 0.066),
+        sun_height=0.7, sunlight=(0.0, 0.0, 0.0), skylight=(0.034, 0.042, 0.066),
         zenith=(0.014, 0.020, 0.042), horizon=(0.085, 0.068, 0.066), glow=(0.0, 0.0, 0.0),
         cloud_light=(0.060, 0.052, 0.055), cloud_dark=(0.026, 0.027, 0.038), clouds=0.7,
         haze_metres=150, exposure=0.95, leaves="bare", snow=1.0, wet=0.3,

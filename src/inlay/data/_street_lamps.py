@@ -13,7 +13,7 @@ from inlay.data._street_world import KERB, RGB, Scene, Thing, View
 
 BRIGHTEST = 30.0  # of what shines by itself; white paper in the open is 1
 LIT_METRES = 28.0  # nothing further is lit by a lamp
-MOST = {"down": 9, "all": 5, "low": 5}  # lamps of a kind that light something: the nearest
+MOST = {"down": 7, "all": 5, "low": 4}  # lamps of a kind that light something: the nearest
 WARM, NEUTRAL, HEAD, TAIL = (1.0, 0.60, 0.27), (1.0, 0.84, 0.62), (1.0, 0.93, 0.80), (1.0, 0.05, 0.03)
 ROOMS = np.array([(1.0, 0.66, 0.32), (1.0, 0.78, 0.48), (1.0, 0.88, 0.68), (0.95, 0.55, 0.25), (0.62, 0.76, 1.0)])
 

@@ -49,11 +49,12 @@ def lit_ground(
     albedo = np.stack([LINEAR[colors_RW4[..., channel]] for channel in range(3)])
     albedo *= 1 + ground_grain(label_HW, view, tile)[first:]
     albedo, wet_RW = dressed_ground(stage, albedo, kind_RW, s_RW, depth_R1)
-    dark, under = (np.asarray(part)[first:] / np.float32(255) for part in shadows(stage.scene, stage.sun, view))
     sun = stage.sunlight * np.float32(stage.sun[1])
+    cast = shadows(stage.scene, stage.sun if sun.any() else None, view)
+    dark, under = (np.asarray(part)[first:] / np.float32(255) for part in cast)
     open_sky = 1 - 0.5 * under
     light = stage.skylight[:, None, None] * (1 - 0.6 * under)
-    if max(stage.condition.sunlight) > 0:
+    if sun.any():
         light += sun[:, None, None] * ((1 - dark) * open_sky)
     if stage.lamps or stage.condition.heads:
         light += _lamplight(stage, first, kind_RW) * open_sky
@@ -105,10 +106,9 @@ def lit_uprights(stage: Stage, shapes: Shapes, standing: Layer, rng: np.random.G
     ambient_3F = sky[:, None] * (0.62 + 0.38 * up) + from_ground[:, None] * (0.5 - 0.5 * up)
     # Less of the sky is seen from near the ground.
     light = ambient_3F.astype(np.float32)[:, face] * (0.6 + 0.4 * np.minimum(height * np.float32(0.8), 1))
-    if max(sun) > 0:
+    if sun.any():
         reached = np.maximum((normal_F3 @ np.array(stage.sun, np.float32) + wrap_F) / (1 + wrap_F), 0)[face]
-        if max(sun) > 0.1:
-            reached *= Skyline(stage.scene, stage.sun).lit(s + 1.6 * normal[0], height, z + 1.6 * normal[2])
+        reached *= Skyline(stage.scene, stage.sun).lit(s + 1.6 * normal[0], height, z + 1.6 * normal[2])
         light += sun[:, None] * reached
     light += light_of(stage.lamps, stage.view, point, normal, wrap)
     stuff = mesh.stuff_F[face]

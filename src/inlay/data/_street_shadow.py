@@ -31,11 +31,11 @@ def cast(canvas: Image.Image, scene: Scene, look: Look, view: View, over: int) -
     canvas.paste(ImageChops.multiply(lit, gains), (0, top_row * over))
 
 
-def shadows(scene: Scene, sun: tuple[float, float, float], view: View) -> tuple[Image.Image, Image.Image]:
+def shadows(scene: Scene, sun: tuple[float, float, float] | None, view: View) -> tuple[Image.Image, Image.Image]:
     """Two pictures of `view`, 0 .. 255, for what lies on the ground: how much `sun` is kept off, and how much sky."""
-    slant = np.array([sun[0], sun[2]]) / -sun[1]
     dark, under = (Image.new("L", (view.width, view.height)) for _ in range(2))
-    for outlines, low, high in _blockers(scene):
+    slant = np.array([sun[0], sun[2]]) / -sun[1] if sun else np.zeros(2)
+    for outlines, low, high in _blockers(scene) if sun else ():
         foot, top = outlines + slant * low[:, None, None], outlines + slant * high[:, None, None]
         sides = np.stack([foot, np.roll(foot, -1, 1), np.roll(top, -1, 1), top], axis=2)
         for swept in (foot, top, sides.reshape(-1, 4, 2)):

@@ -1,0 +1,65 @@
+"""Every network as an ONNX file answers as it does in torch, on its smallest configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from inlay import models
+from inlay.card import Card, Classes, Input
+from inlay.data._dataset import Sample
+from inlay.exporting import TOLERANCE
+from inlay.learning.onnx_writer import exported, with_interface
+from inlay.learning.torch_engine import TorchEngine
+from inlay.parity import Side, parity
+from inlay.runtime import onnx_file
+from inlay.runtime.onnx_engine import OnnxEngine
+from inlay.runtime.predictor import Predictor
+from small_data import CLASSES, draw
+
+# What a network's options change in its graph.
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("pspnet", {"squeeze_excitation": True, "bins": (1, 2, 3, 4)}),
+    ("segnet", {"encoder": "test_resnet", "width": 1.0}),
+    ("unet", {"encoder_options": {"pad_type": "same"}, "encoder": "mobilenetv2_035", "upsampling": "nearest"}),
+]
+
+
+class Pictures:
+    """Drawn ones of sizes that no stride divides."""
+
+    classes = Classes(names=CLASSES, colors=((90, 120, 90), (200, 60, 40), (40, 80, 210)))
+    sizes = ((97, 131), (64, 190), (150, 75))
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(*draw(index, self.sizes[index]), self.name(index))
+
+    def name(self, index: int) -> str:
+        return f"drawn{index}"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in models.names()), *OTHERS], ids=lambda one: "".join(map(str, one))
+)
+def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
+    settings = models.config_class(name).smallest | options
+    model = models.create(name, len(CLASSES), seed=3, options=settings).eval()
+    for parameter in model.parameters():
+        if not parameter.any():  # layers that start at zero would answer zero on both sides
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(7))
+    card = Card(architecture=name, model=settings, classes=Pictures.classes, input=Input(stride=model.stride))
+    content = with_interface(exported(model, name), card)
+    engine = OnnxEngine(onnx_file.parse(content, name), name, "cpu", threads=1)
+    before = Side("torch", Predictor(TorchEngine(model, card, "cpu")), 0)
+    report = parity(before, Side("onnxruntime", Predictor(engine), len(content)), Pictures(), images=9)
+    assert report.changed_share <= TOLERANCE, report.summary()
+    difference = max(report.on_pictures.largest_score_difference, report.at_sizes.largest_score_difference)
+    assert difference <= 1e-4 * report.largest_score, report.summary()
+    assert len(np.unique(before.counts_KK1.sum(0))) > 1  # more than one class was seen
+    assert not [part for part in (b"site-packages", b"/inlay/", b".py") if part in content]
