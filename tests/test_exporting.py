@@ -132,7 +132,7 @@ def test_the_report_beside_it(file: Path, model: Path) -> None:
 def test_the_predictor_answers_the_same_from_both(
     file: Path, model: Path, tmp_path: Path, size: tuple[int, int], changes: dict[str, Any]
 ) -> None:
-    """Resized or not: what the network gives is brought to the picture's size by torch in one, by numpy in the other."""
+    """Resized or not: what the network gives is brought to the picture's size by torch here, by numpy there."""
     image_HW3 = draw(5, (max(size[0], 8), max(size[1], 8)))[0][: size[0], : size[1]]
     engine = OnnxEngine.open(file, "cpu")
     torch_predictor, onnx_predictor = load(model, "cpu"), load(file, "cpu")
@@ -160,7 +160,7 @@ def test_another_network_is_refused_with_the_figures_and_nothing_is_written(
     graph: onnx.ModelProto, model: Path, dataset: Any, tmp_path: Path
 ) -> None:
     scale_weights(graph, 0.6)
-    with pytest.raises(ExportError, match=r"% of the pixels would change.*0\.01 % may; changed pixels: .*mIoU") as caught:
+    with pytest.raises(ExportError, match=r"% of the pixels would change.*0\.01 % may; .*mIoU") as caught:
         export(model, tmp_path / "out" / "m.onnx", check_on=dataset, images=2)
     assert "--tolerance" in str(caught.value) and "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -234,7 +234,10 @@ def test_same_padding_is_a_number_and_the_model_stays_as_it_was() -> None:
 
     parts: list[torch.nn.Module] = [
         Conv2dSame(3, 4, kernel, stride, dilation=dilation)
-        for kernel, stride, dilation in ((3, 2, 1), (5, 2, 1), (2, 1, 1), (7, 4, 1), (3, 2, 2), (1, 2, 1), ((3, 5), 2, 1))
+        for kernel, stride, dilation in (
+            *((3, 2, 1), (5, 2, 1), (2, 1, 1), (7, 4, 1), (3, 2, 2), (1, 2, 1)),
+            ((3, 5), 2, 1),
+        )
     ]
     parts += [MaxPool2dSame(3, 2), AvgPool2dSame(3, 2), AvgPool2dSame(2, 1), MaxPool2dSame(2, 2)]
     x = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(1))
@@ -257,7 +260,8 @@ def test_the_command(graph: onnx.ModelProto, model: Path, folder: Path, inlay: I
     assert inlay(*arguments, "--overwrite", "--tolerance", "2")[0] == 2
     scale_weights(graph, 0.6)
     code, printed, err = inlay(*arguments, "--overwrite")
-    assert (code, printed) == (2, "") and err.replace("\n", " ").startswith("inlay: ") and "would change their class" in err
+    assert (code, printed) == (2, "")
+    assert err.startswith("inlay: ") and "would change their class" in err.replace("\n", " ")
 
 
 def test_the_commands_that_take_the_file(file: Path, model: Path, folder: Path, inlay: Inlay, tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_figures_by_hand():
     assert whole.pixels == 5 * sum(data.widths)
     assert whole.changed_pixels == 5 * 10 * 3  # red 100 .. 109, which the second picture does not have
     assert whole.largest_score_difference == 10 and report.largest_score == 199
-    truth, labels = zip(*[(one.label, (one.image[..., 0] > 109).astype(np.uint8)) for one in map(data.__getitem__, range(4))])
+    samples = [data[index] for index in range(4)]
+    truth = [one.label for one in samples]
+    labels = [(one.image[..., 0] > 109).astype(np.uint8) for one in samples]
     expected = metrics(sum(count(a, b, 2) for a, b in zip(truth, labels, strict=True)))
     found = report.to_json()
     assert found["miou"] == {"before": 1.0, "after": expected.miou, "difference": expected.miou - 1}

@@ -91,6 +91,9 @@ def test_later_settings_win(tmp_path):
     settings = run.recipe.train
     assert (settings.epochs, settings.batch, settings.momentum, settings.learning_rate) == (2, 4, 0.7, 2e-3)
     assert run.recipe.model.options["channels"] == [8, 8]
+    text = TINY + "set: {train.batch: 3}\n"
+    text += "data: [{name: d, set: {train.batch: 4}}]\nvariations: [{name: v, set: {train.batch: 3}}]\n"
+    assert Study.load(write(tmp_path, text)).runs[0].recipe.train.batch == 3, "the same words again, but last"
 
 
 def test_further_pictures_are_a_split_options_or_another_data_set(tmp_path):
@@ -405,21 +408,25 @@ def test_reference_and_expectations_are_said(done):
 
 def test_further_pictures_are_scored_once_and_compared_by_themselves(done, tmp_path):
     _, result = done
-    text = EXPECTED + "evaluate: [{name: test, split: test, options: {count: 3}}]\n"
+    text = EXPECTED + (
+        "evaluate:\n  - name: test\n    split: test\n    options: {count: 4, condition: clear+night}\n"
+        "    reference_domain: night\n"
+    )
     study = Study.load(write(tmp_path, text, steps_per_epoch=3))
     before = snapshot(result.folder)
     found = run_study(study, out=result.folder, only=["two"], **FEW)
     assert [folder.name for folder in found.comparisons] == ["comparison", "comparison-test"]
     assert [one.names for one in found.comparisons.values()] == [["two"], ["two"]]
     own, test = found.comparisons.values()
-    assert len(own.pictures.names) == 2 and len(test.pictures.names) == 3
+    assert len(own.pictures.names) == 2 and len(test.pictures.names) == 4
+    assert (own.reference_domain, test.reference_domain) == (None, "night")
     assert (own.pictures.protocol["split"], test.pictures.protocol["split"]) == ("val", "test")
     after = snapshot(result.folder)
     assert {name: after[name] for name in before} == before, "the trainings are left alone"
     assert {Path(name).parent.name for name in after.keys() - before.keys()} == {"test", "pictures"}
     provenance = json.loads((result.folder / "two-seed0/evaluations/test/report.json").read_text())["provenance"]
-    wanted = f"inlay evaluate {result.folder}/two-seed0 --data streets,count=3,reach=12.0,size=64x64 --split test"
-    assert provenance["command"] == wanted
+    spec = "streets,count=4,reach=12.0,size=64x64,condition=clear+night"
+    assert provenance["command"] == f"inlay evaluate {result.folder}/two-seed0 --data {spec} --split test"
     runs = {run.name: run for run in study.runs}
     assert studying._is_scored(result.folder, runs["two-seed0"], study.evaluate[0])
     assert not studying._is_scored(result.folder, runs["one-seed0"], study.evaluate[0])

@@ -120,7 +120,8 @@ def read_header(path: Path) -> dict[str, str]:
             length = int.from_bytes(start, "little")
             # A pickle's or an archive's first bytes, read as a length, are far beyond the limit.
             if len(start) < 8 or not 2 <= length <= _MAX_HEADER_BYTES:
-                raise ModelFileError(f"{path}: {_what_it_is(start)}; expected an Inlay model file (.safetensors or .onnx)")
+                expected = "expected an Inlay model file (.safetensors or .onnx)"
+                raise ModelFileError(f"{path}: {_what_it_is(start)}; {expected}")
             text = file.read(length)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -48,7 +48,7 @@ def export(
     _check_places(path, places, overwrite)
     network, card = load_model(path)
     graph = exported(network, card.architecture)
-    reference = TorchEngine(network.to(memory_format=torch.channels_last), card, "cpu")  # type: ignore[call-overload]
+    reference = TorchEngine(network.to(memory_format=torch.channels_last), card, "cpu")
     report = _compared(reference, path, with_interface(graph, card), check_on, images)
     allowed = TOLERANCE if tolerance is None else tolerance
     if report.changed_share > allowed:

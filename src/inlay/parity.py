@@ -28,7 +28,7 @@ _DRAWN = 3
 
 
 class Side:
-    """One engine and what it did: confusion counts over all pictures, and the seconds from each picture to its labels."""
+    """One engine and what it did: confusion counts over all pictures, the seconds from each picture to its labels."""
 
     def __init__(self, name: str, predictor: Predictor, file_bytes: int) -> None:
         self.name, self.predictor, self.file_bytes = name, predictor, file_bytes
@@ -124,8 +124,8 @@ class ParityReport:
         whole, sizes = self.on_pictures, self.at_sizes
         return (
             f"changed pixels: {whole.changed_pixels:,} of {whole.pixels:,} in {self.pictures} pictures, "
-            f"{sizes.changed_pixels:,} of {sizes.pixels:,} at odd sizes; scores of up to {self.largest_score:.3g} differ by "
-            f"up to {max(whole.largest_score_difference, sizes.largest_score_difference):.2g}"
+            f"{sizes.changed_pixels:,} of {sizes.pixels:,} at odd sizes; scores of up to {self.largest_score:.3g} "
+            f"differ by up to {max(whole.largest_score_difference, sizes.largest_score_difference):.2g}"
         )
 
     def table(self) -> Table:
@@ -135,11 +135,13 @@ class ParityReport:
         shown.add_column("")
         for name in (*(side.name for side in sides), "difference"):
             shown.add_column(name, justify="right")
-        for name, first, second in [("mIoU", *(side.metrics.miou for side in sides)), *self._ious()]:
-            shown.add_row(name, f"{first:.4f}", f"{second:.4f}", f"{second - first:+.6f}")
+        before, after = (side.metrics.miou for side in sides)
+        for row, first, second in [("mIoU", before, after), *self._ious()]:
+            shown.add_row(row, f"{first:.4f}", f"{second:.4f}", f"{second - first:+.6f}")
         seconds, sizes = [side.latency_seconds for side in sides], [side.file_bytes for side in sides]
         shown.add_section()
-        shown.add_row("latency", *(f"{1000 * one:.1f} ms" for one in seconds), f"{seconds[0] / seconds[1]:.2f} times as fast")
+        faster = f"{seconds[0] / seconds[1]:.2f} times as fast"
+        shown.add_row("latency", *(f"{1000 * one:.1f} ms" for one in seconds), faster)
         shown.add_row("file", *(f"{one / 1e6:.2f} MB" for one in sizes), f"{(sizes[1] - sizes[0]) / 1e6:+.2f} MB")
         return shown
 
@@ -193,7 +195,8 @@ def _chosen(classes: Classes, dataset: Dataset, images: int) -> list[int]:
         raise DatasetError("the split has no samples: nothing to check on")
     if classes.names != dataset.classes.names:
         raise DatasetError(
-            f"classes differ: the model has {', '.join(classes.names)}, the data set {', '.join(dataset.classes.names)}: "
+            f"classes differ: the model has {', '.join(classes.names)}, the data set "
+            f"{', '.join(dataset.classes.names)}: "
             "check on the data set that the model was trained for"
         )
     return np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(int)).tolist()

@@ -203,14 +203,14 @@ class _Settings(NamedTuple):
 
     name: str
     place: str
-    overrides: dict[str, str]
+    overrides: list[tuple[str, str]]
 
 
 def _runs(document: Document, overrides: Sequence[str]) -> tuple[list[Run], list[str]]:
     """The trainings whose recipes are sound, and a line for each fault of the others."""
     recipes, lines = _recipe_files(document)
     common = _settings(document, (), document.tree).overrides
-    given = {override: f"--set {override}" for override in overrides}
+    given = [(override, f"--set {override}") for override in overrides]
     variations, variants = (
         [_settings(document, (key, k), one.model_dump()) for k, one in _sound(document, key, Variation)]
         for key in ("variations", "data")
@@ -222,7 +222,7 @@ def _runs(document: Document, overrides: Sequence[str]) -> tuple[list[Run], list
         for changes in itertools.product(*filter(None, (variants, variations))):
             by_recipe = [path.stem] if len(recipes) > 1 or not changes else []
             parts = (*by_recipe, *(one.name for one in reversed(changes)))
-            sets = common | {text: line for one in changes for text, line in one.overrides.items()} | given
+            sets = [*common, *(pair for one in changes for pair in one.overrides), *given]
             recipe, faults = _resolved(path, sets)
             said.append(("; ".join(one.place for one in changes), faults))
             if recipe is not None:
@@ -258,17 +258,17 @@ def _sound(document: Document, key: str, schema: type[Entry]) -> Iterator[tuple[
 def _settings(document: Document, where: Location, node: dict[str, Any]) -> _Settings:
     given = node.get("set")
     # JSON is YAML: what stands here could stand on a command line.
-    overrides = {
-        f"{key}={json.dumps(value, ensure_ascii=False, default=str)}": document.lines[(*where, "set", key)]
+    overrides = [
+        (f"{key}={json.dumps(value, ensure_ascii=False, default=str)}", document.lines[(*where, "set", key)])
         for key, value in (given.items() if isinstance(given, dict) else ())
-    }
+    ]
     return _Settings(str(node.get("name")), document.lines[where], overrides)
 
 
-def _resolved(path: Path, sets: dict[str, str]) -> tuple[Recipe | None, list[str]]:
+def _resolved(path: Path, sets: Sequence[tuple[str, str]]) -> tuple[Recipe | None, list[str]]:
     """The recipe with its settings; where it has faults, these, each with the line of the study that makes it."""
     try:
-        recipe = Recipe.load(path, list(sets))
+        recipe = Recipe.load(path, [override for override, _ in sets])
     except RecipeError as error:
         return None, [_placed(line, sets) for line in str(error).split("\n")]
     if recipe.data.val is None:
@@ -276,9 +276,9 @@ def _resolved(path: Path, sets: dict[str, str]) -> tuple[Recipe | None, list[str
     return recipe, []
 
 
-def _placed(line: str, sets: dict[str, str]) -> str:
+def _placed(line: str, sets: Sequence[tuple[str, str]]) -> str:
     """A fault of a recipe with the study's line in the place of --set."""
-    for override, place in sets.items():
+    for override, place in reversed(sets):
         if line.startswith(f"--set {override}: "):
             return place + line.removeprefix(f"--set {override}")
     return line

@@ -53,7 +53,7 @@ def test_it_is_a_dataset() -> None:
     assert sample.label.shape == SMALL
     assert sample.label.max() < len(data.classes) == 13
     assert sample.name == data.name(1) != data.name(2)
-    assert sample.domain == "day"
+    assert sample.domain == "clear"
     assert [len(Data(split=split)) for split in ("train", "val", "test")] == [400, 100, 100]
 
 

@@ -27,7 +27,8 @@ def test_card_and_sum_come_back(tmp_path: Path) -> None:
 
 
 def test_other_programs_read_it_as_any_onnx_file() -> None:
-    stored = onnx.load_from_string(onnx_file.with_card(small_onnx.model().SerializeToString(), small_onnx.card(), x="y"))
+    content = small_onnx.model().SerializeToString()
+    stored = onnx.load_from_string(onnx_file.with_card(content, small_onnx.card(), x="y"))
     onnx.checker.check_model(stored, full_check=True)
     metadata = {entry.key: entry.value for entry in stored.metadata_props}
     assert metadata.keys() == {"x", CARD_KEY, SUM_KEY} and metadata["x"] == "y"

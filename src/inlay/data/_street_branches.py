@@ -1,7 +1,7 @@
 """Bare trees: branches where the leaves were, and through them what stands behind.
 
-A crown keeps the outline that its leaves have, so that the label stays the same: within it, each sample shows a twig or,
-more or less, what is behind, and the haze of twigs too fine to draw leaves no sample of it without tree.
+A crown keeps the outline that its leaves have, so that the label is the same in any season: within it, branches and
+twigs are drawn over what is behind, and a haze of those too fine to draw, so that no part of it is without tree.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import numpy as np
 
 from inlay.data._street_mesh import Faces, Kind, Stuff, limbs
 from inlay.data._street_world import Thing
+
+TWIGS = np.array([96.0, 84.0, 76.0], np.float32)
 
 
 def add_branches(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
@@ -43,19 +45,22 @@ def _spread(number: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def see_through(
-    painted_HW: np.ndarray,
-    filled_HW: np.ndarray,
-    crown_M: np.ndarray,
-    behind_M: np.ndarray,
-    twig: np.ndarray,
-    rng: np.random.Generator,
+    painted_HW: np.ndarray, filled_HW: np.ndarray, crown_M: np.ndarray, behind_M: np.ndarray, noise: np.ndarray
 ) -> None:
     """Put into the samples `crown_M` (flat numbers) what is `behind` them (0: sky) under a haze of twigs.
 
-    `painted` and `behind` are colours and a code, a byte each; `painted` and `filled` (0 .. 255) are changed.
+    `painted` and `behind` are colours and a code, a byte each; `painted` and `filled` (0 .. 255) are changed.  `noise`
+    is smooth and of mean 0, with a side that is a power of two: its contours are the twigs.
     """
-    haze = rng.choice(np.array([0.10, 0.18, 0.30, 0.60], np.float32), len(crown_M), p=[0.4, 0.3, 0.2, 0.1])
+    height, width = painted_HW.shape
+    row, column = np.divmod(crown_M.astype(np.int32), width)
+    last = len(noise) - 1
+    # The same twigs at any size: the noise repeats a few times over the picture's height.
+    step = np.float32(2.5 * len(noise) / height)
+    down, right = (row * step).astype(np.int32), (column * step).astype(np.int32)
+    first, second = noise[down & last, right & last], noise[(right + 91) & last, (-down - 17) & last]
+    haze = np.where(np.minimum(np.abs(first), np.abs(second)) < 0.035, np.float32(0.7), np.float32(0.1))
     mixed = behind_M.view(np.uint8).reshape(-1, 4) * (1 - haze)[:, None]
-    mixed[:, :3] += (twig * haze[:, None]).astype(np.float32)
+    mixed[:, :3] += TWIGS * haze[:, None]
     painted_HW.reshape(-1)[crown_M] = mixed.astype(np.uint8).view(np.uint32).ravel()
     filled_HW.reshape(-1)[crown_M] = np.where(behind_M > 0, 255, 255 * haze)

@@ -63,7 +63,10 @@ def _add_lorry(faces: Faces, thing: Thing) -> None:
     load, cab = np.array(thing.color), np.array(thing.accent)
     frame = box(-half * 0.9, half * 0.9, 0.35, 1.0, end + 0.3, nose - 0.3)
     part.add(frame, (34, 34, 38), Kind.CAR, gain=0.7)
-    body, cabin = box(-half, half, 0.95, y, end, nose - 2.3), box(-half * 0.96, half * 0.96, 0.5, y * 0.78, nose - 2.1, nose)
+    body, cabin = (
+        box(-half, half, 0.95, y, end, nose - 2.3),
+        box(-half * 0.96, half * 0.96, 0.5, y * 0.78, nose - 2.1, nose),
+    )
     for solid, paint, z in ((body, load, end / 2), (cabin, cab, nose - 1)):
         # The nearer of the two is drawn last: the cab of one that is met.
         part.add(solid, paint, Kind.CAR, (0.0, 1.5, z), stuff=Stuff.PAINT)

@@ -54,7 +54,7 @@ CONDITIONS: dict[str, Condition] = {
         sun_height=0.11, sunlight=(2.2, 1.15, 0.70), skylight=(0.24, 0.31, 0.46),
         zenith=(0.10, 0.19, 0.42), horizon=(0.92, 0.60, 0.50), glow=(1.9, 0.95, 0.50),
         cloud_light=(1.25, 0.58, 0.46), cloud_dark=(0.24, 0.24, 0.36), clouds=0.40,
-        haze_metres=150, haze_height=5.0, exposure=0.66, lamps=0.4, heads=0.8, windows=0.14, wet=0.15, grain=2.0,
+        haze_metres=150, haze_height=5.0, exposure=0.55, lamps=0.4, heads=0.8, windows=0.14, wet=0.15, grain=2.0,
     ),
     "fall": Condition(
         sun_height=0.50, sunlight=(2.7, 2.05, 1.35), skylight=(0.56, 0.60, 0.68),
@@ -72,7 +72,7 @@ CONDITIONS: dict[str, Condition] = {
         sun_height=0.7, sunlight=(0.0, 0.0, 0.0), skylight=(0.018, 0.023, 0.042),
         zenith=(0.004, 0.008, 0.024), horizon=(0.085, 0.058, 0.050), glow=(0.012, 0.014, 0.02),
         cloud_light=(0.030, 0.026, 0.032), cloud_dark=(0.012, 0.012, 0.018), clouds=0.25,
-        haze_metres=420, exposure=1.15, wet=0.8, lamps=1.0, heads=1.0, windows=0.36, stars=1.0, grain=3.6,
+        haze_metres=420, exposure=0.9, wet=1.0, lamps=1.0, heads=1.0, windows=0.36, stars=1.0, grain=3.6,
     ),
     "spring": Condition(
         sun_height=0.78, sunlight=(2.5, 2.35, 2.0), skylight=(0.66, 0.78, 0.95),
@@ -87,7 +87,7 @@ CONDITIONS: dict[str, Condition] = {
         haze_metres=550, exposure=0.40, leaves="deep",
     ),
     "sunset": Condition(
-        sun_height=0.10, sun_turn=3.1416, sunlight=(3.6, 1.55, 0.45), skylight=(0.30, 0.27, 0.34),
+        sun_height=0.10, sun_turn=3.1416, sunlight=(3.6, 1.55, 0.45), skylight=(0.33, 0.28, 0.30),
         zenith=(0.11, 0.19, 0.40), horizon=(1.30, 0.58, 0.20), glow=(3.4, 1.35, 0.32),
         cloud_light=(1.75, 0.60, 0.25), cloud_dark=(0.22, 0.17, 0.23), clouds=0.42,
         haze_metres=300, exposure=0.66, lamps=0.25, heads=0.6, windows=0.24, wet=0.2, grain=1.8,
@@ -96,7 +96,7 @@ CONDITIONS: dict[str, Condition] = {
         sun_height=0.7, sunlight=(0.0, 0.0, 0.0), skylight=(0.034, 0.042, 0.066),
         zenith=(0.014, 0.020, 0.042), horizon=(0.085, 0.068, 0.066), glow=(0.0, 0.0, 0.0),
         cloud_light=(0.060, 0.052, 0.055), cloud_dark=(0.026, 0.027, 0.038), clouds=0.7,
-        haze_metres=150, exposure=0.95, leaves="bare", snow=1.0, wet=0.3,
+        haze_metres=150, exposure=0.78, leaves="bare", snow=1.0, wet=0.3,
         lamps=1.0, heads=1.0, windows=0.42, flakes=1.0, grain=3.4,
     ),
     "winter": Condition(

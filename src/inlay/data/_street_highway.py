@@ -111,7 +111,9 @@ def _roadside(rng: np.random.Generator, road: Road, side: Side, keep: int, far: 
         height, arm = rng.uniform(8, 10.5), rng.uniform(2.2, 3.0)
         for z in np.arange(rng.uniform(8, min(20, far)), 160, rng.uniform(28, 40)):
             things.append(Thing("lamp", s, float(z), 0.17, height, arm, grey, variant=1))
-    for z in rng.uniform(8, min(80, far), size=int(rng.integers(1, 4)) if side.sign == keep else int(rng.random() < 0.4)):
+    for z in rng.uniform(
+        8, min(80, far), size=int(rng.integers(1, 4)) if side.sign == keep else int(rng.random() < 0.4)
+    ):
         style, plate, turn = int(rng.integers(0, 7)), rng.uniform(0.8, 1.2), rng.uniform(-0.15, 0.15)
         things.append(Thing("sign", s, float(z), plate, rng.uniform(2.2, 2.8), 0.09, grey, heading=turn, variant=style))
     for z in np.arange(rng.uniform(3, 14), 100, 25.0):
@@ -156,7 +158,9 @@ def _structures(rng: np.random.Generator, road: Road, keep: int, far: float) -> 
             style = int(rng.integers(0, 3))
             width = road.half + 0.8 - road.median / 2
             height = rng.uniform(5.8, 6.4)
-            things.append(Thing("gantry", keep * (road.half + 0.8), z, width, height, 0.3, (134, 140, 144), variant=style))
+            things.append(
+                Thing("gantry", keep * (road.half + 0.8), z, width, height, 0.3, (134, 140, 144), variant=style)
+            )
     if rng.random() < 0.3:
         tone = pick(rng, [(176, 172, 164), (156, 154, 150)])
         things.append(Thing("bridge", 0.0, rng.uniform(75, 130), 2 * road.half + 9, 7.4, 8.0, tone))

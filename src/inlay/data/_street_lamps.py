@@ -12,8 +12,8 @@ from inlay.data._street_mesh import Mesh, Stuff
 from inlay.data._street_world import KERB, RGB, Scene, Thing, View
 
 BRIGHTEST = 30.0  # of what shines by itself; white paper in the open is 1
-LIT_METRES = 28.0  # nothing further is lit by a lamp
-MOST = {"down": 7, "all": 5, "low": 4}  # lamps of a kind that light something: the nearest
+LIT_METRES = {"down": 28.0, "round": 28.0, "back": 14.0, "low": 60.0, "high": 90.0}  # nothing further is lit
+MOST = {"down": 7, "round": 4, "back": 4, "low": 4}  # lamps of a kind that light something: the nearest
 WARM, NEUTRAL, HEAD, TAIL = (1.0, 0.60, 0.27), (1.0, 0.84, 0.62), (1.0, 0.93, 0.80), (1.0, 0.05, 0.03)
 ROOMS = np.array([(1.0, 0.66, 0.32), (1.0, 0.78, 0.48), (1.0, 0.88, 0.68), (0.95, 0.55, 0.25), (0.62, 0.76, 1.0)])
 
@@ -21,8 +21,8 @@ ROOMS = np.array([(1.0, 0.66, 0.32), (1.0, 0.78, 0.48), (1.0, 0.88, 0.68), (0.95
 class Lamp(NamedTuple):
     """A source at `place` (s, y, z): `light` at one metre, its glare seen from the camera, and how it throws light.
 
-    `throw`: down (a street lamp), all (a lantern, a shop), low or high (a headlight's beam along `heading`, one of a
-    car met and one's own).
+    `throw`: down (a street lamp), round (a lantern), back (rear lights), low or high (a headlight's beam along
+    `heading`, of another car and one's own).
     """
 
     place: tuple[float, float, float]
@@ -37,9 +37,7 @@ class Lamp(NamedTuple):
         return self.throw in ("low", "high")
 
 
-def lamps(
-    scene: Scene, condition: Condition, lit_owners: np.ndarray, rng: np.random.Generator
-) -> tuple[Lamp, ...]:
+def lamps(scene: Scene, condition: Condition, lit_owners: np.ndarray, rng: np.random.Generator) -> tuple[Lamp, ...]:
     """The sources that light something or glare, nearest first."""
     found: list[Lamp] = []
     warm = WARM if rng.random() < 0.6 else NEUTRAL
@@ -66,21 +64,22 @@ def own_beam(scene: Scene, condition: Condition) -> Lamp:
 
 
 def _times(color: RGB, gain: float) -> RGB:
+    # Rounded, so that lamps of one hue have the very same.
     return round(color[0] * gain, 6), round(color[1] * gain, 6), round(color[2] * gain, 6)
 
 
 def _street_lamp(thing: Thing, color: RGB) -> list[Lamp]:
     if thing.variant:
         s = thing.s - float(np.sign(thing.s)) * (thing.length + 0.3)
-        return [Lamp((s, thing.height + 0.25, thing.z), _times(color, 80), _times(color, 22), "down")]
-    return [Lamp((thing.s, thing.height + 0.25, thing.z), _times(color, 42), _times(color, 16), "all")]
+        return [Lamp((s, thing.height + 0.25, thing.z), _times(color, 64), _times(color, 22), "down")]
+    return [Lamp((thing.s, thing.height + 0.25, thing.z), _times(color, 34), _times(color, 16), "round")]
 
 
 def _behind(found: list[Lamp]) -> list[Lamp]:
     """The row of lamps goes on behind the camera: its light, not itself, is seen."""
     rows: dict[float, list[Lamp]] = {}
     for lamp in found:
-        if lamp.throw in ("down", "all"):
+        if lamp.throw in ("down", "round"):
             rows.setdefault(lamp.place[0], []).append(lamp)
     more = []
     for row in rows.values():
@@ -100,7 +99,7 @@ def _car_lamps(thing: Thing) -> list[Lamp]:
     apart = thing.width * 0.72 * abs(float(forward[2]))
     return [
         Lamp(tuple(nose), _times(HEAD, 1.0), _times(HEAD, 22 * met**2), "low", thing.heading, apart),
-        Lamp(tuple(tail), _times(TAIL, 0.5), _times(TAIL, 2.5 * float(np.clip(forward[2], 0, 1))), "all", 0.0, apart),
+        Lamp(tuple(tail), _times(TAIL, 0.5), _times(TAIL, 2.5 * float(np.clip(forward[2], 0, 1))), "back", 0.0, apart),
     ]
 
 
@@ -137,16 +136,14 @@ def shining(
         spread = luck * 997 % 1
         colors_F3[window] = 255 * ROOMS[(spread[window] * len(ROOMS) * 0.999).astype(int)] ** (1 / 2.2)
         glow[window] = 0.25 + 0.9 * (spread[window] * 31 % 1) ** 2
-        glow[window & shop] += 0.35
+        glow[window & shop] += 0.15
     return glow
 
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray] | np.ndarray  # x, y and z of N points, each an array
 
 
-def light_of(
-    found: Sequence[Lamp], view: View, point: Points, normal: Points, wrap: np.ndarray | float
-) -> np.ndarray:
+def light_of(found: Sequence[Lamp], view: View, point: Points, normal: Points, wrap: np.ndarray | float) -> np.ndarray:
     """The light that reaches N points (in the camera's axes, near ones first), 3 x N.
 
     `wrap` softens the side that is turned away, for N points or all.
@@ -157,9 +154,8 @@ def light_of(
         if max(lamp.light) == 0:
             continue
         (place,) = view.axes(np.array([lamp.place])).astype(np.float32)
-        near = slice(*np.searchsorted(z, (place[2] - LIT_METRES, place[2] + LIT_METRES)).tolist())
-        if lamp.throw == "high":
-            near = slice(0, int(np.searchsorted(z, 90.0)))
+        reach = LIT_METRES[lamp.throw]
+        near = slice(*np.searchsorted(z, (place[2] - reach, place[2] + reach)).tolist())
         dx, dy, dz = place[0] - x[near], place[1] - y[near], place[2] - z[near]
         square = dx * dx
         square += dy * dy
@@ -175,7 +171,11 @@ def light_of(
         strength += soft
         strength /= 1 + soft
         np.maximum(strength, 0, out=strength)
-        strength *= _thrown(lamp, dx, dy, dz, inverse)
+        strength *= _fallen(lamp, square)
+        if lamp.throw == "down":
+            strength *= np.clip(dy * inverse * np.float32(1.5) - np.float32(0.12), 0, 1)
+        elif lamp.beam:
+            strength *= _beam(lamp, dx, dy, dz)
         most = max(lamp.light)
         strength *= np.float32(most)
         color = _times(lamp.light, 1 / most)
@@ -186,22 +186,30 @@ def light_of(
     return total
 
 
-def _thrown(lamp: Lamp, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """The light a lamp sends the other way of (dx, dy, dz), with its fall over the distance."""
-    spread: np.ndarray = inverse * inverse
-    if lamp.throw == "down":
-        spread *= np.clip(dy * inverse * np.float32(1.5) - np.float32(0.12), 0, 1)
-    if not lamp.beam:
-        return spread
+def _fallen(lamp: Lamp, square_N: np.ndarray) -> np.ndarray:
+    """How much of a lamp's light is left after a distance, from its square; none where it no longer reaches.
+
+    A bulb's light falls with the square; optics send more to the far end of a beam.
+    """
+    limit = LIT_METRES[lamp.throw] ** 2
+    if lamp.beam:
+        left = 1 / (1 + np.float32(0.006) * square_N) - np.float32(1 / (1 + 0.006 * limit))
+    else:
+        left = 1 / square_N - np.float32(1 / limit)
+    fallen: np.ndarray = np.maximum(left, 0)
+    return fallen
+
+
+def _beam(lamp: Lamp, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray) -> np.ndarray:
+    """A dipped beam, 0 .. 1, the other way of (dx, dy, dz): wide, flat, cut off just below its own height."""
     sin, cos = np.float32(np.sin(lamp.heading)), np.float32(np.cos(lamp.heading))
     ahead = np.maximum(-(dx * sin + dz * cos), np.float32(0.05))
     aside = (dz * sin - dx * cos) / ahead
     rise = -dy / ahead
-    # A dipped beam: wide, flat, cut off just below its own height; some of it strays upwards.
-    beam = np.exp(-((aside / 0.36) ** 2)) * (np.clip(0.5 - rise * 26, 0.035, 1) * np.exp(-((rise / 0.32) ** 2)))
-    # Optics send more to the far end of the beam: on the road the light falls by far slower than from a bare bulb.
-    thrown: np.ndarray = beam / (1 + np.float32(0.006) / (inverse * inverse))
-    return thrown
+    # Some of it strays upwards: signs show up.
+    upwards = np.clip(0.5 - rise * 26, 0.035, 1) * np.exp(-((rise / 0.32) ** 2))
+    beam: np.ndarray = np.exp(-((aside / 0.36) ** 2)) * upwards
+    return beam
 
 
 def glare(found: Sequence[Lamp], view: View, depth_HW: np.ndarray, light_3HW: np.ndarray, haze_metres: float) -> None:

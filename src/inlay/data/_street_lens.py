@@ -7,7 +7,6 @@ from PIL import Image
 
 from inlay.data._street_conditions import Condition
 
-
 WHITE = 60.0  # the brightest light that a film's curve is tabulated for
 STEPS = 4096
 VEIL = 0.45  # of what exceeds white, the share that a lens spreads

@@ -23,7 +23,7 @@ ROUGH = {Kind.TREE: 0.05, Kind.BUILDING: 0.02}
 
 
 class Lying(NamedTuple):
-    """The ground, in the picture's rows from `first` on: its light 3 x R x W, its cover and its wetness R x W, 0 .. 1."""
+    """The ground, in the picture's rows from `first` on: light 3 x R x W, cover and wetness R x W, 0 .. 1."""
 
     first: int
     light_3RW: np.ndarray
@@ -36,7 +36,7 @@ def lit_ground(
     stage: Stage, mesh: Mesh, samples_HW: np.ndarray, table: np.ndarray, label_HW: np.ndarray, rng: np.random.Generator
 ) -> Lying:
     """The light of the ground whose faces `samples` (1 + number) shows, coloured by `table`."""
-    view, camera = stage.view, stage.scene.camera
+    view = stage.view
     over = samples_HW.shape[0] // view.height
     tile = rng.standard_normal((128, 128), dtype=np.float32)
     first = int(np.clip(np.ceil(view.horizon), 0, view.height - 1))
@@ -84,7 +84,9 @@ def _lamplight(stage: Stage, first: int, kind_RW: np.ndarray) -> np.ndarray:
     for lamps in (stage.lamps, (stage.own,)):
         light = light_of(lamps, view, (x, y, z), up, 0.0)[:, ::-1].reshape(3, *s.shape)
         # Twice as large, then cut: an odd row or column more than there is.
-        full = [Image.fromarray(part).resize((2 * s.shape[1], 2 * s.shape[0]), Image.Resampling.BILINEAR) for part in light]
+        full = [
+            Image.fromarray(part).resize((2 * s.shape[1], 2 * s.shape[0]), Image.Resampling.BILINEAR) for part in light
+        ]
         planes.append(np.stack([np.asarray(part)[:height, :width] for part in full]))
     # Paint has beads of glass in it, which send one's own light back.
     lit: np.ndarray = planes[0] + planes[1] * (1 + 2.0 * (kind_RW == Kind.MARKING)).astype(np.float32)
@@ -169,6 +171,7 @@ def _mirror(
     )
     up, toward = ray[1], np.maximum(np.array(stage.sun, np.float32) @ ray, 0)
     light = zenith + (horizon - zenith) * np.exp(np.minimum(up, 0) - np.maximum(up, 0) * 5)
-    light += glow * (0.22 * toward**5 + 0.9 * toward**24)
+    eighth = np.square(np.square(np.square(toward)))  # far faster than a power of floats
+    light += glow * (0.3 * eighth + 0.9 * eighth**3)
     light = np.where(up > -0.02, light, 0.25 * stage.skylight[:, None])
-    light_3N[:, which] += light * (share[which] * (1 + 2 * (1 - np.abs(against)) ** 4))
+    light_3N[:, which] += light * (share[which] * (1 + 2 * np.square(np.square(1 - np.abs(against)))))

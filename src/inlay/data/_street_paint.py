@@ -61,9 +61,7 @@ def paint(scene: Scene, look: Look, size: tuple[int, int], rng: np.random.Genera
     return _texture(image, label, scene, look, rng), label
 
 
-def built(
-    scene: Scene, rng: np.random.Generator, bare: np.random.Generator | None = None
-) -> tuple[Faces, Faces]:
+def built(scene: Scene, rng: np.random.Generator, bare: np.random.Generator | None = None) -> tuple[Faces, Faces]:
     """The scene in faces, what lies and what stands; of any look and any size.
 
     `bare`: also the branches that show where leaves have fallen, from this generator.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inlay.data._street_mesh import Faces, Kind, Stuff, box, disc, limb, panel
+from inlay.data._street_mesh import Faces, Kind, Stuff, box, limb, panel
 from inlay.data._street_posts import LAMPS
 from inlay.data._street_world import Thing
 
@@ -79,8 +79,8 @@ def _add_signal(faces: Faces, s: float, y: float, z: float, open_lane: bool) -> 
     faces.add(panel(board, (s, z), (1.0, 0.0)), (26, 28, 30), Kind.LIGHTS, gain=0.9)
     color = LAMPS[2] if open_lane else LAMPS[0]
     if open_lane:
-        arrow = np.array([(-0.26, 0.06, 0), (0.0, -0.3, 0), (0.26, 0.06, 0), (0.1, 0.06, 0), (0.1, 0.3, 0), (-0.1, 0.3, 0),
-                          (-0.1, 0.06, 0)])  # fmt: skip
+        head = [(-0.26, 0.06, 0), (0.0, -0.3, 0), (0.26, 0.06, 0)]
+        arrow = np.array([*head, (0.1, 0.06, 0), (0.1, 0.3, 0), (-0.1, 0.3, 0), (-0.1, 0.06, 0)])
         faces.add((arrow + (s, y, z - 0.03))[None], color, Kind.LIGHTS, gain=1.05, stuff=Stuff.SIGNAL)
         return
     for lean in (-0.26, 0.26):

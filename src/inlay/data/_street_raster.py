@@ -14,7 +14,7 @@ from inlay.data._street_world import NEAR, View
 
 
 class Shapes:
-    """The faces of `mesh` before the camera of `view`: corners and unit normals in the camera's axes, and on the raster.
+    """The faces of `mesh` before the camera of `view`: corners, unit normals in the camera's axes, and on the raster.
 
     `seen_F` tells what faces the camera and falls into the picture.
     """
@@ -50,7 +50,6 @@ class Shapes:
             polygon(flat[begin[index] : end[index]], fill=fills[index])
 
 
-
 @dataclass(frozen=True, slots=True)
 class Layer:
     """The N pixels of a picture that some faces fill, wholly or in part, near ones first.
@@ -76,7 +75,7 @@ def mean_colors(painted_HW: np.ndarray, over: int) -> np.ndarray:
     """Four bytes in one number at each sample -> the mean of each of them over the pixels, H x W x 4."""
     # As CMYK, whose channels Pillow averages each by itself.
     size = painted_HW.shape[::-1]
-    return np.asarray(Image.frombuffer("CMYK", size, painted_HW.data, "raw", "CMYK", 0, 1).reduce(over))
+    return np.asarray(Image.frombuffer("CMYK", size, painted_HW, "raw", "CMYK", 0, 1).reduce(over))
 
 
 def layer(filled_HW: np.ndarray, painted_HW: np.ndarray, face_HW: np.ndarray, shapes: Shapes, view: View) -> Layer:

@@ -17,7 +17,7 @@ from inlay.data._street_lit import Lying, lit_ground, lit_uprights
 from inlay.data._street_mesh import Kind, Stuff
 from inlay.data._street_paint import OVER, built
 from inlay.data._street_raster import Layer, Shapes, layer
-from inlay.data._street_season import TWIGS, dressed, lawned
+from inlay.data._street_season import dressed, lawned
 from inlay.data._street_sky import draw_sky, fractal
 from inlay.data._street_stage import Stage
 from inlay.data._street_sun import turned
@@ -57,7 +57,7 @@ def render(
     label = kinds[samples[OVER // 2 :: OVER, OVER // 2 :: OVER]]
     lying = lit_ground(stage, ground.mesh, under, _table(lawned(ground.mesh, condition)), label, weather)
     above = np.maximum(samples, len(ground.mesh.kinds_F)) - np.uint16(len(ground.mesh.kinds_F))
-    standing = _standing(stage, upright, above, _table(colors, np.sqrt(glow / BRIGHTEST) * 255), weather)
+    standing = _standing(stage, upright, above, _table(colors, np.sqrt(glow / BRIGHTEST) * 255))
     light_3HW = _together(stage, lying, standing, lit_uprights(stage, upright, standing, weather), weather)
     return developed(light_3HW, condition, weather), label
 
@@ -73,9 +73,7 @@ def _numbered(ground: Shapes, upright: Shapes, wide: View) -> tuple[np.ndarray, 
     return under, np.array(canvas)
 
 
-def _standing(
-    stage: Stage, upright: Shapes, samples: np.ndarray, table: np.ndarray, rng: np.random.Generator
-) -> Layer:
+def _standing(stage: Stage, upright: Shapes, samples: np.ndarray, table: np.ndarray) -> Layer:
     """The pixels of what stands; in winter with what shows in and through the bare crowns."""
     filled = (samples > 0).view(np.uint8) * np.uint8(255)
     painted = table[samples]
@@ -85,7 +83,7 @@ def _standing(
         canvas = Image.new("I;16", samples.shape[::-1])
         upright.draw(canvas, range(1, len(stuff) + 1), (stuff != Stuff.LEAF) & _near_crowns(upright))
         behind = np.array(canvas).ravel()[crown]
-        see_through(painted, filled, crown, table[behind], TWIGS, rng)
+        see_through(painted, filled, crown, table[behind], stage.noise)
         samples.ravel()[crown] = np.where(behind > 0, behind, samples.ravel()[crown])
     return layer(filled, painted, samples, upright, stage.view)
 

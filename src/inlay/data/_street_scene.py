@@ -210,7 +210,9 @@ def walkers(rng: np.random.Generator, road: Road, side: Side, far: float) -> lis
     things = []
     for _ in range(int(rng.integers(1, 7))):
         s = side.sign * (road.half + rng.uniform(1.0, side.pavement - 0.4))
-        things.append(make_person(rng, s, float(5 + (min(60, far) - 5) * rng.random() ** 1.3), rng.choice([0.0, np.pi])))
+        things.append(
+            make_person(rng, s, float(5 + (min(60, far) - 5) * rng.random() ** 1.3), rng.choice([0.0, np.pi]))
+        )
     return things
 
 

@@ -11,7 +11,6 @@ from inlay.data._street_stage import Stage
 from inlay.data._street_world import Road, Scene
 
 SNOW = np.array([226.0, 232.0, 240.0])
-TWIGS = np.array([96.0, 84.0, 76.0])
 # One colour a tree; the second of a pair is that of some of its leaves.
 PALETTES: dict[str, list[tuple[tuple[int, int, int], tuple[int, int, int]]]] = {
     "spring": [
@@ -100,7 +99,7 @@ def dressed_ground(
         petal = np.stack([0.8 + 0 * kind, 0.75 - 0.2 * kind, np.where(kind > 0.5, 0.08, 0.7)]).astype(np.float32)
         albedo = np.where(flower, petal, albedo)
     if condition.wet:
-        puddles = np.clip(0.35 + 1.1 * smooth(stage, s_RW, z_R1, 24.0), 0.12, 1) * condition.wet
+        puddles = np.clip(0.5 + 1.3 * smooth(stage, s_RW, z_R1, 24.0), 0.15, 1) * condition.wet
         wet = (puddles * ~lawn).astype(np.float32)
         albedo *= 1 - 0.45 * wet
     if condition.litter:
@@ -138,7 +137,7 @@ def _litter(
     """Fallen leaves: single ones near by, their mean colour where they are smaller than a pixel."""
     side = np.abs(s_N) - np.float32(stage.scene.road.half)
     base = np.zeros(16, np.float32)
-    base[[Kind.TREE, Kind.PAVEMENT, Kind.ROAD, Kind.MARKING]] = 0.26, 0.12, 0.03, 0.02
+    base[[Kind.TREE, Kind.PAVEMENT, Kind.ROAD, Kind.MARKING]] = 0.26, 0.08, 0.02, 0.015
     share = base[kind_N] + 0.2 * np.exp(-((side + 0.25) ** 2) * 6) + _lookup(_under_trees(stage.scene), s_N, z_N)
     share = np.clip(share * (1 + 1.6 * smooth(stage, s_N, z_N, 15.0, 40)), 0, 0.75) * stage.condition.litter
     single = np.exp(-((z_N / 16) ** 2))
@@ -167,7 +166,7 @@ def _snow(
     nearest = np.abs(s_N - middles[0])
     for middle in middles[1:]:
         nearest = np.minimum(nearest, np.abs(s_N - middle))
-    lying -= 0.66 * driven * np.exp(-(((nearest - 0.78) / 0.42) ** 4))
+    lying -= 0.66 * driven * np.exp(-np.square(np.square((nearest - 0.78) / 0.42)))
     fine = smooth(stage, s_N, z_N, 1.6, 17) * np.exp(-z_N / 18)
     # Along the road what lies between the wheels goes on: patches are long.
     patchy = 0.26 * smooth(stage, s_N, 0.25 * z_N, 9.0) + 0.30 * fine

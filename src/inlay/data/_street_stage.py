@@ -35,7 +35,9 @@ class Stage:
     def skylight(self) -> np.ndarray:
         return np.array(self.condition.skylight, np.float32)
 
-    def hazed(self, light_3: np.ndarray, height: np.ndarray | float, depth: np.ndarray, air_3: np.ndarray) -> np.ndarray:
+    def hazed(
+        self, light_3: np.ndarray, height: np.ndarray | float, depth: np.ndarray, air_3: np.ndarray
+    ) -> np.ndarray:
         """Light after `depth` metres of haze, from `height` metres up, which adds the light of the `air`."""
         way = depth / np.float32(self.condition.haze_metres)
         if self.condition.haze_height:

@@ -38,7 +38,9 @@ def _add_tank(faces: Faces, s: float, y: float, z: float) -> None:
     legs = [limb(np.array([s + w, y, z]), np.array([s + w, y + 2.2, z]), 0.16) for w in (-1.1, 0.0, 1.1)]
     faces.add(np.concatenate(legs), (84, 80, 78), Kind.BUILDING, gain=0.8)
     for w0, w1, gain in ((-1.5, -0.6, 0.7), (-0.6, 0.5, 0.95), (0.5, 1.5, 0.8)):
-        faces.add(panel(np.array([[w0, w1, y + 2.1, y + 5.0]]), (s, z), (1.0, 0.0)), (128, 96, 72), Kind.BUILDING, gain=gain)
+        faces.add(
+            panel(np.array([[w0, w1, y + 2.1, y + 5.0]]), (s, z), (1.0, 0.0)), (128, 96, 72), Kind.BUILDING, gain=gain
+        )
     roof = np.array([[(s - 1.65, y + 5.0, z), (s + 1.65, y + 5.0, z), (s, y + 6.1, z)]])
     faces.add(roof, (92, 84, 82), Kind.BUILDING, gain=0.85)
 

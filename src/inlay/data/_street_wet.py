@@ -16,7 +16,8 @@ def mirrored(
     as it is above it; elsewhere the sky mirrors about the horizon.
     """
     rows = np.arange(first, view.height)
-    image = sky_3HW[:, np.clip((2 * view.horizon - rows).astype(int), 0, max(first - 1, 0))]
+    image = np.take(sky_3HW, np.clip((2 * view.horizon - rows).astype(int), 0, max(first - 1, 0)), axis=1)
+    flat = image.reshape(3, -1)
     row, column = np.divmod(at_N, view.width)
     foot = np.float32(view.horizon) + np.float32(view.camera.height * view.camera.focal * view.unit) / depth_N
     target = (2 * foot - row.astype(np.float32) - 0.5).astype(np.int32)
@@ -24,7 +25,7 @@ def mirrored(
     falls = np.flatnonzero((target >= first) & (target < view.height) & (row + 0.5 < foot))[::-1]
     goal = (target[falls] - first) * view.width + column[falls]
     for channel in range(3):
-        image[channel].ravel()[goal] = light_3HW[channel].ravel()[at_N[falls]]
+        flat[channel, goal] = light_3HW[channel].ravel()[at_N[falls]]
     return _smeared(image, max(round(view.unit * 0.028), 1))
 
 

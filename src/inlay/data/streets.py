@@ -9,9 +9,9 @@ CamVid's eleven classes, then lane marking and traffic light.  A scene is laid o
   scene of an index is the same in each, and so is its label.
 - `city`: mixed, streets of a small town and its suburbs; or one of S3's two places, highway and town.
 
-Of either, several are joined by +, as dawn+fog, and all is all of S3's.  The scenes then take turns, so that each
-comes as often: scene `index` has condition `index` modulo their number, and with several cities every other round.
-The domain of a sample is its condition, with several cities city/condition.
+Of either, several are joined by +, as dawn+fog, and all is all of S3's.  They then take turns, from index to index, so
+that each comes as often; of several cities, one city's conditions come after the other's.  The domain of a sample is its
+condition; with several cities it is city/condition.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Data:
     """Drawn street scenes: index -> picture and label of `size` (height, width).
 
     Scene `index` is a pure function of (seed, split, index, city, reach), its picture of that, condition and size: the
-    same scene can be had larger or smaller, or in another condition.  `reach`: how many metres ahead people, vehicles, posts and fences stand (the
-    street itself goes on); a short reach makes easy scenes without tiny objects.  Raises DatasetError for a folder
-    (there is none), an unknown split, condition or city, a count below 1, a side outside 32 .. 4096 or a reach outside
-    12 .. 230.
+    same scene can be had larger or smaller, or in another condition.  `reach`: how many metres ahead people, vehicles,
+    posts and fences stand (the street itself goes on); a short reach makes easy scenes without tiny objects.  Raises
+    DatasetError for a folder (there is none), an unknown split, condition or city, a count below 1, a side outside
+    32 .. 4096 or a reach outside 12 .. 230.
     """
 
     classes = CLASSES

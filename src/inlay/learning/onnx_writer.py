@@ -24,10 +24,10 @@ from inlay.models._segmenter import Segmenter
 from inlay.runtime.onnx_engine import INPUT, SCORES
 from inlay.runtime.onnx_file import with_card
 
-# ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator in place of five.
+# ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator for five.
 OPSET = 20
 _PADDED: dict[type, type] = {Conv2dSame: nn.Conv2d, MaxPool2dSame: nn.MaxPool2d, AvgPool2dSame: nn.AvgPool2d}
-_LOGGERS = ("torch", "onnxscript", "onnx_ir")
+_LOGGERS = ("torch", "torch.__trace", "onnxscript", "onnx_ir")
 
 
 def exported(model: Segmenter, architecture: str) -> bytes:

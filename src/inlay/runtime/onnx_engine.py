@@ -66,7 +66,7 @@ class OnnxEngine:
         return resample.probabilities(scores_BKHW, size)
 
     def facts(self, size: tuple[int, int]) -> dict[str, Any]:
-        """The weights' numbers, what runs them, and multiply-adds of one picture of `size` where the card knows them."""
+        """The weights' numbers, what runs them, and multiply-adds of a picture of `size` where the card knows them."""
         exported = self.card.provenance.get("export") or {}
         known = exported.get("multiply_adds_size") == list(size)
         return {
@@ -104,8 +104,8 @@ class OnnxEngine:
         gives = [(one.type, len(one.shape)) for one in scores]
         if takes != [(INPUT, "tensor(uint8)", 4, [3])] or gives != [("tensor(float)", 4)]:
             raise ModelFileError(
-                f"{self._where}: takes {takes} and gives {gives} as {SCORES}; expected {INPUT}, uint8, B x 3 x H x W, and "
-                f"{SCORES}, float32, B x K x H x W: export the model again"
+                f"{self._where}: takes {takes} and gives {gives} as {SCORES}; expected {INPUT}, uint8, B x 3 x H x W, "
+                f"and {SCORES}, float32, B x K x H x W: export the model again"
             )
         if scores[0].shape[1] != len(self.card.classes):
             raise ModelFileError(
@@ -126,7 +126,7 @@ def _device(asked: str) -> str:
     if asked == "cpu" or (has_cuda and re.fullmatch(r"cuda(:\d+)?", asked)):
         return asked
     raise RecipeError(
-        f"--device {asked}: not usable here (this ONNX Runtime has {', '.join(onnxruntime.get_available_providers())}); "
+        f"--device {asked}: not usable here (ONNX Runtime has {', '.join(onnxruntime.get_available_providers())}); "
         "known: auto, cpu, cuda, cuda:N"
     )
 

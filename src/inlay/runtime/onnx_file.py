@@ -85,7 +85,7 @@ def parse(content: bytes, where: str) -> OnnxFile:
         )
     if card is None:
         raise ModelFileError(
-            f"{where}: an ONNX file without an Inlay card (from another program?): Inlay runs what `inlay export` writes"
+            f"{where}: an ONNX file without an Inlay card (another program's?): Inlay runs what `inlay export` writes"
         )
     return OnnxFile(content, Card.from_json(card, where), parameters)
 
