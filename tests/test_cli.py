@@ -18,7 +18,19 @@ from inlay import cli, console, demonstrating
 from inlay.recipe import Recipe
 from small_data import tiny, write_folder
 
-COMMANDS = ("demo", "check", "convert", "train", "evaluate", "compare", "export", "predict", "models", "datasets", "info")
+COMMANDS = (
+    "demo",
+    "check",
+    "convert",
+    "train",
+    "evaluate",
+    "compare",
+    "export",
+    "predict",
+    "models",
+    "datasets",
+    "info",
+)
 Inlay = Callable[..., tuple[int, str, str]]
 
 

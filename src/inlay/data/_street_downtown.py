@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from inlay.data._street_scene import (
+    FENCES,
     arranged,
     at_crossing,
     blocked,
@@ -28,6 +29,7 @@ BRICKS = [
     (164, 152, 140), (108, 82, 76), (184, 140, 108), (92, 88, 90),
 ]  # fmt: skip
 CURTAIN = [(120, 138, 152), (96, 116, 132), (138, 150, 156), (104, 110, 120)]
+HOARDINGS = [(70, 110, 150), (170, 150, 120), (90, 130, 100), (190, 186, 176)]
 TAXI = (236, 182, 40)
 
 
@@ -66,6 +68,7 @@ def compose_town(rng: np.random.Generator, reach: float) -> Scene:
         # Lamps on both sides, whichever way one drives.
         things += kerbside(rng, road, side, side.sign, far)
         things += _street_trees(rng, road, side)
+        things += _fences(rng, road, side)
         things += _crowd(rng, road, side, far)
     things += _traffic(rng, road, middles, keep, far)
     things += at_crossing(rng, road, left, right, keep)
@@ -111,6 +114,25 @@ def _street_trees(rng: np.random.Generator, road: Road, side: Side) -> list[Thin
         for z in places
         if rng.random() < 0.75 and not blocked(road, z, z, 3.0)
     ]
+
+
+def _fences(rng: np.random.Generator, road: Road, side: Side) -> list[Thing]:
+    """Railings along the kerb, mostly before a crossing, and hoardings where something is built."""
+    things = []
+    if rng.random() < 0.55:
+        end = road.crossing_z - 4.5 if road.crossing != "none" else rng.uniform(20, 40)
+        color, style = pick(rng, FENCES), 1 + int(rng.integers(2))
+        for z in np.arange(max(end - rng.uniform(8, 20), 3.0), end, 2.0):
+            things.append(
+                Thing("railing", side.sign * (road.half + 0.25), float(z), 0.06, 1.05, 2.0, color, variant=style)
+            )
+    if rng.random() < 0.25:
+        start, color = rng.uniform(8, 50), pick(rng, HOARDINGS)
+        for z in np.arange(start, start + rng.uniform(8, 18), 4.0):
+            if not blocked(road, z, z + 4, 3.5):
+                s = side.sign * (road.half + side.pavement - 0.3)
+                things.append(Thing("fence", s, float(z), 0.06, 2.0, 4.0, color, variant=0))
+    return things
 
 
 def _crowd(rng: np.random.Generator, road: Road, side: Side, far: float) -> list[Thing]:

@@ -119,10 +119,10 @@ def _roadside(rng: np.random.Generator, road: Road, side: Side, keep: int, far: 
     for z in np.arange(rng.uniform(3, 14), 100, 25.0):
         things.append(Thing("bollard", s - side.sign * 0.1, float(z), 0.13, 1.05, 0.13, (226, 226, 220)))
     path = side.sign * (road.half + max(side.pavement - 0.35, 0.7))
-    if rng.random() < 0.45:
-        for z in rng.uniform(7, min(50, far), size=int(rng.integers(1, 3))):
+    if rng.random() < 0.6:
+        for z in rng.uniform(7, min(40, far), size=int(rng.integers(1, 4))):
             things.append(make_person(rng, path, float(z), rng.choice([0.0, np.pi])))
-    if rng.random() < 0.2:
+    if rng.random() < 0.35:
         things.append(make_rider(rng, path, rng.uniform(7, min(40, far)), rng.choice([0.0, np.pi])))
     return things
 
@@ -155,7 +155,7 @@ def _structures(rng: np.random.Generator, road: Road, keep: int, far: float) -> 
     things = []
     for z in (rng.uniform(16, 40), rng.uniform(60, 110)):
         if rng.random() < 0.7:
-            style = int(rng.integers(0, 3))
+            style = int(rng.choice(3, p=[0.3, 0.25, 0.45]))
             width = road.half + 0.8 - road.median / 2
             height = rng.uniform(5.8, 6.4)
             things.append(

@@ -10,8 +10,8 @@ CamVid's eleven classes, then lane marking and traffic light.  A scene is laid o
 - `city`: mixed, streets of a small town and its suburbs; or one of S3's two places, highway and town.
 
 Of either, several are joined by +, as dawn+fog, and all is all of S3's.  They then take turns, from index to index, so
-that each comes as often; of several cities, one city's conditions come after the other's.  The domain of a sample is its
-condition; with several cities it is city/condition.
+that each comes as often; of several cities, one city's conditions come after the other's.  The domain of a sample is
+its condition; with several cities it is city/condition.
 """
 
 from __future__ import annotations
