@@ -3,6 +3,7 @@
 python docs/pictures.py                 with the scene's own labels
 python docs/pictures.py runs/demo       with what a model sees in it
 python docs/pictures.py augmentation    draws docs/pictures/augmentation.jpg instead, from docs/augmentation.md's recipe
+python docs/pictures.py conditions      draws docs/pictures/conditions.jpg instead, two drawn streets in nine conditions
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from inlay.runtime.predictor import load
 
 TARGET = Path(__file__).parent / "pictures" / "overview.png"
 AUGMENTATION = TARGET.with_name("augmentation.jpg")
+CONDITIONS = TARGET.with_name("conditions.jpg")
+PLACES = {"highway": 5, "town": 28}  # cities of streets, a scene of each
 SIZE = (1200, 400)  # (width, height), as Pillow has it
 SCENE, SEED = 20, 0  # a scene of the test split
 _TILE = (288, 384)  # (height, width)
 _PAPER, _INK, _FAINT = (250, 250, 247), (45, 48, 56), (120, 124, 132)
 _SHEET_WIDTH = 1100
+_SMALL = (186, 248)  # (height, width) of one of many tiles
 _SMOOTH = 2  # drawn this much larger, then shrunk
 
 
@@ -64,6 +68,38 @@ def augmentation() -> Image.Image:
         with Image.open(augmentation_sheet(settings, data.open("streets", count=9), Path(folder))) as sheet:
             size = (_SHEET_WIDTH, round(sheet.height * _SHEET_WIDTH / sheet.width))
             return sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def conditions() -> Image.Image:
+    """The same scene of each city in all conditions of S3, three by three, the cities side by side."""
+    from inlay.data._street_conditions import CONDITIONS as NAMES
+
+    (height, width), gap, head = _SMALL, 8, 40
+    block = 3 * width + 2 * gap
+    size = (2 * block + 5 * gap, head + 3 * (height + gap) + gap)
+    sheet = Image.new("RGB", (size[0] * _SMOOTH, size[1] * _SMOOTH), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for place, (city, scene) in enumerate(PLACES.items()):
+        left = gap * 3 // 2 + place * (block + 2 * gap)
+        draw.text((left * _SMOOTH, (head - 12) * _SMOOTH), city.capitalize(), fill=_INK, font=_font(17), anchor="ls")
+        for number, condition in enumerate(NAMES):
+            tile = (height * _SMOOTH, width * _SMOOTH)
+            options = {"split": "test", "count": scene + 1, "size": tile, "seed": SEED}
+            image_HW3 = data.open("streets", city=city, condition=condition, **options)[scene].image
+            row, column = divmod(number, 3)
+            x, y = left + column * (width + gap), head + row * (height + gap)
+            _tile(sheet, x, y, "", image_HW3)
+            _pill(draw, x + 7, y + height - 7, condition.replace("_", " "))
+    return sheet.resize(size, Image.Resampling.LANCZOS)
+
+
+def _pill(draw: ImageDraw.ImageDraw, left: int, bottom: int, text: str) -> None:
+    """A line of text on paper with round ends, its lower left corner given."""
+    font = _font(11)
+    wide, tall = draw.textlength(text, font=font) + 14 * _SMOOTH, 18 * _SMOOTH
+    box = (left * _SMOOTH, bottom * _SMOOTH - tall, left * _SMOOTH + wide, bottom * _SMOOTH)
+    draw.rounded_rectangle(box, tall / 2, fill=_PAPER)
+    draw.text((left * _SMOOTH + wide / 2, bottom * _SMOOTH - tall / 2), text, fill=_INK, font=font, anchor="mm")
 
 
 def _scene() -> Sample:
@@ -104,6 +140,9 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["augmentation"]:
         with writing(AUGMENTATION) as part:
             augmentation().save(part, format="JPEG", quality=82, optimize=True)
+    elif sys.argv[1:] == ["conditions"]:
+        with writing(CONDITIONS) as part:
+            conditions().save(part, format="JPEG", quality=86, optimize=True)
     else:
         picture = overview(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
         with writing(TARGET) as part:

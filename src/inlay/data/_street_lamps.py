@@ -59,7 +59,7 @@ def lamps(scene: Scene, condition: Condition, lit_owners: np.ndarray, rng: np.ra
 
 def own_beam(scene: Scene, condition: Condition) -> Lamp:
     """The headlights below the camera; dark where no car has its lamps lit."""
-    light = _times(HEAD, 1.8 * condition.heads)
+    light = _times(HEAD, 2.3 * condition.heads)
     return Lamp((scene.camera.lateral, 0.7, 0.2), light, (0.0, 0.0, 0.0), "high")
 
 
