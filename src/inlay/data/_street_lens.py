@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from inlay.data._street_conditions import Condition
+from inlay.data._street_raster import picked
 
 WHITE = 60.0  # the brightest light that a film's curve is tabulated for
 STEPS = 4096
@@ -21,7 +22,7 @@ def developed(light_3HW: np.ndarray, condition: Condition, rng: np.random.Genera
     if condition.saturation != 1:
         grey = light.mean(axis=0)
         light = grey + (light - grey) * np.float32(condition.saturation)
-    shown = _film()[np.sqrt(np.clip(light, 0, WHITE) * np.float32(STEPS**2 / WHITE)).astype(np.int32)]
+    shown = picked(_film(), np.sqrt(np.clip(light, 0, WHITE) * np.float32(STEPS**2 / WHITE)).astype(np.intp))
     noise = rng.standard_normal((height, width), dtype=np.float32)
     # Noise of light is strongest, for the eye, where little of it was amplified.
     shown += noise * (condition.grain * (1.1 - 0.5 / 255 * shown[1]))
@@ -49,6 +50,8 @@ def _bloom(light_3HW: np.ndarray) -> None:
     steps = max(int(np.log2(max(min(height, width), 1))) - 3, 1)
     for channel in range(3):
         over = np.clip(light_3HW[channel] - np.float32(0.9), 0, 24)
+        if not over.any():
+            continue
         levels = [Image.fromarray(over)]
         for _ in range(steps):
             size = -(-levels[-1].width // 2), -(-levels[-1].height // 2)
@@ -64,7 +67,7 @@ def _bloom(light_3HW: np.ndarray) -> None:
 def snowfall(light_3HW: np.ndarray, depth_HW: np.ndarray, unit: float, share: float, rng: np.random.Generator) -> None:
     """Add flakes between the camera and what is seen, lit as what is around them."""
     _, height, width = light_3HW.shape
-    count = int(320 * share)
+    count = int(280 * share)
     x, y = rng.random(count), rng.random(count)
     depth = 1.5 + 16 * rng.random(count) ** 1.4
     row, column = (y * height).astype(int), (x * width).astype(int)

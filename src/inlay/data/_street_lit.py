@@ -10,7 +10,7 @@ from PIL import Image
 from inlay.data._street_lamps import BRIGHTEST, light_of
 from inlay.data._street_mesh import Kind, Mesh, Stuff
 from inlay.data._street_paint import ground_grain
-from inlay.data._street_raster import Layer, Shapes, cover_of, mean_colors
+from inlay.data._street_raster import Layer, Shapes, cover_of, mean_colors, picked
 from inlay.data._street_season import dressed_ground
 from inlay.data._street_shadow import shadows
 from inlay.data._street_stage import LINEAR, Stage
@@ -45,8 +45,8 @@ def lit_ground(
     kinds = np.concatenate([[Kind.ROAD], mesh.kinds_F]).astype(np.uint8)
     kind_RW = kinds[samples[over // 2 :: over, over // 2 :: over]]
     cover_RW = cover_of(samples, over)
-    colors_RW4 = mean_colors(table[samples], over)
-    albedo = np.stack([LINEAR[colors_RW4[..., channel]] for channel in range(3)])
+    colors_RW4 = mean_colors(picked(table, samples), over)
+    albedo = np.stack([picked(LINEAR, colors_RW4[..., channel]) for channel in range(3)])
     albedo *= 1 + ground_grain(label_HW, view, tile)[first:]
     albedo, wet_RW = dressed_ground(stage, albedo, kind_RW, s_RW, depth_R1)
     sun = stage.sunlight * np.float32(stage.sun[1])
@@ -97,8 +97,7 @@ def lit_uprights(stage: Stage, shapes: Shapes, standing: Layer, rng: np.random.G
     """The light that the pixels of `standing` send to the camera, 3 x N."""
     face, mesh, camera = standing.face_N, shapes.mesh, stage.scene.camera
     normal_F3, wrap_F = _normals(shapes)
-    normal = normal_F3.T[:, face]
-    wrap = wrap_F[face]
+    normal, wrap = picked(normal_F3.T, face), picked(wrap_F, face)
     point = x, y, z = standing.point_3N
     height = y + np.float32(camera.height)
     s = x + (camera.lateral - camera.bend(z)).astype(np.float32)
@@ -107,29 +106,30 @@ def lit_uprights(stage: Stage, shapes: Shapes, standing: Layer, rng: np.random.G
     up = normal_F3[:, 1]
     ambient_3F = sky[:, None] * (0.62 + 0.38 * up) + from_ground[:, None] * (0.5 - 0.5 * up)
     # Less of the sky is seen from near the ground.
-    light = ambient_3F.astype(np.float32)[:, face] * (0.6 + 0.4 * np.minimum(height * np.float32(0.8), 1))
+    light = picked(ambient_3F.astype(np.float32), face) * (0.6 + 0.4 * np.minimum(height * np.float32(0.8), 1))
     if sun.any():
-        reached = np.maximum((normal_F3 @ np.array(stage.sun, np.float32) + wrap_F) / (1 + wrap_F), 0)[face]
+        facing = np.maximum((normal_F3 @ np.array(stage.sun, np.float32) + wrap_F) / (1 + wrap_F), 0)
+        reached = picked(facing, face)
         reached *= Skyline(stage.scene, stage.sun).lit(s + 1.6 * normal[0], height, z + 1.6 * normal[2])
         light += sun[:, None] * reached
     light += light_of(stage.lamps, stage.view, point, normal, wrap)
-    stuff = mesh.stuff_F[face]
+    stuff = picked(mesh.stuff_F, face)
     if stage.condition.heads:
         # The film on signs sends one's own light back.
         plate = (1 + 14.0 * (stuff == Stuff.PLATE)).astype(np.float32)
         light += light_of((stage.own,), stage.view, point, normal, wrap) * plate
-    kind = mesh.kinds_F[face]
+    kind = picked(mesh.kinds_F, face)
     grain, shine = texture(stage.noise, kind, stuff, normal, (s, height, z))
     rough = np.zeros(16, np.float32)
     rough[list(ROUGH)] = list(ROUGH.values())
-    grain += rough[kind] * rng.standard_normal(len(face), dtype=np.float32)
+    grain += picked(rough, kind) * rng.standard_normal(len(face), dtype=np.float32)
     light *= grain
     code = standing.color_4N[3]
     light += np.float32(BRIGHTEST / 255**2) * (code * code) * shine
     for channel in range(3):
-        light[channel] *= LINEAR[np.minimum(standing.color_4N[channel], 255).astype(np.uint8)]
+        light[channel] *= picked(LINEAR, np.minimum(standing.color_4N[channel], 255).astype(np.uint8))
     _mirror(stage, stuff, standing.point_3N, normal, light)
-    return stage.hazed(light, height, z, stage.air_3W[:, standing.at_N % stage.view.width])
+    return stage.hazed(light, height, z, picked(stage.air_3W, standing.at_N % stage.view.width))
 
 
 def _normals(shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
@@ -159,9 +159,9 @@ def _mirror(
     """Add to the light what glass and paint mirror of the sky."""
     share_F = np.zeros(32, np.float32)
     share_F[list(MIRRORS)] = list(MIRRORS.values())
-    share = share_F[stuff_N]
+    share = picked(share_F, stuff_N)
     which = np.flatnonzero(share)
-    ray, normal = point_3N[:, which], normal_3N[:, which]
+    ray, normal = picked(point_3N, which), picked(normal_3N, which)
     ray = ray / np.sqrt((ray * ray).sum(axis=0))
     against = (ray * normal).sum(axis=0)
     ray = ray - 2 * against * normal

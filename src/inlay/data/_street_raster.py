@@ -65,6 +65,11 @@ class Layer:
     point_3N: np.ndarray
 
 
+def picked(table: np.ndarray, index_N: np.ndarray) -> np.ndarray:
+    """`table[..., index]` of indices that are known to fit, several times faster than by brackets."""
+    return np.take(table, index_N, axis=-1, mode="clip")
+
+
 def cover_of(samples_HW: np.ndarray, over: int) -> np.ndarray:
     """How much of each pixel of over x over samples is filled (is not 0), 0 .. 1."""
     filled = (samples_HW > 0).view(np.uint8) * np.uint8(255)
@@ -86,8 +91,9 @@ def layer(filled_HW: np.ndarray, painted_HW: np.ndarray, face_HW: np.ndarray, sh
     over = face_HW.shape[0] // view.height
     cover = np.asarray(Image.fromarray(filled_HW).reduce(over)).ravel()
     at = np.flatnonzero(cover)
-    face = face_HW[over // 2 :: over, over // 2 :: over].ravel()[at].astype(np.int32) - 1
-    row, column = np.divmod(at, view.width)
+    face = picked(face_HW[over // 2 :: over, over // 2 :: over].ravel(), at).astype(np.intp) - 1
+    row = at.astype(np.int32) // np.int32(view.width)
+    column = at.astype(np.int32) - row * np.int32(view.width)
     edge = np.flatnonzero(face < 0)
     for down in range(over):
         for right in range(over):
@@ -96,13 +102,14 @@ def layer(filled_HW: np.ndarray, painted_HW: np.ndarray, face_HW: np.ndarray, sh
     scale = np.float32(view.camera.focal * view.unit)
     x = (column.astype(np.float32) + np.float32(0.5 - view.width / 2)) / scale
     y = (np.float32(view.horizon - 0.5) - row.astype(np.float32)) / scale
-    a, b, c, far, near = _planes(shapes)[:, face]
+    a, b, c, far, near = picked(_planes(shapes), face)
     depth = 1 / np.clip(a * x + b * y + c, far, near)
     order = np.argsort((depth * 100).astype(np.uint16), kind="stable")
-    at, depth = at[order], depth[order]
-    share = cover[at].astype(np.float32) / 255
-    color = mean_colors(painted_HW, over).reshape(-1, 4)[at].T / share
-    return Layer(at, share, color, face[order], np.stack([x[order] * depth, y[order] * depth, depth]))
+    at, depth = picked(at, order), picked(depth, order)
+    share = picked(cover, at).astype(np.float32) / 255
+    colors = picked(mean_colors(painted_HW, over).view(np.uint32).ravel(), at).view(np.uint8).reshape(-1, 4)
+    point = np.stack([picked(x, order) * depth, picked(y, order) * depth, depth])
+    return Layer(at, share, colors.T / share, picked(face, order), point)
 
 
 def _planes(shapes: Shapes) -> np.ndarray:

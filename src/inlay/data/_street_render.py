@@ -16,7 +16,7 @@ from inlay.data._street_lens import developed, snowfall
 from inlay.data._street_lit import Lying, lit_ground, lit_uprights
 from inlay.data._street_mesh import Kind, Stuff
 from inlay.data._street_paint import OVER, built
-from inlay.data._street_raster import Layer, Shapes, layer
+from inlay.data._street_raster import Layer, Shapes, layer, picked
 from inlay.data._street_season import dressed, lawned
 from inlay.data._street_sky import draw_sky, fractal
 from inlay.data._street_stage import Stage
@@ -76,10 +76,10 @@ def _numbered(ground: Shapes, upright: Shapes, wide: View) -> tuple[np.ndarray, 
 def _standing(stage: Stage, upright: Shapes, samples: np.ndarray, table: np.ndarray) -> Layer:
     """The pixels of what stands; in winter with what shows in and through the bare crowns."""
     filled = (samples > 0).view(np.uint8) * np.uint8(255)
-    painted = table[samples]
+    painted = picked(table, samples)
     stuff = upright.mesh.stuff_F
     if stage.condition.leaves == "bare":
-        crown = np.flatnonzero(np.append(False, stuff == Stuff.LEAF)[samples])
+        crown = np.flatnonzero(picked(np.append(False, stuff == Stuff.LEAF), samples))
         canvas = Image.new("I;16", samples.shape[::-1])
         upright.draw(canvas, range(1, len(stuff) + 1), (stuff != Stuff.LEAF) & _near_crowns(upright))
         behind = np.array(canvas).ravel()[crown]
@@ -109,7 +109,7 @@ def _together(
     light[:, first:] += (lying.light_3RW - light[:, first:]) * lying.cover_RW
     flat = light.reshape(3, -1)
     for channel in range(3):
-        under = flat[channel, standing.at_N]
+        under = picked(flat[channel], standing.at_N)
         flat[channel, standing.at_N] = under + (upright_3N[channel] - under) * standing.cover_N
     solid = standing.cover_N > 0.5
     place, near = standing.at_N[solid], standing.point_3N[2][solid]

@@ -6,7 +6,7 @@ import numpy as np
 
 from inlay.data._street_conditions import Condition
 from inlay.data._street_mesh import Kind, Mesh, Stuff
-from inlay.data._street_raster import Shapes
+from inlay.data._street_raster import Shapes, picked
 from inlay.data._street_stage import Stage
 from inlay.data._street_world import Road, Scene
 
@@ -113,8 +113,7 @@ def smooth(stage: Stage, s_N: np.ndarray, z_N: np.ndarray, metres: float, turn: 
     """The stage's smooth noise on the street, repeating after `metres`; another `turn` is another noise."""
     size = len(stage.noise)
     row, column = (z_N * (size / metres)).astype(np.int32), np.floor(s_N * np.float32(size / metres)).astype(np.int32)
-    picked: np.ndarray = stage.noise[(row + turn) & (size - 1), (column + 3 * turn) & (size - 1)]
-    return picked
+    return picked(stage.noise.ravel(), ((row + turn) & (size - 1)) * size + ((column + 3 * turn) & (size - 1)))
 
 
 def _scattered(
@@ -126,9 +125,9 @@ def _scattered(
     a, b = cos * s_N + sin * z_N, cos * z_N - sin * s_N
     column, row = np.floor(a), np.floor(b)
     i, j = row.astype(np.int32) & size, column.astype(np.int32) & size
-    kind = stage.speck[j, i]
+    kind = picked(stage.speck.ravel(), j * (size + 1) + i)
     away = ((a - column - 0.3 - 0.4 * kind) / 0.55) ** 2 + ((b - row - 0.5) / 0.36) ** 2
-    return (stage.speck[i, j] < share_N) & (away < 1), kind
+    return (picked(stage.speck.ravel(), i * (size + 1) + j) < share_N) & (away < 1), kind
 
 
 def _litter(
@@ -191,5 +190,5 @@ def _under_trees(scene: Scene) -> np.ndarray:
 
 
 def _lookup(map_SZ: np.ndarray, s_N: np.ndarray, z_N: np.ndarray) -> np.ndarray:
-    picked: np.ndarray = map_SZ[np.clip(s_N + 48, 0, 95).astype(np.int32), np.clip(z_N, 0, 127).astype(np.int32)]
-    return picked
+    row, column = np.clip(s_N + 48, 0, 95).astype(np.int32), np.clip(z_N, 0, 127).astype(np.int32)
+    return picked(map_SZ.ravel(), row * map_SZ.shape[1] + column)

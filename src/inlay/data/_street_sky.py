@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from inlay.data._street_conditions import Condition
+from inlay.data._street_raster import picked
 from inlay.data._street_world import Scene, View
 
 COARSE = 3  # the sky is smooth: drawn at a third of the size
@@ -57,7 +58,7 @@ def _clouds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How much of the sky is cloud, and how far that is lit: a flat layer above, which thins towards the horizon."""
     x, y = rays
-    size = len(noise)
+    size, flat = len(noise), noise.ravel()
     high = np.maximum(y, 0) + 0.10
     across, ahead = x / high, 1 / high
 
@@ -67,10 +68,9 @@ def _clouds(
         part, share = down - row, aside - column
         i, j = row.astype(np.int32) & (size - 1), column.astype(np.int32) & (size - 1)
         k, m = (i + 1) & (size - 1), (j + 1) & (size - 1)
-        upper = noise[i, j] * (1 - share) + noise[i, m] * share
-        lower = noise[k, j] * (1 - share) + noise[k, m] * share
-        picked: np.ndarray = upper * (1 - part) + lower * part
-        return picked
+        upper = picked(flat, i * size + j) * (1 - share) + picked(flat, i * size + m) * share
+        lower = picked(flat, k * size + j) * (1 - share) + picked(flat, k * size + m) * share
+        return upper * (1 - part) + lower * part
 
     share = np.clip(condition.clouds + 0.3 * (scene.clouds - 0.42), 0, 1)
     here = at(0, 0)

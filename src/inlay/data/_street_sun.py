@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from inlay.data._street_raster import picked
 from inlay.data._street_world import Scene
 
 CELL = 0.75  # metres
@@ -49,5 +50,6 @@ class Skyline:
         """How much of the sun reaches the points, 0 .. 1."""
         row = np.clip(s_N / CELL + ACROSS / 2, 0, ACROSS - 1).astype(np.int32)
         column = np.clip(z_N / CELL + BEHIND, 0, AHEAD - 1).astype(np.int32)
-        reached: np.ndarray = np.clip((y_N - self._height[row, column]) * 1.2 + 0.5, 0, 1)
+        height = picked(self._height.ravel(), row * AHEAD + column)
+        reached: np.ndarray = np.clip((y_N - height) * 1.2 + 0.5, 0, 1)
         return reached

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inlay.data._street_mesh import Kind, Stuff
+from inlay.data._street_raster import picked
 
 
 def texture(
@@ -16,28 +17,27 @@ def texture(
     """
     s, y, z = place
     gain, shine = np.ones_like(s), np.ones_like(s)
-    size = len(noise) - 1
+    side, flat = len(noise), noise.ravel()
+
+    def at(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        return picked(flat, (row.astype(np.int32) & (side - 1)) * side + (column.astype(np.int32) & (side - 1)))
+
     tree = np.flatnonzero(kind_N == Kind.TREE)
     if len(tree):
+        up, ahead = picked(y, tree), picked(z, tree)
         # About four leaves a metre near by; further off they blur into their crown.
-        row, column = (y[tree] * 40).astype(np.int32) & size, ((s[tree] + z[tree]) * 40).astype(np.int32) & size
-        gain[tree] += 0.8 * noise[row, column] * np.exp(-z[tree] / 40)
+        gain[tree] += 0.8 * at(up * 40, (picked(s, tree) + ahead) * 40) * np.exp(-ahead / 40)
     wall = np.flatnonzero(kind_N == Kind.BUILDING)
     if len(wall):
-        along = np.where(np.abs(normal_3N[0, wall]) > 0.5, z[wall], s[wall])
-        up = y[wall]
-        row, column = (up * 14).astype(np.int32) & size, (along * 14).astype(np.int32) & size
-        stain = noise[row, column]
-        near = np.exp(-z[wall] / 14)
-        plain = stuff_N[wall] == Stuff.PLAIN
+        up, ahead = picked(y, wall), picked(z, wall)
+        along = np.where(np.abs(picked(normal_3N[0], wall)) > 0.5, ahead, picked(s, wall))
         course = up * np.float32(1 / 0.3)
         layer = np.floor(course)
         brick = along * np.float32(1 / 0.6) + 0.5 * layer
-        courses = ((course - layer < 0.17) | (brick - np.floor(brick) < 0.08)) * near
-        gain[wall] += plain * (0.22 * stain - 0.13 * courses)
+        joints = ((course - layer < 0.17) | (brick - np.floor(brick) < 0.08)) * np.exp(-ahead / 14)
+        plain = picked(stuff_N, wall) == Stuff.PLAIN
+        gain[wall] += plain * (0.22 * at(up * 14, along * 14) - 0.13 * joints)
         # A room is brighter under its ceiling; curtains and furniture darken it here and there.
-        column = (along * 42).astype(np.int32) & size
         storey = np.floor(up * np.float32(1 / 3))
-        curtain = noise[storey.astype(np.int32) * 37 & size, column]
-        shine[wall] = np.clip(0.62 + 0.2 * (up - 3 * storey) + 0.9 * curtain, 0.2, 1.6)
+        shine[wall] = np.clip(0.62 + 0.2 * (up - 3 * storey) + 0.9 * at(storey * 37, along * 42), 0.2, 1.6)
     return gain, shine
