@@ -72,7 +72,7 @@ def augmentation() -> Image.Image:
 
 def conditions() -> Image.Image:
     """The same scene of each city in all conditions of S3, three by three, the cities side by side."""
-    from inlay.data._street_conditions import CONDITIONS as NAMES
+    from inlay.data._streets.conditions import CONDITIONS as NAMES
 
     (height, width), gap, head = _SMALL, 8, 40
     block = 3 * width + 2 * gap

@@ -16,13 +16,13 @@ from rich.console import Console
 from inlay import cli
 from inlay.card import IGNORED, Card, Classes, Input, read_card
 from inlay.data._dataset import Sample
-from inlay.details import Details
 from inlay.errors import DatasetError, ImageError, MissingExtraError, ModelFileError, RecipeError
 from inlay.evaluating import calibrate, evaluate, evaluate_predictions
 from inlay.report.folder import table
 from inlay.runtime.crf import CrfSettings
 from inlay.runtime.predictor import Predictor, TestTimeAugmentation
 from inlay.scores import Report, count, data_hash, metrics
+from inlay.scores.details import Details
 from small_data import same_weights
 
 CLASSES = Classes(names=("road", "sky", "car"), colors=((128, 64, 128), (70, 130, 180), (0, 0, 142)))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from inlay.card import IGNORED, Classes
 from inlay.data._dataset import Sample
-from inlay.details import KEYS, Details, figures
 from inlay.errors import DatasetError
 from inlay.scores import Report, count, data_hash, metrics
+from inlay.scores.details import KEYS, Details, figures
 
 NAN = float("nan")
 

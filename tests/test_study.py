@@ -19,10 +19,10 @@ import yaml
 from inlay import cli, console, studying, yaml_tree
 from inlay.errors import InlayError, OutputError, RecipeError
 from inlay.learning.interrupt import Interrupted
-from inlay.process import apart
 from inlay.recipe import Recipe
-from inlay.run_state import alone, note_asked, run_folder, seconds_taken, state
 from inlay.study import Study, Target, validation
+from inlay.study.process import apart
+from inlay.study.run_state import alone, note_asked, run_folder, seconds_taken, state
 from inlay.studying import StudyResult, run_study
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))

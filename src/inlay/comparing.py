@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from inlay import significance
 from inlay.comparison import Comparison, Pictures, Sampling
-from inlay.contest import contest
+from inlay.comparison.contest import contest
+from inlay.comparison.entrants import Entrant, entrants, require_one_protocol, sequences, shared_protocol
+from inlay.comparison.pools import entries, notes
 from inlay.data import open_spec
 from inlay.data._dataset import Dataset
-from inlay.entrants import Entrant, entrants, require_one_protocol, sequences, shared_protocol
 from inlay.errors import DatasetError
-from inlay.pools import entries, notes
 from inlay.report.comparison_folder import write_folder
 from inlay.report.side_by_side import Panel, side_by_side
-from inlay.scores import Report
+from inlay.scores import Report, significance
 
 
 def compare(

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from inlay import console, environment
-from inlay.calibration import TemperatureFit
 from inlay.card import IGNORED, Calibration, Input, find_model_file
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.data._predictions import known_values, read_prediction, require_files
-from inlay.details import Details
 from inlay.errors import DatasetError, RecipeError
 from inlay.report.folder import write_folder
 from inlay.runtime.predictor import Predictor, network_size
 from inlay.scores import ABSENT_CLASS_RULE, DataHash, Report, count
+from inlay.scores.calibration import TemperatureFit
+from inlay.scores.details import Details
 
 Observe = Callable[[Any, list[np.ndarray]], None]
 _READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from inlay.expected import Expected
+from inlay.scores.expected import Expected
 from inlay.yaml_tree import Document, Fault, Node
 
 Weight = Annotated[float, Field(ge=0)]

@@ -18,15 +18,15 @@ from inlay.card import SUM_KEY, find_model_file, read_header
 from inlay.comparing import compare
 from inlay.comparison import Comparison, Figure
 from inlay.errors import InlayError, OutputError
-from inlay.expected import verdict
 from inlay.files import write_json
 from inlay.learning.interrupt import Interrupted
-from inlay.process import apart
 from inlay.report.comparison_table import interval, p_value, signed
-from inlay.run_state import State, alone, asked_path, note_asked, run_folder, seconds_taken, state
 from inlay.runtime.predictor import load
 from inlay.scores import Report
+from inlay.scores.expected import verdict
 from inlay.study import Evaluation, Run, Study, Target, validation
+from inlay.study.process import apart
+from inlay.study.run_state import State, alone, asked_path, note_asked, run_folder, seconds_taken, state
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from inlay import console, evaluating, expected, scores, yaml_tree
+from inlay import console, evaluating, scores, yaml_tree
 from inlay.card import IGNORED
 from inlay.errors import DatasetError, RecipeError, TrainingError
 from inlay.files import new_folder, require_new, write_json, writing
@@ -28,6 +28,7 @@ from inlay.learning.session import Session
 from inlay.learning.torch_engine import autocast, pick_device
 from inlay.recipe import Recipe
 from inlay.runtime.predictor import Predictor, load
+from inlay.scores import expected
 
 T = TypeVar("T")
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from inlay import data
-from inlay.data._street_conditions import CONDITIONS
-from inlay.data._street_lamps import Lamp, light_of
-from inlay.data._street_lens import developed
-from inlay.data._street_mesh import Faces, Kind
-from inlay.data._street_raster import Shapes, layer
-from inlay.data._street_sky import fractal
-from inlay.data._street_sun import Skyline
-from inlay.data._street_wet import mirrored
-from inlay.data._street_world import Camera, Road, Scene, Side, Thing, View
+from inlay.data._streets.conditions import CONDITIONS
+from inlay.data._streets.lamps import Lamp, light_of
+from inlay.data._streets.lens import developed
+from inlay.data._streets.mesh import Faces, Kind
+from inlay.data._streets.raster import Shapes, layer
+from inlay.data._streets.sky import fractal
+from inlay.data._streets.sun import Skyline
+from inlay.data._streets.wet import mirrored
+from inlay.data._streets.world import Camera, Road, Scene, Side, Thing, View
 from inlay.data.streets import Data
 from inlay.errors import DatasetError
 

@@ -29,7 +29,7 @@ README = ROOT / "README.md"
 FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
     *("docs/add-a-model.md", "docs/add-a-data-set.md", "docs/convert.md", "docs/augmentation.md"),
-    *("docs/check.md", "docs/compare.md", "docs/networks.md"),
+    *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md"),
 )
 NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
 # The first line of each block marked `not-run`, and why.

@@ -1,9 +1,9 @@
 """Street scenes that Inlay draws itself: any number, any size, exact labels, nothing to download.
 
-CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_street_scene`,
-`_street_highway`, `_street_downtown`), turned into faces (`_street_ground`, `_street_town`, `_street_posts`,
-`_street_rails`, `_street_cars`, `_street_people`) and painted: on a clear day by `_street_paint` under the `Look` of
-`_street_look`, in the conditions of `_street_conditions` by `_street_render`.
+CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_streets/scene`,
+`_streets/highway`, `_streets/downtown`), turned into faces (`_streets/ground`, `_streets/town`, `_streets/posts`,
+`_streets/rails`, `_streets/cars`, `_streets/people`) and painted: on a clear day by `_streets/paint` under the `Look`
+of `_streets/look`, in the conditions of `_streets/conditions` by `_streets/render`.
 
 - `condition`: clear, or one of S3's nine: dawn, fall, fog, night, spring, summer, sunset, winter_night, winter.  The
   scene of an index is the same in each, and so is its label.
@@ -22,14 +22,14 @@ import numpy as np
 
 from inlay.card import Classes
 from inlay.data._dataset import Sample, check_sample
-from inlay.data._street_conditions import CONDITIONS
-from inlay.data._street_downtown import compose_town
-from inlay.data._street_highway import compose_highway
-from inlay.data._street_look import CLEAR
-from inlay.data._street_paint import paint
-from inlay.data._street_render import render
-from inlay.data._street_scene import compose
-from inlay.data._street_world import FAR
+from inlay.data._streets.conditions import CONDITIONS
+from inlay.data._streets.downtown import compose_town
+from inlay.data._streets.highway import compose_highway
+from inlay.data._streets.look import CLEAR
+from inlay.data._streets.paint import paint
+from inlay.data._streets.render import render
+from inlay.data._streets.scene import compose
+from inlay.data._streets.world import FAR
 from inlay.errors import DatasetError, nearest
 
 # Number in the random seed, and how many scenes unless told.

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from inlay.card import Card
 from inlay.errors import ExportError
+from inlay.learning.onnx_attention import TRANSLATIONS
 from inlay.models._segmenter import Segmenter
 from inlay.runtime.onnx_engine import INPUT, SCORES
 from inlay.runtime.onnx_file import with_card
@@ -48,10 +49,10 @@ def exported(model: Segmenter, architecture: str) -> bytes:
                 input_names=[INPUT],
                 output_names=[SCORES],
                 opset_version=OPSET,
+                custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
             assert program is not None
-            graph = program.model_proto
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
         cause = error.__cause__ or error
         first = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
@@ -59,7 +60,7 @@ def exported(model: Segmenter, architecture: str) -> bytes:
             f"torch's exporter cannot write this {architecture} for pictures of any size ({first[:300]}): nothing was "
             "written; a network on another encoder may go"
         ) from error
-    return _plain(graph).SerializeToString()
+    return _plain(program.model_proto).SerializeToString()
 
 
 def with_interface(content: bytes, card: Card) -> bytes:
@@ -100,19 +101,22 @@ def _padding(part: Any) -> Any:
     return lambda _, given: functional.pad(given[0], sides, value=value)
 
 
-def _plain(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Without paths, stack traces and shapes in between; sizes by their names."""
-    graph.producer_name, graph.producer_version = "inlay", ""
-    del graph.metadata_props[:]
-    del graph.graph.value_info[:]
-    for part in (graph.graph, *graph.graph.node, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    for end in (*graph.graph.input, *graph.graph.output):
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without paths and stack traces of this machine, and shapes in between; sizes by their names."""
+    model.producer_name, model.producer_version = "inlay", ""
+    del model.metadata_props[:]
+    graphs = [model.graph]
+    for graph in graphs:  # which grows: a node may hold graphs of its own
+        graphs += [inner.g for node in graph.node for inner in node.attribute if inner.HasField("g")]
+        del graph.value_info[:]
+        for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+            del part.metadata_props[:]
+            part.doc_string = ""
+    for end in (*model.graph.input, *model.graph.output):
         sides = end.type.tensor_type.shape.dim
         for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
             sides[axis].dim_param = name
-    return graph
+    return model
 
 
 @contextlib.contextmanager

@@ -9,12 +9,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from inlay import finer
 from inlay.comparison import Comparison, Figure, Pair, Standing
 from inlay.files import write_text
 from inlay.report import comparison_table as words
 from inlay.report import page, plots
 from inlay.report.side_by_side import Panel
+from inlay.scores import finer
 
 _BARS = 6  # models up to which bars stand side by side; the table shows more
 _FOLDED = 40  # classes from which on the bars wait to be opened

@@ -12,8 +12,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from inlay import finer
 from inlay.comparison import Comparison, Figure, Standing
+from inlay.scores import finer
 
 INTERVAL = 1  # the importance of the interval's column
 _SHORTEST_NAME = 16  # columns are left out before names are cut further

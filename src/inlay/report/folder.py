@@ -15,8 +15,8 @@ from rich.table import Table
 from inlay import console, files
 from inlay.data._dataset import Dataset, Sample
 from inlay.errors import MissingExtraError
-from inlay.finer import FIGURES, SIZES
 from inlay.scores import Report
+from inlay.scores.finer import FIGURES, SIZES
 
 _BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
 

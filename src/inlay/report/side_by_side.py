@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from inlay import console, significance
+from inlay import console
 from inlay.comparison import Comparison, Standing
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.errors import DatasetError
@@ -18,7 +18,7 @@ from inlay.report.comparison_table import cut, number
 from inlay.report.sheet import Row, Tile, sheet
 from inlay.runtime import paint
 from inlay.runtime.predictor import load
-from inlay.scores import count
+from inlay.scores import count, significance
 
 _SPACED, _MOST = 6, 4  # evenly spaced pictures, and further ones on which the models differ most
 _ROW = 6  # pictures beside each other

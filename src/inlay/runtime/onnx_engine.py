@@ -81,6 +81,8 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.log_severity_level = _FATAL_ONLY
+        # Else a thread that waits keeps its core busy, which those that read pictures need (up to 1.7 times as slow).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         kind, _, number = self.device.partition(":")
         on_gpu: list[Any] = [(_CUDA, {"device_id": number or "0"})] if kind == "cuda" else []
         try:
