@@ -23,7 +23,7 @@ from inlay.learning.interrupt import Interrupted
 from inlay.report.comparison_table import interval, p_value, signed
 from inlay.runtime.predictor import load
 from inlay.scores import Report
-from inlay.scores.expected import verdict
+from inlay.scores.expected import judge
 from inlay.study import Evaluation, Run, Study, Target, validation
 from inlay.study.process import apart
 from inlay.study.run_state import State, alone, asked_path, note_asked, run_folder, seconds_taken, state
@@ -101,7 +101,7 @@ def run_study(
             console.note(f"run {count} of {len(runs)}, {run.name}: {_doing(states[run.name])}{left}")
             _complete(result, study, run, overwrite, device)
         finished = [run for run in runs if states[run.name].kind == "finished"]
-        result.said.extend(_verdicts(folder, finished))
+        _judge(folder, finished)
         for evaluation in (None, *study.evaluate):
             _compare(result, study, finished, evaluation, {"device": device} | drawing)
     except (Interrupted, KeyboardInterrupt) as stop:
@@ -237,13 +237,12 @@ def _against(comparison: Comparison, reference: str | None, group: Sequence[Run]
     return lines
 
 
-def _verdicts(folder: Path, finished: Sequence[Run]) -> list[str]:
-    """Whether each run that expects scores has reached them."""
-    return [
-        f"{run.name}: {verdict(run.recipe.expected, Report.read(run_folder(folder, run)))}"
-        for run in finished
-        if run.recipe.expected is not None
-    ]
+def _judge(folder: Path, finished: Sequence[Run]) -> None:
+    """Judge each run by what the study expects of it now; the comparison says how."""
+    for run in finished:
+        if run.recipe.expected is not None:
+            report = Report.read(run_folder(folder, run))
+            judge(run.recipe.expected, report, run_folder(folder, run))
 
 
 def _refuse_changed(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import resource
 import time
@@ -18,7 +17,7 @@ from torch.nn import functional
 from inlay import console, evaluating, scores, yaml_tree
 from inlay.card import IGNORED
 from inlay.errors import DatasetError, RecipeError, TrainingError
-from inlay.files import new_folder, require_new, write_json, writing
+from inlay.files import new_folder, require_new, writing
 from inlay.learning import checkpoint, optimizer, probe
 from inlay.learning.augment import Extra
 from inlay.learning.interrupt import Interrupt, Interrupted
@@ -284,9 +283,7 @@ def _judge(session: Session, report: scores.Report | None, journal: Journal) -> 
     if report is None:
         journal.say("expected: there is no score to judge, for want of a validation split")
         return
-    path, judged = session.folder / "report.json", expected.record(session.recipe.expected, report)
-    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"expected": judged})
-    journal.say(f"expected: {judged['verdict']}")
+    journal.say(f"expected: {expected.judge(session.recipe.expected, report, session.folder)}")
 
 
 def _total_steps(session: Session) -> int:

@@ -23,6 +23,7 @@ from inlay.data._dataset import Dataset, check_sample
 from inlay.data._layout import Layout
 from inlay.errors import DatasetError
 from inlay.recipe import Recipe
+from inlay.study import Study
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -110,6 +111,8 @@ class Workspace:
         path.write_text(block.text)
         if path.name == "dataset.yaml":
             Layout.load(path)
+        elif "variations:" in block.text:
+            Study.load(path)
         else:
             Recipe.load(path)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from inlay.card import Classes
 from inlay.scores import Report
-from inlay.scores.expected import METRICS, Expected, outcome, record, verdict
+from inlay.scores.expected import METRICS, Expected, judge, outcome, verdict
 
 TWO = Classes(names=("ground", "box"), colors=((0, 0, 0), (255, 0, 0)))
 
@@ -46,14 +48,19 @@ def test_a_figure_that_is_not_defined_is_not_reached():
     assert outcome(wanted, report([[0, 0, 0], [0, 0, 0]])) == "not reached"
 
 
-def test_what_report_json_gets_is_all_of_it():
+def test_what_report_json_gets_is_all_of_it(tmp_path):
     wanted = Expected(miou=(0.3, 0.4), source="S4, table 4")
-    assert record(wanted, HALF) == {
+    HALF.write(tmp_path)
+    before = json.loads((tmp_path / "report.json").read_text())
+    said = judge(wanted, HALF, tmp_path)
+    after = json.loads((tmp_path / "report.json").read_text())
+    assert after.pop("expected") == {
         "outcome": "reached",
         "verdict": "reached: miou 0.3333, expected 0.3 to 0.4 (S4, table 4)",
         "miou": [0.3, 0.4],
         "source": "S4, table 4",
     }
+    assert after == before and said == "reached: miou 0.3333, expected 0.3 to 0.4 (S4, table 4)"
 
 
 def test_metrics_are_named_as_in_report_json():

@@ -41,6 +41,7 @@ class Entrant:
     model_file: Path | None
     recipe: dict[str, Any] | None
     knows_sequences: bool  # reports of the first versions do not
+    expected: str  # whether it reached what its recipe expects, in words; empty where that says nothing
 
 
 def entrants(reports: Sequence[str | Path | Report], names: Sequence[str] | None = None) -> list[Entrant]:
@@ -112,6 +113,7 @@ def _entrant(given: Any, folder: Path | None, name: str) -> Entrant:
         model_file=model_file,
         recipe=None if folder is None else _recipe(folder, model_file),
         knows_sequences=folder is None or _knows_sequences(folder / "counts.npz"),
+        expected="" if folder is None else _expected(folder / "report.json"),
     )
 
 
@@ -123,6 +125,11 @@ def _temperature(model: dict[str, Any]) -> dict[str, str]:
 def _knows_sequences(path: Path) -> bool:
     with np.load(path, allow_pickle=False) as arrays:
         return "sequences" in arrays
+
+
+def _expected(path: Path) -> str:
+    judged = json.loads(path.read_text(encoding="utf-8")).get("expected")
+    return str(judged.get("verdict", "")) if isinstance(judged, dict) else ""
 
 
 def _model_file(folder: Path, provenance: dict[str, Any]) -> Path | None:

@@ -107,7 +107,7 @@ def _measured_on(one: Entrant) -> str:
 
 def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
     """What a reader of the figures must know."""
-    said = []
+    said = [f"{one.name}: {one.expected}" for one in found if one.expected]
     for k, one in enumerate(found):
         twins = [other.name for other in found[k + 1 :] if np.array_equal(one.sums_N3K, other.sums_N3K)]
         if twins:

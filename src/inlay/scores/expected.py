@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from inlay.files import write_json
 from inlay.yaml_tree import Node
 
 if TYPE_CHECKING:
@@ -65,7 +68,12 @@ def verdict(expected: Expected, report: Report) -> str:
     return f"{outcome(expected, report)}: {'; '.join(said)} ({expected.source})"
 
 
-def record(expected: Expected, report: Report) -> dict[str, Any]:
-    """The entry `expected` of report.json."""
-    said = {"outcome": outcome(expected, report), "verdict": verdict(expected, report)}
-    return said | expected.model_dump(mode="json", exclude_none=True)
+def judge(expected: Expected, report: Report, folder: Path) -> str:
+    """The verdict on a report, which becomes the entry `expected` of `folder`/report.json."""
+    path, said = folder / "report.json", verdict(expected, report)
+    figures = expected.model_dump(mode="json", exclude_none=True)
+    judged = {"outcome": outcome(expected, report), "verdict": said, **figures}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found.get("expected") != judged:
+        write_json(path, found | {"expected": judged})
+    return said
