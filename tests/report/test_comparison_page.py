@@ -19,7 +19,7 @@ from inlay.card import Classes
 from inlay.comparing import compare
 from inlay.comparison import Comparison, Figure
 from inlay.errors import MissingExtraError
-from inlay.report import comparison_table, page, plots
+from inlay.report import comparison_table, html, plots
 from inlay.report.comparison_page import write_page
 from inlay.report.side_by_side import Panel
 from made_reports import detailed, made
@@ -205,9 +205,9 @@ def test_the_matrix_is_blue_for_better_red_for_worse_and_plain_for_neither(tmp_p
 
 def test_a_page_with_too_many_pictures_is_reduced_and_says_so(tmp_path, monkeypatch):
     found = compared(2, details=False)
-    monkeypatch.setattr(page, "PAGE_LIMIT_BYTES", len(write(tmp_path, found).encode()) + 7000)
+    monkeypatch.setattr(html, "PAGE_LIMIT_BYTES", len(write(tmp_path, found).encode()) + 7000)
     text = write(tmp_path, found, 8)
-    assert len(text.encode()) <= page.PAGE_LIMIT_BYTES and "left out to stay under 5 MB" in text
+    assert len(text.encode()) <= html.PAGE_LIMIT_BYTES and "left out to stay under 5 MB" in text
     assert Parsed(text).count("img") < 8 and "panel 0" in text
 
 

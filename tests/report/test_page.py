@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from inlay.errors import MissingExtraError, OutputError
-from inlay.report import page
+from inlay.report import html, page
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -235,7 +235,7 @@ def test_a_page_too_large_is_reduced_and_says_so(tmp_path, monkeypatch):
 
 def test_pictures_that_fit_at_no_size_are_left_out_from_the_last(tmp_path, monkeypatch):
     pictures = [(f"caption {k}", picture(tmp_path / "p.png", (1600, 200), noise=True)) for k in range(3)]
-    smallest = page._embedded("caption 0", pictures[0][1], *page._REDUCTIONS[-1])["bytes"]
+    smallest = html.embedded("caption 0", pictures[0][1], *html.REDUCTIONS[-1])["bytes"]
     limit = len(write(tmp_path).encode()) + 2000 + int(smallest * 2.5)
     monkeypatch.setattr(page, "PAGE_LIMIT_BYTES", limit)
     text = write(tmp_path, pictures=pictures)
@@ -246,7 +246,7 @@ def test_pictures_that_fit_at_no_size_are_left_out_from_the_last(tmp_path, monke
 
 
 def test_the_promised_limit_is_below_five_megabytes():
-    assert page.PAGE_LIMIT_BYTES <= 5_000_000
+    assert html.PAGE_LIMIT_BYTES <= 5_000_000
 
 
 def test_a_picture_that_cannot_be_read_is_one_clear_error_and_no_page(tmp_path):

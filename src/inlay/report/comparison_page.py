@@ -12,7 +12,7 @@ from typing import Any
 from inlay.comparison import Comparison, Figure, Pair, Standing
 from inlay.files import write_text
 from inlay.report import comparison_table as words
-from inlay.report import page, plots
+from inlay.report import html, plots
 from inlay.report.side_by_side import Panel
 from inlay.scores import finer
 
@@ -38,11 +38,11 @@ def write_page(
     base, own = (folder.joinpath(name).read_text("utf-8") for name in ("template.html", "comparison.html"))
     # The report's own style and script, so that both pages look alike and sort alike.
     style, script = (_between(base, tag) for tag in ("style", "script"))
-    template = page._template(own)
+    template = html.template_of(own)
     values = {
         "style": style,
         "script": script,
-        "script_hash": page._script_hash(base),
+        "script_hash": html.script_hash(base),
         "title": _title(comparison),
         "facts": _facts(comparison),
         "verdict": comparison.verdict(),
@@ -63,12 +63,12 @@ def write_page(
             for name, color in zip(comparison.pictures.classes.names, comparison.pictures.classes.colors, strict=True)
         ],
         "how_to": _how_to_draw(comparison, provenance),
-        "protocol": page._listed(comparison.pictures.protocol),
-        "provenance": page._listed(provenance),
+        "protocol": html.listed(comparison.pictures.protocol),
+        "provenance": html.listed(provenance),
         "version": (provenance.get("versions") or {}).get("inlay"),
     }
-    room = page.PAGE_LIMIT_BYTES - len(template.render(**values, samples=[], differ=[], note="").encode()) - 2000
-    shown, note = page._fit([], [(panel.caption, file) for panel, file in pictures], room)[1:]
+    room = html.PAGE_LIMIT_BYTES - len(template.render(**values, samples=[], differ=[], note="").encode()) - 2000
+    shown, note = html.fit([], [(panel.caption, file) for panel, file in pictures], room)[1:]
     kinds = [panel.kind for panel, _ in pictures]
     parts = {
         name: [picture for picture, kind in zip(shown, kinds, strict=False) if kind == wanted]

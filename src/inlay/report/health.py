@@ -24,7 +24,7 @@ from inlay.diagnosis.sample import read
 from inlay.diagnosis.survey import Survey
 from inlay.errors import MissingExtraError
 from inlay.files import write_text
-from inlay.report.page import _template
+from inlay.report.html import template_of
 from inlay.runtime import paint
 from inlay.runtime.heat import heat_colors
 from inlay.runtime.image import open_rgb, resize, resize_label
@@ -51,7 +51,7 @@ def write_folder(folder: Path, checkup: Checkup) -> None:
 def write_page(path: Path, checkup: Checkup) -> None:
     """A check -> one self-contained HTML page without scripts.  Raises MissingExtraError without jinja2."""
     files = resources.files("inlay.report")
-    template = _template(files.joinpath("health.html").read_text("utf-8"))
+    template = template_of(files.joinpath("health.html").read_text("utf-8"))
     style = re.search(r"<style>(.*?)</style>", files.joinpath("template.html").read_text("utf-8"), re.DOTALL)
     assert style is not None
     case, gallery = checkup.case, _Gallery(checkup.case)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image
-
-from inlay.errors import MissingExtraError, OutputError
 from inlay.files import write_text
+from inlay.report.html import PAGE_LIMIT_BYTES, fit, listed, script_hash, template_of
 
-PAGE_LIMIT_BYTES = 5_000_000
-_SHOWN_WIDTH = 1064  # of the page's column, CSS pixels
-_FIGURE_DENSITY = 1.3  # pixels of a figure to a CSS pixel: letters like the page's, and sharp on fine screens
-_SHARP_BYTES = 300_000  # figures stay PNG up to here: JPEG blurs letters and thin lines
-# (largest width, JPEG quality) tried in turn until the page is small enough
-_REDUCTIONS = ((1600, 85), (1200, 85), (1000, 80), (800, 75), (640, 70), (480, 60))
 _HEADLINES = (
     ("miou", "mIoU", "mean of the classes' IoU"),
     ("pixel_accuracy", "Pixel accuracy", "share of pixels right"),
@@ -52,16 +40,6 @@ _EPOCH_COLUMNS = (
     ("val_pixel_accuracy", "val"),
     ("learning_rate", "Learning rate"),
 )
-_WORDS = {
-    "dataset": "Data set",
-    "data_hash": "Data hash",
-    "ignored_value": "Ignored value",
-    "absent_class_rule": "Absent classes",
-    "tta": "Test-time augmentation",
-    "multiply_adds": "Multiply-adds",
-    "latency_ms": "Latency",
-    "peak_memory_bytes": "Peak memory",
-}
 
 
 def write_page(
@@ -84,42 +62,26 @@ def write_page(
     Raises MissingExtraError without jinja2, OutputError where a picture cannot be read or the page not written.
     """
     source = resources.files("inlay.report").joinpath("template.html").read_text("utf-8")
-    template = _template(source)
+    template = template_of(source)
     values = {
         "title": title,
-        "script_hash": _script_hash(source),
+        "script_hash": script_hash(source),
         "facts": _facts(report),
         "version": ((report.get("provenance") or {}).get("versions") or {}).get("inlay"),
         **_scores(report),
         "details": _details(report.get("details") or {}),
-        "protocol": _listed(report.get("protocol")),
+        "protocol": listed(report.get("protocol")),
         "sentence": _sentence(report),
-        "model": _listed(report.get("model")),
-        "provenance": _listed(report.get("provenance")),
+        "model": listed(report.get("model")),
+        "provenance": listed(report.get("provenance")),
         "recipe": recipe,
         "epochs": _epochs(history),
         "next_steps": [{"text": step, "command": step.startswith(("inlay ", "make "))} for step in next_steps],
     }
     empty = template.render(**values, figures=[], pictures=[], note="")
     room = PAGE_LIMIT_BYTES - len(empty.encode()) - 2000
-    drawn, shown, note = _fit(figures, pictures, room)
+    drawn, shown, note = fit(figures, pictures, room)
     write_text(Path(path), template.render(**values, figures=drawn, pictures=shown, note=note))
-
-
-def _template(source: str) -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("writing the report page", "report") from error
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(source)
-
-
-def _script_hash(source: str) -> str:
-    """What the page's policy knows its one script by; the script holds no template code, so it stays as it is."""
-    found = re.search(r"<script>(.*?)</script>", source, re.DOTALL)
-    assert found is not None
-    return "sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
 
 
 class _Cell(NamedTuple):
@@ -197,45 +159,6 @@ def _class_cell(row: Mapping[str, Any], key: str, totals: Mapping[str, int]) -> 
     return _Cell(f"{100 * value / max(totals[key], 1):.1f} %", float(value), f"{value:,} pixels")
 
 
-def _listed(facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
-    """(name in words, value in words, exact value) of every fact there is."""
-    rows = []
-    for key, value in (facts or {}).items():
-        if value is not None and value != "":
-            text = _in_words(key, value)
-            exact = f"{value:,}" if isinstance(value, int) and key in ("parameters", "multiply_adds") else ""
-            rows.append((_WORDS.get(key, str(key).replace("_", " ").capitalize()), text, exact))
-    return rows
-
-
-def _in_words(key: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_in_words(str(name), item)}" for name, item in value.items())
-    if isinstance(value, list | tuple):
-        if key == "command":
-            return " ".join(str(item) for item in value)
-        return ", ".join(str(item) for item in value)
-    if isinstance(value, int | float):
-        return _number_in_words(key, value)
-    return str(value)
-
-
-def _number_in_words(key: str, value: float) -> str:
-    if key.endswith("_bytes"):
-        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
-    if key.endswith("_ms"):
-        return f"{value:.1f} ms"
-    if key.endswith("_seconds"):
-        return f"{value:.1f} s"
-    if key in ("parameters", "multiply_adds"):
-        for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-            if value >= size:
-                return f"{value / size:.3g} {unit}"
-    return str(value)
-
-
 def _sentence(report: Mapping[str, Any]) -> str:
     """The protocol as a person would say it."""
     protocol = report.get("protocol") or {}
@@ -270,51 +193,3 @@ def _epoch_cell(key: str, value: Any, cell: _Cell) -> _Cell:
     if cell.why or key not in ("epoch", "learning_rate"):
         return cell
     return cell._replace(text=f"{value:.3g}" if key == "learning_rate" else str(value))
-
-
-def _fit(
-    figures: Sequence[tuple[str, Path]], pictures: Sequence[tuple[str, Path]], room: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
-    """Figures and pictures as data URIs that take at most `room` bytes together, and what had to be done for that."""
-    for width, quality in _REDUCTIONS:
-        drawn = [_embedded(caption, path, width, quality, figure=True) for caption, path in figures]
-        shown = [_embedded(caption, path, width, quality) for caption, path in pictures]
-        if sum(item["bytes"] for item in drawn + shown) <= room:
-            reduced = f"Pictures are reduced to at most {width} pixels in width to keep this page under 5 MB."
-            return drawn, shown, "" if width == _REDUCTIONS[0][0] else reduced
-    kept: list[dict[str, Any]] = []
-    room -= sum(item["bytes"] for item in drawn)
-    for item in shown:
-        room -= item["bytes"]
-        if room < 0:
-            break
-        kept.append(item)
-    left = f"the last {len(shown) - len(kept)} of {len(shown)} left out"
-    return drawn, kept, f"Pictures are reduced to at most {width} pixels in width and {left} to stay under 5 MB."
-
-
-def _embedded(caption: str, path: Path, width: int, quality: int, figure: bool = False) -> dict[str, Any]:
-    """One picture for the template: JPEG or PNG, whichever is smaller; a figure stays PNG up to _SHARP_BYTES."""
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-    except OSError as error:
-        raise OutputError(f"the report page cannot show {path}: {error}; write that picture again") from error
-    shown = min(round(picture.width / (_FIGURE_DENSITY if figure else 1)), _SHOWN_WIDTH)
-    tall = max(1, round(picture.height * shown / picture.width))
-    if picture.width > width:
-        size = (width, max(1, round(picture.height * width / picture.width)))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    kind, data = "png", _encode(picture, "png", quality)
-    if not figure or len(data) > _SHARP_BYTES:
-        kind, data = min((kind, data), ("jpeg", _encode(picture, "jpeg", quality)), key=lambda choice: len(choice[1]))
-    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    markup = 1000 + 12 * len(caption.encode())  # escaped, and twice in the page
-    return {"caption": caption, "uri": uri, "bytes": len(uri) + markup, "shown": shown, "tall": tall}
-
-
-def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"quality": quality, "optimize": True} if kind == "jpeg" else {}
-    picture.save(buffer, format=kind, **options)
-    return buffer.getvalue()
