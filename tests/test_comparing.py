@@ -200,6 +200,20 @@ def test_seeds_of_one_recipe_are_pooled(tmp_path):
     assert sorted(apart.names) == ["fcn", "unet-seed0", "unet-seed1", "unet-seed2"] and len(apart.pairs) == 6
 
 
+@pytest.mark.parametrize(("worse", "overlaps"), [((0.62, 0.70), False), ((0.62, 0.82), True)])
+def test_seeds_that_overlap_are_said_where_the_test_finds_a_difference(tmp_path, worse, overlaps):
+    skills = {"unet": (0.78, 0.95), "fcn": worse}
+    paths = [
+        written(tmp_path / f"{name}-seed{seed}", made(skill), recipe(seed, model={"name": name}))
+        for name, both in skills.items()
+        for seed, skill in enumerate(both)
+    ]
+    found = compare(paths, **QUICK)
+    assert found.names == ["unet", "fcn"] and found.pairs[0].different
+    said = [note for note in found.notes if note.endswith("unet and fcn.") and "seeds that overlap" in note]
+    assert bool(said) is overlaps
+
+
 def test_seeds_alone_are_one_model(tmp_path):
     paths = [written(tmp_path / f"unet-seed{seed}", made(0.8 - seed / 50), recipe(seed)) for seed in range(2)]
     found = compare(paths, out=tmp_path / "out", **QUICK)

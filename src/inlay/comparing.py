@@ -8,7 +8,7 @@ from pathlib import Path
 from inlay.comparison import Comparison, Pictures, Sampling
 from inlay.comparison.contest import contest
 from inlay.comparison.entrants import Entrant, entrants, require_one_protocol, sequences, shared_protocol
-from inlay.comparison.pools import entries, notes
+from inlay.comparison.pools import entries, notes, unsettled
 from inlay.data import open_spec
 from inlay.data._dataset import Dataset
 from inlay.errors import DatasetError
@@ -50,6 +50,7 @@ def compare(
     dataset = None if data is None else _opened(data, first)
     pooled = entries(found, pool)
     comparison = contest(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
+    comparison.notes.extend(unsettled(comparison))
     if out is not None:
         panels: list[Panel] = []
         if dataset is not None:

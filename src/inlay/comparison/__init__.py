@@ -170,6 +170,12 @@ class Comparison:
         reference = next(one for one in self.domains if one.name == self.reference_domain)
         return reference.miou[place].value - domain.miou[place].value
 
+    def unsettled(self) -> list[Pair]:
+        """Pairs that differ on these pictures, though a training of the worse one beats one of the better."""
+        trainings = [one.entry.mious for one in self.standings]
+        several = [pair for pair in self.pairs if len(trainings[pair.first]) + len(trainings[pair.second]) > 2]
+        return [pair for pair in several if pair.different and max(trainings[pair.second]) > min(trainings[pair.first])]
+
     def to_json(self) -> dict[str, Any]:
         """The comparison as comparison.json holds it; figures not defined are NaN."""
         sampling, places = self.sampling, range(len(self.standings))

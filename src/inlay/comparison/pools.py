@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from inlay.comparison import Entry
+from inlay.comparison import Comparison, Entry
 from inlay.comparison.entrants import Entrant, shared_protocol
 from inlay.scores import finer, significance
 
@@ -145,6 +145,15 @@ def _uncommon(found: Sequence[Entrant]) -> list[str]:
     return [
         f"Shown for none, for not all were evaluated alike ({why}): {', '.join(keys)}." for why, keys in missing.items()
     ]
+
+
+def unsettled(comparison: Comparison) -> list[str]:
+    """That the test speaks of these trainings, where others of the same recipes have another order."""
+    pairs = [[comparison.names[place] for place in (pair.first, pair.second)] for pair in comparison.unsettled()]
+    if not pairs:
+        return []
+    named = _few([f"{first} and {second}" for first, second in pairs])
+    return [f"Different here, but with seeds that overlap, so that other trainings may turn the order: {named}."]
 
 
 def _few(names: Sequence[str]) -> str:
