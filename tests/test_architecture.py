@@ -20,8 +20,9 @@ PACKAGE = Path(inlay.__file__).parent
 CHECKOUT = PACKAGE.parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "torchvision", "timm", "cv2", "matplotlib", "jinja2", "safetensors", "tensorboard")
+HEAVY += ("rasterio", "av", "openvino")
 COMMANDS = {path.stem for path in PACKAGE.glob("*ing.py")} | {"cli"}
-WITH_TORCH = ("models/", "learning/", "training.py", "exporting.py")
+WITH_TORCH = ("models/", "learning/", "training.py", "exporting.py", "adapting.py")
 
 
 def place(path: Path) -> str:
@@ -157,7 +158,7 @@ def test_every_command_is_a_function_of_its_file() -> None:
     """`training.py` holds `train`, and so on: the verb is the file."""
     verbs = {"training": "train", "evaluating": "evaluate", "predicting": "predict", "demonstrating": "demonstrate"}
     verbs |= {"checking": "check", "comparing": "compare", "converting": "convert", "exporting": "export"}
-    verbs |= {"studying": "run_study"}
+    verbs |= {"serving": "serve", "studying": "run_study", "adapting": "adapt"}
     assert COMMANDS - {"cli"} == verbs.keys()
     for module, verb in verbs.items():
         assert callable(getattr(importlib.import_module(f"inlay.{module}"), verb))

@@ -25,8 +25,10 @@ COMMANDS = (
     "train",
     "evaluate",
     "compare",
+    "adapt",
     "export",
     "predict",
+    "serve",
     "models",
     "datasets",
     "info",
@@ -282,6 +284,7 @@ def test_attention_is_drawn_where_the_network_has_it(inlay: Inlay, run: Path, da
         "_overlay.jpg",
         "_attention.jpg",
         "shares.json",
+        ".predict.jsonl",  # what --resume reads
     }
     code, out, err = inlay("predict", run, picture, "--attention", "--out", "unseen")
     assert code == 2 and not out and not Path("unseen").exists()

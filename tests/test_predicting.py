@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -58,7 +59,9 @@ def draw(path: Path, value: int = 200, size: tuple[int, int] = (9, 14)) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """What is in a folder but for the record that --resume reads."""
+    inside = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in inside if path != Path(".predict.jsonl"))
 
 
 def test_outputs_of_one_picture(predictor, tmp_path):
@@ -320,14 +323,15 @@ def test_a_full_disk_is_one_error(tmp_path):
         "from test_predicting import *; from inlay.errors import OutputError\n"
         "source = draw(Path(sys.argv[2]) / 'a.png', size=(200, 300))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: predict(Predictor(BrightnessEngine()), [source], Path(sys.argv[2]) / 'out')\n"
         "except OutputError as error: print(error)\n"
     )
     arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert "a_overlay.jpg: file size limit" in done.stdout, done.stderr
-    assert files(tmp_path / "out") == []
+    assert files(tmp_path / "out") == ["shares.json"]
+    assert json.loads((tmp_path / "out" / "shares.json").read_text())["complete"] is False
 
 
 class Attending(BrightnessEngine):
@@ -376,3 +380,276 @@ def test_names_leave_room_for_the_longest_ending(tmp_path):
     assert predict(Predictor(Attending()), [source], tmp_path / "out").exit_code == 0
     with pytest.raises(ImageError, match="give it a shorter one"):
         predict(Predictor(Attending()), [source], tmp_path / "attended", save=KINDS)
+
+
+# ---- what is written, and which pixels
+
+
+def label_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_only_some_classes_and_only_what_is_sure(predictor, tmp_path):
+    source = draw(tmp_path / "a.png", value=150)  # left 10: sure to be dark; right 150: bright with 0.61
+    predict(predictor, [source], tmp_path / "only", only=["bright"])
+    assert label_of(tmp_path / "only" / "a.png")[0].tolist() == [255] * 7 + [1] * 7
+    predict(predictor, [source], tmp_path / "sure", min_confidence=0.7)
+    assert label_of(tmp_path / "sure" / "a.png")[0].tolist() == [0] * 7 + [255] * 7
+    predict(predictor, [source], tmp_path / "none", min_confidence=0.7, only=["bright"])
+    assert (label_of(tmp_path / "none" / "a.png") == 255).all()
+    (picture,) = json.loads((tmp_path / "sure" / "shares.json").read_text())["pictures"]
+    assert picture["shares"] == {"dark": 0.5, "bright": 0.0} and picture["ignored"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"only": ["brigth"]}, "only `brigth`: the model has no such class, did you mean bright"),
+        ({"min_confidence": 1.5}, "expected 0 to 1"),
+        ({"simplify": -1}, "expected 0 or more"),
+        ({"save": ()}, "nothing to save: name one or more of label, overlay"),
+        ({"batch": 0}, "expected 1 or more"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_any_work(options, message, predictor, tmp_path):
+    with pytest.raises(OutputError, match=message):
+        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_confidence_is_a_picture_of_bytes(predictor, tmp_path):
+    predict(predictor, [draw(tmp_path / "a.png", value=150)], tmp_path / "out", save=("confidence",))
+    assert files(tmp_path / "out") == ["a_confidence.png"]
+    found = Image.open(tmp_path / "out" / "a_confidence.png")
+    expected = [round(255 / (1 + np.exp(-2 * abs(value - 128) / 100))) for value in (10, 150)]
+    assert found.mode == "L" and np.asarray(found)[0].tolist() == [expected[0]] * 7 + [expected[1]] * 7
+
+
+def test_polygons_of_each_picture_and_of_all(predictor, tmp_path):
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "town" / "b.png", size=(4, 6))
+    predict(predictor, [tmp_path / "in"], tmp_path / "out", save=("geojson", "coco"))
+    assert files(tmp_path / "out") == ["a.geojson", "coco.json", "town/b.geojson"]
+    found = json.loads((tmp_path / "out" / "a.geojson").read_text())["features"]
+    assert [(one["properties"]["class"], one["properties"]["pixels"]) for one in found] == [
+        ("dark", 63),
+        ("bright", 63),
+    ]
+    coco = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [one["file_name"] for one in coco["images"]] == ["a.png", "town/b.png"]
+    assert [(one["id"], one["image_id"], one["category_id"]) for one in coco["annotations"]] == [
+        *((1, 1, 1), (2, 1, 2)),
+        *((3, 2, 1), (4, 2, 2)),
+    ]
+    assert coco["annotations"][2]["segmentation"] == [[0, 0, 3, 0, 3, 4, 0, 4]]
+    assert [one["name"] for one in coco["categories"]] == ["dark", "bright"]
+
+
+def test_the_table_has_counts_and_shares(predictor, tmp_path):
+    sources = [draw(tmp_path / "in" / "a,b.png", value=150), draw(tmp_path / "in" / "c.png", size=(4, 6))]
+    predict(predictor, sources, tmp_path / "out", save=("csv",), min_confidence=0.7)
+    with (tmp_path / "out" / "shares.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(Path(row["source"]).name, row["class"], row["index"], row["pixels"], row["share"]) for row in rows] == [
+        ("a,b.png", "dark", "0", "63", "0.500000"),
+        ("a,b.png", "bright", "1", "0", "0.000000"),
+        ("a,b.png", "(ignored)", "255", "63", "0.500000"),
+        ("c.png", "dark", "0", "12", "0.500000"),
+        ("c.png", "bright", "1", "12", "0.500000"),
+    ]
+
+
+def test_a_result_never_meets_one_of_another_kind(predictor, tmp_path):
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "a_confidence.png", value=90)
+    run = predict(predictor, [tmp_path / "in"], tmp_path / "out", save=("label", "confidence"))
+    assert run.exit_code == 0 and len(files(tmp_path / "out")) == 4
+
+
+# ---- which pictures
+
+
+def test_patterns_and_lists(predictor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.png", "in/a.png", "in/deep/c.png", "d.png", "[e].png", "@f.png"):
+        draw(tmp_path / name)
+    Path("list.txt").write_text("# pictures\n\nd.png\nin/*.png\n  [e].png \n")
+    words = ["@list.txt", "in/**/c.*", "@f.png", "none/*.png"]
+    run = predict(predictor, words, tmp_path / "out", save=("label",))
+    assert [str(source) for source, _ in run.done] == [
+        *("d.png", "in/a.png", "in/b.png", "[e].png"),
+        *("in/deep/c.png", "@f.png"),
+    ]
+    assert run.failed == [(Path("none/*.png"), "nothing matches this pattern")] and run.exit_code == 2
+
+
+def test_lists_that_cannot_be_followed(predictor, tmp_path):
+    with pytest.raises(ImageError, match=r"@.*none\.txt: the list cannot be read \(No such file"):
+        predict(predictor, [f"@{tmp_path / 'none.txt'}"], tmp_path / "out")
+    (tmp_path / "list.txt").write_text(f"@{tmp_path / 'list.txt'}\n")
+    with pytest.raises(ImageError, match="names another list"):
+        predict(predictor, [f"@{tmp_path / 'list.txt'}"], tmp_path / "out")
+
+
+# ---- going on
+
+
+class Counting(BrightnessEngine):
+    def __init__(self, stop_at: int = 0) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+        self.stop_at = stop_at
+
+    def scores(self, images_BHW3):
+        self.shapes.append(images_BHW3.shape)
+        if len(self.shapes) == self.stop_at:
+            raise KeyboardInterrupt
+        return super().scores(images_BHW3)
+
+
+EVERYTHING = ("label", "overlay", "shares", "csv", "coco", "geojson", "confidence")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+def test_an_interrupted_run_goes_on_to_the_very_same_files(tmp_path):
+    for name in "abcd":
+        draw(tmp_path / "in" / f"{name}.png", value=100 + 30 * "abcd".index(name))
+    predict(Predictor(Counting()), [tmp_path / "in"], tmp_path / "whole", save=EVERYTHING)
+    with pytest.raises(KeyboardInterrupt):
+        predict(Predictor(Counting(stop_at=3)), [tmp_path / "in"], tmp_path / "out", save=EVERYTHING)
+    assert json.loads((tmp_path / "out" / "shares.json").read_text())["complete"] is False
+    engine = Counting()
+    run = predict(Predictor(engine), [tmp_path / "in"], tmp_path / "out", save=EVERYTHING, resume=True)
+    assert [path.name for path in run.before] == ["a.png", "b.png"] and len(engine.shapes) == 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    run = predict(Predictor(Counting(stop_at=1)), [tmp_path / "in"], tmp_path / "out", save=EVERYTHING, resume=True)
+    assert len(run.before) == 4 and not run.done and run.exit_code == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_killed_run_goes_on(predictor, tmp_path):
+    """Killed without a chance to tidy up, as by a machine that runs out of memory."""
+    sources = [draw(tmp_path / "in" / f"{name}.png", value=100 + 30 * "abc".index(name)) for name in "abc"]
+    predict(predictor, sources, tmp_path / "whole", save=EVERYTHING)
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_predicting import *\n"
+        "class Killed(Counting):\n"
+        "    def scores(self, images_BHW3):\n"
+        "        if len(self.shapes) == 2: os.kill(os.getpid(), 9)\n"
+        "        return super().scores(images_BHW3)\n"
+        "predict(Predictor(Killed()), sys.argv[3:], sys.argv[2], save=EVERYTHING)\n"
+    )
+    arguments = [str(Path(__file__).parent), str(tmp_path / "out"), *map(str, sources)]
+    assert subprocess.run([sys.executable, "-c", code, *arguments]).returncode == -9
+    assert not (tmp_path / "out" / "shares.json").exists()
+    run = predict(predictor, sources, tmp_path / "out", save=EVERYTHING, resume=True)
+    assert [path.name for path in run.before] == ["a.png", "b.png"] and len(run.done) == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "changed", "line", "killed"])
+def test_what_is_not_whole_is_done_again(harm, predictor, tmp_path):
+    sources, out = [draw(tmp_path / "in" / f"{name}.png") for name in "ab"], tmp_path / "out"
+    predict(predictor, sources, out)
+    whole = contents(out)
+    if harm == "cut":
+        (out / "a.png").write_bytes((out / "a.png").read_bytes()[:-9])
+    elif harm == "gone":
+        (out / "a_overlay.jpg").unlink()
+    elif harm == "changed":
+        draw(tmp_path / "in" / "a.png", value=11)
+    elif harm == "line":  # the machine lost power while the last line was written
+        (out / ".predict.jsonl").write_text((out / ".predict.jsonl").read_text()[:-9])
+    else:  # killed after the label of b, before its line: and nothing was summed up
+        lines = (out / ".predict.jsonl").read_text().splitlines()
+        (out / ".predict.jsonl").write_text("\n".join(lines[:-1]))
+        (out / "shares.json").unlink()
+    run = predict(predictor, sources, out, resume=True)
+    assert [source.name for source, _ in run.done] == ["b.png" if harm in ("line", "killed") else "a.png"]
+    assert harm == "changed" or contents(out) == whole
+
+
+def test_what_cannot_be_resumed(predictor, tmp_path):
+    source, out = draw(tmp_path / "a.png"), tmp_path / "out"
+    with pytest.raises(OutputError, match="holds no run to resume"):
+        predict(predictor, [source], out, resume=True)
+    predict(predictor, [source], out)
+    with pytest.raises(OutputError, match=r"begun with another min confidence \(0.0, now 0.5\)"):
+        predict(predictor, [source], out, resume=True, min_confidence=0.5)
+    (out / "b.png").write_text("precious")
+    with pytest.raises(OutputError, match=r"b\.png exists already"):
+        predict(predictor, [source, draw(tmp_path / "b.png")], out, resume=True)
+    assert (out / "b.png").read_text() == "precious"
+
+
+def test_the_record_is_not_written_through_a_link(predictor, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "precious").write_text("keep")
+    (tmp_path / "out" / ".predict.jsonl").symlink_to(tmp_path / "precious")
+    with pytest.raises(OutputError, match="cannot write"):
+        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", save=("label",))
+    assert (tmp_path / "precious").read_text() == "keep"
+
+
+# ---- several at once
+
+
+def test_pictures_of_one_size_go_through_the_network_together(tmp_path):
+    sizes = [(8, 12), (8, 12), (12, 8), (8, 12), (8, 12), (12, 8), (16, 16)]
+    sources = [draw(tmp_path / "in" / f"{n}.png", 100 + 9 * n, size) for n, size in enumerate(sizes)]
+    predict(Predictor(BrightnessEngine()), sources, tmp_path / "single", save=EVERYTHING)
+    engine = Counting()
+    run = predict(Predictor(engine), sources, tmp_path / "out", save=EVERYTHING, batch=3)
+    assert [source for source, _ in run.done] == sources
+    assert sorted(shape[:3] for shape in engine.shapes) == [(1, 8, 12), (1, 16, 16), (2, 12, 8), (3, 8, 12)]
+    single, batched = contents(tmp_path / "single"), contents(tmp_path / "out")
+    del single["coco.json"], batched["coco.json"]  # in the order of finishing
+    assert single == batched
+
+
+def test_few_pictures_are_held(tmp_path):
+    sources = [draw(tmp_path / f"{n}.png", size=(8 + n, 8)) for n in range(9)]
+    engine = Counting()
+    predict(Predictor(engine), sources, tmp_path / "out", save=("label",), batch=2)
+    assert len(engine.shapes) == 9
+
+
+class Picky(Counting):
+    """Has no memory for three at once, and none at all for a bright one."""
+
+    def scores(self, images_BHW3):
+        if len(images_BHW3) > 2 or images_BHW3.max() > 240:
+            raise MemoryError
+        return super().scores(images_BHW3)
+
+
+def test_what_fails_together_is_done_one_by_one(tmp_path):
+    sources = [draw(tmp_path / f"{n}.png", value) for n, value in enumerate((200, 250, 210))]
+    run = predict(Predictor(Picky()), sources, tmp_path / "out", save=("label",), batch=3)
+    assert [source for source, _ in run.done] == [sources[0], sources[2]]
+    assert [(source, "not enough memory" in message) for source, message in run.failed] == [(sources[1], True)]
+
+
+# ---- in tiles
+
+
+def test_tiles_give_the_whole_pictures_labels(predictor, tmp_path):
+    """The network is one of single pixels; every output is made of the tiles' answer."""
+    sources = [draw(tmp_path / "wide.png", size=(40, 90)), draw(tmp_path / "small.png")]
+    predict(predictor, sources, tmp_path / "whole", save=("label", "confidence"))
+    engine = Counting()
+    run = predict(
+        Predictor(engine), sources, tmp_path / "out", save=("label", "confidence"), tile=16, overlap=0.5, batch=4
+    )
+    assert run.exit_code == 0 and {shape[1:3] for shape in engine.shapes} == {(16, 16), (12, 16)}
+    for name in ("wide.png", "small.png"):
+        np.testing.assert_array_equal(label_of(tmp_path / "out" / name), label_of(tmp_path / "whole" / name))
+
+
+def test_an_overlap_is_for_tiles(predictor, tmp_path):
+    with pytest.raises(OutputError, match=r"an overlap of 0\.5 is for tiles"):
+        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", overlap=0.5)

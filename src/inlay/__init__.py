@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inlay.runtime.crf import CrfSettings
     from inlay.runtime.predictor import Prediction, Predictor, TestTimeAugmentation, load
     from inlay.scores import Report
+    from inlay.serving import create_app
     from inlay.training import train
 
 _HOME = {
@@ -41,6 +42,7 @@ _HOME = {
     "TestTimeAugmentation": "runtime.predictor",
     "compare": "comparing",
     "convert": "converting",
+    "create_app": "serving",
     "evaluate": "evaluating",
     "evaluate_predictions": "evaluating",
     "load": "runtime.predictor",
@@ -61,6 +63,7 @@ __all__ = [
     "TestTimeAugmentation",
     "compare",
     "convert",
+    "create_app",
     "evaluate",
     "evaluate_predictions",
     "load",
@@ -78,5 +81,6 @@ def __getattr__(name: str) -> Any:
 
             if (error.name or "").partition(".")[0] == "inlay":
                 raise
-            raise MissingExtraError(f"inlay.{name}", "train") from error
+            extra = "serve" if _HOME[name] == "serving" else "train"
+            raise MissingExtraError(f"inlay.{name}", extra) from error
     raise AttributeError(f"module 'inlay' has no attribute {name!r}")

@@ -18,6 +18,7 @@ from inlay.errors import ModelFileError
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
 CARD_KEY, SUM_KEY = "inlay_card", "inlay_sha256"
+STYLE_KEY = "inlay_style"  # of a style network's file (learning/style.py), in the place of a card
 _MAX_HEADER_BYTES = 64 * 2**20
 
 Color = tuple[
@@ -142,6 +143,8 @@ def read_card(path: Path) -> Card:
 
         return onnx_file.read(path).card
     metadata = read_header(path)
+    if STYLE_KEY in metadata:
+        raise ModelFileError(f"{path}: a style network, not a segmentation model: give it as --style")
     if CARD_KEY not in metadata:
         raise ModelFileError(
             f"{path}: a .safetensors file without an Inlay card (from another program?); encoder weights go to "

@@ -11,7 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("inlay", "numpy", "pillow", "torch", "timm", "opencv-python-headless", "onnxruntime")
+_PACKAGES = ("inlay", "numpy", "pillow", "torch", "timm", "opencv-python-headless", "onnxruntime", "openvino")
+# All of them bring the one module `onnxruntime`; where there are two, that of the one installed last is left.
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-qnn")
 
 
 def describe() -> dict[str, Any]:
@@ -25,6 +27,24 @@ def describe() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def runtimes() -> dict[str, str]:
+    """The packages of ONNX Runtime that are installed, and their versions."""
+    found = {name: _version(name) for name in _RUNTIMES}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def runtime_conflict() -> str | None:
+    """What is wrong, and what to do, where packages of ONNX Runtime lie on top of each other; None where none do."""
+    installed = list(runtimes())
+    if len(installed) < 2:
+        return None
+    kept = "onnxruntime-gpu" if "onnxruntime-gpu" in installed else installed[-1]
+    return (
+        f"{' and '.join(installed)} are installed over each other, and which of them runs is left to chance (a GPU may "
+        f"not be used): pip uninstall -y {' '.join(installed)}, then pip install {kept}"
+    )
 
 
 def _command() -> str:

@@ -271,6 +271,7 @@ def _inference(predictor: Predictor) -> dict[str, str]:
     return {
         "tta": _tta_text(predictor),
         "post_process": "none" if predictor.crf is None else str(predictor.crf),
+        "style": getattr(predictor, "described", "none"),
         "network_input": _input_text(predictor.card.input),
     }
 

@@ -1,22 +1,22 @@
-"""Parity: what changes in a network's answers when another engine runs it, on real pictures and at odd sizes."""
+"""Parity: what changes in a network's answers when other engines run it, on real pictures and at odd sizes."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.table import Table
 
 from inlay import console
 from inlay.card import Classes
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.errors import DatasetError
 from inlay.runtime import paint
+from inlay.runtime.engine import LabelEngine
 from inlay.runtime.image import resize
 from inlay.runtime.predictor import Predictor
 from inlay.scores import Metrics, count, metrics
@@ -29,11 +29,20 @@ _ROUNDS = 3  # of timing, in turns
 
 
 class Side:
-    """One engine and what it did: confusion counts over all pictures, the seconds from each picture to its labels."""
+    """One engine and what it did: confusion counts over all pictures, the seconds from each picture to its labels.
 
-    def __init__(self, name: str, predictor: Predictor, file_bytes: int) -> None:
+    `kept_bytes` of its answers are kept, for one that is compared with others again and again.
+    """
+
+    def __init__(self, name: str, predictor: Predictor, file_bytes: int, kept_bytes: int = 0) -> None:
         self.name, self.predictor, self.file_bytes = name, predictor, file_bytes
-        class_count = len(predictor.classes)
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._room = kept_bytes
+        self.begin()
+
+    def begin(self) -> None:
+        """Count and time from the start."""
+        class_count = len(self.predictor.classes)
         self.counts_KK1 = np.zeros((class_count, class_count + 1), np.int64)
         self.seconds: list[float] = []
 
@@ -46,12 +55,19 @@ class Side:
         """The median over the pictures that were timed."""
         return statistics.median(self.seconds)
 
-    def answer(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """The scores and the labels of a sample, which are counted."""
-        scores = self.predictor.scores(sample.image[None])
-        label_HW = self.predictor.engine.labels(scores, (sample.label.shape[0], sample.label.shape[1]))[0]
+    def answer(self, index: int, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """The scores and the labels of the data set's sample `index`, which are counted."""
+        if index in self._kept:
+            scores, label_HW = self._kept[index]
+        else:
+            found = self.predictor.scores(sample.image[None])
+            label_HW = self.predictor.engine.labels(found, (sample.label.shape[0], sample.label.shape[1]))[0]
+            scores = np.asarray(found)
+            if scores.nbytes + label_HW.nbytes <= self._room:
+                self._room -= scores.nbytes + label_HW.nbytes
+                self._kept[index] = scores, label_HW
         self.counts_KK1 += count(sample.label, label_HW, len(self.predictor.classes))
-        return np.asarray(scores), label_HW
+        return scores, label_HW
 
     def time(self, samples: list[Sample]) -> None:
         """Take the seconds from each picture to its labels."""
@@ -134,22 +150,16 @@ class ParityReport:
             f"differ by up to {max(whole.largest_score_difference, sizes.largest_score_difference):.2g}"
         )
 
-    def table(self) -> Table:
-        """What the terminal shows."""
-        sides = self.before, self.after
-        shown = Table(caption=self.summary(), caption_justify="left")
-        shown.add_column("")
-        for name in (*(side.name for side in sides), "difference"):
-            shown.add_column(name, justify="right")
-        before, after = (side.metrics.miou for side in sides)
-        for row, first, second in [("mIoU", before, after), *self._ious()]:
-            shown.add_row(row, f"{first:.4f}", f"{second:.4f}", f"{second - first:+.6f}")
-        seconds, sizes = [side.latency_seconds for side in sides], [side.file_bytes for side in sides]
-        shown.add_section()
-        faster = f"{seconds[0] / seconds[1]:.2f} times as fast"
-        shown.add_row("latency", *(f"{1000 * one:.1f} ms" for one in seconds), faster)
-        shown.add_row("file", *(f"{one / 1e6:.2f} MB" for one in sizes), f"{(sizes[1] - sizes[0]) / 1e6:+.2f} MB")
-        return shown
+    @property
+    def miou_loss(self) -> float:
+        """How much lower mIoU is after than before, 0 .. 1."""
+        return self.before.metrics.miou - self.after.metrics.miou
+
+    @property
+    def worst_class(self) -> tuple[str, float]:
+        """The class that loses most, and how much, among those that have an IoU before; NaN where none has."""
+        losses = [(name, first - second) for name, first, second in self._ious() if np.isfinite(first - second)]
+        return max(losses, key=lambda one: one[1], default=("none", float("nan")))
 
     def picture(self) -> Image.Image | None:
         """The pictures with the most changed pixels, one below the other; None where no pixel has changed."""
@@ -169,34 +179,52 @@ class ParityReport:
         yield from zip(self._classes.names, before, after, strict=True)
 
 
-def parity(before: Side, after: Side, dataset: Dataset, images: int) -> ParityReport:
-    """Two engines on `images` evenly spaced samples of `dataset` at their own sizes, and on batches at odd sizes.
+def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) -> list[ParityReport]:
+    """One engine against others, on `images` evenly spaced samples of `dataset` at their own sizes, and on batches at
+    odd sizes.
 
     Raises DatasetError for an empty data set or one of other classes, and what the engines raise.
     """
     chosen = _chosen(before.predictor.classes, dataset, images)
-    samples = (check_sample(dataset[index], dataset.classes) for index in chosen)
+    samples = ((index, check_sample(dataset[index], dataset.classes)) for index in chosen)
     first: list[Sample] = []
-    report = ParityReport(before, after, len(chosen), (0, 0))
-    for sample in console.track(samples, len(chosen), "checking"):
+    for side in (before, *others):
+        side.begin()
+    reports = [ParityReport(before, after, len(chosen), (0, 0)) for after in others]
+    for index, sample in console.track(samples, len(chosen), "checking"):
         first += [sample] if len(first) < max(_BATCHES) else []
-        answers = before.answer(sample), after.answer(sample)
-        report.largest_score = max(report.largest_score, float(np.abs(answers[0][0]).max()))
-        changed = report.on_pictures.add(*answers)
-        if changed:
-            worst = [*report.worst, (changed, sample, answers[0][1], answers[1][1])]
-            report.worst = sorted(worst, key=lambda one: -one[0])[:_DRAWN]
-    report.picture_size = (first[0].label.shape[0], first[0].label.shape[1])
-    engines = before.predictor.engine, after.predictor.engine
+        answer = before.answer(index, sample)
+        for report in reports:
+            _compare(report, sample, answer, report.after.answer(index, sample))
     for images_BHW3 in _at_sizes(first, before.predictor.card.input.stride):
-        size = (images_BHW3.shape[1], images_BHW3.shape[2])
-        scores = [engine.scores(images_BHW3) for engine in engines]
-        labels = [engine.labels(one, size) for engine, one in zip(engines, scores, strict=True)]
-        report.at_sizes.add((np.asarray(scores[0]), labels[0]), (np.asarray(scores[1]), labels[1]))
+        answer = _of_network(before, images_BHW3)
+        for report in reports:
+            report.picture_size = (first[0].label.shape[0], first[0].label.shape[1])
+            report.at_sizes.add(answer, _of_network(report.after, images_BHW3))
     for _ in range(_ROUNDS):  # not picture by picture: the threads of one engine would still be in the other's way
-        before.time(first)
-        after.time(first)
-    return report
+        for side in (before, *others):
+            side.time(first)
+    return reports
+
+
+def _compare(
+    report: ParityReport, sample: Sample, before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Take in the scores and labels of two engines for one picture."""
+    report.largest_score = max(report.largest_score, float(np.abs(before[0]).max()))
+    changed = report.on_pictures.add(before, after)
+    if changed:
+        worst = [*report.worst, (changed, sample, before[1], after[1])]
+        report.worst = sorted(worst, key=lambda one: -one[0])[:_DRAWN]
+
+
+def _of_network(side: Side, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels of pictures that the network takes as they are; labels of its own where it gives them."""
+    engine = side.predictor.engine
+    scores = engine.scores(images_BHW3)
+    if isinstance(engine, LabelEngine) and engine.gives_labels:
+        return np.asarray(scores), engine.labelled(images_BHW3)[0]
+    return np.asarray(scores), engine.labels(scores, (images_BHW3.shape[1], images_BHW3.shape[2]))
 
 
 def _chosen(classes: Classes, dataset: Dataset, images: int) -> list[int]:

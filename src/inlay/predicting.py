@@ -1,67 +1,62 @@
-"""The command `predict`: files and folders of pictures in; label maps, overlays and class shares out.
+"""The command `predict`: pictures, huge TIFFs and videos in; label maps, overlays, polygons and class shares out.
 
-What is written for a picture, below `out`:
+What is written for a picture, below `out`, of what is asked for (NAME: output/sources.py):
 
-    NAME.png           the label map: class indices with the classes' palette
-    NAME_overlay.jpg   the picture with its classes in colour, and a legend
-    NAME_attention.jpg where asked for: what each attention module of the network attends to in the picture
-    shares.json        one for all: each picture's size and each class's share of its pixels
-
-NAME is the file's name without its suffix; for a picture found in a folder, its path below that folder.  Where two
-pictures would share a NAME (x.jpg and x.png), these keep their suffix (x.jpg.png, x.png.png); where that is not
-enough, as for two x.jpg of different folders, the later ones end in -2, -3 ... in the order they were given.
+    NAME.png             the label map: class indices with the classes' palette (a raster's: NAME.tif)
+    NAME_overlay.jpg     the picture with its classes in colour, and a legend (a video's: NAME_overlay.mp4)
+    NAME_confidence.png  the probability of each label, 255 = certain
+    NAME.geojson         its regions as polygons
+    NAME_attention.jpg   what each attention module of the network attends to in the picture
+    shares.json          one for all: each picture's size and each class's share of its pixels
+    shares.csv           the same as a table, with counts
+    coco.json            one for all: every region as COCO has it
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
+import hashlib
 import os
-import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 
 from inlay import console
-from inlay.errors import ImageError, OutputError, nearest
-from inlay.files import write_json, writing
-from inlay.runtime import paint
-from inlay.runtime.heat import attention_sheet
-from inlay.runtime.image import SUFFIXES, open_rgb, shown
+from inlay.errors import ImageError, MissingExtraError, OutputError
+from inlay.output import pictures, rasters, summary, videos
+from inlay.output.journal import Journal
+from inlay.output.pictures import Segmented
+from inlay.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
+from inlay.output.wanted import KINDS, OUTPUTS, Wanted, class_indices
+from inlay.runtime.image import open_rgb, shown
 from inlay.runtime.predictor import Predictor
+from inlay.runtime.raster import is_raster
+from inlay.runtime.tiles import Tiling, segment
 
-OUTPUTS = ("label", "overlay", "shares")  # what is written unless something else is asked for
-KINDS = (*OUTPUTS, "attention")
-_ENDINGS = {"label": ".png", "overlay": "_overlay.jpg", "attention": "_attention.jpg"}
-_LONGEST_NAME_BYTES = 255  # of one file name, on every file system in use
-_LARGEST_JPEG_SIDE = 65_500
+__all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
+
+_NO_MEMORY = "not enough memory for a picture of this size; try --tile 512"
 
 
 @dataclass(frozen=True)
 class PredictionRun:
-    """What became of the pictures: `done` (source, label file or None), `failed` (source, message)."""
+    """What became of the pictures: `done` (source, label file or None), `failed` (source, message).
+
+    `before`: those that an interrupted run had finished.
+    """
 
     done: list[tuple[Path, Path | None]] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
+    failed: Failed = field(default_factory=list)
+    before: list[Path] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
         """0 where every picture was done, else 2."""
         return 2 if self.failed else 0
-
-
-@dataclass(frozen=True)
-class _Picture:
-    source: Path
-    relative: str  # below the folder that was searched; the file's name for a file given itself
-    name: str = ""  # NAME of the outputs
-
-    def output(self, out: Path, kind: str) -> Path:
-        return out / (self.name + _ENDINGS[kind])
 
 
 def predict(
@@ -70,223 +65,216 @@ def predict(
     out: str | Path,
     *,
     overwrite: bool = False,
+    resume: bool = False,
     recursive: bool = True,
-    save: Sequence[str] = OUTPUTS,
+    save: Sequence[str] | None = None,
+    only: Sequence[str] = (),
+    min_confidence: float = 0.0,
+    simplify: float = 0.0,
+    batch: int = 1,
+    tile: int | None = None,
+    overlap: float | None = None,
+    frames: int | None = None,
 ) -> PredictionRun:
-    """Segment the pictures in `paths` (files, and folders searched for known suffixes) and write results below `out`.
+    """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
+
+    `only` these classes, and where the probability is at least `min_confidence`: other pixels get 255.  `simplify`:
+    tolerance of polygons in pixels.  `batch`: so many pictures (or tiles) of one size go through the network at once.
+    `tile` and `overlap` (a part of it): in tiles (runtime/tiles.py), as huge TIFFs always are.  `frames`: so many of
+    each video at most.  `resume` leaves alone what an interrupted run into `out` has finished.
+
+    `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.
 
     A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
     ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
-    would lie outside `out`, or would replace a source, and for `attention` of a network without any.
+    would lie outside `out`, or would replace a source, and for classes and outputs that there are not.
     """
     out = Path(out)
-    for kind in save:
-        if kind not in KINDS:
-            raise OutputError(f"cannot save `{kind}`{nearest(kind, KINDS)}")
-    if "attention" in save:
+    kinds = OUTPUTS if save is None else tuple(save)
+    indices = class_indices(only, predictor.classes)
+    wanted = Wanted(kinds, indices, min_confidence, simplify, tile, overlap, default=save is None)
+    tiling = Tiling.of(predictor.card.input, tile, overlap) if tile or predictor.card.input.tile else None
+    if overlap is not None and not tiling:
+        raise OutputError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (--tile 512)")
+    if batch < 1:
+        raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
+    if "attention" in kinds:
         predictor.check_attention()
     run = PredictionRun()
-    pictures = _named(_find([Path(path) for path in paths], out, recursive, run), run, save)
-    if not pictures:
+    with _noted():
+        sources = named(find(paths, out, recursive, run.failed, is_raster), run.failed, kinds)
+    if not sources:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError("\n".join(reasons) or "no pictures given: name files or folders")
-    _check_outputs(pictures, out, overwrite, save)
-    for source, message in run.failed:
-        console.note(f"{shown(source)}: {message}")
-    rows: list[dict[str, Any]] = []
-    try:
-        for picture in console.track(pictures, len(pictures), "predict"):
-            _attempt(predictor, picture, out, save, run, rows)
-    except BaseException:
-        # Interrupted or out of room: what is done stays usable, and the first error is the one to show.
-        try:
-            _write_shares(predictor, out, save, run, rows, complete=False)
-        except OutputError as error:
-            console.note(str(error))
-        raise
-    _write_shares(predictor, out, save, run, rows, complete=True)
+    summaries = [out / name for kind, name in summary.FILES.items() if kind in kinds]
+    check_outputs([*_planned(sources, out, wanted), *summaries], sources, out)
+    if not (overwrite or resume):
+        _refuse_existing([*_planned(sources, out, wanted), *summaries])
+    with Journal(out, _settings(predictor, wanted), resume) as journal:
+        if resume and not overwrite:
+            _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
+        for source, message in run.failed:
+            console.note(f"{shown(source)}: {message}")
+        _Work(predictor, out, wanted, journal, run, batch, tiling, frames).all(sources)
     return run
 
 
-def _attempt(
-    predictor: Predictor,
-    picture: _Picture,
-    out: Path,
-    save: Sequence[str],
-    run: PredictionRun,
-    rows: list[dict[str, Any]],
-) -> None:
-    """Segment one picture into `run` and `rows`; a bad one is noted, not raised."""
-    try:
-        with warnings.catch_warnings(record=True) as remarks:
-            warnings.simplefilter("always", UserWarning)
-            row = _segment(predictor, picture, out, save)
-    except ImageError as error:
-        run.failed.append((picture.source, str(error)))
-        console.note(str(error))
-        return
-    except MemoryError:
-        run.failed.append((picture.source, "not enough memory for a picture of this size"))
-        console.note(f"{shown(picture.source)}: {run.failed[-1][1]}")
-        return
+@dataclass(frozen=True)
+class _Work:
+    """A run under way."""
+
+    predictor: Predictor
+    out: Path
+    wanted: Wanted
+    journal: Journal
+    run: PredictionRun
+    batch: int
+    tiling: Tiling | None
+    frames: int | None
+
+    def all(self, sources: Sequence[Source]) -> None:
+        """Every source that is not finished; then the summaries, also of a run that is interrupted."""
+        open_ones = []
+        for source in sources:
+            if self.journal.finished(source):
+                self.run.before.append(source.path)
+            else:
+                open_ones.append(source)
+        try:
+            waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]] = {}
+            for source in console.track(open_ones, len(open_ones), "predict"):
+                for group in self._grouped(source, waiting):
+                    self._segment(group)
+            for group in waiting.values():
+                self._segment(group)
+        except BaseException:
+            # Interrupted or out of room: what is done stays usable, and the first error is the one to show.
+            try:
+                self._sum_up(sources, complete=False)
+            except OutputError as error:
+                console.note(str(error))
+            raise
+        self._sum_up(sources, complete=True)
+
+    def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
+        card = self.predictor.card
+        order = {source.path: place for place, source in enumerate(sources)}
+        self.run.done.sort(key=lambda done: order[done[0]])
+        summary.write(self.wanted.save, self.out, card, self.journal, sources, self.run.failed, complete)
+
+    def _grouped(
+        self, source: Source, waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]]
+    ) -> Iterator[list[tuple[Source, np.ndarray]]]:
+        """Read a picture; pictures of one size where they are enough, or too many are held.
+
+        Rasters and videos are done at once.
+        """
+        self._note_missing(source)
+        if source.medium != "picture":
+            self._attempt(source, lambda: self._large(source))
+            return
+        image_HW3 = self._attempt(source, lambda: open_rgb(source.path))
+        if image_HW3 is None:
+            return
+        same = waiting.setdefault(image_HW3.shape, [])
+        same.append((source, image_HW3))
+        if len(same) == self.batch:
+            yield waiting.pop(image_HW3.shape)
+        elif sum(map(len, waiting.values())) >= 2 * self.batch:
+            yield waiting.pop(max(waiting, key=lambda size: len(waiting[size])))
+
+    def _segment(self, group: list[tuple[Source, np.ndarray]]) -> None:
+        """Segment and write pictures of one size; where they fail together, one by one."""
+        if len(group) > 1:
+            try:
+                found = self._labelled(np.stack([image_HW3 for _, image_HW3 in group]))
+            except (ImageError, MemoryError):
+                for one in group:
+                    self._segment([one])
+                return
+            for (source, image_HW3), (label_HW, confidence_HW) in zip(group, found, strict=True):
+                self._attempt(source, lambda: self._write(source, image_HW3, label_HW, confidence_HW))  # noqa: B023
+            return
+        ((source, image_HW3),) = group
+        self._attempt(source, lambda: self._write(source, image_HW3, *self._labelled(image_HW3[None])[0]))
+
+    def _labelled(self, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        if self.tiling and max(images_BHW3.shape[1:3]) > self.tiling.side:
+            asked = self.wanted.needs_confidence
+            return [segment(self.predictor, one, self.tiling, asked, self.batch) for one in images_BHW3]
+        if not self.wanted.needs_confidence:
+            return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
+        return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
+
+    def _write(
+        self, source: Source, image_HW3: np.ndarray, label_HW: np.ndarray, confidence_HW: np.ndarray | None
+    ) -> None:
+        label_HW = self.wanted.selected(label_HW, confidence_HW)
+        maps = self.predictor.attention(image_HW3) if "attention" in self.wanted.save else []
+        self.journal.begin(source)
+        one = Segmented(image_HW3, label_HW, confidence_HW, maps)
+        more = pictures.write(one, source, self.out, self.wanted, self.predictor.classes)
+        row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card)
+        self._finish(source, row, **more)
+
+    def _large(self, source: Source) -> None:
+        """A raster or a video, written while it is read."""
+        self.journal.begin(source)
+        if source.medium == "raster":
+            made = rasters.write(self.predictor, source, self.out, self.wanted, self.tiling, self.batch)
+        else:
+            card = self.predictor.card
+            made = videos.write(self._labelled, card, source, self.out, self.wanted, self.batch, self.frames)
+        self._finish(source, made.pop("row"), **made)
+
+    def _note_missing(self, source: Source) -> None:
+        for kind in self.wanted.kinds(source.medium):
+            if kind in ENDINGS["picture"] and kind not in ENDINGS[source.medium]:
+                console.note(f"{shown(source.path)}: no {kind} of a {source.medium}")
+
+    def _finish(self, source: Source, row: dict[str, Any], **more: Any) -> None:
+        files = source.outputs(self.out, self.wanted)
+        self.journal.finish(source, files, row, file_name=text(source.relative), **more)
+        label = source.output(self.out, "label") if "label" in self.wanted.kinds(source.medium) else None
+        self.run.done.append((source.path, label))
+
+    def _attempt(self, source: Source, work: Callable[[], Any]) -> Any:
+        """What `work` gives; None where it fails for a picture's fault, which is noted, not raised."""
+        try:
+            with _noted():
+                return work()
+        except (ImageError, MissingExtraError, MemoryError) as error:
+            message = _NO_MEMORY if isinstance(error, MemoryError) else str(error)
+            # The predictor has seen an array and cannot name the file.
+            message = message if shown(source.path) in message else f"{shown(source.path)}: {message}"
+            self.run.failed.append((source.path, message))
+            console.note(message)
+            return None
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[None]:
+    """Warnings within are lines for people."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        yield
     for remark in remarks:
         console.note(str(remark.message))
-    rows.append(row)
-    run.done.append((picture.source, picture.output(out, "label") if "label" in save else None))
 
 
-def _segment(predictor: Predictor, picture: _Picture, out: Path, save: Sequence[str]) -> dict[str, Any]:
-    """Read, predict, write; the picture's entry in shares.json."""
-    image_HW3 = open_rgb(picture.source)
-    try:
-        prediction = predictor(image_HW3)
-        maps = predictor.attention(image_HW3) if "attention" in save else []
-    except ImageError as error:  # the predictor has seen an array and cannot name the file
-        raise ImageError(f"{shown(picture.source)}: {error}") from error
-    if "overlay" in save:
-        overlay = paint.overlay(image_HW3, prediction.label_HW, predictor.classes)
-        if max(overlay.size) > _LARGEST_JPEG_SIDE:
-            raise ImageError(
-                f"{shown(picture.source)}: its overlay is too large for a JPEG ({_LARGEST_JPEG_SIDE} pixels a side): "
-                "leave `overlay` out of what is saved"
-            )
-        _save_jpeg(picture.output(out, "overlay"), overlay)
-    if "attention" in save:
-        _save_jpeg(picture.output(out, "attention"), attention_sheet(image_HW3, maps))
-    if "label" in save:
-        prediction.save(picture.output(out, "label"))
-    return {
-        "source": _text(picture.source),
-        "name": _text(picture.name),
-        "size": list(prediction.label_HW.shape),
-        "shares": prediction.shares(),
-    }
+def _planned(sources: Sequence[Source], out: Path, wanted: Wanted) -> list[Path]:
+    return [path for source in sources for path in source.outputs(out, wanted)]
 
 
-def _save_jpeg(path: Path, sheet: Image.Image) -> None:
-    # Through memory: given a file, Pillow's JPEG writer takes a full disk for success and leaves a cut picture.
-    content = io.BytesIO()
-    sheet.convert("RGB").save(content, format="JPEG", quality=90)
-    with writing(path) as part:
-        part.write_bytes(content.getbuffer())
-
-
-def _write_shares(
-    predictor: Predictor, out: Path, save: Sequence[str], run: PredictionRun, rows: list[dict[str, Any]], complete: bool
-) -> None:
-    if "shares" not in save:
-        return
-    card = predictor.card
-    failed = [{"source": _text(source), "message": message} for source, message in run.failed]
-    model = {"architecture": card.architecture, "provenance": card.provenance}
-    content = {"model": model, "classes": list(card.classes.names), "complete": complete}
-    write_json(out / "shares.json", content | {"pictures": rows, "failed": failed})
-
-
-def _find(paths: Sequence[Path], out: Path, recursive: bool, run: PredictionRun) -> list[_Picture]:
-    """Every picture once, in the order of `paths`, each folder's sorted; folders without any go to `run.failed`."""
-    found: dict[str, _Picture] = {}
-    for path in paths:
-        if not os.path.isdir(path):  # a file that is missing fails when its turn comes
-            found.setdefault(os.path.abspath(path), _Picture(path, path.name))
-            continue
-        if out.exists() and _real(out) == _real(path):
-            raise OutputError(f"{out}: results would lie among the pictures; choose an --out of its own")
-        inside = sorted(_walk(path, out, recursive, run))
-        if not inside:
-            run.failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}"))
-        for relative in inside:
-            found.setdefault(os.path.abspath(path / relative), _Picture(path / relative, relative))
-    return list(found.values())
-
-
-def _walk(folder: Path, out: Path, recursive: bool, run: PredictionRun) -> Iterator[str]:
-    """Pictures below `folder` as paths relative to it; hidden ones, and the results in `out`, are left alone.
-
-    Linked folders are followed, but each real folder is entered once, and none that contains `folder`.
-    """
-    start = _real(folder)
-    seen = {start, _real(out)}
-
-    def enter(directory: Path) -> bool:
-        real = _real(directory)
-        if directory.name.startswith(".") or real in seen or start.is_relative_to(real):
-            return False
-        seen.add(real)
-        return True
-
-    def refused(error: OSError) -> None:
-        run.failed.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
-
-    for directory, folders, files in os.walk(folder, onerror=refused, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if recursive and enter(Path(directory, name))]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield str(Path(directory, name).relative_to(folder))
-
-
-def _named(pictures: Sequence[_Picture], run: PredictionRun, save: Sequence[str]) -> list[_Picture]:
-    """The pictures with the NAMEs of their outputs, as the module's docstring says; none twice, whatever the case."""
-    folders = {_same(str(parent)) for picture in pictures for parent in Path(picture.relative).parents}
-
-    def free(name: str) -> bool:
-        return _same(name) not in taken and not any(_same(name + ending) in folders for ending in _ENDINGS.values())
-
-    stems = [str(Path(picture.relative).with_suffix("")) for picture in pictures]
-    counts = Counter(map(_same, stems))
-    longest = max(len(_ENDINGS[kind]) for kind in ("overlay", *save) if kind in _ENDINGS)
-    taken: set[str] = set()
-    names: dict[int, str] = {}
-    for index, stem in enumerate(stems):
-        if counts[_same(stem)] == 1 and free(stem):
-            names[index] = stem
-            taken.add(_same(stem))
-    named = []
-    for index, picture in enumerate(pictures):
-        name, count = names.get(index, picture.relative), 1
-        while index not in names and not free(name):
-            count += 1
-            name = f"{picture.relative}-{count}"
-        taken.add(_same(name))
-        if len(os.fsencode(Path(name).name)) + longest > _LONGEST_NAME_BYTES:
-            run.failed.append((picture.source, "its name is too long for the results' names; give it a shorter one"))
-        else:
-            named.append(_Picture(picture.source, picture.relative, name))
-    return named
-
-
-def _check_outputs(pictures: Sequence[_Picture], out: Path, overwrite: bool, save: Sequence[str]) -> None:
-    """OutputError where results would leave `out`, replace a source, or replace something without `overwrite`."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{shown(out)}: cannot be made a folder ({error.strerror}); choose another --out") from error
-    real_out = _real(out)
-    sources = {_real(picture.source) for picture in pictures}
-    planned = [picture.output(out, kind) for picture in pictures for kind in save if kind in _ENDINGS]
-    planned += [out / "shares.json"] if "shares" in save else []
-    for path in planned:
-        real = _real(path.parent) / path.name
-        if not real.is_relative_to(real_out):
-            raise OutputError(f"{shown(path)}: a link leads out of {shown(out)}; choose another --out")
-        if real in sources:
-            raise OutputError(f"{shown(path)}: a result would replace this picture; choose another --out")
+def _refuse_existing(planned: Sequence[Path]) -> None:
     existing = [path for path in planned if os.path.lexists(path)]
-    if existing and not overwrite:
+    if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise OutputError(f"{shown(existing[0])}{more} exists already: choose another --out or add --overwrite")
 
 
-def _real(path: Path) -> Path:
-    """The path without links; unlike Path.resolve it says nothing against links that run in a circle."""
-    return Path(os.path.realpath(path))
-
-
-def _same(name: str) -> str:
-    """What two names share that some file system would not tell apart."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _text(path: str | Path) -> str:
-    """A path for a JSON file: as it is, but for bytes that are no text in any encoding."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+def _settings(predictor: Predictor, wanted: Wanted) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    model = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()[:16]
+    tta, crf = (None if one is None else str(one) for one in (predictor.tta, predictor.crf))
+    return {"model": model, "tta": tta, "crf": crf, **wanted.settings()}

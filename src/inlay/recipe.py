@@ -253,6 +253,32 @@ class TrainRecipe(Node):
     start_from: str | None = Field(None, description="an Inlay model file to continue from")
 
 
+class AdaptRecipe(Node):
+    """Unlabelled pictures of another condition: each batch brings as many of them as it has labelled ones.
+
+    histogram, fourier, style: labelled pictures are learned as they are and in the look of these (S3, training-time
+    use).  self-training: these are learned too, with labels where the starting model is sure.
+    """
+
+    target: str = Field(description="a folder of pictures, or NAME[:ROOT][,key=value...], whose labels are not read")
+    method: Literal["histogram", "fourier", "style", "self-training"]
+    style: str | None = Field(None, description="of style: a file of `inlay adapt --train-style`")
+    share: Probability = Field(
+        1.0, description="of each batch, how many pictures are restyled, or learned by themselves"
+    )
+    strength: Probability = Field(1.0, description="of the restyling; 0: the labelled picture's own look")
+    kl_weight: LossWeight = Field(1.0, description="of KL(p_original || p_restyled), the mean over pixels")
+    least_confidence: Probability = Field(
+        0.9, description="of self-training: of a label, unless its class has few such"
+    )
+
+    @model_validator(mode="after")
+    def _style_file(self) -> AdaptRecipe:
+        if (self.method == "style") != (self.style is not None):
+            raise ValueError("style: a file of `inlay adapt --train-style`, for method style and no other")
+        return self
+
+
 class Recipe(Node):
     """Everything a training needs to be repeated."""
 
@@ -263,7 +289,14 @@ class Recipe(Node):
     input: InputRecipe = InputRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     train: TrainRecipe = TrainRecipe()
+    adapt: AdaptRecipe | None = Field(None, description="learn for another condition by its unlabelled pictures too")
     expected: Expected | None = Field(None, description="scores that it should reach; said when it has trained")
+
+    @model_validator(mode="after")
+    def _someone_to_learn_from(self) -> Recipe:
+        if self.adapt and self.adapt.method == "self-training" and not self.train.start_from:
+            raise ValueError("adapt.method self-training learns from a model: give its file as train.start_from")
+        return self
 
     @field_validator("name")
     @classmethod

@@ -22,7 +22,7 @@ from inlay.learning import checkpoint, optimizer, probe
 from inlay.learning.augment import Extra
 from inlay.learning.interrupt import Interrupt, Interrupted
 from inlay.learning.journal import Journal, clear, note_environment
-from inlay.learning.loader import Batch, dead_worker
+from inlay.learning.loader import Batch, TargetBatch, dead_worker
 from inlay.learning.session import Session
 from inlay.learning.torch_engine import autocast, pick_device
 from inlay.recipe import Recipe
@@ -181,7 +181,11 @@ def _backward(session: Session, batch: Batch, group: int) -> float:
     image = batch.image_B3HW.to(session.device, non_blocking=True)
     label = batch.label_BHW.to(session.device, non_blocking=True)
     with autocast(session.device, session.recipe.train.precision):
-        terms, scores_BKHW = session.model.loss(image, label, session.criterion)
+        if session.adaptation and batch.target:
+            target = TargetBatch(*(part.to(session.device, non_blocking=True) for part in batch.target))
+            terms, scores_BKHW = session.adaptation.loss(session.model, image, label, target, session.criterion)
+        else:
+            terms, scores_BKHW = session.model.loss(image, label, session.criterion)
     loss = torch.stack(list(terms.values())).sum()
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -329,6 +333,8 @@ def _validation_memory(session: Session) -> TrainingError:
 def _out_of_memory(session: Session, batch: Batch) -> TrainingError:
     session.optimizer.zero_grad(set_to_none=True)
     fits = probe.fitting_batch(session.model, batch, session.criterion, session.device, session.recipe.train.precision)
+    if session.adaptation:
+        fits //= 2  # tried without the pictures that it adds, as many at most
     size, accumulate = len(batch.names), session.recipe.train.accumulate
     advice = "not even one picture fits: use a smaller augment.crop, input.size or model"
     if fits:

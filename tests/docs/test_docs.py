@@ -30,7 +30,8 @@ README = ROOT / "README.md"
 FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
     *("docs/add-a-model.md", "docs/add-a-data-set.md", "docs/convert.md", "docs/augmentation.md"),
-    *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md"),
+    *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md", "docs/adaptation.md"),
+    *("docs/export.md", "docs/predict.md", "docs/serving.md"),
 )
 NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
 # The first line of each block marked `not-run`, and why.
@@ -39,6 +40,24 @@ NOT_RUN = {
     ("README.md", 'pip install "inlay[all]"'): "installs packages",
     ("docs/quickstart.md", "make demo"): "installs packages and trains for minutes",
     ("docs/quickstart.md", 'pip install "inlay[all]"'): "installs packages and trains for minutes",
+    ("README.md", "inlay serve runs/demo"): "serves for ever",
+    (
+        "docs/export.md",
+        "inlay export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",
+    ): "needs CamVid and a model of it",
+    ("docs/export.md", "pip uninstall -y onnxruntime onnxruntime-gpu"): "changes what is installed",
+    ("docs/serving.md", 'pip install "inlay[serve]"'): "installs packages, serves for ever",
+    (
+        "docs/serving.md",
+        'curl --data-binary @street.jpg -H "Content-Type: image/jpeg" localhost:8000/v1/segment > mask.png',
+    ): "needs a running service",
+    ("docs/serving.md", "openssl rand -hex 24 > keys.txt"): "serves for ever",
+    ("docs/serving.md", "docker build -t inlay ."): "needs Docker",
+    ("docs/serving.md", "docker build -t inlay-demo \\"): "needs Docker",
+    ("docs/serving.md", "docker tag inlay-demo registry.example/inlay-demo:0.1.0"): "needs Docker",
+    ("docs/serving.md", "az acr login --name MYREGISTRY"): "needs an Azure account",
+    ("docs/serving.md", "az container create \\"): "needs an Azure account",
+    ("docs/serving.md", "kubectl create secret generic inlay \\"): "needs a cluster",
 }
 _ADDED = re.compile(r"# src/inlay/(models|data)/(\w+)\.py\n")
 

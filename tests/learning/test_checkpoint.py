@@ -93,7 +93,7 @@ def test_every_flipped_byte_of_a_model_file_is_refused(model_file):
             harmed[place] ^= change
             model_file.write_bytes(harmed)
             try:
-                found = checkpoint._read(model_file, CARD_KEY)
+                found = checkpoint.read_tensors(model_file, CARD_KEY)
                 read_card(model_file)
             except ModelFileError:
                 continue
@@ -118,10 +118,10 @@ def test_a_file_cut_anywhere_is_refused(small_file):
     for length in [*range(0, len(content), 7), len(content) - 1]:
         small_file.write_bytes(content[:length])
         with pytest.raises(ModelFileError, match=str(small_file)):
-            checkpoint._read(small_file, checkpoint._TREE_KEY)
+            checkpoint.read_tensors(small_file, checkpoint._TREE_KEY)
     small_file.write_bytes(content + b"\0")
     with pytest.raises(ModelFileError):
-        checkpoint._read(small_file, checkpoint._TREE_KEY)
+        checkpoint.read_tensors(small_file, checkpoint._TREE_KEY)
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from inlay import models
 from inlay.card import Card, Classes, Input
 from inlay.data._dataset import Sample
-from inlay.exporting import TOLERANCE
+from inlay.errors import ModelFileError
+from inlay.gate import SHARE, runners
 from inlay.learning.onnx_writer import exported, with_interface
 from inlay.learning.torch_engine import TorchEngine
 from inlay.parity import Side, parity
 from inlay.runtime import onnx_file
-from inlay.runtime.onnx_engine import OnnxEngine
+from inlay.runtime.engine import engine_class
 from inlay.runtime.predictor import Predictor
 from small_data import CLASSES, draw
 
@@ -55,11 +57,25 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
             torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(7))
     card = Card(architecture=name, model=settings, classes=Pictures.classes, input=Input(stride=model.stride))
     content = with_interface(exported(model, name), card)
-    engine = OnnxEngine(onnx_file.parse(content, name), name, "cpu", threads=1)
+    file = onnx_file.parse(content, name)
     before = Side("torch", Predictor(TorchEngine(model, card, "cpu")), 0)
-    report = parity(before, Side("onnxruntime", Predictor(engine), len(content)), Pictures(), images=9)
-    assert report.changed_share <= TOLERANCE, report.summary()
-    difference = max(report.on_pictures.largest_score_difference, report.at_sizes.largest_score_difference)
-    assert difference <= 1e-4 * report.largest_score, report.summary()
+    kinds = {node.op_type for node in onnx.load_from_string(content).graph.node}
+    sides = []
+    for runner in runners():
+        if runner.engine == "openvino" and "Scan" in kinds:  # of learning/onnx_attention.py
+            with pytest.raises(ModelFileError, match=r"OpenVINO 20.* cannot run it .*Scan"):
+                engine_class("openvino")(file, name, "cpu")
+        elif runner.precision == "float32":
+            engine = engine_class(runner.engine)(file, name, "cpu", threads=1)
+            sides.append(Side(runner.name, Predictor(engine), len(content)))
+    for report in parity(before, sides, Pictures(), images=9):
+        assert report.changed_share <= SHARE, f"{report.after.name}: {report.summary()}"
+        if report.after.name != "onnxruntime":
+            continue  # where two maxima are alike, its rounding has SegNet unpool to another position: one pixel
+        difference = max(report.on_pictures.largest_score_difference, report.at_sizes.largest_score_difference)
+        assert difference <= 1e-4 * report.largest_score, f"{report.after.name}: {report.summary()}"
     assert len(np.unique(before.counts_KK1.sum(0))) > 1  # more than one class was seen
     assert not [part for part in (b"site-packages", b"torch.fx", b"inlay/models") if part in content]
+    if name == "pspnet" and not options:
+        # Its pooling is a product of matrices: these would run on OpenVINO's slow reference kernels.
+        assert not {"GatherND", "ReduceMean"} & kinds

@@ -22,8 +22,10 @@ COMMANDS = (
     "train",
     "evaluate",
     "compare",
+    "adapt",
     "export",
     "predict",
+    "serve",
     "models",
     "datasets",
     "info",
@@ -38,6 +40,7 @@ app = App(
     ),
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # else it is a SystemExit, which `main` takes for a reader that went away
 )
 for _name in COMMANDS:
     app.command(getattr(importlib.import_module(f"inlay.cli.{_name}"), _name))

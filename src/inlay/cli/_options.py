@@ -13,8 +13,8 @@ from inlay.errors import MissingExtraError
 
 
 def at_least(least: int) -> Any:
-    def check(_: object, value: int) -> None:
-        if value < least:
+    def check(_: object, value: int | None) -> None:
+        if value is not None and value < least:
             raise ValueError(f"expected {least} or more")
 
     return check
@@ -37,6 +37,13 @@ Json = Annotated[bool, Parameter(name="--json", help="print the result as JSON",
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="no progress, no notes", negative="")]
 Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...]")]
 Model = Annotated[Path, Parameter(help="a model file (.safetensors or .onnx) or a run folder")]
+Engine = Annotated[str, Parameter(help="of an .onnx file: auto (onnxruntime), onnxruntime or openvino")]
+Precision = Annotated[str, Parameter(help="of --engine openvino: float32 or bfloat16")]
+Style = Annotated[
+    str | None,
+    Parameter(help="also see each picture in the style of --reference, and fuse both: a style file, or `histogram`"),
+]
+Reference = Annotated[str | None, Parameter(help="with --style: pictures like those of the training, a folder or DATA")]
 Crf = Annotated[
     bool | str,
     Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),

@@ -12,10 +12,14 @@ from inlay.cli._options import (
     Crf,
     Data,
     Device,
+    Engine,
     Json,
     Out,
     Overwrite,
+    Precision,
     Quiet,
+    Reference,
+    Style,
     at_least,
     crf_of,
     score_table,
@@ -35,6 +39,8 @@ def evaluate(
     ] = (),
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None,
     crf: Crf = False,
+    style: Style = None,
+    reference: Reference = None,
     calibrate: Annotated[
         bool, Parameter(help="also fit a temperature on this split, and store it in MODEL's card", negative="")
     ] = False,
@@ -42,6 +48,8 @@ def evaluate(
     pictures: Annotated[int, Parameter(help="how many panels to draw", validator=at_least(0))] = 8,
     out: Out = None,
     device: Device = "auto",
+    engine: Engine = "auto",
+    precision: Precision = "float32",
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -57,12 +65,15 @@ def evaluate(
     from inlay.data import open_spec, parse
     from inlay.errors import RecipeError
     from inlay.runtime.predictor import load
+    from inlay.runtime.styled import styled
 
     console.quiet(quiet)
     if (model is None) == (predictions is None):
         raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
-    if predictions is not None and (tta is not None or crf is not False or calibrate):
-        option = "--tta" if tta is not None else "--crf" if crf is not False else "--calibrate"
+    of_a_model = {"--tta": tta is not None, "--crf": crf is not False, "--calibrate": calibrate}
+    of_a_model |= {"--style": style is not None, "--engine": engine != "auto", "--precision": precision != "float32"}
+    option = next((name for name, given in of_a_model.items() if given), None)
+    if predictions is not None and option:
         raise RecipeError(f"{option} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
@@ -70,7 +81,7 @@ def evaluate(
     name, _, options = parse(data)
     split = split or options.get("split", "val")
     if model is not None:
-        predictor = load(model, device, tta_of(tta), crf_of(crf))
+        predictor = styled(load(model, device, tta_of(tta), crf_of(crf), engine, precision), style, reference, device)
     with writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
         if model is not None and calibrate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 from pathlib import Path
+from typing import Any
 
 from inlay import console
 from inlay.cli._options import Json
@@ -19,10 +20,22 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
     from inlay import environment
     from inlay.card import find_model_file, read_card
 
-    facts = environment.describe() if model is None else read_card(find_model_file(model)).model_dump(mode="json")
+    facts = _of_this_machine() if model is None else read_card(find_model_file(model)).model_dump(mode="json")
+    conflict = environment.runtime_conflict()
+    if conflict and model is None:
+        console.note(f"warning: {conflict}")
     if json:
         print(json_text.dumps(facts, indent=2, ensure_ascii=False))
         return
     for key, value in facts.items():
         shown = value if not isinstance(value, dict) else json_text.dumps(value, ensure_ascii=False)
         console.out.print(f"{key}: {shown}", markup=False)
+
+
+def _of_this_machine() -> dict[str, Any]:
+    import onnxruntime
+
+    from inlay import environment
+
+    runtime = {"packages": environment.runtimes(), "providers": onnxruntime.get_available_providers()}
+    return environment.describe() | {"onnxruntime": runtime}

@@ -19,7 +19,7 @@ from inlay.scores import Report, finer, significance
 
 # What must be equal for figures to be comparable; the rest of a protocol is how the model itself was run.
 STRICT = ("classes", "ignored_value", "absent_class_rule", "size", "split", "data_hash")
-_DEFAULTS = {"post_process": "none", "temperature": "none"}  # of reports that do not have the key
+_DEFAULTS = {"post_process": "none", "temperature": "none", "style": "none"}  # of reports that do not have the key
 _LONGEST_VALUE = 90
 
 

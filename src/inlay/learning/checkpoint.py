@@ -24,7 +24,7 @@ _TREE_KEY = "inlay_tree"
 def save_model(path: Path, model: Segmenter, card: Card) -> None:
     """Write weights and card as one model file, atomically."""
     with writing(path) as part:
-        _save(part, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
+        write_tensors(part, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
 
 
 def load_model(path: Path) -> tuple[Segmenter, Card]:
@@ -33,7 +33,7 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
     Raises ModelFileError for a cut, flipped or foreign file, or one whose weights do not fit its card.
     """
     card = read_card(path)
-    tensors = _read(path, CARD_KEY)
+    tensors = read_tensors(path, CARD_KEY)
     try:
         model = models.create(card.architecture, len(card.classes), options=card.model)
     except InlayError as error:
@@ -62,7 +62,7 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
     with the same name are kept.
     """
     path = find_model_file(path)
-    theirs, tensors = read_card(path), _read(path, CARD_KEY)
+    theirs, tensors = read_card(path), read_tensors(path, CARD_KEY)
     if theirs.architecture != card.architecture:
         raise ModelFileError(
             f"train.start_from: {path} is a {theirs.architecture}, the recipe says {card.architecture}"
@@ -95,7 +95,7 @@ def save_state(path: Path, tree: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_split(tree, "", tensors))
     with writing(path) as part:
-        _save(part, tensors, _TREE_KEY, text)
+        write_tensors(part, tensors, _TREE_KEY, text)
         if path.exists():  # only now: a full disk leaves both points as they were
             path.replace(_previous(path))
 
@@ -107,7 +107,7 @@ def load_state(path: Path) -> dict[str, Any]:
         if not candidate.exists():
             continue
         try:
-            tensors = _read(candidate, _TREE_KEY)
+            tensors = read_tensors(candidate, _TREE_KEY)
             if reasons:  # else the next save would put the damaged point in the place of this sound one
                 path.replace(path.with_suffix(".damaged"))
             return _join(json.loads(read_header(candidate)[_TREE_KEY]), tensors)
@@ -131,11 +131,11 @@ def _per_class_tensors(card: Card) -> set[str]:
     return {key for key in one if one[key].shape != two[key].shape}
 
 
-def _save(part: Path, tensors: dict[str, Tensor], key: str, text: str) -> None:
+def write_tensors(part: Path, tensors: dict[str, Tensor], key: str, text: str) -> None:
     save_file(tensors, part, metadata={key: text, SUM_KEY: _sum(tensors, text)})
 
 
-def _read(path: Path, key: str) -> dict[str, Tensor]:
+def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
     metadata = read_header(path)
     if key not in metadata or SUM_KEY not in metadata:
         raise ModelFileError(f"{path}: a .safetensors file without Inlay's {key}: not written by Inlay")

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from inlay import console
+from inlay.adaptation.unlabelled import Unlabelled
 from inlay.card import IGNORED, Input
 from inlay.data._dataset import Dataset
 from inlay.errors import DatasetError, InlayError, TrainingError
@@ -25,6 +26,7 @@ from inlay.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
 from inlay.runtime import image as pictures
 from inlay.runtime.predictor import network_size
 
+TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
 # What torch and Linux say when a worker is gone, or when it has no memory to hand batches over in.
 _WORKER_SIGNS = (
     *("DataLoader worker", "shared memory(shm)", "shared memory object", "file </torch_", "ancdata"),
@@ -32,12 +34,23 @@ _WORKER_SIGNS = (
 )
 
 
+class TargetBatch(NamedTuple):
+    """Unlabelled pictures of the size of a batch; the mask tells where they are, beyond padding and borders."""
+
+    image_B3HW: torch.Tensor
+    mask_BHW: torch.Tensor
+
+
 class Batch(NamedTuple):
-    """Pictures of one size: uint8 RGB, channels last in memory; uint8 labels, 255 = ignored; the samples' names."""
+    """Pictures of one size: uint8 RGB, channels last in memory; uint8 labels, 255 = ignored; the samples' names.
+
+    `target`: as many unlabelled pictures, where a recipe's `adapt` has some.
+    """
 
     image_B3HW: torch.Tensor
     label_BHW: torch.Tensor
     names: list[str]
+    target: TargetBatch | None = None
 
 
 class Key(NamedTuple):
@@ -110,16 +123,18 @@ def loader(
     seed: int,
     workers: int,
     pin: bool = False,
+    target: Unlabelled | None = None,
 ) -> Iterator[Batch]:
     """The batches of `order`: samples read, resized as `input_settings` says, augmented, padded to one size.
 
+    With `target` each sample brings one of its pictures, drawn evenly, and augmented and resized to the sample's size.
     `workers` processes (0: this one) start at once and stay for the whole training.  Raises, from the iterator, the
     InlayError of a sample that cannot be read, TrainingError naming the sample for any other error, and
     TrainingError where a worker dies (see `dead_worker`).
     """
     more: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _start_worker} if workers else {}
     batches = DataLoader(
-        Samples(dataset, augment, input_settings, seed),
+        Samples(dataset, augment, input_settings, seed, target),
         batch_sampler=order,
         num_workers=workers,
         collate_fn=_Collate(input_settings.stride),
@@ -186,14 +201,24 @@ class _Failure(NamedTuple):
 
 
 class Samples(TorchDataset[Any]):
-    """Key -> (image, label, name), resized and augmented; or the failure to."""
+    """Key -> (image, label, name) and, with `target`, its (image, label 0 or 255) of that size; or the failure to.
 
-    def __init__(self, dataset: Dataset, augment: Augment, settings: Input, seed: int) -> None:
+    All resized and augmented.
+    """
+
+    def __init__(
+        self, dataset: Dataset, augment: Augment, settings: Input, seed: int, target: Unlabelled | None = None
+    ) -> None:
         self.dataset, self.augment, self.settings, self.seed = dataset, augment, settings, seed
+        self.target = target
 
-    def __getitem__(self, key: Key) -> tuple[np.ndarray, np.ndarray, str] | _Failure:
+    def __getitem__(self, key: Key) -> tuple[Any, ...] | _Failure:
         try:
-            return self.read(key)
+            read = self.read(key)
+            if self.target is None:
+                return read
+            height, width = read[1].shape
+            return *read, self._of_target(self.target, key, (height, width))
         except Exception as error:
             mixed = ", or what CutMix pastes into it" if self.augment.recipe.cutmix else ""
             return _Failure.of(error, self._name(key.sample) + mixed)
@@ -221,6 +246,13 @@ class Samples(TorchDataset[Any]):
             image, label = pictures.resize(image, size), pictures.resize_label(label, size)
         return *self.augment(image, label, random, key.variant), sample.name
 
+    def _of_target(self, target: Unlabelled, key: Key, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        random = generator(self.seed, *key, purpose=TARGET)
+        image = target[int(random.integers(len(target)))]
+        image = pictures.resize(image, network_size(image.shape[:2], self.settings))
+        image, border = self.augment(image, np.zeros(image.shape[:2], np.uint8), random.spawn(1)[0])
+        return pictures.resize(image, size), pictures.resize_label(border, size)
+
     def _name(self, index: int) -> str:
         try:
             return self.dataset.name(index)
@@ -241,26 +273,34 @@ class _Collate:
         try:
             return self._batch(samples)
         except Exception as error:
-            return _Failure.of(error, ", ".join(name for _, _, name in samples))
+            return _Failure.of(error, ", ".join(sample[2] for sample in samples))
 
-    def _batch(self, samples: list[tuple[np.ndarray, np.ndarray, str]]) -> Batch:
+    def _batch(self, samples: list[tuple[Any, ...]]) -> Batch:
+        image_B3HW, label_BHW = self._padded([sample[:2] for sample in samples])
+        target = None
+        if len(samples[0]) > 3:
+            target_B3HW, border_BHW = self._padded([sample[3] for sample in samples])
+            target = TargetBatch(target_B3HW, border_BHW != IGNORED)
+        tensors = [image_B3HW, label_BHW, *(target or ())]
+        if get_worker_info() is not None:
+            # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
+            for tensor in tensors:
+                tensor.share_memory_()
+        return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples], target)
+
+    def _padded(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
         height, width = (
-            math.ceil(max(label.shape[axis] for _, label, _ in samples) / self.stride) * self.stride for axis in (0, 1)
+            math.ceil(max(label.shape[axis] for _, label in samples) / self.stride) * self.stride for axis in (0, 1)
         )
         images_BHW3 = np.empty((len(samples), height, width, 3), np.uint8)
         labels_BHW = np.full((len(samples), height, width), IGNORED, np.uint8)
-        for row, (image, label, _) in enumerate(samples):
+        for row, (image, label) in enumerate(samples):
             h, w = label.shape
             images_BHW3[row, :h, :w] = image
             images_BHW3[row, :h, w:] = image[:, -1:]
             images_BHW3[row, h:] = images_BHW3[row, h - 1]
             labels_BHW[row, :h, :w] = label
-        tensors = torch.from_numpy(images_BHW3).permute(0, 3, 1, 2), torch.from_numpy(labels_BHW)
-        if get_worker_info() is not None:
-            # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
-            for tensor in tensors:
-                tensor.share_memory_()
-        return Batch(*tensors, [name for _, _, name in samples])
+        return torch.from_numpy(images_BHW3).permute(0, 3, 1, 2), torch.from_numpy(labels_BHW)
 
 
 def _start_worker(_: int) -> None:

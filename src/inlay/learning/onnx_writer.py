@@ -1,4 +1,8 @@
-"""A network as an ONNX file's content: torch's exporter, made quiet, and what it says of this machine taken out."""
+"""A network as an ONNX file's content: torch's exporter, made quiet, and what it says of this machine taken out.
+
+Where asked for, the graph also gives labels and how sure they are: the class of the largest score, and its share of the
+softmax of scores / temperature, which is 1 / sum(exp((scores - largest) / temperature)).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from timm.layers import AvgPool2dSame, Conv2dSame, to_2tuple
 from timm.layers.pool2d_same import MaxPool2dSame
 from torch import nn
@@ -22,7 +28,7 @@ from inlay.card import Card
 from inlay.errors import ExportError
 from inlay.learning.onnx_attention import TRANSLATIONS
 from inlay.models._segmenter import Segmenter
-from inlay.runtime.onnx_engine import INPUT, SCORES
+from inlay.runtime.graph_engine import CONFIDENCE, INPUT, LABEL, SCORES
 from inlay.runtime.onnx_file import with_card
 
 # ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator for five.
@@ -63,14 +69,45 @@ def exported(model: Segmenter, architecture: str) -> bytes:
     return _plain(program.model_proto).SerializeToString()
 
 
+def with_probabilities(content: bytes, temperature: float) -> bytes:
+    """The file's content with two outputs more, computed from the scores: `label` and `confidence`.
+
+    Label: uint8, B x H x W, the class of the largest score.  Confidence: float32, B x H x W, its probability where
+    scores are divided by `temperature` first (Guo et al., ICML 2017, eq. 9).
+    """
+    model = onnx.load_from_string(content)
+    # Softmax over an axis that is not the last would take five times as long (ONNX Runtime, 11 x 384 x 480).
+    steps: tuple[tuple[str, list[str], str, dict[str, Any]], ...] = (
+        ("ArgMax", [SCORES], "inlay_class", {"axis": 1, "keepdims": 0}),
+        ("Cast", ["inlay_class"], LABEL, {"to": TensorProto.UINT8}),
+        ("ReduceMax", [SCORES, "inlay_axis"], "inlay_largest", {"keepdims": 1}),
+        ("Sub", [SCORES, "inlay_largest"], "inlay_below", {}),
+        ("Div", ["inlay_below", "inlay_temperature"], "inlay_cooled", {}),
+        ("Exp", ["inlay_cooled"], "inlay_shares", {}),
+        ("ReduceSum", ["inlay_shares", "inlay_axis"], "inlay_sum", {"keepdims": 0}),
+        ("Reciprocal", ["inlay_sum"], CONFIDENCE, {}),
+    )
+    for kind, takes, gives, options in steps:
+        model.graph.node.append(helper.make_node(kind, takes, [gives], name=f"node_{gives}", **options))
+    for name, value in (("inlay_axis", np.array([1], np.int64)), ("inlay_temperature", np.float32(temperature))):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    for name, stored in ((LABEL, TensorProto.UINT8), (CONFIDENCE, TensorProto.FLOAT)):
+        model.graph.output.append(helper.make_tensor_value_info(name, stored, ["batch", "height", "width"]))
+    return model.SerializeToString()
+
+
 def with_interface(content: bytes, card: Card) -> bytes:
-    """The file's content with the card, and what its input and output are, for other programs to read."""
+    """The file's content with the card, and what its input and outputs are, for other programs to read."""
     stride, count = card.input.stride, len(card.classes)
     interface = {
         INPUT: f"uint8 RGB, B x 3 x H x W, H and W multiples of {stride}",
         SCORES: f"float32, B x {count} x H x W, one a class; the largest is the class",
+        LABEL: "uint8, B x H x W, the class of the largest score",
+        CONFIDENCE: "float32, B x H x W, the probability of the label",
     }
-    return with_card(content, card, inlay_interface=json.dumps(interface))
+    given = {one.name for one in onnx.load_from_string(content).graph.output} | {INPUT}
+    kept = {name: meaning for name, meaning in interface.items() if name in given}
+    return with_card(content, card, inlay_interface=json.dumps(kept))
 
 
 def _with_fixed_padding(model: Segmenter) -> Segmenter:

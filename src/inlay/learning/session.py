@@ -18,6 +18,7 @@ from inlay.learning import checkpoint, losses, optimizer, probe
 from inlay.learning.augment import Augment, Extra
 from inlay.learning.loader import Batch, TrainingOrder, class_pixel_counts, loader
 from inlay.learning.optimizer import Average
+from inlay.learning.restyle import Adaptation
 from inlay.learning.torch_engine import TorchEngine
 from inlay.models._segmenter import Segmenter
 from inlay.recipe import Recipe, TrainRecipe
@@ -59,6 +60,7 @@ class Session:
     criterion: losses.Sum
     optimizer: torch.optim.Optimizer
     average: Average | None
+    adaptation: Adaptation | None
     counts_KK1: np.ndarray  # of the epoch under way, on augmented training pictures
     progress: Progress = field(default_factory=Progress)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -75,8 +77,10 @@ class Session:
         """
         resuming = resume and has_resume_point(folder)
         train_data, val_data = _open_data(recipe)
-        model, card = _create_model(recipe, train_data, weights="none" if resuming else recipe.model.weights)
-        if recipe.train.start_from and not resuming:
+        # What self-training learns from is the network at its start: a resumed one needs that again.
+        at_start = not resuming or (recipe.adapt is not None and recipe.adapt.method == "self-training")
+        model, card = _create_model(recipe, train_data, weights=recipe.model.weights if at_start else "none")
+        if recipe.train.start_from and at_start:
             console.note(checkpoint.carry_over(model, card, Path(recipe.train.start_from)))
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         augment = Augment(recipe.augment, extra)
@@ -94,6 +98,7 @@ class Session:
             criterion,
             optimizer.create(model, recipe.train),
             Average(model, recipe.train.ema) if recipe.train.ema else None,
+            Adaptation(recipe.adapt, model, card, device) if recipe.adapt else None,
             np.zeros((len(card.classes), len(card.classes) + 1), np.int64),
         )
         torch.manual_seed(recipe.seed)
@@ -111,8 +116,16 @@ class Session:
     def batches(self) -> Iterator[Batch]:
         """The batches still to come, read and augmented by the recipe's workers."""
         settings, pin = self.recipe.train, self.device.startswith("cuda")
+        target = self.adaptation.target if self.adaptation else None
         return loader(
-            self.train_data, self.augment, self.card.input, self.order(), self.recipe.seed, settings.workers, pin
+            self.train_data,
+            self.augment,
+            self.card.input,
+            self.order(),
+            self.recipe.seed,
+            settings.workers,
+            pin,
+            target,
         )
 
     def engine(self) -> TorchEngine:

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from inlay.card import Card, find_model_file, is_onnx
-from inlay.errors import MissingExtraError
+from inlay.errors import MissingExtraError, ModelFileError, RecipeError, nearest
+
+ENGINES = ("onnxruntime", "openvino")  # of .onnx files
+PRECISIONS = ("float32", "bfloat16")
 
 
 class Engine(Protocol):
@@ -33,6 +36,17 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class LabelEngine(Protocol):
+    """An engine whose network may give labels itself, where `gives_labels`."""
+
+    gives_labels: bool
+
+    def labelled(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 RGB, H and W multiples of the stride -> B x H x W uint8 labels and the float32 probability of each."""
+        ...
+
+
 class AttentionMap(NamedTuple):
     """What one attention module does to a picture."""
 
@@ -54,18 +68,72 @@ class AttentionEngine(Protocol):
         ...
 
 
-def open_engine(path: Path, device: str = "auto") -> Engine:
-    """The engine for a model file or run folder: ONNX Runtime for .onnx, torch for .safetensors.
+def open_engine(path: Path, device: str = "auto", engine: str = "auto", precision: str = "float32") -> Engine:
+    """The engine for a model file or run folder: torch for .safetensors; for .onnx ONNX Runtime (`auto`) or OpenVINO.
 
-    Raises ModelFileError for anything but a sound model file, MissingExtraError where torch is needed and not there.
+    `precision` of OpenVINO: float32 or bfloat16.  Raises ModelFileError for anything but a sound model file, and one
+    that was not exported for this engine and precision, RecipeError for engines and precisions that there are not, and
+    MissingExtraError where torch or OpenVINO is needed and not there.
     """
+    _check_choice(engine, precision)
     path = find_model_file(path)
     if is_onnx(path):
-        from inlay.runtime.onnx_engine import OnnxEngine
-
-        return OnnxEngine.open(path, device)
+        return _of_onnx_file(path, device, engine, precision)
+    if engine != "auto" or precision != "float32":
+        option = f"--engine {engine}" if engine != "auto" else f"--precision {precision}"
+        raise RecipeError(f"{option} is for .onnx files: `inlay export {path}` makes one")
     try:
         from inlay.learning.torch_engine import TorchEngine
     except ImportError as error:
         raise MissingExtraError(f"running {path.name}", "train") from error
     return TorchEngine.open(path, device)
+
+
+def engine_class(name: str) -> Any:
+    """The class of an engine of .onnx files; MissingExtraError where its package is not installed."""
+    if name == "onnxruntime":
+        from inlay.runtime.onnx_engine import OnnxEngine
+
+        return OnnxEngine
+    try:
+        import openvino  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("--engine openvino", "openvino") from error
+    from inlay.runtime.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine
+
+
+def _check_choice(engine: str, precision: str) -> None:
+    if engine not in ("auto", *ENGINES):
+        raise RecipeError(f"--engine {engine}: no such engine{nearest(engine, ('auto', *ENGINES))}")
+    if precision not in PRECISIONS:
+        raise RecipeError(f"--precision {precision}: no such precision{nearest(precision, PRECISIONS)}")
+    if precision != "float32" and engine != "openvino":
+        raise RecipeError(f"--precision {precision}: only --engine openvino computes in it")
+
+
+def _of_onnx_file(path: Path, device: str, engine: str, precision: str) -> Engine:
+    from inlay.runtime import onnx_file
+
+    file = onnx_file.read(path)
+    if engine != "openvino":
+        return engine_class("onnxruntime")(file, str(path), device)
+    _check_judged(file.card, path, precision)
+    return engine_class("openvino")(file, str(path), device, precision=precision)
+
+
+def _check_judged(card: Card, path: Path, precision: str) -> None:
+    """ModelFileError where `inlay export` has not let the file pass with OpenVINO in this precision."""
+    judged = (card.provenance.get("export") or {}).get("engines") or []
+    found = [one for one in judged if (one.get("engine"), one.get("precision")) == ("openvino", precision)]
+    if not found:
+        raise ModelFileError(
+            f"{path}: was not checked with OpenVINO in {precision} when it was exported: export it again where it "
+            'is installed (pip install "inlay[openvino]"), or leave --engine out'
+        )
+    if found[-1].get("passed") is not True:
+        raise ModelFileError(
+            f"{path}: with OpenVINO in {precision} its answers changed too much when it was exported "
+            f"({found[-1].get('verdict')}): choose another --engine or --precision"
+        )

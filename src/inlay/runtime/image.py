@@ -11,6 +11,8 @@ What becomes of a picture that is not plain 8-bit RGB:
 | 12-bit TIFF | the upper 8 of its 12 bits |
 | several pictures in a file (GIF, WebP, TIFF, APNG) | the first one, with a warning |
 | 32-bit integer, floating point, Lab | refused: nothing says which value is white |
+| TIFF of two bands, five or more, or four of an unknown kind | refused: networks see red, green and blue |
+| TIFF of RGB and further bands that are not transparency | these are left out, with a warning |
 
 Scaling by a picture's own maximum would show the network another brightness for every picture, so it is never done;
 16-bit files that only use 12 bits or fewer come out dark and a warning says so.
@@ -32,6 +34,7 @@ from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin, UnidentifiedI
 
 from inlay.errors import DatasetError, ImageError, InlayError
 from inlay.runtime.signatures import identified
+from inlay.runtime.tiff_bands import tiff_bands
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
@@ -42,9 +45,12 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
     | {".ppm", ".pgm", ".pnm", ".pbm"}
 )  # what a folder is searched for; a file named outright is read whatever its suffix
+# What the formats' codes can reach: a bit for each 8 x 8 pixels; deflate's 1032 times 8 pixels; LZW's longest string.
+_MOST_PIXELS_PER_BYTE = {"JPEG": 512, "MPO": 512, "PNG": 8_256, "GIF": 4_096}
+_UNSUSPICIOUS_PIXELS = 1_000_000
 _BAND_PIXELS = 4_000_000  # converted at a time: a large picture is never held twice
 _ORIENTATION = 0x0112
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _EXTRA_SAMPLES = 258, 262, 0, 338
 _UNSCALABLE = {"I": "32-bit integer", "F": "floating-point", "LAB": "Lab-coloured"}
 
 
@@ -154,8 +160,13 @@ def _opened(source: str | Path | bytes, where: str, formats: tuple[str, ...], li
         file: Any = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(_file(Path(source), where))
         head = file.read(1024)
         with _explained(where, head, formats):
-            image = stack.enter_context(Image.open(file, formats=formats))
+            try:
+                image = stack.enter_context(Image.open(file, formats=formats))
+            except UnidentifiedImageError:
+                _check_bands(tiff_bands(file), where)
+                raise
             _check_size(image.size, where, limit)
+            _check_content(image, file, where)
             yield image
 
 
@@ -202,7 +213,32 @@ def _check_size(size: tuple[int, int], where: str, limit: int) -> None:
         )
 
 
+def _check_content(image: Image.Image, file: Any, where: str) -> None:
+    """ImageError for a file far too small for its size: a decoder would fill gigabytes with grey."""
+    width, height = image.size
+    place = file.tell()
+    length = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    most = _MOST_PIXELS_PER_BYTE.get(image.format or "")
+    if most and width * height > max(_UNSUSPICIOUS_PIXELS, most * length):
+        raise ImageError(f"{where}: damaged, {length} bytes cannot hold {height}x{width} pixels; get the file again")
+
+
+def _check_bands(bands: int | None, where: str) -> None:
+    """ImageError for a TIFF that is neither grey nor RGB; None: not a TIFF, or nobody knows."""
+    if bands is not None and bands not in (1, 3):
+        raise ImageError(
+            f"{where}: a TIFF of {bands} bands; Inlay reads one (grey) or three (red, green and blue): choose three of "
+            "them, as gdal_translate -b 1 -b 2 -b 3 does"
+        )
+
+
 def _checked_array(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] not in (3, 0) and image.shape[2] < 64:
+        raise ImageError(
+            f"array of uint8 {image.shape} given as picture: its last axis has {image.shape[2]} bands, expected "
+            "uint8 (H, W, 3) RGB; choose three of them, or reorder its axes"
+        )
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         hint = "scale it to 0 .. 255 and use .astype(np.uint8)" if image.dtype != np.uint8 else "reorder its axes"
         raise ImageError(f"array of {image.dtype} {image.shape} given as picture: expected uint8 (H, W, 3) RGB; {hint}")
@@ -215,6 +251,9 @@ def _to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:
     """Decode and convert; `remarks` takes what a person should know."""
     image.load()
     tags = dict(getattr(image, "tag_v2", None) or {})
+    further = len(tags.get(_EXTRA_SAMPLES) or ()) if image.mode == "RGB" else 0
+    if further:
+        remarks.append(f"{where}: a TIFF of {3 + further} bands; those after red, green and blue are left out")
     from_ppm = image.format == "PPM" and image.mode == "I"  # Pillow has brought it to 0 .. 65535
     orientation = image.getexif().get(_ORIENTATION, 1)
     transparent = image.info.get("transparency")

@@ -13,7 +13,7 @@ from inlay.card import Card, Classes, Input
 from inlay.errors import ImageError, OutputError
 from inlay.runtime import image as pictures
 from inlay.runtime.crf import CrfSettings, refine
-from inlay.runtime.engine import AttentionEngine, AttentionMap, Engine, open_engine
+from inlay.runtime.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, open_engine
 from inlay.runtime.image import ImageLike
 
 _LONGEST = 64  # sides' ratio: a 1 x 5000 strip brought to a short side of 224 would be 250 million pixels
@@ -96,11 +96,17 @@ class Predictor:
         """Pictures of one size -> B x H x W uint8 class indices."""
         if self.needs_probabilities:
             return self._refined(images_BHW3, self._averaged(images_BHW3, {1.0})[1.0]).argmax(1).astype(np.uint8)
+        found = self._of_the_network(images_BHW3)
+        if found is not None:
+            return found[0]
         return self.engine.labels(self.scores(images_BHW3), images_BHW3.shape[1:3])
 
     def labels_and_confidence(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pictures of one size -> B x H x W uint8 class indices and the float32 probability of each."""
         if not self.needs_probabilities:
+            given = self._of_the_network(images_BHW3)
+            if given is not None:
+                return given
             scores = self.scores(images_BHW3)
             label_BHW = self.engine.labels(scores, images_BHW3.shape[1:3])
             return label_BHW, self.confidence(scores, label_BHW)
@@ -109,6 +115,17 @@ class Predictor:
         found[1.0] = self._refined(images_BHW3, found[1.0])
         label_BHW = found[1.0].argmax(1).astype(np.uint8)
         return label_BHW, _of_labels(found[temperature], label_BHW)
+
+    def _of_the_network(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labels and confidence from the network itself: where it gives them, and sees pictures at their own size."""
+        engine, fitted, size = self.engine, self.card.calibration, images_BHW3.shape[1:3]
+        if not (isinstance(engine, LabelEngine) and engine.gives_labels):
+            return None
+        if network_size(size, self.card.input) != size or self.temperature != (fitted.temperature if fitted else 1.0):
+            return None
+        padded, (height, width) = self._prepared(images_BHW3)
+        label_BHW, confidence_BHW = engine.labelled(padded)
+        return label_BHW[:, :height, :width], confidence_BHW[:, :height, :width]
 
     def confidence(self, scores: Any, label_BHW: np.ndarray) -> np.ndarray:
         """What `scores` gave, and labels of that size -> B x H x W float32, the probability of each label."""
@@ -203,7 +220,16 @@ def network_size(size: tuple[int, int], settings: Input, scale: float = 1.0) -> 
 
 
 def load(
-    path: str | Path, device: str = "auto", tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None
+    path: str | Path,
+    device: str = "auto",
+    tta: TestTimeAugmentation | None = None,
+    crf: CrfSettings | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> Predictor:
-    """A model file or run folder -> a predictor.  `device`: auto, cpu, cuda or cuda:N."""
-    return Predictor(open_engine(Path(path), device), tta, crf)
+    """A model file or run folder -> a predictor.
+
+    `device`: auto, cpu, cuda or cuda:N.  `engine` of an .onnx file: auto, onnxruntime, or openvino, which computes in
+    the `precision` float32 or bfloat16.
+    """
+    return Predictor(open_engine(Path(path), device, engine, precision), tta, crf)

@@ -1,0 +1,1 @@
+"""What `inlay predict` finds and what it writes: pictures and names, label maps, overlays, polygons, summaries."""

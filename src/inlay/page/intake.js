@@ -1,0 +1,66 @@
+/** The ways a picture comes in: picked, photographed, dropped, pasted, or taken from the examples. */
+
+import { content } from "./api.js";
+import { element, find } from "./words.js";
+
+/** `onFile(file)` for each picture; `onNote(text)` where something else came than one file. */
+export function listen({ onFile, onNote }) {
+  const take = (files, otherwise) => {
+    const [file, ...rest] = files;
+    if (!file) return onNote(otherwise);
+    onFile(file);
+    if (rest.length) onNote(`One picture at a time: ${file.name} was taken, ${rest.length} left out.`);
+  };
+  for (const [button, input] of [[find("choose"), find("file")], [find("photograph"), find("camera")]]) {
+    button.addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      const files = [...input.files];
+      input.value = ""; // so that the same file can be chosen again
+      if (files.length) take(files);
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    if (event.target.closest?.("input")) return;
+    take([...event.clipboardData.files], "There is no picture in the clipboard: copy one, then paste it here.");
+  });
+  listenToDrops((files) => take(files, "That was no file: save the picture first, then drop the file here."));
+}
+
+/** Anywhere on the page; without this the browser would leave the page and open the file. */
+function listenToDrops(take) {
+  const shade = find("dropping");
+  let inside = 0; // elements entered less elements left: each child on the way fires both
+  const show = (by) => {
+    inside = Math.max(0, inside + by);
+    shade.hidden = inside === 0;
+  };
+  document.addEventListener("dragenter", (event) => { event.preventDefault(); show(1); });
+  document.addEventListener("dragleave", () => show(-1));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    show(-inside);
+    take([...event.dataTransfer.files]);
+  });
+}
+
+/** Fill the list of examples, [{name, title, url}]; one that cannot be had is left out of the list. */
+export async function showExamples(examples, onFile) {
+  const items = await Promise.all(examples.map(async ({ name, title, url }) => {
+    const picture = await content(url).catch(() => null);
+    return picture && exampleButton(name, title, picture, onFile);
+  }));
+  const found = items.filter(Boolean);
+  find("examples").replaceChildren(...found);
+  find("examples-part").hidden = !found.length;
+}
+
+function exampleButton(name, title, picture, onFile) {
+  const ending = picture.type.split("/")[1]?.replace("jpeg", "jpg") ?? "png";
+  const button = element("button", { type: "button" },
+    element("img", { src: URL.createObjectURL(picture), alt: "" }),
+    element("span", {}, title),
+  );
+  button.addEventListener("click", () => onFile(new File([picture], `${name}.${ending}`, { type: picture.type })));
+  return element("li", {}, button);
+}

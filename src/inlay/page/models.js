@@ -1,0 +1,34 @@
+/** The choice of one or two models. */
+
+import { element, find } from "./words.js";
+
+const SHOWN = 14; // names of classes in the page's head
+
+/** The names of the models asked, one or two; an empty name is the service's default. */
+export function chosen() {
+  const [model, other] = [find("model").value, find("other").value];
+  return other ? [model, other] : [model];
+}
+
+/** Offer `models`, as the service lists them; `onChange(place)` once another one is chosen. */
+export function offer(models, onChange) {
+  const options = () => models.map(({ name }) => element("option", { value: name }, name));
+  find("model").replaceChildren(...options());
+  find("model").value = models.find((one) => one.default).name;
+  find("other").replaceChildren(element("option", { value: "" }, "none"), ...options());
+  find("other-field").hidden = models.length < 2;
+  find("model").addEventListener("change", () => {
+    introduce(models);
+    onChange(0);
+  });
+  find("other").addEventListener("change", () => onChange(1));
+  introduce(models);
+}
+
+function introduce(models) {
+  const { name, classes } = models.find((one) => one.name === find("model").value);
+  const words = classes.map((one) => one.name.replaceAll("_", " "));
+  const more = words.length - SHOWN;
+  const listed = words.slice(0, SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  find("knows").textContent = `${name} tells ${words.length} classes apart: ${listed}.`;
+}

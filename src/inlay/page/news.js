@@ -1,0 +1,52 @@
+/** What the page says: progress, what happened, and what went wrong. */
+
+import { Problem } from "./api.js";
+import { explain, find } from "./words.js";
+
+let onAgain = null;
+
+/** For those who listen; those who look see it happen. */
+export function say(text) {
+  find("status").textContent = text;
+}
+
+/** Text with a share 0 .. 1, or null where it cannot be known; no text: done. */
+export function busy(text, share = null) {
+  find("progress").hidden = text === null;
+  find("stage").setAttribute("aria-busy", String(text !== null));
+  if (text === null) return;
+  if (share === null) find("progress-bar").removeAttribute("value");
+  else find("progress-bar").value = share;
+  if (find("progress-text").textContent !== text) say(text);
+  find("progress-text").textContent = text;
+}
+
+/** {title, text, request} at the head of the page, with what may be tried again, or null for nothing. */
+export function notice(words, again = null) {
+  onAgain = again;
+  find("notice").hidden = !words;
+  if (!words) return;
+  find("notice-title").textContent = words.title;
+  find("notice-text").textContent = words.text;
+  find("notice-request").textContent = words.request ?? "";
+  find("notice-request").hidden = !words.request;
+  find("notice-again").hidden = !again;
+  find("notice").scrollIntoView({ block: "nearest" });
+}
+
+export function inform(text) {
+  notice({ title: "Please note", text });
+}
+
+export function fail(error, again) {
+  if (error.name === "AbortError") return;
+  const words = explain(error instanceof Problem ? error : new Problem(500, { detail: error.message }));
+  notice(words, words.again ? again : null);
+}
+
+find("notice-close").addEventListener("click", () => notice(null));
+find("notice-again").addEventListener("click", () => {
+  const act = onAgain;
+  notice(null);
+  act?.();
+});

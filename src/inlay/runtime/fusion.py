@@ -1,0 +1,21 @@
+"""Several opinions on the classes of a pixel -> one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def fuse(*probabilities_BKHW: np.ndarray) -> np.ndarray:
+    """Maps of probabilities, classes along axis 1 -> the distribution q of each pixel that minimises their summed KL.
+
+    sum_i KL(q || p_i) is smallest at the normalised geometric mean, q_k ~ (prod_i p_ik)^(1/n) (S3, KL refinement): with
+    Z its normaliser the sum is n KL(q || geometric mean) - n log Z.  Where no class has a probability in all maps the
+    sum is infinite for every q, and their mean is taken.
+    """
+    count = len(probabilities_BKHW)
+    product_BKHW = np.ones_like(probabilities_BKHW[0])
+    for one in probabilities_BKHW:
+        product_BKHW *= one ** (1 / count)  # the root first: a product of small numbers could be 0
+    total_B1HW = product_BKHW.sum(1, keepdims=True)
+    fused_BKHW: np.ndarray = np.mean(probabilities_BKHW, axis=0)
+    return np.divide(product_BKHW, total_B1HW, out=fused_BKHW, where=total_B1HW > 0)

@@ -1,0 +1,187 @@
+"""A real service and a real browser: what the tests of the page start, send and read."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import small_onnx
+from inlay.runtime.onnx_file import with_card
+from inlay.runtime.predictor import Predictor, load
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",  # in a container Chromium has none of its own
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+COLORS = np.array([*small_onnx.CLASSES.colors], np.uint8)
+LARGEST_BODY = 60_000
+EVIL = "<img src=x onerror=alert(1)>"
+
+# ---- the service
+
+
+class Gated(Predictor):
+    """Answers once `gate` is open."""
+
+    gate: threading.Event
+
+    def labels_and_confidence(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert self.gate.wait(30)
+        return super().labels_and_confidence(images_BHW3)
+
+
+def predictor(folder: Path, name: str, order: tuple[int, ...] = (0, 1, 2), **changes: Any) -> Gated:
+    """A small model with confidences well below 1; `order` says which of its classes is which."""
+    weight_K3, bias_K = small_onnx.WEIGHT_K3[list(order)] / 40, small_onnx.BIAS_K[list(order)] / 40
+    content = small_onnx.model(weight_K3, bias_K).SerializeToString()
+    (folder / f"{name}.onnx").write_bytes(with_card(content, small_onnx.card(**changes)))
+    made = Gated(load(folder / f"{name}.onnx", "cpu").engine)
+    made.gate = threading.Event()
+    made.gate.set()
+    return made
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The application behind an address of this machine, until the block ends."""
+    import uvicorn
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def ask(url: str, picture: bytes, **query: Any) -> bytes:
+    """What the service itself answers."""
+    address = f"{url}v1/segment?" + "&".join(f"{name}={value}" for name, value in query.items())
+    request = urllib.request.Request(address, picture, {"Content-Type": "image/png"})
+    with urllib.request.urlopen(request) as answer:
+        return answer.read()
+
+
+def described(url: str, picture: bytes, **query: Any) -> dict[str, Any]:
+    return json.loads(ask(url, picture, format="json", **query))
+
+
+def indices(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+# ---- pictures
+
+
+def drawing(seed: int = 0, size: tuple[int, int] = (60, 90)) -> np.ndarray:
+    """Boxes of many colours, so that every class is there, and pixels of every confidence."""
+    random = np.random.default_rng(seed)
+    small = random.integers(0, 256, (size[0] // 6, size[1] // 6, 3), dtype=np.uint8)
+    small[0], small[1, ::2], small[1, 1::2] = 0, (220, 0, 0), (0, 0, 220)
+    return np.kron(small, np.ones((6, 6, 1), np.uint8))
+
+
+def encoded(image_HW3: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image_HW3).save(file, kind, **options)
+    return file.getvalue()
+
+
+# ---- the browser
+
+
+@contextlib.contextmanager
+def visiting(browser: Any, url: str, refusals: bool = False, examples: bool = True, **context: Any) -> Iterator[Any]:
+    """A page in a fresh profile; afterwards nothing may have gone wrong in it, nor been asked of any other machine.
+
+    `refusals`: the browser's own line for an answer of 4xx or 5xx is expected.  Without `examples` the service need not
+    draw any, which takes seconds.
+    """
+    faults: list[str] = []
+
+    def listen(message: Any) -> None:
+        if message.type in ("error", "warning") and not (refusals and "Failed to load resource" in message.text):
+            faults.append(message.text)
+
+    with contextlib.closing(browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)) as fresh:
+        page = fresh.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
+        page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda one: one.url.startswith((url, "blob:", "data:")) or faults.append(one.url))
+        if not examples:
+            page.route("**/v1/examples", lambda route: route.fulfill(json={"examples": []}))
+        page.add_init_script(
+            "window.violations = [];"
+            "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));"
+        )
+        assert "default-src 'none'" in page.goto(url).headers["content-security-policy"]
+        yield page
+        assert page.evaluate("violations") == []
+        assert faults == []
+
+
+def give(page: Any, picture: bytes, name: str = "scene.png", kind: str = "image/png", into: str = "#file") -> None:
+    """Choose a picture, and wait until its segmentation is drawn."""
+    page.locator(into).set_input_files({"name": name, "mimeType": kind, "buffer": picture})
+    drawn(page)
+
+
+def drawn(page: Any) -> None:
+    page.wait_for_selector("#stage[aria-busy=false]")
+    page.wait_for_selector("#legend li")
+    settle(page)
+
+
+def until(page: Any, selector: str, text: str) -> None:
+    """Wait until an element says `text`; playwright's wait_for_function would break the page's own policy."""
+    page.locator(selector, has_text=text).wait_for(state="attached")
+
+
+def settle(page: Any) -> None:
+    """Two frames: what was to be drawn is drawn."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def shown(page: Any, pane: int = 0) -> np.ndarray:
+    """What a pane shows of the picture, H x W x 3: its canvas without the clear border."""
+    settle(page)
+    data = page.locator(".frame canvas").nth(pane).evaluate("(canvas) => canvas.toDataURL()")
+    canvas_HW4 = np.asarray(Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))).convert("RGBA"))
+    rows, columns = canvas_HW4[..., 3].any(1).nonzero()[0], canvas_HW4[..., 3].any(0).nonzero()[0]
+    return canvas_HW4[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
+
+
+def slide(page: Any, slider: str, value: int) -> None:
+    page.locator(slider).fill(str(value))
+    settle(page)
+
+
+def pixel_by_pixel(page: Any, opacity: int = 100) -> None:
+    """One pixel of the screen for each of the picture, its classes at `opacity`."""
+    page.click("#actual")
+    slide(page, "#opacity", opacity)

@@ -1,0 +1,49 @@
+"""The browser and the service that the tests of the page share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from browsing import FLAGS, LARGEST_BODY, Gated, predictor, serving, visiting
+
+
+class Served(NamedTuple):
+    """A service at work: its address, and its models."""
+
+    url: str
+    models: dict[str, Gated]
+
+
+# Of the package and not of the session: while it is open, its event loop counts as running for all other tests.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium is installed")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Two small models behind an address."""
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
+    from inlay.service.limits import Limits
+    from inlay.serving import create_app
+
+    folder = tmp_path_factory.mktemp("models")
+    models = {"small": predictor(folder, "small"), "other": predictor(folder, "other", order=(0, 2, 1))}
+    with serving(create_app(models, Limits(body_bytes=LARGEST_BODY, queue=1))) as url:
+        yield Served(url, models)
+
+
+@pytest.fixture
+def page(browser: Any, service: Served) -> Iterator[Any]:
+    with visiting(browser, service.url, examples=False) as opened:
+        yield opened

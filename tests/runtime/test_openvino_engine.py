@@ -1,0 +1,161 @@
+"""OpenVINO behind the engine protocol: the same answers, in the precision that was asked for, or one clear line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from test_onnx_engine import as_float, of_another_program_s_operator, of_four_classes, pictures, renamed, without_scores
+
+import small_onnx
+from inlay.errors import MissingExtraError, ModelFileError, RecipeError
+from inlay.runtime import onnx_file
+from inlay.runtime.engine import open_engine
+from inlay.runtime.predictor import load
+
+openvino = pytest.importorskip("openvino")
+BFLOAT16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def judged(**passed: bool) -> dict[str, Any]:
+    """The provenance of a file that was exported where OpenVINO is installed."""
+    engines = [
+        {"engine": "openvino", "precision": precision, "passed": good, "verdict": "mIoU 0.7 -> 0.6"}
+        for precision, good in passed.items()
+    ]
+    return {"export": {"precision": "float32", "engines": engines}}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("openvino") / "model.onnx"
+    path.write_bytes(small_onnx.content(provenance=judged(float32=True, bfloat16=True)))
+    return path
+
+
+def test_scores_of_any_size_and_batch(path: Path) -> None:
+    engine = open_engine(path, "cpu", "openvino")
+    for batch, size in ((2, (16, 24)), (1, (8, 8)), (3, (40, 16))):
+        images_BHW3 = pictures(batch, size)
+        found = engine.scores(images_BHW3)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, small_onnx.expected_scores(images_BHW3), rtol=1e-5, atol=1e-4)
+        np.testing.assert_array_equal(engine.labels(found, size), found.argmax(1))
+
+
+def test_the_predictor_answers_as_with_onnx_runtime(path: Path) -> None:
+    image_HW3 = pictures(1, (33, 50))[0]
+    first, second = (load(path, engine=engine)(image_HW3, confidence=True) for engine in ("onnxruntime", "openvino"))
+    np.testing.assert_array_equal(first.label_HW, second.label_HW)
+    np.testing.assert_allclose(first.confidence_HW, second.confidence_HW, rtol=1e-4)
+
+
+def test_the_precision_is_the_one_that_was_asked_for(path: Path) -> None:
+    """Left to itself OpenVINO takes bfloat16 where the processor has it: 8 bits of fraction, errors beyond 1e-3."""
+    image = pictures(1, (64, 64))
+    expected = small_onnx.expected_scores(image)
+    exact = open_engine(path, engine="openvino")
+    assert np.abs(exact.scores(image) - expected).max() < 1e-3
+    facts = exact.facts((64, 64))
+    assert facts["precision"] == "float32" and facts["engine"].startswith("openvino 20") and facts["threads"] >= 1
+    if not BFLOAT16:
+        with pytest.raises(RecipeError, match="does not compute in it"):
+            open_engine(path, engine="openvino", precision="bfloat16")
+        return
+    rough = open_engine(path, engine="openvino", precision="bfloat16")
+    assert rough.facts((64, 64))["precision"] == "bfloat16"
+    assert 1e-2 < np.abs(rough.scores(image) - expected).max() < 4
+
+
+def test_threads_that_ask_at_once_get_their_own_answers(path: Path) -> None:
+    engine = open_engine(path, engine="openvino")
+    images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(24)]
+    with ThreadPoolExecutor(6) as pool:
+        for image, found in zip(images, pool.map(engine.scores, images), strict=True):
+            np.testing.assert_allclose(found, small_onnx.expected_scores(image), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("passed", "precision", "message"),
+    [
+        ({}, "float32", r"was not checked with OpenVINO in float32 .*export it again"),
+        ({"float32": True}, "bfloat16", "was not checked with OpenVINO in bfloat16"),
+        ({"float32": True, "bfloat16": False}, "bfloat16", r"changed too much .*\(mIoU 0\.7 -> 0\.6\): choose another"),
+    ],
+)
+def test_what_the_gate_has_not_let_pass_is_refused(
+    tmp_path: Path, passed: dict[str, bool], precision: str, message: str
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(small_onnx.content(provenance=judged(**passed) if passed else {}))
+    with pytest.raises(ModelFileError, match=message) as caught:
+        open_engine(tmp_path / "m.onnx", engine="openvino", precision=precision)
+    assert str(caught.value).startswith(f"{tmp_path / 'm.onnx'}: ")
+    assert open_engine(tmp_path / "m.onnx").facts((8, 8))["engine"].startswith("onnxruntime")  # which is always judged
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "openvine"}, "no such engine, did you mean openvino"),
+        ({"engine": "openvino", "precision": "float16"}, r"--precision float16: no such precision, did you mean"),
+        ({"precision": "bfloat16"}, "only --engine openvino computes in it"),
+        ({"engine": "onnxruntime", "precision": "bfloat16"}, "only --engine openvino computes in it"),
+        ({"engine": "openvino", "device": "cuda"}, "OpenVINO runs on the CPU"),
+    ],
+)
+def test_engines_and_precisions_that_there_are_not(path: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        open_engine(path, **options)
+
+
+def test_a_model_file_needs_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "m.safetensors").write_bytes(b"")
+    with pytest.raises(RecipeError, match=r"--engine openvino is for \.onnx files: `inlay export"):
+        open_engine(tmp_path / "m.safetensors", engine="openvino")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_four_classes, "its card has 3 classes but its network scores 4: export the model again"),
+        (of_another_program_s_operator, r"OpenVINO 20.* cannot run it \("),
+        (renamed, r"takes .*picture.* expected image, uint8"),
+        (as_float, r"takes .*float32.* expected image, uint8|cannot run it"),
+        (without_scores, r"gives \{'scores': None\}; expected"),
+    ],
+)
+def test_a_sound_file_that_cannot_be_run_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], change: Callable[[onnx.ModelProto], None], message: str
+) -> None:
+    proto = small_onnx.model()
+    change(proto)
+    card = small_onnx.card(provenance=judged(float32=True))
+    (tmp_path / "m.onnx").write_bytes(onnx_file.with_card(proto.SerializeToString(), card))
+    with pytest.raises(ModelFileError, match=message) as caught:
+        open_engine(tmp_path / "m.onnx", engine="openvino")
+    assert str(caught.value).startswith(f"{tmp_path / 'm.onnx'}: ") and "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_the_package_the_extra_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "inlay.runtime.openvino_engine", raising=False)
+    with pytest.raises(MissingExtraError, match=r"inlay\[openvino\]"):
+        open_engine(path, engine="openvino")
+
+
+def test_torch_and_onnx_stay_away(path: Path) -> None:
+    code = (
+        "import sys, numpy; from inlay.runtime.predictor import load\n"
+        "load(sys.argv[1], engine='openvino')(numpy.zeros((9, 9, 3), numpy.uint8), confidence=True)\n"
+        "print([name for name in ('torch', 'onnx', 'onnxruntime', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

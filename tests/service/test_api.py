@@ -1,0 +1,268 @@
+"""The addresses: what they take, what they answer, and how they say no."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from inlay.runtime.predictor import Predictor
+from inlay.service.limits import Limits
+from inlay.serving import create_app
+from small_onnx import CLASSES
+from small_service import Gated, client, decoded, encoded, pixels, segment, until
+
+PICTURE = encoded(pixels())
+
+
+@pytest.fixture(scope="module")
+def app() -> TestClient:
+    return client()
+
+
+@pytest.mark.parametrize(
+    ("format", "media_type"),
+    [
+        ("png", "image/png"),
+        ("overlay", "image/jpeg"),
+        ("json", "application/json"),
+        ("geojson", "application/geo+json"),
+    ],
+)
+def test_every_format_by_address_and_by_form(app: TestClient, format: str, media_type: str) -> None:
+    raw = segment(app, PICTURE, f"?format={format}", "application/octet-stream")
+    form = app.post("/v1/segment", files={"image": ("a.png", PICTURE, "image/png")}, data={"format": format})
+    assert raw.status_code == form.status_code == 200
+    assert raw.headers["content-type"] == form.headers["content-type"] == media_type
+    if format != "json":
+        assert raw.content == form.content
+        return
+    first, second = raw.json(), form.json()
+    assert first.pop("request_id") == raw.headers["x-request-id"] != second.pop("request_id")
+    assert first.pop("seconds").keys() == second.pop("seconds").keys()
+    assert first == second
+
+
+def test_the_form_goes_before_the_address(app: TestClient) -> None:
+    form = {"files": {"image": ("a.png", PICTURE)}, "data": {"format": "geojson"}}
+    assert app.post("/v1/segment?format=png&min_confidence=1", **form).json()["type"] == "FeatureCollection"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "PPM"])
+def test_every_kind_of_picture(app: TestClient, kind: str) -> None:
+    answer = segment(app, encoded(pixels(), kind), kind=f"image/{kind.lower()}")
+    assert answer.status_code == 200 and decoded(answer.content).shape == (24, 32)
+
+
+def test_a_remark_on_the_picture_is_told(app: TestClient) -> None:
+    from PIL import Image
+
+    frames = [Image.fromarray(pixels(seed=seed)) for seed in range(2)]
+    several = encoded(pixels(), "GIF", save_all=True, append_images=frames)
+    (remark,) = segment(app, several, "?format=json").json()["remarks"]
+    assert "only the first is used" in remark
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "status", "said"),
+    [
+        ("?format=bmp", {}, 422, "format: Input should be 'png'"),
+        ("", {"format": "bmp"}, 422, "format is not one of png, overlay"),
+        ("?min_confidence=1.1", {}, 422, "min_confidence: "),
+        ("?min_confidence=nan", {}, 422, "min_confidence: "),
+        ("", {"min_confidence": "nan"}, 422, "min_confidence is not a number"),
+        ("", {"min_confidence": "x"}, 422, "min_confidence is not a number"),
+        ("?model=modle", {}, 404, "did you mean model?"),
+        ("", {"model": "../../etc/passwd"}, 404, "no model"),
+        ("?model=" + "x" * 65, {}, 422, "model: "),
+    ],
+)
+def test_a_wrong_wish_is_a_problem(app: TestClient, query: str, form: dict[str, str], status: int, said: str) -> None:
+    answer = app.post(f"/v1/segment{query}", files={"image": ("a.png", PICTURE)}, data=form)
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status and said in problem["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_failure_tells_its_sender_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    app = client()
+
+    def fails(*_: object) -> None:
+        raise KeyError("a secret path")
+
+    monkeypatch.setattr(app.app.state.service, "upload", fails)  # type: ignore[attr-defined]
+    answer = segment(app, PICTURE)
+    assert answer.status_code == 500 and "secret" not in answer.text
+    assert "a secret path" in caplog.text and answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_request_id_of_the_client_is_kept_where_it_is_a_plain_word(app: TestClient) -> None:
+    for given, kept in (("abc-123_X.9", True), ("short", False), ("x" * 65, False), ("a b c d e f", False)):
+        found = app.get("/healthz", headers={"X-Request-Id": given}).headers["x-request-id"]
+        assert (found == given) == kept and len(found) <= 64
+
+
+def test_keys() -> None:
+    key = "0123456789abcdef"
+    app = client(keys=[key, "another-key-of-someone"])
+    opened = ("/", "/healthz", "/readyz", "/openapi.json", "/v1/examples", "/v1/examples/street.jpg", "/assets/app.js")
+    for path in opened:
+        assert app.get(path).status_code == 200, path
+    for path in ("/v1/models", "/metrics"):
+        assert app.get(path).status_code == 401
+        assert app.get(path, headers={"X-API-Key": key}).status_code == 200
+    for headers, status in (
+        ({}, 401),
+        ({"Authorization": "Bearer "}, 401),
+        ({"Authorization": f"Basic {key}"}, 401),
+        ({"Authorization": f"Bearer {key[:-1]}"}, 401),
+        ({"Authorization": f"Bearer {key}x"}, 401),
+        ({"X-API-Key": "\N{LATIN SMALL LETTER E WITH ACUTE}"}, 401),
+        ({"X-API-Key": key}, 200),
+        ({"Authorization": f"Bearer {key}"}, 200),
+        ({"authorization": "bearer another-key-of-someone"}, 200),
+    ):
+        answer = app.post(
+            "/v1/segment",
+            content=PICTURE,
+            headers={"Content-Type": "image/png"} | {name: value.encode("latin-1") for name, value in headers.items()},
+        )
+        assert answer.status_code == status, headers
+    refused = segment(app, PICTURE)
+    assert refused.headers["www-authenticate"] == "Bearer" and refused.json()["type"] == "urn:inlay:key"
+
+
+def test_a_full_queue_and_a_timeout_are_problems() -> None:
+    gated = Gated()
+    app = TestClient(create_app(Predictor(gated), Limits(request_seconds=0.3, queue=1, batch=1)))
+    gated.shut()
+    began = time.monotonic()
+    late = segment(app, PICTURE)
+    assert late.status_code == 504 and late.json()["type"] == "urn:inlay:timeout"
+    assert 0.3 <= time.monotonic() - began < 5
+    statuses: list[int] = []
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda number: segment(app, encoded(pixels(8, 8 * number))), range(1, 6)))
+    statuses = sorted(one.status_code for one in answers)
+    assert statuses[0] == 503 and statuses[-1] == 504
+    assert all(int(one.headers["retry-after"]) >= 1 for one in answers if one.status_code == 503)
+    gated.gate.set()
+    assert segment(app, PICTURE).status_code == 200, "what was given up is out of the queue"
+
+
+def test_bodies_count_until_their_answers_are_there() -> None:
+    from threading import Thread
+
+    gated = Gated()
+    limits = Limits(held_bytes=3 * len(PICTURE), queue=9, batch=1)
+    app = TestClient(create_app(Predictor(gated), limits))
+    gated.shut()
+    waiting = [Thread(target=segment, args=(app, PICTURE)) for _ in range(3)]
+    for one in waiting:
+        one.start()
+    until(lambda: segment(app, b"x").status_code == 503)
+    gated.gate.set()
+    for one in waiting:
+        one.join(20)
+    assert segment(app, PICTURE).status_code == 200
+
+
+def test_health_and_readiness(app: TestClient) -> None:
+    assert app.get("/healthz").json() == {"status": "ok"} and app.get("/readyz").json() == {"status": "ready"}
+    stopping = client()
+    stopping.app.state.service.stopping = True  # type: ignore[attr-defined]
+    assert stopping.get("/healthz").status_code == 200
+    answer = stopping.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "stopping")
+    assert answer.headers["connection"] == "close" and answer.headers["retry-after"]
+
+
+def figures(app: TestClient) -> dict[str, float]:
+    lines = [line for line in app.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_metrics_count_what_happened() -> None:
+    app = client()
+    segment(app, PICTURE)
+    segment(app, b"no picture")
+    segment(app, PICTURE, "?format=x")
+    app.get("/" + "x" * 50)
+    app.request("BREW", "/healthz")
+    found = figures(app)
+    assert found['inlay_requests_total{method="POST",route="/v1/segment",status="200"}'] == 1
+    assert found['inlay_requests_total{method="POST",route="/v1/segment",status="422"}'] == 2
+    assert found['inlay_requests_total{method="GET",route="other",status="404"}'] == 1
+    assert found['inlay_refused_total{reason="unreadable-picture"}'] == 1
+    assert found['inlay_pictures_total{model="model"}'] == found['inlay_batch_size_count{model="model"}'] == 1
+    for stage in ("decode", "queue", "network", "encode"):
+        assert found[f'inlay_stage_seconds_count{{model="model",stage="{stage}"}}'] == 1
+    assert found['inlay_request_seconds_count{route="/v1/segment"}'] == 3
+    assert found["process_resident_memory_bytes"] > 1e7 and found['inlay_queue_length{model="model"}'] == 0
+    assert not [name for name in found if "xxxx" in name or "BREW" in name], "a client must not make new series"
+
+
+def test_examples_are_drawn_when_asked_for(app: TestClient) -> None:
+    listed = app.get("/v1/examples").json()["examples"]
+    assert len(listed) >= 4 and all(one["title"] for one in listed)
+    for one in listed[:2]:
+        answer = app.get("/" + one["url"])
+        assert answer.headers["content-type"] == "image/jpeg" and decoded(answer.content).shape == (360, 480, 3)
+        assert app.get("/" + one["url"]).content == answer.content
+    for name in ("x", "..%2F..%2Fetc%2Fpasswd", "%00"):
+        assert app.get(f"/v1/examples/{name}.jpg").status_code == 404
+
+
+def test_the_page_comes_under_a_strict_policy(app: TestClient) -> None:
+    page = app.get("/")
+    assert page.headers["content-type"].startswith("text/html") and "<title>" in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+    import re
+
+    assets = re.findall(r'(?:src|href)="(assets/[^"]+)"', page.text)
+    assert assets
+    for path in assets:
+        asset = app.get("/" + path)
+        assert asset.status_code == 200 and asset.headers["content-security-policy"] == policy
+    for path in ("/assets/index.html", "/assets/..%2F..%2Fserving.py", "/assets/", "/assets/x.js"):
+        assert app.get(path).status_code == 404
+    assert app.head("/").status_code == 200 and not app.head("/").content
+
+
+def test_safe_headers_on_every_answer(app: TestClient) -> None:
+    for path in ("/", "/healthz", "/nowhere", "/v1/models", "/v1/examples/street.jpg"):
+        headers = app.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+        assert len(headers["x-request-id"]) == 32 and "server" not in headers
+
+
+def test_names_that_are_html_stay_text() -> None:
+    name = "<script>alert(1)</script>"
+    from small_service import engine
+
+    classes = {"names": [name, *CLASSES.names[1:]], "colors": CLASSES.colors}
+    app = TestClient(create_app(Predictor(engine(classes=classes))))
+    for answer in (app.get("/v1/models"), segment(app, PICTURE, "?format=json")):
+        assert name in answer.text and answer.headers["content-type"] == "application/json"
+    assert name not in app.get("/").text
+    missing = segment(app, PICTURE, "?model=%3Cscript%3E")
+    assert missing.headers["content-type"] == "application/problem+json"
+
+
+def test_the_openapi_has_examples_and_every_answer(app: TestClient) -> None:
+    said: Any = app.get("/openapi.json").json()
+    answers = said["paths"]["/v1/segment"]["post"]["responses"]
+    assert {"200", "400", "401", "404", "408", "413", "415", "422", "500", "503", "504"} <= answers.keys()
+    assert set(answers["200"]["content"]) == {"image/png", "image/jpeg", "application/json", "application/geo+json"}
+    example = answers["200"]["content"]["application/json"]["example"]
+    assert example.keys() == segment(app, PICTURE, "?format=json").json().keys()
+    problem = answers["503"]["content"]["application/problem+json"]["schema"]
+    assert problem["properties"].keys() == app.get("/nowhere").json().keys()
+    assert "HTTPValidationError" not in json.dumps(said), "FastAPI's own form of errors is not what comes"

@@ -1,0 +1,59 @@
+"""What is said of this machine: versions, and packages of ONNX Runtime that lie on top of each other."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sys
+
+import onnxruntime
+import pytest
+
+import small_onnx
+from inlay import cli, environment
+from inlay.errors import RecipeError
+from inlay.runtime import onnx_file
+from inlay.runtime.onnx_engine import OnnxEngine
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Names and versions of packages, to be changed; all others stay what they are."""
+    changes: dict[str, str] = {}
+    real = importlib.metadata.version
+    monkeypatch.setattr(environment, "version", lambda name: changes.get(name) or real(name))
+    return changes
+
+
+def info(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, str]:
+    monkeypatch.setattr(sys, "argv", ["inlay", "info", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    printed = capsys.readouterr()
+    return printed.out, printed.err
+
+
+def test_the_one_package_is_named_with_its_providers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, err = info(capsys, monkeypatch, "--json")
+    found = json.loads(out)
+    assert found["onnxruntime"]["providers"] == onnxruntime.get_available_providers() and not err
+    (package,) = found["onnxruntime"]["packages"].items()
+    assert package[0].startswith("onnxruntime") and environment.runtime_conflict() is None
+    assert "openvino" in found["versions"]
+
+
+def test_two_packages_are_warned_of(
+    installed: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed |= {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.0"}
+    out, err = info(capsys, monkeypatch)
+    assert "1.31.0" in out
+    told = " ".join(err.split())
+    assert told.startswith("warning: onnxruntime and onnxruntime-gpu are installed over each other")
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu" in told
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(RecipeError, match="installed over each other"):
+            OnnxEngine(onnx_file.parse(small_onnx.content(), "m"), "m", "cuda")
