@@ -80,8 +80,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=[JITTER, *METHODS, FUSED])
     parser.add_argument("--train-steps", type=int, default=250)
     parser.add_argument("--steps", type=int, default=60, help="of each adaptation")
-    parser.add_argument("--style-steps", type=int, default=500)
-    parser.add_argument("--skips", choices=("none", "maps", "picture"), default="maps", help="of the style network")
+    parser.add_argument("--style-steps", type=int, default=300)
+    parser.add_argument("--skips", choices=("none", "maps", "picture"), default="picture", help="of the style network")
     parser.add_argument("--pictures", type=int, default=200, help="to score, of each condition")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -281,7 +281,7 @@ class Work:
         if not style.is_file():
             source = self.folder / "source"
             training: dict[str, Any] = {"steps": self.asked.style_steps, "batch": 4, "seed": self.asked.seed}
-            training |= {"skips": self.asked.skips, "learning_rate": 3e-3}
+            training["skips"] = self.asked.skips
             train_style(f"{self.data},split=train", self.target, style, encoder=str(source), **training)
 
     def adapted(self, name: str, start: str, method: str, style: Path) -> None:

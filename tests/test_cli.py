@@ -268,6 +268,18 @@ def test_the_package_says_how_it_is_used() -> None:
     assert package_text is not None and "inlay.train(" in package_text and "inlay.load(run)" in package_text
 
 
+def test_a_picture_is_also_seen_in_another_style(inlay: Inlay, run: Path, data: Path) -> None:
+    picture, looks = next((data / "val/images").iterdir()), data / "train/images"
+    styled = ("--style", "histogram", "--reference", looks)
+    code, out, err = inlay("predict", run, picture, *styled, "--out", "seen")
+    assert code == 0 and "1 done, 0 failed" in out, err
+    code, _, err = inlay("evaluate", run, "--data", f"folder:{data}", *styled, "--out", "scores")
+    assert code == 0 and json.loads(Path("scores/report.json").read_text())["protocol"]["style"].startswith("histogram")
+    for wrong in (styled[:2], styled[2:], (*styled, "--tile", "32")):
+        code, _, err = inlay("predict", run, picture, *wrong, "--out", "unseen")
+        assert code == 2 and "--style" in err and not Path("unseen").exists()
+
+
 def test_attention_is_drawn_where_the_network_has_it(inlay: Inlay, run: Path, data: Path, tmp_path: Path) -> None:
     from inlay import models
     from inlay.card import Card, Classes, Input
