@@ -105,7 +105,7 @@ class Pictures:
 
     def engine_milliseconds(self, rounds: int = 10) -> tuple[float, float]:
         """CPU of this process for a picture: the network and its labels alone; and with decoding and PNG."""
-        from inlay.service.answers import label_png
+        from inlay.runtime.paint import label_png
 
         decoded = np.array(Image.open(io.BytesIO(self.bodies[0])).convert("RGB"))
         alone, whole = [], []

@@ -14,7 +14,7 @@ from inlay.runtime import paint
 from inlay.runtime.polygons import geojson
 from inlay.runtime.predictor import Predictor
 from inlay.service import answers
-from inlay.service.answers import Ask, Seen, encode, label_png
+from inlay.service.answers import Ask, Seen, encode
 from inlay.service.problems import Problem
 from small_onnx import CLASSES
 from small_service import decoded, engine, pixels
@@ -105,5 +105,5 @@ def test_every_label_value_has_its_colour() -> None:
 
     from small_service import io
 
-    with Image.open(io.BytesIO(label_png(label_HW, CLASSES))) as picture:
+    with Image.open(io.BytesIO(paint.label_png(label_HW, CLASSES))) as picture:
         assert np.array_equal(picture.convert("RGB"), paint.colorize(label_HW, CLASSES))

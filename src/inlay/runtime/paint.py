@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from inlay.files import writing
 from inlay.runtime.legend import Entry, percent, with_legend
 from inlay.runtime.lettering import FAINT, INK, PAPER, fit_fonts, wrapped
 
+_FAST = 1  # of zlib's levels: label maps are small at any of them, and the default takes three times as long
 _GREYS = (0, 255, 128, 192, 64)  # what ignored pixels may be painted in, first choice first
 _NEAR = 48.0  # RGB distance below which a grey would pass for a class
 _RED = (232, 30, 36)
@@ -22,6 +25,7 @@ _STRIP_ROWS = 256  # rows blended at once: a 12-megapixel picture needs no copie
 _SMALLEST_TILE, _LARGEST_TILE = 180, 960  # sides of a panel's pictures
 
 
+@functools.lru_cache(maxsize=64)
 def ignored_color(classes: Classes) -> tuple[int, int, int]:
     """The grey that ignored pixels (255) are painted in: black, or the first grey no class could be mistaken for.
 
@@ -94,10 +98,23 @@ def save_label(path: Path, label_HW: np.ndarray, classes: Classes) -> None:
 
     Raises ValueError for a value that is neither a class nor 255, OutputError where it cannot be written.
     """
+    content = label_png(label_HW, classes)
+    with writing(Path(path)) as part:
+        part.write_bytes(content)
+
+
+def label_png(label_HW: np.ndarray, classes: Classes) -> bytes:
+    """What `save_label` writes.  Raises ValueError for a value that is neither a class nor 255."""
     picture = Image.fromarray(_checked(label_HW, classes))
     picture.putpalette(_palette(classes).tobytes())
-    with writing(Path(path)) as part:
-        picture.save(part, format="PNG")  # the temporary name has no .png to tell the format by
+    return png(picture)
+
+
+def png(picture: Image.Image) -> bytes:
+    """A label map, or another picture of few levels, as a PNG file."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=_FAST)
+    return file.getvalue()
 
 
 def grid(images: Sequence[Image.Image], columns: int) -> Image.Image:

@@ -21,7 +21,6 @@ Format = Literal["png", "overlay", "json", "geojson"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _LARGEST_JPEG_SIDE = 65_500
 _LONGEST_OUTLINES = 1_000_000  # pixel edges between classes; a photograph of 12 million pixels has about a tenth
-_FAST = 1  # of zlib's levels: label maps are small at any of them, and the default takes three times as long
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def encode(seen: Seen, ask: Ask) -> Answer:
         assert seen.confidence_HW is not None
         label_HW = np.where(seen.confidence_HW < ask.min_confidence, np.uint8(IGNORED), label_HW)
     if ask.format == "png":
-        content, media_type = label_png(label_HW, seen.classes), "image/png"
+        content, media_type = paint.label_png(label_HW, seen.classes), "image/png"
     elif ask.format == "overlay":
         content, media_type = _overlay(seen, label_HW)
     elif ask.format == "geojson":
@@ -82,16 +81,6 @@ def encode(seen: Seen, ask: Ask) -> Answer:
     return Answer(content, media_type, _rounded(seen.seconds | {"encode": time.perf_counter() - started}))
 
 
-def label_png(label_HW: np.ndarray, classes: Classes) -> bytes:
-    """A label map as an index PNG: class indices with the classes' palette, as `Prediction.save` writes it."""
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(classes)] = classes.colors
-    palette[IGNORED] = paint.ignored_color(classes)
-    picture = Image.fromarray(np.ascontiguousarray(label_HW))
-    picture.putpalette(palette.tobytes())
-    return _saved(picture, "PNG", compress_level=_FAST)
-
-
 def _check_outlines(label_HW: np.ndarray) -> None:
     """Problem 413 for a label map so ragged that its polygons would fill the memory, as noise gives."""
     length = sum(int(np.count_nonzero(np.diff(label_HW, axis=axis))) for axis in (0, 1))
@@ -103,8 +92,10 @@ def _check_outlines(label_HW: np.ndarray) -> None:
 def _overlay(seen: Seen, label_HW: np.ndarray) -> tuple[bytes, str]:
     picture = paint.overlay(seen.image_HW3, label_HW, seen.classes, legend=False)
     if max(picture.size) > _LARGEST_JPEG_SIDE:
-        return _saved(picture, "PNG", compress_level=_FAST), "image/png"
-    return _saved(picture, "JPEG", quality=90), "image/jpeg"
+        return paint.png(picture), "image/png"
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return file.getvalue(), "image/jpeg"
 
 
 def _described(seen: Seen, label_HW: np.ndarray) -> dict[str, Any]:
@@ -116,8 +107,8 @@ def _described(seen: Seen, label_HW: np.ndarray) -> dict[str, Any]:
         "width": width,
         "height": height,
         "classes": _classes(seen.classes, label_HW, seen.confidence_HW),
-        "label": base64.b64encode(label_png(label_HW, seen.classes)).decode(),
-        "confidence": base64.b64encode(_saved(Image.fromarray(grey_HW), "PNG", compress_level=_FAST)).decode(),
+        "label": base64.b64encode(paint.label_png(label_HW, seen.classes)).decode(),
+        "confidence": base64.b64encode(paint.png(Image.fromarray(grey_HW))).decode(),
         "remarks": seen.remarks,
     }
 
@@ -137,12 +128,6 @@ def _classes(classes: Classes, label_HW: np.ndarray, confidence_HW: np.ndarray) 
         }
         for index, name in enumerate(classes.names)
     ]
-
-
-def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
