@@ -32,6 +32,7 @@ class BrightnessEngine:
     """Class = brighter than 128 or not."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=Input(stride=4))

@@ -34,8 +34,8 @@ def engine(**changes: object) -> OnnxEngine:
 class Gated(OnnxEngine):
     """Waits at a gate before each batch, once it has warmed up, and remembers each batch's shape."""
 
-    def __init__(self) -> None:
-        super().__init__(onnx_file.parse(content(), "small"), "small", threads=1)
+    def __init__(self, streams: int = 1) -> None:
+        super().__init__(onnx_file.parse(content(), "small"), "small", threads=streams, streams=streams)
         self.gate = threading.Event()
         self.gate.set()
         self.began = threading.Semaphore(0)

@@ -56,6 +56,7 @@ class RedEngine:
     """A network of numpy: the score of class k is high where red is k."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self, classes=CLASSES, settings=None):
         self.card = Card(architecture="red", model={}, classes=classes, input=settings or Input(stride=4))

@@ -30,6 +30,7 @@ class ThresholdEngine:
     """Class 1 where a picture's red is above `threshold`; keeps the shapes it was shown."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self, threshold: float, settings: Input | None = None) -> None:
         self.card = Card(architecture="threshold", model={}, classes=CLASSES, input=settings or Input(stride=8))

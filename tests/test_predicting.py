@@ -26,6 +26,7 @@ class BrightnessEngine:
     """Class = brighter than 128 or not."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self) -> None:
         settings = Input(stride=4)

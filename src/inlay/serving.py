@@ -34,6 +34,7 @@ def serve(
     device: str = "auto",
     engine: str = "auto",
     precision: str = "float32",
+    streams: int = 1,
     reload_on_change: bool = False,
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
@@ -41,9 +42,10 @@ def serve(
     """Serve model files or run folders, each as NAME=PATH or by its file's name, until SIGTERM or SIGINT.
 
     The port opens when every model has seen a picture.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of
-    it still accepting.  `reload_on_change`: a model file that is replaced takes over while requests go on.  Raises what
-    `load` raises for a model, RecipeError for names that are equal and an address that cannot be had; after SIGINT,
-    when all is done, KeyboardInterrupt.
+    it still accepting.  `streams`: pictures that a model computes at once, each on its share of the cores: more answers
+    a second, each of them later.  `reload_on_change`: a model file that is replaced takes over while requests go on.
+    Raises what `load` raises for a model, RecipeError for names that are equal and an address that cannot be had; after
+    SIGINT, when all is done, KeyboardInterrupt.
     """
     if not 0 <= drain_seconds < grace_seconds:
         raise RecipeError(f"grace is {grace_seconds:g} seconds, of which {drain_seconds:g} still accept: expected less")
@@ -51,7 +53,7 @@ def serve(
     logs.configure()
 
     def opened(path: Path) -> Predictor:
-        return load(path, device, engine=engine, precision=precision)
+        return load(path, device, engine=engine, precision=precision, streams=streams)
 
     app = create_app({name: opened(path) for name, path in named.items()}, limits, keys=keys)
     watch = Watch(app.state.service, named, opened)

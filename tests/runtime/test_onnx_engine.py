@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,19 @@ def test_scores_labels_and_probabilities(path: Path) -> None:
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(engine.labels(scores, (16, 24)), expected.argmax(1))
     np.testing.assert_allclose(engine.probabilities(scores, (20, 31)).sum(1), 1, rtol=1e-5)
+
+
+def test_streams_answer_at_once_and_share_the_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inlay.runtime.graph_engine.cores", lambda: 4)
+    engine = open_engine(path, "cpu", streams=2)
+    assert isinstance(engine, OnnxEngine) and (engine.streams, engine.threads) == (2, 4)
+    assert engine._session.get_session_options().intra_op_num_threads == 2
+    images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(12)]
+    with ThreadPoolExecutor(2) as pool:
+        for image, found in zip(images, pool.map(engine.scores, images), strict=True):
+            np.testing.assert_allclose(found, small_onnx.expected_scores(image), rtol=1e-5, atol=1e-4)
+    with pytest.raises(RecipeError, match=r"--streams 5: .* there are 4"):
+        open_engine(path, "cpu", streams=5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 16), (33, 50)])

@@ -74,8 +74,11 @@ def test_the_precision_is_the_one_that_was_asked_for(path: Path) -> None:
     assert 1e-2 < np.abs(rough.scores(image) - expected).max() < 4
 
 
-def test_threads_that_ask_at_once_get_their_own_answers(path: Path) -> None:
-    engine = open_engine(path, engine="openvino")
+@pytest.mark.parametrize("streams", [1, 2])
+def test_threads_that_ask_at_once_get_their_own_answers(path: Path, streams: int) -> None:
+    from inlay.runtime.openvino_engine import OpenVinoEngine
+
+    engine = OpenVinoEngine(onnx_file.read(path), str(path), threads=2, streams=streams)
     images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(24)]
     with ThreadPoolExecutor(6) as pool:
         for image, found in zip(images, pool.map(engine.scores, images), strict=True):

@@ -25,6 +25,7 @@ class BrightnessEngine:
     """Class = the nearest brightness; keeps what it was shown."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self, settings: Input | None = None, lean: float = 0.0) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings or Input(stride=8))

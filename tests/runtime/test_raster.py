@@ -29,6 +29,7 @@ class BrightnessEngine:
     """Class = brighter than 128 or not."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self, settings: Input | None = None) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings or Input(stride=8))

@@ -26,6 +26,7 @@ class Colors:
     """An engine whose scores are the picture's colours."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self, calibration: Calibration | None = None) -> None:
         kept = {"classes": CLASSES, "input": Input(stride=4), "calibration": calibration}

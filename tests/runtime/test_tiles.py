@@ -22,6 +22,7 @@ class BlurEngine:
     """Class = the nearest brightness after a box blur of `radius`, on a grid that lies at multiples of the stride."""
 
     device = "cpu"
+    streams = 1
 
     def __init__(self, radius: int = 2, stride: int = 4, **settings: object) -> None:
         calibration = settings.pop("calibration", None)

@@ -52,6 +52,24 @@ def busy(batcher: Batcher, gated: Gated) -> list[Job]:
     return jobs
 
 
+@pytest.mark.parametrize("streams", [1, 3])
+def test_as_many_pictures_are_computed_at_once_as_there_are_streams(streams: int) -> None:
+    gated = Gated(streams)
+    gated.shut()
+    batcher = Batcher("small", Predictor(gated), Limits(), Metrics())
+    jobs = [job(seed=number) for number in range(6)]
+    for one in jobs:
+        batcher.submit(one)
+    for _ in range(streams):
+        assert gated.began.acquire(timeout=20)
+    assert not gated.began.acquire(timeout=0.1)  # the next waits
+    gated.gate.set()
+    expected = Predictor(engine())
+    for number, one in enumerate(jobs):
+        assert np.array_equal(decoded(one.future.result(20).content), expected(pixels(seed=number)).label_HW)
+    batcher.close()
+
+
 def test_pictures_of_one_size_go_together_and_each_gets_its_own_answer(batcher: Batcher, gated: Gated) -> None:
     first = busy(batcher, gated)
     sizes = [(24, 32), (40, 24), (24, 32), (24, 32), (40, 24), (24, 32)]

@@ -21,6 +21,13 @@ def serve(
     device: Device = "auto",
     engine: Engine = "auto",
     precision: Precision = "float32",
+    streams: Annotated[
+        int,
+        Parameter(
+            help="pictures of a model at once, each on its share of the cores: more a second, each later",
+            validator=at_least(1),
+        ),
+    ] = 1,
     api_keys: Annotated[Path | None, Parameter(help="a file of keys, one a line; or INLAY_API_KEY")] = None,
     reload_on_change: Annotated[bool, Parameter(help="replaced model files take over", negative="")] = False,
     max_mebibytes: Annotated[int, Parameter(help="of one request", validator=at_least(1))] = 20,
@@ -66,6 +73,7 @@ def serve(
         device=device,
         engine=engine,
         precision=precision,
+        streams=streams,
         reload_on_change=reload_on_change,
         grace_seconds=grace,
         drain_seconds=drain,

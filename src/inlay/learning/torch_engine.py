@@ -25,6 +25,8 @@ from inlay.runtime.engine import AttentionMap
 class TorchEngine:
     """A Segmenter behind the Engine protocol (runtime/engine.py)."""
 
+    streams = 1
+
     def __init__(self, model: Segmenter, card: Card, device: str, precision: str = "float32") -> None:
         self.model = model
         self.card = card

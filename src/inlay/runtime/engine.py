@@ -22,6 +22,7 @@ class Engine(Protocol):
 
     card: Card
     device: str
+    streams: int  # calls that may run at once
 
     def scores(self, images_BHW3: np.ndarray) -> Any:
         """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
@@ -68,20 +69,23 @@ class AttentionEngine(Protocol):
         ...
 
 
-def open_engine(path: Path, device: str = "auto", engine: str = "auto", precision: str = "float32") -> Engine:
+def open_engine(
+    path: Path, device: str = "auto", engine: str = "auto", precision: str = "float32", streams: int = 1
+) -> Engine:
     """The engine for a model file or run folder: torch for .safetensors; for .onnx ONNX Runtime (`auto`) or OpenVINO.
 
-    `precision` of OpenVINO: float32 or bfloat16.  Raises ModelFileError for anything but a sound model file, and one
-    that was not exported for this engine and precision, RecipeError for engines and precisions that there are not, and
-    MissingExtraError where torch or OpenVINO is needed and not there.
+    `precision` of OpenVINO: float32 or bfloat16.  `streams` of an .onnx file: calls that may run at once, each on its
+    share of the cores.  Raises ModelFileError for anything but a sound model file, and one that was not exported for
+    this engine and precision, RecipeError for engines and precisions that there are not, and MissingExtraError where
+    torch or OpenVINO is needed and not there.
     """
     _check_choice(engine, precision)
     path = find_model_file(path)
     if is_onnx(path):
-        return _of_onnx_file(path, device, engine, precision)
-    if engine != "auto" or precision != "float32":
-        option = f"--engine {engine}" if engine != "auto" else f"--precision {precision}"
-        raise RecipeError(f"{option} is for .onnx files: `inlay export {path}` makes one")
+        return _of_onnx_file(path, device, engine, precision, streams)
+    for name, value, usual in ("engine", engine, "auto"), ("precision", precision, "float32"), ("streams", streams, 1):
+        if value != usual:
+            raise RecipeError(f"--{name} {value} is for .onnx files: `inlay export {path}` makes one")
     try:
         from inlay.learning.torch_engine import TorchEngine
     except ImportError as error:
@@ -113,14 +117,14 @@ def _check_choice(engine: str, precision: str) -> None:
         raise RecipeError(f"--precision {precision}: only --engine openvino computes in it")
 
 
-def _of_onnx_file(path: Path, device: str, engine: str, precision: str) -> Engine:
+def _of_onnx_file(path: Path, device: str, engine: str, precision: str, streams: int) -> Engine:
     from inlay.runtime import onnx_file
 
     file = onnx_file.read(path)
     if engine != "openvino":
-        return engine_class("onnxruntime")(file, str(path), device)
+        return engine_class("onnxruntime")(file, str(path), device, streams=streams)
     _check_judged(file.card, path, precision)
-    return engine_class("openvino")(file, str(path), device, precision=precision)
+    return engine_class("openvino")(file, str(path), device, streams=streams, precision=precision)
 
 
 def _check_judged(card: Card, path: Path, precision: str) -> None:

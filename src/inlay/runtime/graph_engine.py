@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from inlay.card import Card
-from inlay.errors import ModelFileError
+from inlay.errors import ModelFileError, RecipeError
 from inlay.runtime import onnx_file, resample
 from inlay.runtime.onnx_file import OnnxFile
 
@@ -26,10 +26,16 @@ class GraphEngine(ABC):
     device = "cpu"
     gives_labels: bool  # exported with --probabilities
 
-    def __init__(self, file: OnnxFile, where: str, threads: int | None = None) -> None:
-        """`threads`: those of one picture's computation, by default one a core.  Errors name the file as `where`."""
+    def __init__(self, file: OnnxFile, where: str, threads: int | None = None, streams: int = 1) -> None:
+        """`streams`: how many calls may run at once, each on its share of the `threads`, by default one a core.
+
+        Errors name the file as `where`; RecipeError for more streams than threads.
+        """
         self.card: Card = file.card
         self.threads = threads or cores()
+        self.streams = streams
+        if streams > self.threads:
+            raise RecipeError(f"--streams {streams}: each takes a core at least, and there are {self.threads}")
         self._where = where
         self._parameters = file.parameters
 

@@ -23,13 +23,15 @@ class OnnxEngine(GraphEngine):
 
     name = "onnxruntime"
 
-    def __init__(self, file: OnnxFile, where: str, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, file: OnnxFile, where: str, device: str = "auto", threads: int | None = None, streams: int = 1
+    ) -> None:
         """As GraphEngine.
 
         Raises ModelFileError for a graph that ONNX Runtime cannot run or that does not fit its card, RecipeError for
         a device that is not there.
         """
-        super().__init__(file, where, threads)
+        super().__init__(file, where, threads, streams)
         self.device = _device(device)
         self._session = self._started(file.content, asked=device)
         takes = [(*_kind(one), one.shape[1]) for one in self._session.get_inputs() if len(one.shape) > 1]
@@ -46,7 +48,7 @@ class OnnxEngine(GraphEngine):
 
     def _started(self, content: bytes, asked: str) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.intra_op_num_threads, options.inter_op_num_threads = max(1, self.threads // self.streams), 1
         options.log_severity_level = _FATAL_ONLY
         # Else a thread that waits keeps its core busy, which those that read pictures need (up to 1.7 times as slow).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import queue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,20 +24,27 @@ class OpenVinoEngine(GraphEngine):
     name = "openvino"
 
     def __init__(
-        self, file: OnnxFile, where: str, device: str = "auto", threads: int | None = None, precision: str = "float32"
+        self,
+        file: OnnxFile,
+        where: str,
+        device: str = "auto",
+        threads: int | None = None,
+        streams: int = 1,
+        precision: str = "float32",
     ) -> None:
         """As GraphEngine; `precision`: float32 or bfloat16.
 
         Raises ModelFileError for a graph that OpenVINO cannot run or that does not fit its card, RecipeError for a
         device or a precision that is not there.
         """
-        super().__init__(file, where, threads)
+        super().__init__(file, where, threads, streams)
         if device not in ("auto", "cpu"):
             raise RecipeError(f"--device {device}: OpenVINO runs on the CPU here; known: auto, cpu")
         self.precision = precision
-        self._one_at_a_time = threading.Lock()  # a request is busy while it runs
         compiled = self._compiled(file.content)
-        self._request = compiled.create_infer_request()
+        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()  # a request is busy while it runs
+        for _ in range(streams):
+            self._idle.put(compiled.create_infer_request())
         takes = [(one.any_name, *_kind(one), _side(one, 1)) for one in compiled.inputs]
         gives = {one.any_name: _kind(one) for one in compiled.outputs}
         self._check_interface(takes, gives, _side(compiled.output(SCORES), 1) if SCORES in gives else None)
@@ -47,9 +54,12 @@ class OpenVinoEngine(GraphEngine):
         return f"openvino {_version()}, CPU"
 
     def _run(self, names: list[str], image_B3HW: np.ndarray) -> list[np.ndarray]:
-        with self._one_at_a_time:
-            found = self._request.infer({INPUT: image_B3HW})
+        request = self._idle.get()
+        try:
+            found = request.infer({INPUT: image_B3HW})
             return [found[name] for name in names]
+        finally:
+            self._idle.put(request)
 
     def _compiled(self, content: bytes) -> openvino.CompiledModel:
         import openvino
@@ -60,8 +70,8 @@ class OpenVinoEngine(GraphEngine):
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "INFERENCE_NUM_THREADS": self.threads,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": self.streams,
+            "PERFORMANCE_HINT": "LATENCY" if self.streams == 1 else "THROUGHPUT",
         }
         try:
             return core.compile_model(core.read_model(content), "CPU", settings)

@@ -226,10 +226,11 @@ def load(
     crf: CrfSettings | None = None,
     engine: str = "auto",
     precision: str = "float32",
+    streams: int = 1,
 ) -> Predictor:
     """A model file or run folder -> a predictor.
 
     `device`: auto, cpu, cuda or cuda:N.  `engine` of an .onnx file: auto, onnxruntime, or openvino, which computes in
-    the `precision` float32 or bfloat16.
+    the `precision` float32 or bfloat16; `streams` calls to it may run at once, each on its share of the cores.
     """
-    return Predictor(open_engine(Path(path), device, engine, precision), tta, crf)
+    return Predictor(open_engine(Path(path), device, engine, precision, streams), tta, crf)

@@ -23,7 +23,6 @@ from inlay.service.problems import Problem
 from inlay.service.requests import Upload
 
 _ON_GPU = 8  # pictures together, unless the limits say how many
-_WORKERS = 2  # while one waits for the network or has it, the other decodes and encodes
 _decoding = threading.Lock()  # what decoding warns of is caught, which only one thread can do at a time
 
 
@@ -56,7 +55,7 @@ class Batcher:
         self._limits, self._metrics = limits, metrics
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._network = threading.Lock()
+        self._network = threading.Semaphore(predictor.engine.streams)
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._seconds_a_picture = 0.1  # lately
@@ -77,7 +76,8 @@ class Batcher:
             if self._closed:
                 raise problems.busy("stopping", "the service is stopping: try again", 2)
             if not self._threads:
-                names = [f"{self.name}-{number}" for number in range(_WORKERS)]
+                # One more than the network takes: while others wait for it or have it, one decodes and encodes.
+                names = [f"{self.name}-{number}" for number in range(self.predictor.engine.streams + 1)]
                 self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
                 for thread in self._threads:
                     thread.start()
