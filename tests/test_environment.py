@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -57,3 +58,16 @@ def test_two_packages_are_warned_of(
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(RecipeError, match="installed over each other"):
             OnnxEngine(onnx_file.parse(small_onnx.content(), "m"), "m", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 64), ("150000 100000", 2), ("50000 100000", 1), ("9900000 100000", 64), ("", 64), (None, 64)],
+)
+def test_a_containers_quota_bounds_the_cores(
+    quota: str | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert environment.cores(tmp_path / "cpu.max") == expected

@@ -25,8 +25,18 @@ def describe() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
     }
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many cores this process can keep busy: those it may run on, or its container's quota of them, rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        microseconds, period = map(int, quota.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no such file, or the word `max` in it
+        return allowed
+    return max(1, min(allowed, -(-microseconds // period)))
 
 
 def runtimes() -> dict[str, str]:

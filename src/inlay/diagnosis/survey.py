@@ -6,7 +6,6 @@ their order, so that the same data gives the same survey.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from inlay.diagnosis.finding import Place
 from inlay.diagnosis.fit import Fit
 from inlay.diagnosis.likeness import THUMB
 from inlay.diagnosis.sample import GRID, Exam, examine
+from inlay.environment import cores
 
 _AHEAD = 3  # samples read ahead of their turn, for each thread
 _KINDS = 5000  # different strange values that are counted; more are damage, and which no longer matters
@@ -145,7 +145,7 @@ class Survey:
 def survey(split: str, dataset: Dataset, threads: int | None = None) -> Survey:
     """Look at every sample of a split, showing how far it is; nothing that a sample holds raises."""
     kept = Survey(split, dataset)
-    threads = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = threads or min(cores(), _MOST_THREADS)
     # Warnings cannot be told apart by thread; each of Inlay's names its picture.
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from inlay.card import Card
+from inlay.environment import cores
 from inlay.errors import ModelFileError, RecipeError
 from inlay.runtime import onnx_file, resample
 from inlay.runtime.onnx_file import OnnxFile
@@ -111,11 +111,6 @@ class GraphEngine(ABC):
                 f"{self._where}: its card has {len(self.card.classes)} classes but its network scores {classes}: "
                 "export the model again"
             )
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def first_line(error: Exception) -> str:
