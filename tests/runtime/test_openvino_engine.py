@@ -162,3 +162,22 @@ def test_torch_and_onnx_stay_away(path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_signals_do_no_harm_where_engines_came_and_went(path: Path) -> None:
+    program = """
+import gc, os, signal, sys
+from pathlib import Path
+from inlay.runtime.openvino_engine import OpenVinoEngine
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+first, second = (OpenVinoEngine.open(Path(sys.argv[1]), threads=1) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+print(len(seen))
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr

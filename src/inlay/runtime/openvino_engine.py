@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,7 @@ class OpenVinoEngine(GraphEngine):
             self._idle.put(request)
 
     def _compiled(self, content: bytes) -> openvino.CompiledModel:
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         if self.precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RecipeError("--precision bfloat16: this processor does not compute in it; known here: float32")
         settings = {
@@ -79,6 +78,18 @@ class OpenVinoEngine(GraphEngine):
             raise ModelFileError(
                 f"{self._where}: OpenVINO {_version()} cannot run it ({_reason(error)}): --engine onnxruntime may"
             ) from error
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    """The one of this process, never given back.
+
+    Each Core puts a signal stack of its own in place and, when it goes, the one that it found there back: where that
+    one's Core has gone before, the next signal (of a child's end, say) finds no memory and the process dies.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _version() -> str:
