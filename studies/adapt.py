@@ -4,9 +4,9 @@
     python studies/adapt.py camvid --root data/camvid --weights mobilenetv2_100.safetensors --out runs/adapt-camvid
 
 Each draws or sorts its pictures, trains a model on the source condition alone, adapts it by every method, scores all on
-the same pictures, and writes table.md, table.json and, for each network, a folder of `inlay compare`.  What is there
-already is not done again, so that an interrupted run goes on where it was.  --weights: a timm state dict of
-mobilenetv2_100 (none: from scratch, longer and worse).
+the same pictures, and writes table.md and, for each network, a folder of `inlay compare`.  What is there already is not
+done again, so that an interrupted run goes on where it was.  --weights: a timm state dict of mobilenetv2_100 (none:
+from scratch, longer and worse).
 
 streets (Song, Zhang & Park 2021, tables 3 and 4): two cities, PSPNet and SE-PSPNet, trained on labelled dawn; 50
 unlabelled pictures of each of the nine conditions, all of which are the target; 200 labelled ones of each to score.
@@ -26,24 +26,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from PIL import Image
+from adapt_data import OneDomain, draw_city, sort_camvid
 
-from inlay import console
 from inlay.adapting import Tuning, adapt, train_style
 from inlay.comparing import compare
 from inlay.comparison import Comparison
-from inlay.data import Sample, open_spec
-from inlay.data import open as open_data
-from inlay.data._pairs import PairedData
+from inlay.data import Dataset, open_spec
 from inlay.data._streets.conditions import CONDITIONS
-from inlay.data.camvid import CLASSES as CAMVID_CLASSES
-from inlay.data.camvid import VOID
 from inlay.evaluating import evaluate
 from inlay.files import write_text
 from inlay.recipe import Recipe
-from inlay.runtime.paint import save_label
-from inlay.runtime.predictor import load
+from inlay.runtime.predictor import Predictor, load
 from inlay.runtime.styled import styled
 from inlay.scores import Report
 from inlay.training import train
@@ -65,7 +58,6 @@ METHODS = {
     "style+self-training": ("style", "self-training"),
 }
 FUSED = "style at test time"  # the source model, which sees each picture restyled too
-DUSK, TARGET_FRAMES, SKIPPED_FRAMES = "0001TP", 31, 5
 
 
 def main() -> None:
@@ -100,71 +92,18 @@ def main() -> None:
 def streets(asked: argparse.Namespace) -> list[str]:
     """Every city and network -> the lines of a table: mIoU (%) of each condition, mean over them, worst."""
     conditions = list(CONDITIONS)
-    columns = ["city", "network", "method", *conditions, "mean", "worst"]
-    rows = ["| " + " | ".join(columns) + " |"]
-    rows.append("|" + " --- |" * (len(conditions) + 5))
+    rows = heads("city", "network", "method", *conditions, "mean", "worst")
     for city in asked.cities:
-        root = draw_city(asked.out / "pictures" / city, city, asked.pictures)
+        folder, root = asked.out / city, draw_city(asked.out / "pictures" / city, city, asked.pictures)
         for network in asked.networks:
-            work = Work(asked, asked.out / city / network, f"folder:{root}", str(root / "target"), network)
-            found = work.compared(asked.out / city / "style.safetensors", (96, 128))
-            rates = by_domain(found, conditions)
+            work = Work(asked, network, folder, root, str(root / "target"))
+            rates = by_domain(work.compared(), conditions)
             for start in [name for name in ("source", "style") if name in rates]:
                 rates[f"{start}+batch-norm, each"] = [work.for_one(start, one) for one in conditions]
             for name, values in rates.items():
                 figures = [*values, float(np.mean(values)), min(values)]
-                rows.append("| " + " | ".join([city, network, name, *(f"{100 * one:.1f}" for one in figures)]) + " |")
+                rows.append(line(city, network, name, *(f"{100 * one:.1f}" for one in figures)))
     return rows
-
-
-def draw_city(root: Path, city: str, count: int) -> Path:
-    """Pictures of a city as a data set of `folder` below `root`: train (dawn), test (nine conditions); and target/."""
-    if (root / "dataset.yaml").is_file():
-        return root
-    common = {"city": city, "size": (96, 128)}
-    dawn = open_data("streets", None, "train", count=300, condition="dawn", **common)
-    write_pictures(root / "train", dawn, labels=True)
-    each = len(CONDITIONS)
-    write_pictures(
-        root / "test", open_data("streets", None, "test", count=count * each, condition="all", **common), True
-    )
-    other = open_data("streets", None, "train", count=50 * each, condition="all", seed=1, **common)
-    write_pictures(root / "target", other, labels=False)
-    classes = [{"name": n, "color": list(c)} for n, c in zip(dawn.classes.names, dawn.classes.colors, strict=True)]
-    splits = {name: {"images": f"{name}/images", "labels": f"{name}/labels"} for name in ("train", "test")}
-    tree = {"classes": classes, "format": "index", "splits": splits, "domain_by": "^([a-z_]+)-"}
-    write_text(root / "dataset.yaml", yaml.safe_dump(tree))
-    return root
-
-
-def write_pictures(folder: Path, dataset: Any, labels: bool) -> None:
-    """A data set's pictures as CONDITION-NUMBER.png with their labels beside them, or alone, by condition."""
-    for index in console.track(range(len(dataset)), len(dataset), f"drawing {folder}"):
-        sample = dataset[index]
-        name = f"{sample.domain}-{index:05d}.png"
-        path = folder / ("images" if labels else sample.domain) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sample.image).save(path)
-        if labels:
-            save_label(folder / "labels" / name, sample.label, dataset.classes)
-
-
-class Only:
-    """The pictures of one domain of a data set."""
-
-    def __init__(self, dataset: PairedData, domain: str) -> None:
-        self.dataset, self.classes = dataset, dataset.classes
-        self.indices = [index for index, one in enumerate(dataset.domains) if one == domain]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.dataset[self.indices[index]]
-
-    def name(self, index: int) -> str:
-        """The name of picture `index`."""
-        return self.dataset.name(self.indices[index])
 
 
 # ---- CamVid
@@ -173,74 +112,54 @@ class Only:
 def camvid(asked: argparse.Namespace) -> list[str]:
     """Every network -> the lines of a table: mIoU (%) of the scored dusk frames, and the share of the gap closed."""
     root = sort_camvid(asked.out / "pictures", asked.root.resolve())
-    rows = ["| network | method | mIoU | interval | share of the gap |", "| --- | --- | --- | --- | --- |"]
+    rows = heads("network", "method", "mIoU", "interval", "share of the gap")
     for network in asked.networks:
-        work = Work(asked, asked.out / network, f"folder:{root}", f"folder:{root},split=target", network)
-        work.labelled = "labelled"
-        found = work.compared(asked.out / "style.safetensors", None, {"input": {"short_side": 120}})
+        work = Work(asked, network, asked.out, root, f"folder:{root},split=target")
+        found = work.compared({"input": {"short_side": 120}}, labelled="labelled")
         miou = {one.name: one.miou for one in found.standings}
         gap = miou["labels"].value - miou["source"].value
         for name, one in sorted(miou.items(), key=lambda pair: pair[1].value):
             closed = (one.value - miou["source"].value) / gap
             interval = f"{100 * one.low:.1f} to {100 * one.high:.1f}"
-            rows.append(f"| {network} | {name} | {100 * one.value:.1f} | {interval} | {100 * closed:.0f} % |")
+            rows.append(line(network, name, f"{100 * one.value:.1f}", interval, f"{100 * closed:.0f} %"))
     return rows
-
-
-def sort_camvid(root: Path, camvid_root: Path) -> Path:
-    """Lists of CamVid's train split as a data set of `folder`: train (day), target, test (dusk), labelled (both)."""
-    names = sorted(path.stem for path in (camvid_root / "train").iterdir())
-    day, dusk = ([n for n in names if n.startswith(DUSK) == of_dusk] for of_dusk in (False, True))
-    target, test = dusk[:TARGET_FRAMES], dusk[TARGET_FRAMES + SKIPPED_FRAMES :]
-    for split, listed in (("train", day), ("target", target), ("test", test), ("labelled", day + target)):
-        write_text(root / f"{split}.txt", "\n".join(listed) + "\n")
-    for folder in ("train", "trainannot"):
-        if not (root / folder).is_symlink():
-            (root / folder).symlink_to(camvid_root / folder)
-    pairs = zip(CAMVID_CLASSES.names, CAMVID_CLASSES.colors, strict=True)
-    tree = {
-        "classes": [{"name": name, "values": [k], "color": list(color)} for k, (name, color) in enumerate(pairs)],
-        "ignore": [VOID],
-        "format": "index",
-        "images": "train",
-        "labels": "trainannot",
-        "splits": {split: {"list": f"{split}.txt"} for split in ("train", "target", "test", "labelled")},
-        "domain_by": "^([^_]+)_",
-    }
-    write_text(root / "dataset.yaml", yaml.safe_dump(tree))
-    return root
 
 
 # ---- what both have in common
 
 
 class Work:
-    """One network's models, each made once: `folder`/METHOD, and its report in `folder`/reports/METHOD."""
+    """One network's models, each made once: `folder`/NETWORK/METHOD, and its report in reports/METHOD beside them.
 
-    labelled: str | None = None  # a split with the target's labels, for the upper bound
+    `root` is a data set of `folder` with the splits train and test.  The style network, which all networks share, is
+    `folder`/style.safetensors.
+    """
 
-    def __init__(self, asked: argparse.Namespace, folder: Path, data: str, target: str, network: str) -> None:
-        self.asked, self.folder, self.data, self.target, self.network = asked, folder, data, target, network
-        self.scored = open_spec(f"{data},split=test")
+    def __init__(self, asked: argparse.Namespace, network: str, folder: Path, root: Path, target: str) -> None:
+        self.asked, self.network, self.root, self.target = asked, network, root, target
+        self.folder, self.style = folder / network, folder / "style.safetensors"
+        self.source = f"folder:{root},split=train"
+        self.scored = open_spec(f"folder:{root},split=test")
 
-    def compared(self, style: Path, size: Any, settings: dict[str, Any] | None = None) -> Comparison:
-        """Train, adapt by each method, score; the comparison of all reports."""
+    def compared(self, settings: dict[str, Any] | None = None, labelled: str | None = None) -> Comparison:
+        """Train, adapt by each method, score; the comparison of all reports.
+
+        `settings`: of a recipe, for the trainings.  `labelled`: a split with the target's labels, for the upper bound.
+        """
         settings = settings or {}
         self.trained("source", "train", settings)
-        names = ["source"]
         if any("style" in method for method in self.asked.methods):
-            self.styled(style)
+            self.styled()
         for name in self.asked.methods:
             if name == JITTER:
                 self.trained(JITTER, "train", settings | self.jitter())
             elif name != FUSED:
-                self.adapted(name, *METHODS[name], style)
-            names.append(name)
-        if self.labelled:
-            self.trained("labels", self.labelled, settings)
+                self.adapted(name)
+        names = ["source", *self.asked.methods]
+        if labelled:
+            self.trained("labels", labelled, settings)
             names.append("labels")
-        reports = [self.report(name, style) for name in names]
-        return compare(reports, names=names, pool=False, out=self.folder / "comparison")
+        return compare([self.report(name) for name in names], names=names, pool=False, out=self.folder / "comparison")
 
     def jitter(self) -> dict[str, Any]:
         """What differs from the training of the source model: it goes on from there, with colour jitter."""
@@ -252,16 +171,15 @@ class Work:
 
     def trained(self, name: str, split: str, settings: dict[str, Any]) -> None:
         """A model trained on labelled pictures of `split` alone."""
-        out = self.folder / name
-        if (out / "model.safetensors").is_file():
+        if self.made(name):
             return
         tree = {
             "name": name,
             "seed": self.asked.seed,
-            "data": {"name": "folder", "root": self.data.partition(":")[2], "train": split, "val": None},
+            "data": {"name": "folder", "root": str(self.root), "train": split, "val": None},
             "model": PSPNET | NETWORKS[self.network] | {"weights": self.asked.weights},
             "augment": {"horizontal_flip": 0.5},
-            **{key: value for key, value in settings.items() if key != "train"},
+            **settings,
             "train": {
                 "epochs": 1,
                 "steps_per_epoch": self.asked.train_steps,
@@ -274,54 +192,79 @@ class Work:
                 **settings.get("train", {}),
             },
         }
-        train(Recipe.model_validate(tree), out=out, overwrite=True)
+        train(Recipe.model_validate(tree), out=self.folder / name, overwrite=True)
 
-    def styled(self, style: Path) -> None:
+    def styled(self) -> None:
         """The style network between the source's pictures and the target's."""
-        if not style.is_file():
-            source = self.folder / "source"
+        if not self.style.is_file():
+            encoder = str(self.folder / "source")
             training: dict[str, Any] = {"steps": self.asked.style_steps, "batch": 4, "seed": self.asked.seed}
-            training["skips"] = self.asked.skips
-            train_style(f"{self.data},split=train", self.target, style, encoder=str(source), **training)
+            train_style(self.source, self.target, self.style, encoder=encoder, skips=self.asked.skips, **training)
 
-    def adapted(self, name: str, start: str, method: str, style: Path) -> None:
-        """The model of `start` adapted by `method`."""
-        out = self.folder / name
-        if (out / "model.safetensors").is_file():
+    def adapted(self, name: str) -> None:
+        """What the method of that name makes of the model it starts from, which is made first where it is missing."""
+        if self.made(name):
             return
+        start, method = METHODS[name]
         if start != "source":
-            self.adapted(start, *METHODS[start], style)
+            self.adapted(start)
         tuning = Tuning(steps=self.asked.steps, seed=self.asked.seed, workers=0, learning_rate=RATE)
-        given = {"style": style if method == "style" else None, "tuning": tuning, "overwrite": True}
-        source = f"{self.data},split=train"
-        adapt(self.folder / start, source=source, target=self.target, out=out, method=method, **given)
+        adapt(
+            self.folder / start,
+            source=self.source,
+            target=self.target,
+            out=self.folder / name,
+            method=method,
+            style=self.style if method == "style" else None,
+            tuning=tuning,
+            overwrite=True,
+        )
+
+    def made(self, name: str) -> bool:
+        """Whether the model of that name is there."""
+        return (self.folder / name / "model.safetensors").is_file()
 
     def for_one(self, start: str, condition: str) -> float:
         """The mIoU in a condition with batch normalisation's statistics of its own target pictures."""
         out = self.folder / f"{start}+batch-norm-each" / condition
         if not (out / "report.json").is_file():
-            given = {"source": f"{self.data},split=train", "target": f"{self.target}/{condition}", "overwrite": True}
-            found = adapt(self.folder / start, out=out, method="batch-norm", **given)
-            scored = Only(self.scored, condition)
-            evaluate(load(found.model), scored, dataset_name="folder", split="test", batch=8).write(out)
+            target = f"{self.target}/{condition}"
+            found = adapt(
+                self.folder / start, source=self.source, target=target, out=out, method="batch-norm", overwrite=True
+            )
+            score(load(found.model), OneDomain(self.scored, condition), out)
         return Report.read(out).metrics.miou
 
-    def report(self, name: str, style: Path) -> Path:
+    def report(self, name: str) -> Path:
         """The folder with the report of a method on the scored pictures."""
         out = self.folder / "reports" / name.replace(" ", "-")
-        if (out / "report.json").is_file():
-            return out
-        predictor = load(self.folder / ("source" if name == FUSED else name))
-        if name == FUSED:
-            predictor = styled(predictor, str(style), f"{self.data},split=train")
-        evaluate(predictor, self.scored, dataset_name="folder", split="test", batch=8).write(out)
+        if not (out / "report.json").is_file():
+            predictor = load(self.folder / ("source" if name == FUSED else name))
+            if name == FUSED:
+                predictor = styled(predictor, str(self.style), self.source)
+            score(predictor, self.scored, out)
         return out
+
+
+def score(predictor: Predictor, dataset: Dataset, out: Path) -> None:
+    """Write the report on `dataset` into folder `out`."""
+    evaluate(predictor, dataset, dataset_name="folder", split="test", batch=8).write(out)
 
 
 def by_domain(found: Comparison, domains: Sequence[str]) -> dict[str, list[float]]:
     """The mIoU of each standing in each domain."""
     by_name = {one.name: one for one in found.domains}
     return {name: [by_name[one].miou[k].value for one in domains] for k, name in enumerate(found.names)}
+
+
+def heads(*columns: str) -> list[str]:
+    """The first two lines of a table in Markdown."""
+    return [line(*columns), line(*["---"] * len(columns))]
+
+
+def line(*cells: str) -> str:
+    """A line of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

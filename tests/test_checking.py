@@ -17,7 +17,8 @@ from inlay.card import Input
 from inlay.checking import augmentation_sheet
 from inlay.errors import DatasetError, RecipeError
 from inlay.learning.augment import Augment, generator
-from inlay.learning.loader import TrainingOrder, class_pixel_counts, loader
+from inlay.learning.class_pixels import class_pixel_counts
+from inlay.learning.loader import TrainingOrder, loader
 from inlay.learning.losses import class_weights
 from inlay.recipe import AugmentRecipe, Recipe
 from inlay.report.sheet import Row, Tile

@@ -56,7 +56,6 @@ class RedEngine:
     """A network of numpy: the score of class k is high where red is k."""
 
     device = "cpu"
-    streams = 1
 
     def __init__(self, classes=CLASSES, settings=None):
         self.card = Card(architecture="red", model={}, classes=classes, input=settings or Input(stride=4))
@@ -108,28 +107,6 @@ def test_protocol_says_what_was_done():
     assert {"created", "commit", "versions"} <= set(report.provenance) and report.provenance["versions"]["inlay"]
     assert report.model["latency_seconds"] > 0 and report.model["architecture"] == "red"
     assert report.model["peak_memory_bytes"] is None or report.model["peak_memory_bytes"] > 2**20
-
-
-def test_model_facts_come_from_the_engine():
-    engine = RedEngine()
-    engine.facts = lambda size: {"parameters": 7, "multiply_adds": 10 * size[0] * size[1]}
-    model = evaluate(Predictor(engine), Pictures([(7, 10), (4, 4)])).model
-    assert model["parameters"] == 7 and model["multiply_adds"] == 960 and model["network_size"] == [8, 12]
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        (Input(size=(224, 320)), "resized to 224x320 (height x width), padded to multiples of 32"),
-        (Input(short_side=512, stride=1), "resized to a short side of 512"),
-    ],
-)
-def test_network_input_in_words(settings, text):
-    engine = RedEngine(settings=settings)
-    engine.labels = lambda scores, size: np.zeros((len(scores), *size), np.uint8)
-    engine.probabilities = lambda scores, size: np.full((*scores.shape[:2], *size), 1 / 3, np.float32)
-    report = evaluate(Predictor(engine), Pictures([(6, 6)]))
-    assert report.protocol["network_input"] == text
 
 
 def test_test_time_augmentation():

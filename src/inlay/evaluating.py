@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import statistics
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,20 @@ from typing import Any
 import numpy as np
 
 from inlay import console, environment
-from inlay.card import IGNORED, Calibration, Input, find_model_file
+from inlay.card import IGNORED, Calibration, find_model_file
 from inlay.data._dataset import Dataset, Sample, check_sample
 from inlay.data._predictions import known_values, read_prediction, require_files
 from inlay.errors import DatasetError, RecipeError
 from inlay.report.folder import write_folder
-from inlay.runtime.predictor import Predictor, network_size
-from inlay.scores import ABSENT_CLASS_RULE, DataHash, Report, count
+from inlay.runtime.predictor import Predictor
+from inlay.scores import DataHash, Report, count
 from inlay.scores.calibration import TemperatureFit
 from inlay.scores.details import Details
+from inlay.scores.protocol import inference_of, model_facts, protocol
 
 Observe = Callable[[Any, list[np.ndarray]], None]
 _READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most
-_NAMED = 5  # missing files named one by one
+_NAMED = 5  # classes named one by one
 
 
 def evaluate(
@@ -58,18 +57,11 @@ def evaluate(
     if out is not None and not details:
         raise ValueError("a report folder needs the details")
     tally = _Tally(dataset, details)
-    seconds = array("d")
-    with contextlib.closing(_read_ahead(dataset)) as samples:
-        shown = console.track(samples, len(dataset), "evaluating") if details else samples
-        for group in _batches(shown, batch):
-            labels, confidences = _predict(predictor, group, observe, seconds, details)
-            for sample, label, confidence in zip(group, labels, confidences, strict=True):
-                tally.add(sample, label, confidence)
-    protocol = _protocol(tally, dataset_name, split, _inference(predictor))
-    model = _model_facts(predictor, tally.first_size, seconds, batch) if details else None
-    report = tally.report(protocol, model)
+    seconds = _score(predictor, dataset, tally, batch, observe)
+    model = model_facts(predictor, tally.first_size, seconds, batch) if details else None
+    report = tally.report(dataset_name, split, inference_of(predictor), model)
     fitted = predictor.card.calibration
-    if details and fitted and predictor.temperature != 1 and fitted.data_hash == protocol["data_hash"]:
+    if details and fitted and predictor.temperature != 1 and fitted.data_hash == report.protocol["data_hash"]:
         console.note("the model's temperature was fitted on these very pictures: judge its ECE on others")
     if out is not None:
         write_folder(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
@@ -131,12 +123,13 @@ def evaluate_predictions(
     with contextlib.closing(_read_ahead(dataset)) as samples:
         for sample in console.track(samples, len(dataset), "scoring"):
             tally.add(sample, read(sample))
-    seen = "predictions of another system, from files"
-    protocol = _protocol(
-        tally, dataset_name, split, {"tta": "unknown", "post_process": "unknown", "network_input": seen}
-    )
-    protocol["predicted_as_ignored"] = sorted({IGNORED, *ignored_values})
-    report = tally.report(protocol, None)
+    inference = {
+        "tta": "unknown",
+        "post_process": "unknown",
+        "network_input": "predictions of another system, from files",
+        "predicted_as_ignored": sorted({IGNORED, *ignored_values}),
+    }
+    report = tally.report(dataset_name, split, inference, None)
     if out is not None:
         write_folder(Path(out), report, dataset, pictures, read)
     return report
@@ -163,7 +156,8 @@ class _Tally:
 
     def add(self, sample: Sample, predicted_HW: np.ndarray, confidence_HW: np.ndarray | None = None) -> None:
         counts = count(sample.label, predicted_HW, len(self.classes))
-        self.first_size = self.first_size if self.images else sample.label.shape[:2]
+        if not self.images:
+            self.first_size = sample.label.shape
         self.counts[self.images if self.details else 0] += counts.astype(self.counts.dtype)
         self.images += 1
         if self.finer:
@@ -173,10 +167,26 @@ class _Tally:
             self.sequences.append(sample.sequence)
             self.hash.add(sample.name, sample.label)
 
-    def report(self, protocol: dict[str, Any], model: dict[str, Any] | None) -> Report:
+    def report(
+        self, dataset_name: str, split: str, inference: Mapping[str, Any], model: dict[str, Any] | None
+    ) -> Report:
+        data_hash = self.hash.text() if self.details else None
+        scored = protocol(dataset_name, split, self.classes, self.images, data_hash, inference)
         texts = (self.names, self.domains, self.sequences)
         finer = self.finer.arrays() if self.finer else {}
-        return Report(self.classes, *texts, self.counts, protocol, model, environment.describe(), finer)
+        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), finer)
+
+
+def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
+    """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
+    seconds = array("d")
+    with contextlib.closing(_read_ahead(dataset)) as samples:
+        shown = console.track(samples, len(dataset), "evaluating") if tally.details else samples
+        for group in _batches(shown, batch):
+            labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
+            for sample, label, confidence in zip(group, labels, confidences, strict=True):
+                tally.add(sample, label, confidence)
+    return seconds
 
 
 def _predict(
@@ -250,79 +260,3 @@ def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
         f"classes differ: {'; '.join(parts)}.  Evaluate on the data set the model was trained for, or map the classes "
         "in its dataset.yaml"
     )
-
-
-def _protocol(tally: _Tally, dataset_name: str, split: str, inference: dict[str, str]) -> dict[str, Any]:
-    return {
-        "dataset": dataset_name,
-        "split": split,
-        "images": tally.images,
-        "data_hash": tally.hash.text() if tally.details else None,
-        "classes": list(tally.classes.names),
-        "ignored_value": IGNORED,
-        "absent_class_rule": ABSENT_CLASS_RULE,
-        "size": "scored at each label's own size",
-        **inference,
-    }
-
-
-def _inference(predictor: Predictor) -> dict[str, str]:
-    """What stands between a picture and its labels.  Reports of before the CRF lack `post_process`: it was none."""
-    return {
-        "tta": _tta_text(predictor),
-        "post_process": "none" if predictor.crf is None else str(predictor.crf),
-        "style": getattr(predictor, "described", "none"),
-        "network_input": _input_text(predictor.card.input),
-    }
-
-
-def _tta_text(predictor: Predictor) -> str:
-    if not predictor.tta:
-        return "none"
-    scales = ", ".join(f"{scale:g}" for scale in predictor.tta.scales)
-    return f"mean of probabilities: scales {scales}{', each also mirrored' if predictor.tta.flip else ''}"
-
-
-def _input_text(settings: Input) -> str:
-    if settings.size:
-        text = f"resized to {settings.size[0]}x{settings.size[1]} (height x width)"
-    elif settings.short_side:
-        text = f"resized to a short side of {settings.short_side}"
-    else:
-        text = "the picture's own size"
-    return f"{text}, padded to multiples of {settings.stride}" if settings.stride > 1 else text
-
-
-def _model_facts(predictor: Predictor, size: tuple[int, int], seconds: array[float], batch: int) -> dict[str, Any]:
-    """What the network costs; the first batch warms it up and is no part of the latency where there are more."""
-    settings = predictor.card.input
-    seen = tuple(-(-side // settings.stride) * settings.stride for side in network_size(size, settings))
-    facts = getattr(predictor.engine, "facts", None)
-    return {
-        "architecture": predictor.card.architecture,
-        **(facts(seen) if callable(facts) else {}),
-        "network_size": list(seen),
-        "device": predictor.engine.device,
-        "batch": batch,
-        "latency_seconds": statistics.median(seconds[1:] or seconds),
-        "peak_memory_bytes": _peak_memory_bytes(),
-        **_temperature(predictor),
-    }
-
-
-def _temperature(predictor: Predictor) -> dict[str, Any]:
-    """The temperature of the report's confidences, where there is one."""
-    fitted = predictor.card.calibration
-    if not fitted or predictor.crf or predictor.temperature != fitted.temperature:
-        return {}
-    return {"temperature": fitted.temperature, "calibrated_on": f"{fitted.dataset} {fitted.split}".strip()}
-
-
-def _peak_memory_bytes() -> int | None:
-    """The most resident memory this process has had, None where the system does not say."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,20 +16,19 @@ from torch.nn import functional
 
 from inlay import console, evaluating, scores, yaml_tree
 from inlay.card import IGNORED
-from inlay.errors import DatasetError, RecipeError, TrainingError
-from inlay.files import new_folder, require_new, writing
-from inlay.learning import checkpoint, optimizer, probe
+from inlay.errors import DatasetError, RecipeError
+from inlay.files import new_folder, require_new
+from inlay.learning import checkpoint, failures, optimizer
 from inlay.learning.augment import Extra
 from inlay.learning.interrupt import Interrupt, Interrupted
 from inlay.learning.journal import Journal, clear, note_environment
-from inlay.learning.loader import Batch, TargetBatch, dead_worker
-from inlay.learning.session import Session
+from inlay.learning.loader import Batch, TargetBatch
+from inlay.learning.session import Progress, Session
 from inlay.learning.torch_engine import autocast, pick_device
+from inlay.learning.workers import explained
 from inlay.recipe import Recipe
 from inlay.runtime.predictor import Predictor, load
 from inlay.scores import expected
-
-T = TypeVar("T")
 
 
 def train(
@@ -49,8 +48,7 @@ def train(
     """
     device = pick_device(device)
     if resume is not None:
-        folder, settled = _started(Path(resume), recipe)
-        session = Session.open(settled, folder, device, augment, resume=True)
+        session = Session.open(_started(Path(resume), recipe), Path(resume), device, augment, resume=True)
     else:
         session = _new(_settled(recipe), Path(out) if out else None, device, overwrite, augment)
     clear(session.folder, keep_run=resume is not None)
@@ -72,32 +70,27 @@ def _new(settled: Recipe, out: Path | None, device: str, overwrite: bool, augmen
 def _run(session: Session) -> None:
     journal = Journal(session.folder, session.history, _total_steps(session))
     try:
-        with Interrupt() as interrupt:
+        with explained(), Interrupt() as interrupt:  # a dead worker comes up wherever this process happens to be
             _loop(session, journal, interrupt)
-            _judge(session, _score(session, interrupt), journal)
+            _score(session, journal, interrupt)
     except Interrupted as stop:
         session.save()
-        done = f"{stop}: saved after step {session.progress.step}"
-        message = f"{done}; go on with: inlay train --resume {session.folder}"
+        saved = f"{stop}: saved after step {session.progress.step}"
+        message = f"{saved}; go on with: inlay train --resume {session.folder}"
         journal.log.info(message)
         raise Interrupted(stop.number, message) from None
-    except (RuntimeError, OSError) as error:
-        told = dead_worker(error)  # torch notices one wherever the main process happens to be
-        if told is None:
-            raise
-        raise told from error
     finally:
         journal.close()
 
 
-def _started(folder: Path, recipe: object) -> tuple[Path, Recipe]:
-    """The run folder to go on with, and its recipe."""
+def _started(folder: Path, recipe: object) -> Recipe:
+    """The recipe of the run folder to go on with."""
     if recipe is not None:
         raise RecipeError(f"--resume {folder} goes on with the run's own recipe: leave the other recipe out")
     if not (folder / "recipe.yaml").is_file():
         what = "a folder without recipe.yaml" if folder.is_dir() else "no such folder"
         raise RecipeError(f"--resume {folder}: {what}, expected the run folder of a training that has started")
-    return folder, Recipe.load(folder / "recipe.yaml")
+    return Recipe.load(folder / "recipe.yaml")
 
 
 def _settled(recipe: Recipe | str | Path | None) -> Recipe:
@@ -115,14 +108,14 @@ def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
     while _goes_on(session):
         _train_epoch(session, batches, journal, interrupt)
         row = _train_row(session) | _validate(session, interrupt)
-        if row["val_miou"] is not None and math.isnan(row["val_miou"]):
+        miou = row["val_miou"]
+        if miou is not None and math.isnan(miou):
             raise DatasetError("the validation split has no labelled pixel: choose another data.val, or null for none")
-        improved = row["val_miou"] is None or row["val_miou"] > progress.best_miou
+        improved = miou is None or miou > progress.best_miou
         progress.next_epoch()
         session.counts_KK1[:] = 0
         if improved:
-            progress.best_miou = -1.0 if row["val_miou"] is None else row["val_miou"]
-            progress.best_epoch = progress.epoch
+            progress.best_miou, progress.best_epoch = -1.0 if miou is None else miou, progress.epoch
         journal.epoch(row)
         _save_weights(session, row, improved)
         session.save()
@@ -147,14 +140,14 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
         batch = next(batches)
         progress.waiting_seconds += time.perf_counter() - started
         group = min(settings.accumulate, steps - progress.batch // settings.accumulate * settings.accumulate)
-        explain = partial(_out_of_memory, session, batch)
-        loss = _within_memory(explain, _backward, session, batch, group)
+        explain = partial(failures.out_of_memory, session, batch)
+        loss = failures.within_memory(explain, _backward, session, batch, group)
         progress.batch += 1
         progress.loss_sum += loss * len(batch.names)
         progress.pictures += len(batch.names)
         at_step = progress.batch % settings.accumulate == 0 or progress.batch == steps
         if at_step:
-            learning_rate = _within_memory(explain, _step, session, total)
+            learning_rate = failures.within_memory(explain, _step, session, total)
         progress.seconds += time.perf_counter() - started
         if not at_step:
             continue
@@ -165,19 +158,8 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
             saved = time.monotonic()
 
 
-def _within_memory(explain: Callable[[], TrainingError], work: Callable[..., T], *arguments: Any) -> T:
-    """`work(*arguments)`; where memory runs out the error that `explain` makes."""
-    try:
-        return work(*arguments)
-    except (RuntimeError, MemoryError) as error:
-        if not probe.is_out_of_memory(error):
-            raise
-    # Not within `except`, which holds on to the failed step's tensors: `explain` tries what would fit.
-    raise explain()
-
-
 def _backward(session: Session, batch: Batch, group: int) -> float:
-    """Add the gradients of one batch of a `group`, and count what the network saw in it."""
+    """Add the gradients of one batch of a `group`, and count what the network saw in it -> its loss."""
     image = batch.image_B3HW.to(session.device, non_blocking=True)
     label = batch.label_BHW.to(session.device, non_blocking=True)
     with autocast(session.device, session.recipe.train.precision):
@@ -189,7 +171,7 @@ def _backward(session: Session, batch: Batch, group: int) -> float:
     loss = torch.stack(list(terms.values())).sum()
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise _not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
+        raise failures.not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
     (loss / group).backward()
     predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
     for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
@@ -228,8 +210,8 @@ def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
         pixels += labelled
 
     score = partial(evaluating.evaluate, batch=session.recipe.train.batch, observe=observe, details=False)
-    explain = partial(_validation_memory, session)
-    report = _within_memory(explain, score, Predictor(session.engine()), session.val_data)
+    explain = partial(failures.out_of_memory_in_validation, session)
+    report = failures.within_memory(explain, score, Predictor(session.engine()), session.val_data)
     figures = report.metrics
     values = (loss_sum / max(pixels, 1), figures.miou, figures.mpa, figures.pixel_accuracy)
     return dict(zip(names, values, strict=True))
@@ -237,6 +219,7 @@ def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
 
 def _train_row(session: Session) -> dict[str, Any]:
     progress, figures = session.progress, scores.metrics(session.counts_KK1)
+    images_per_second, waiting_share = _pace(progress)
     return {
         "epoch": progress.epoch + 1,
         "step": progress.step,
@@ -245,9 +228,9 @@ def _train_row(session: Session) -> dict[str, Any]:
         "train_miou": figures.miou,
         "train_mpa": figures.mpa,
         "train_pixel_accuracy": figures.pixel_accuracy,
-        "images_per_second": progress.pictures / max(progress.seconds, 1e-9),
+        "images_per_second": images_per_second,
         "seconds": progress.seconds,
-        "waiting_share": progress.waiting_seconds / max(progress.seconds, 1e-9),
+        "waiting_share": waiting_share,
     }
 
 
@@ -264,13 +247,15 @@ def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None
         checkpoint.save_model(path, engine.model, card)
 
 
-def _score(session: Session, interrupt: Interrupt) -> scores.Report | None:
-    """The best model's report, by the same path as `inlay evaluate`; None where there is no validation split."""
+def _score(session: Session, journal: Journal, interrupt: Interrupt) -> None:
+    """Report on the best model, by the same path as `inlay evaluate`, and say whether `expected` is reached."""
+    section, wanted = session.recipe.data, session.recipe.expected
     if session.val_data is None:
         console.note("no validation split: the model is the last one, unscored")
-        return None
-    section = session.recipe.data
-    return evaluating.evaluate(
+        if wanted is not None:
+            journal.say("expected: there is no score to judge, for want of a validation split")
+        return
+    report = evaluating.evaluate(
         load(session.folder, session.device),
         session.val_data,
         dataset_name=section.name,
@@ -278,16 +263,8 @@ def _score(session: Session, interrupt: Interrupt) -> scores.Report | None:
         out=session.folder,
         observe=lambda *_: interrupt.check(),
     )
-
-
-def _judge(session: Session, report: scores.Report | None, journal: Journal) -> None:
-    """Say, and note in report.json, whether the recipe's `expected` is reached."""
-    if session.recipe.expected is None:
-        return
-    if report is None:
-        journal.say("expected: there is no score to judge, for want of a validation split")
-        return
-    journal.say(f"expected: {expected.judge(session.recipe.expected, report, session.folder)}")
+    if wanted is not None:
+        journal.say(f"expected: {expected.judge(wanted, report, session.folder)}")
 
 
 def _total_steps(session: Session) -> int:
@@ -295,49 +272,23 @@ def _total_steps(session: Session) -> int:
     return math.ceil(session.order().steps / settings.accumulate) * settings.epochs
 
 
+def _pace(progress: Progress) -> tuple[float, float]:
+    """Pictures a second in this epoch, and the share of its time that went into waiting for them."""
+    seconds = max(progress.seconds, 1e-9)
+    return progress.pictures / seconds, progress.waiting_seconds / seconds
+
+
 def _facts(session: Session, loss: float, learning_rate: float) -> dict[str, Any]:
-    progress = session.progress
+    """What the progress bar says of a step."""
+    images_per_second, waiting_share = _pace(session.progress)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if session.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated() / 2**30
     return {
-        "epoch": f"{progress.epoch + 1}/{session.recipe.train.epochs}",
+        "epoch": f"{session.progress.epoch + 1}/{session.recipe.train.epochs}",
         "loss": f"{loss:.4f}",
         "lr": f"{learning_rate:.2e}",
-        "images/s": f"{progress.pictures / max(progress.seconds, 1e-9):.1f}",
-        "waiting": f"{100 * progress.waiting_seconds / max(progress.seconds, 1e-9):.0f} %",
+        "images/s": f"{images_per_second:.1f}",
+        "waiting": f"{100 * waiting_share:.0f} %",
         "memory": f"{memory:.1f} GB",
     }
-
-
-def _not_finite(session: Session, batch: Batch, terms: dict[str, float]) -> TrainingError:
-    path = session.folder / "bad_batch.npz"
-    with writing(path) as part, part.open("wb") as file:
-        image = batch.image_B3HW.permute(0, 2, 3, 1).numpy()
-        np.savez_compressed(file, image=image, label=batch.label_BHW.numpy(), names=np.array(batch.names))
-    return TrainingError(
-        f"loss is not finite in step {session.progress.step + 1} of epoch {session.progress.epoch + 1} ({terms}); "
-        f"samples {', '.join(batch.names)}, saved in {path}: lower train.learning_rate, set train.clip_norm, or "
-        "train.precision float32"
-    )
-
-
-def _validation_memory(session: Session) -> TrainingError:
-    batch = session.recipe.train.batch
-    return TrainingError(
-        f"out of memory in validation after epoch {session.progress.epoch + 1}, where whole pictures go through the "
-        f"network {batch} at a time: lower train.batch and raise train.accumulate as much, or set input.short_side"
-    )
-
-
-def _out_of_memory(session: Session, batch: Batch) -> TrainingError:
-    session.optimizer.zero_grad(set_to_none=True)
-    fits = probe.fitting_batch(session.model, batch, session.criterion, session.device, session.recipe.train.precision)
-    if session.adaptation:
-        fits //= 2  # tried without the pictures that it adds, as many at most
-    size, accumulate = len(batch.names), session.recipe.train.accumulate
-    advice = "not even one picture fits: use a smaller augment.crop, input.size or model"
-    if fits:
-        more = math.ceil(size / fits) * accumulate
-        advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
-    return TrainingError(f"out of memory in step {session.progress.step + 1} with a batch of {size}; {advice}")

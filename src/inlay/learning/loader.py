@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import signal
-import threading
-import traceback
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from inlay import console
 from inlay.adaptation.unlabelled import Unlabelled
 from inlay.card import IGNORED, Input
 from inlay.data._dataset import Dataset
-from inlay.errors import DatasetError, InlayError, TrainingError
+from inlay.errors import DatasetError
 from inlay.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
+from inlay.learning.workers import Failure, set_up, started
 from inlay.runtime import image as pictures
 from inlay.runtime.predictor import network_size
 
 TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
-# What torch and Linux say when a worker is gone, or when it has no memory to hand batches over in.
-_WORKER_SIGNS = (
-    *("DataLoader worker", "shared memory(shm)", "shared memory object", "file </torch_", "ancdata"),
-    *("Too many open files", "Cannot allocate memory"),
-)
 
 
 class TargetBatch(NamedTuple):
@@ -129,10 +118,10 @@ def loader(
 
     With `target` each sample brings one of its pictures, drawn evenly, and augmented and resized to the sample's size.
     `workers` processes (0: this one) start at once and stay for the whole training.  Raises, from the iterator, the
-    InlayError of a sample that cannot be read, TrainingError naming the sample for any other error, and
-    TrainingError where a worker dies (see `dead_worker`).
+    InlayError of a sample that cannot be read, TrainingError naming the sample for any other error, and TrainingError
+    where a worker dies (workers.dead_worker).
     """
-    more: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _start_worker} if workers else {}
+    more: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": set_up} if workers else {}
     batches = DataLoader(
         Samples(dataset, augment, input_settings, seed, target),
         batch_sampler=order,
@@ -143,67 +132,13 @@ def loader(
         generator=torch.Generator().manual_seed(seed),
         **more,
     )
-    with _explained(), _blocked(signal.SIGINT, signal.SIGTERM):
-        iterator = iter(batches)  # starts the workers, whose threads all inherit the block
-    return _passed_on(iterator)
-
-
-def dead_worker(error: BaseException) -> TrainingError | None:
-    """What to tell the user where `error` means that a worker process died; None where it means something else.
-
-    torch notices a death by a signal, so the error may come up anywhere in the main process while a loader is open.
-    """
-    text = str(error)
-    if not isinstance(error, RuntimeError | OSError) or not any(sign in text for sign in _WORKER_SIGNS):
-        return None
-    return TrainingError(
-        f"a worker process that reads pictures died, or cannot work ({text.splitlines()[0]}): the machine may be out "
-        "of memory, or out of shared memory (/dev/shm; docker run --shm-size=2g); use fewer workers with "
-        "--set train.workers=1, or none with --set train.workers=0"
-    )
-
-
-def class_pixel_counts(dataset: Dataset, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of a data set -> two int64 arrays of K: pixels of each class, and labelled pixels of its pictures.
-
-    The second counts every pixel that is not ignored in the pictures where the class is present: their ratio is the
-    class's frequency of median frequency balancing (Eigen and Fergus 2015, section 6.3.2).
-    """
-    count = len(dataset.classes)
-    counts_K, image_pixels_K = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    indices: Iterator[int] = iter(range(len(dataset)))
-    for index in console.track(indices, len(dataset), "counting classes") if progress else indices:
-        pixels_K = np.bincount(dataset[index].label.ravel(), minlength=256)[:count]
-        counts_K += pixels_K
-        image_pixels_K[pixels_K > 0] += pixels_K.sum()
-    return counts_K, image_pixels_K
-
-
-class _Failure(NamedTuple):
-    """An error on its way out of a worker: as a value, since torch would wrap it in a traceback of its own."""
-
-    kind: type[InlayError]
-    message: str
-    trace: str
-
-    @classmethod
-    def of(cls, error: Exception, where: str) -> _Failure:
-        trace = "".join(traceback.format_exception(error))
-        told = error if isinstance(error, InlayError) else dead_worker(error)
-        if told is not None:
-            return cls(type(told), str(told), trace)
-        return cls(TrainingError, f"{where}: {type(error).__name__}: {error}", trace)
-
-    def error(self) -> InlayError:
-        error = self.kind.__new__(self.kind, self.message)  # an __init__ may make its message of other arguments
-        error.add_note(f"It came up here, perhaps in a worker process:\n{self.trace}")
-        return error
+    return started(batches)
 
 
 class Samples(TorchDataset[Any]):
-    """Key -> (image, label, name) and, with `target`, its (image, label 0 or 255) of that size; or the failure to.
+    """Key -> (image, label, name), resized and augmented; or the Failure to read it.
 
-    All resized and augmented.
+    With `target` also (image, label 0, or 255 beyond the picture) of an unlabelled picture, brought to that size.
     """
 
     def __init__(
@@ -212,7 +147,7 @@ class Samples(TorchDataset[Any]):
         self.dataset, self.augment, self.settings, self.seed = dataset, augment, settings, seed
         self.target = target
 
-    def __getitem__(self, key: Key) -> tuple[Any, ...] | _Failure:
+    def __getitem__(self, key: Key) -> tuple[Any, ...] | Failure:
         try:
             read = self.read(key)
             if self.target is None:
@@ -221,7 +156,7 @@ class Samples(TorchDataset[Any]):
             return *read, self._of_target(self.target, key, (height, width))
         except Exception as error:
             mixed = ", or what CutMix pastes into it" if self.augment.recipe.cutmix else ""
-            return _Failure.of(error, self._name(key.sample) + mixed)
+            return Failure.of(error, self._name(key.sample) + mixed)
 
     def read(self, key: Key) -> tuple[np.ndarray, np.ndarray, str]:
         """What training sees of a sample: picture, label and name; with CutMix a part is another sample's.
@@ -266,14 +201,14 @@ class _Collate:
     def __init__(self, stride: int) -> None:
         self.stride = stride
 
-    def __call__(self, samples: list[Any]) -> Batch | _Failure:
+    def __call__(self, samples: list[Any]) -> Batch | Failure:
         for sample in samples:
-            if isinstance(sample, _Failure):
+            if isinstance(sample, Failure):
                 return sample
         try:
             return self._batch(samples)
         except Exception as error:
-            return _Failure.of(error, ", ".join(sample[2] for sample in samples))
+            return Failure.of(error, ", ".join(sample[2] for sample in samples))
 
     def _batch(self, samples: list[tuple[Any, ...]]) -> Batch:
         image_B3HW, label_BHW = self._padded([sample[:2] for sample in samples])
@@ -281,10 +216,9 @@ class _Collate:
         if len(samples[0]) > 3:
             target_B3HW, border_BHW = self._padded([sample[3] for sample in samples])
             target = TargetBatch(target_B3HW, border_BHW != IGNORED)
-        tensors = [image_B3HW, label_BHW, *(target or ())]
         if get_worker_info() is not None:
             # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
-            for tensor in tensors:
+            for tensor in (image_B3HW, label_BHW, *(target or ())):
                 tensor.share_memory_()
         return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples], target)
 
@@ -301,56 +235,3 @@ class _Collate:
             images_BHW3[row, h:] = images_BHW3[row, h - 1]
             labels_BHW[row, :h, :w] = label
         return torch.from_numpy(images_BHW3).permute(0, 3, 1, 2), torch.from_numpy(labels_BHW)
-
-
-def _start_worker(_: int) -> None:
-    """One thread of work per worker; Ctrl-C and SIGTERM, blocked here, are the main process's business.
-
-    `timeout`, Slurm and systemd signal every process of a job: workers that died of it would take the training down
-    before it has saved.
-    """
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    """Leave on the parent's SIGTERM alone, which it sends to workers that are left over as it exits."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
-    os._exit(0)
-
-
-@contextlib.contextmanager
-def _blocked(*signals: int) -> Iterator[None]:
-    """Hold signals to this thread back for a moment, and from the processes that it starts for good."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _passed_on(batches: Iterator[Any]) -> Iterator[Batch]:
-    try:
-        while True:
-            with _explained():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            if isinstance(batch, _Failure):
-                raise batch.error()
-            yield batch
-    finally:
-        del batches  # ends the workers, even where an error on its way keeps this frame
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, OSError) as error:
-        told = dead_worker(error)
-        if told is None:
-            raise
-        raise told from error

@@ -16,7 +16,8 @@ from inlay.data import Dataset
 from inlay.errors import DatasetError, RecipeError, TrainingError
 from inlay.learning import checkpoint, losses, optimizer, probe
 from inlay.learning.augment import Augment, Extra
-from inlay.learning.loader import Batch, TrainingOrder, class_pixel_counts, loader
+from inlay.learning.class_pixels import class_pixel_counts
+from inlay.learning.loader import Batch, TrainingOrder, loader
 from inlay.learning.optimizer import Average
 from inlay.learning.restyle import Adaptation
 from inlay.learning.torch_engine import TorchEngine
