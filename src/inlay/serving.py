@@ -58,6 +58,8 @@ def serve(
     app = create_app({name: opened(path) for name, path in named.items()}, limits, keys=keys)
     watch = Watch(app.state.service, named, opened)
     socket = server.listening(host, port)
+    for name, batcher in app.state.service.models.items():
+        console.note(f"{name}: {batcher.predictor.engine.described()}")
     console.note(f"{', '.join(named)}: {server.address(socket)}")
     with watch.running() if reload_on_change else contextlib.nullcontext():
         running = server.Server(app, grace_seconds, drain_seconds)

@@ -96,6 +96,7 @@ def test_opened_from_a_file_it_answers_as_before(engine, images, tmp_path):
     for path in (tmp_path, tmp_path / "model.safetensors"):
         opened = open_engine(path, "cpu")
         assert opened.card == engine.card and opened.device == "cpu"
+        assert opened.described() == f"torch {torch.__version__}, cpu, {torch.get_num_threads()} threads"
         torch.testing.assert_close(opened.scores(images), engine.scores(images))
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelFileError):

@@ -52,6 +52,7 @@ def test_streams_answer_at_once_and_share_the_threads(path: Path, monkeypatch: p
     engine = open_engine(path, "cpu", streams=2)
     assert isinstance(engine, OnnxEngine) and (engine.streams, engine.threads) == (2, 4)
     assert engine._session.get_session_options().intra_op_num_threads == 2
+    assert engine.described().endswith("ExecutionProvider, 4 threads in 2 streams")
     images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(12)]
     with ThreadPoolExecutor(2) as pool:
         for image, found in zip(images, pool.map(engine.scores, images), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -84,7 +84,7 @@ def predict(
     if style and tile:
         raise OutputError("--style takes whole pictures, and tiles would each look otherwise: leave out --tile")
     predictor = styled(load(model, device, tta_of(tta), refinement, engine, precision), style, reference, device)
-    console.note(_running(predictor.engine))
+    console.note(predictor.engine.described())
     with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
         result = run(
             predictor,
@@ -108,13 +108,6 @@ def predict(
         line = f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}"
         console.out.print(line, markup=False)
     return result.exit_code
-
-
-def _running(engine: Any) -> str:
-    """What runs the network: engine, device and threads, as far as it says."""
-    described = engine.described() if hasattr(engine, "described") else f"torch on {engine.device}"
-    threads = getattr(engine, "threads", None)
-    return f"{described}, {threads} threads" if threads else described
 
 
 def _words(text: str | None) -> tuple[str, ...]:

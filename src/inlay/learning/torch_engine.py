@@ -40,6 +40,11 @@ class TorchEngine:
         where = pick_device(device)
         return cls(model.to(where, memory_format=torch.channels_last).eval(), card, where)  # type: ignore[call-overload]
 
+    def described(self) -> str:
+        """torch, its version, the device, and the threads."""
+        threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""
+        return f"torch {torch.__version__}, {self.device}{threads}"
+
     def scores(self, images_BHW3: np.ndarray) -> Tensor:
         """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
         return self._run(self.model, images_BHW3)

@@ -24,6 +24,10 @@ class Engine(Protocol):
     device: str
     streams: int  # calls that may run at once
 
+    def described(self) -> str:
+        """What runs the network, for people: the program and its version, the device, the threads."""
+        ...
+
     def scores(self, images_BHW3: np.ndarray) -> Any:
         """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
         ...

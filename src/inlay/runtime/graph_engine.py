@@ -71,11 +71,16 @@ class GraphEngine(ABC):
             "multiply_adds": exported.get("multiply_adds") if known else None,
             "precision": self.precision if stored == "float32" else f"{stored}, the rest {self.precision}",
             "threads": self.threads,
-            "engine": self.described(),
+            "engine": self._program(),
         }
 
-    @abstractmethod
     def described(self) -> str:
+        """The engine, its version, what it runs on, and the threads."""
+        streams = f" in {self.streams} streams" if self.streams > 1 else ""
+        return f"{self._program()}, {self.threads} threads{streams}"
+
+    @abstractmethod
+    def _program(self) -> str:
         """The engine, its version, and what it runs on."""
 
     @abstractmethod

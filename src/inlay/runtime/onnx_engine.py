@@ -39,7 +39,7 @@ class OnnxEngine(GraphEngine):
         classes = gives[SCORES].shape[1] if SCORES in gives and len(gives[SCORES].shape) > 1 else None
         self._check_interface(takes, {name: _kind(one)[1:] for name, one in gives.items()}, classes)
 
-    def described(self) -> str:
+    def _program(self) -> str:
         """The engine, its version, and the provider in use."""
         return f"onnxruntime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
 

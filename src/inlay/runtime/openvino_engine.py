@@ -50,7 +50,7 @@ class OpenVinoEngine(GraphEngine):
         gives = {one.any_name: _kind(one) for one in compiled.outputs}
         self._check_interface(takes, gives, _side(compiled.output(SCORES), 1) if SCORES in gives else None)
 
-    def described(self) -> str:
+    def _program(self) -> str:
         """The engine and its version."""
         return f"openvino {_version()}, CPU"
 
