@@ -29,6 +29,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a green picture; who may see it is for each test's permissions to say
+    "--host-resolver-rules=MAP elsewhere.example 127.0.0.1",  # the page by plain HTTP, as from another machine
 ]
 COLORS = np.array([*small_onnx.CLASSES.colors], np.uint8)
 LARGEST_BODY = 60_000

@@ -72,6 +72,34 @@ def test_everything_by_keyboard_alone(page: Any, service: Any) -> None:
     page.wait_for_selector(".divider[aria-valuenow='48']")
 
 
+def test_what_was_pressed_keeps_the_focus_or_hands_it_on(page: Any, service: Any) -> None:
+    """A button that goes, or can do no more, would otherwise leave the keys at the page's beginning."""
+    give(page, FILE)
+    for zoom in ("zoom-in", "zoom-out"):
+        page.locator(f"#{zoom}").focus()
+        while page.locator(f"#{zoom}").is_enabled():
+            page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        assert focused(page) == zoom
+    with page.expect_download():
+        page.locator("[data-format=png]").focus()
+        page.keyboard.press("Enter")
+    assert focused(page) == "Mask"
+    gate = service.models["small"].gate
+    gate.clear()
+    try:
+        page.locator("#confidence").press("ArrowRight")
+        page.locator("#cancel").focus()
+        page.keyboard.press("Enter")
+        until(page, "#notice", "Cancelled")
+        assert focused(page) == "main"
+        page.locator("#notice-close").focus()
+        page.keyboard.press("Enter")
+        assert page.locator("#notice").is_hidden() and focused(page) == "main"
+    finally:
+        gate.set()
+
+
 def test_every_control_has_a_name(page: Any, service: Any) -> None:
     give(page, FILE)
     page.select_option("#other", "other")

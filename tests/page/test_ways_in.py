@@ -34,8 +34,9 @@ def test_a_dropped_and_a_pasted_picture(page: Any, service: Any) -> None:
     assert "no picture in the clipboard" in page.locator("#notice").inner_text()
 
 
-def test_a_photograph_and_an_example(browser: Any, service: Any) -> None:
-    with visiting(browser, service.url, has_touch=True, is_mobile=True) as page:
+def test_an_example_and_a_phone_s_own_way_to_photograph(browser: Any, service: Any) -> None:
+    plain = service.url.replace("127.0.0.1", "elsewhere.example")  # no camera is lent to a page of plain HTTP
+    with visiting(browser, plain, has_touch=True, is_mobile=True) as page:
         assert page.locator("#camera").get_attribute("capture") == "environment"
         photo = {"name": "photo.png", "mimeType": "image/png", "buffer": FILE}
         page.on("filechooser", lambda chooser: chooser.set_files(photo))

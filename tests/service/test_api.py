@@ -166,11 +166,30 @@ def test_bodies_count_until_their_answers_are_there() -> None:
     waiting = [Thread(target=segment, args=(app, PICTURE)) for _ in range(3)]
     for one in waiting:
         one.start()
-    until(lambda: segment(app, b"x").status_code == 503)
+    held = app.app.state.service._held  # type: ignore[attr-defined]
+    until(lambda: held.now == held.most)  # a body sent before that might take the last one's place
+    assert segment(app, b"x").status_code == 503
     gated.gate.set()
     for one in waiting:
         one.join(20)
     assert segment(app, PICTURE).status_code == 200
+
+
+def test_health_may_be_asked_for_its_head_alone(app: TestClient) -> None:
+    """Status and headers as GET has them, and no body, ready and stopping; another method is told of both."""
+    stopping = client()
+    stopping.app.state.service.stopping = True  # type: ignore[attr-defined]
+    for to in (app, stopping):
+        for path in ("/healthz", "/readyz"):
+            got, head = (to.request(method, path, headers={"X-Request-Id": "the same"}) for method in ("GET", "HEAD"))
+            assert head.status_code == got.status_code and head.content == b"" != got.content
+            for answer in (got, head):
+                assert len(answer.headers.pop("x-request-id")) == 32
+            assert head.headers == got.headers and int(head.headers["content-length"]) == len(got.content)
+    assert set(app.delete("/healthz").headers["allow"].split(", ")) == {"GET", "HEAD"}
+    told = app.get("/openapi.json").json()["paths"]["/readyz"]
+    assert set(told) == {"get", "head"} and told["get"]["operationId"] != told["head"]["operationId"]
+    assert {"200", "503"} <= told["head"]["responses"].keys()
 
 
 def test_health_and_readiness(app: TestClient) -> None:

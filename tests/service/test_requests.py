@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
 from inlay.errors import ImageError
-from inlay.runtime.predictor import Predictor
-from inlay.service import requests, server
+from inlay.service import requests
 from inlay.service.limits import Limits
 from inlay.service.problems import Problem
 from inlay.service.requests import Body, ClientLeft, Held, opened
-from inlay.serving import create_app
-from small_service import Gated, Program, answer, encoded, engine, model_file, pixels, program, until
+from small_service import Program, encoded, model_file, pixels, program
 
 PICTURE = encoded(pixels())
 LIMITS = Limits(body_bytes=5000, held_bytes=8000, body_seconds=0.3, body_bytes_per_second=10_000, pixels=1000)
@@ -254,80 +249,3 @@ def test_hostile_clients_do_not_keep_others_from_their_answers(served: Program) 
     for made in [*slow, *half_open, *silent]:
         made.close()
     assert "Traceback" not in served.log, served.log[served.log.index("Traceback") - 400 :][:3000]
-
-
-@contextlib.contextmanager
-def in_a_thread(predictor: Predictor, limits: Limits) -> Iterator[Callable[[bytes], socket.socket]]:
-    """The real server in this process, where its deadlines and its model can be got at; connects, and sends."""
-    app = create_app(predictor, limits)
-    running, listener = server.Server(app, 5, 0), server.listening("127.0.0.1", 0)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # of its connections too: an answer does not fit
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    until(lambda: running.started)
-
-    def connect(send: bytes) -> socket.socket:
-        made = socket.create_connection(listener.getsockname(), 20)
-        made.sendall(send)
-        return made
-
-    yield connect
-    running.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive()
-
-
-def test_a_slow_body_and_a_half_open_connection_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_BEGUN_SECONDS", 0.4)
-    with in_a_thread(Predictor(engine()), Limits(body_seconds=0.4)) as connect:
-        with connect(f"{HEAD}Content-Length: 100\r\n\r\nx".encode()) as slow:
-            assert answer(slow)[0] == 408
-        for begun in (b"", b"GET / HT", HEAD.encode()):
-            with connect(begun) as half_open:
-                assert half_open.recv(100) == b""
-        with connect(f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()) as refused:
-            began = time.monotonic()
-            assert answer(refused)[0] == 413  # the connection ends although the rest of the body never comes
-            assert time.monotonic() - began < 5
-
-
-def test_who_does_not_read_the_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_UNREAD_SECONDS", 0.4)
-    noise = encoded(pixels(600, 600), "BMP")
-    with in_a_thread(Predictor(engine()), Limits()) as connect:
-        head = HEAD.replace("/v1/segment", "/v1/segment?format=json") + f"Content-Length: {len(noise)}\r\n\r\n"
-        made = socket.socket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with connect(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as other:
-            made.connect(other.getpeername())
-        made.sendall(head.encode() + noise)
-        begun = made.recv(2000)
-        length = int(begun.lower().partition(b"content-length: ")[2].split()[0])
-        time.sleep(1.5)
-        got = len(begun)
-        with contextlib.suppress(ConnectionResetError), made:
-            while more := made.recv(1 << 16):
-                got += len(more)
-        assert got < length, "it was left before all was read"
-
-
-def test_a_picture_whose_client_left_is_not_run() -> None:
-    gated = Gated()
-    with in_a_thread(Predictor(gated), Limits(batch=1)) as connect:
-        gated.shut()
-        length = f"Content-Length: {len(PICTURE)}\r\n\r\n"
-        kept = [connect((HEAD + length).encode() + PICTURE) for _ in range(2)]
-        gated.began.acquire()
-        other = encoded(pixels(40, 40))
-        left = connect(f"{HEAD}Content-Length: {len(other)}\r\n\r\n".encode() + other)
-        ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        until(lambda: b'inlay_queue_length{model="model"} 1.0' in answer(connect(ask))[1])
-        left.close()
-        until(lambda: b"inlay_left_total 1.0" in answer(connect(ask))[1])
-        gated.gate.set()
-        for made in kept:
-            assert made.recv(12) == b"HTTP/1.1 200"
-            made.close()
-        with connect((HEAD + length).encode() + PICTURE) as after:
-            assert after.recv(12) == b"HTTP/1.1 200"
-    assert [shape for shape in gated.batches if shape[1:3] == (40, 40)] == []

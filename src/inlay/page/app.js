@@ -174,5 +174,5 @@ async function authorised(act) {
 
 find("cancel").addEventListener("click", () => state.job?.abort());
 find("new").addEventListener("click", goToStart);
-listen({ onFile: open, onNote: inform });
+listen({ onFile: open, onNote: inform, onTrouble: notice });
 start();

@@ -1,6 +1,6 @@
 /** The controls under the picture, and the least confidence. */
 
-import { find, percent } from "./words.js";
+import { enable, find, percent } from "./words.js";
 
 export function wireControls(viewer, { onConfidence }) {
   find("zoom-in").addEventListener("click", () => viewer.zoomIn());
@@ -30,8 +30,8 @@ export function wireControls(viewer, { onConfidence }) {
     showZoom() {
       const { scale, smallest, largest } = viewer.view;
       find("zoom").textContent = percent(scale, 0);
-      find("zoom-out").disabled = scale <= smallest;
-      find("zoom-in").disabled = scale >= largest;
+      enable(find("zoom-out"), scale > smallest);
+      enable(find("zoom-in"), scale < largest);
     },
   };
 }

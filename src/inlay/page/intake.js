@@ -1,18 +1,24 @@
 /** The ways a picture comes in: picked, photographed, dropped, pasted, or taken from the examples. */
 
 import { content } from "./api.js";
-import { element, find } from "./words.js";
+import { canPhotograph, closeCamera, photograph } from "./camera.js";
+import { element, explainCamera, find } from "./words.js";
 
-/** `onFile(file)` for each picture; `onNote(text)` where something else came than one file. */
-export function listen({ onFile, onNote }) {
+/**
+ * `onFile(file)` for each picture; `onNote(text)` where something else came than one file; `onTrouble(words, again)`
+ * where the camera gives none.
+ */
+export function listen({ onFile, onNote, onTrouble }) {
   const take = (files, otherwise) => {
     const [file, ...rest] = files;
     if (!file) return onNote(otherwise);
+    closeCamera();
     onFile(file);
     if (rest.length) onNote(`One picture at a time: ${file.name} was taken, ${rest.length} left out.`);
   };
-  for (const [button, input] of [[find("choose"), find("file")], [find("photograph"), find("camera")]]) {
-    button.addEventListener("click", () => input.click());
+  find("choose").addEventListener("click", () => find("file").click());
+  wireCamera(onFile, onTrouble);
+  for (const input of [find("file"), find("camera")]) {
     input.addEventListener("change", () => {
       const files = [...input.files];
       input.value = ""; // so that the same file can be chosen again
@@ -24,6 +30,24 @@ export function listen({ onFile, onNote }) {
     take([...event.clipboardData.files], "There is no picture in the clipboard: copy one, then paste it here.");
   });
   listenToDrops((files) => take(files, "That was no file: save the picture first, then drop the file here."));
+}
+
+/** The pane, but on phones, whose own way to take a photo sees more than a video does; a desktop has no other. */
+function wireCamera(onFile, onTrouble) {
+  const button = find("photograph");
+  button.hidden = !canPhotograph() && matchMedia("(hover: hover) and (pointer: fine)").matches;
+  const handheld = matchMedia("(hover: none) and (pointer: coarse)").matches;
+  const act = async () => {
+    if (handheld || !canPhotograph()) return find("camera").click();
+    button.focus(); // where the pane gives the focus back to
+    try {
+      const file = await photograph();
+      if (file) onFile(file);
+    } catch (problem) {
+      onTrouble(explainCamera(problem), act);
+    }
+  };
+  button.addEventListener("click", act);
 }
 
 /** Anywhere on the page; without this the browser would leave the page and open the file. */

@@ -18,11 +18,20 @@ export function offer(models, onChange) {
   find("other").replaceChildren(element("option", { value: "" }, "none"), ...options());
   find("other-field").hidden = models.length < 2;
   find("model").addEventListener("change", () => {
+    keepApart();
     introduce(models);
     onChange(0);
   });
   find("other").addEventListener("change", () => onChange(1));
+  keepApart();
   introduce(models);
+}
+
+/** A model is not compared with itself. */
+function keepApart() {
+  const [model, other] = [find("model"), find("other")];
+  for (const option of other.options) option.disabled = option.value === model.value;
+  if (other.value === model.value) other.value = "";
 }
 
 function introduce(models) {

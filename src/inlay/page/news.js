@@ -1,7 +1,7 @@
 /** What the page says: progress, what happened, and what went wrong. */
 
 import { Problem } from "./api.js";
-import { explain, find } from "./words.js";
+import { explain, find, hide } from "./words.js";
 
 let onAgain = null;
 
@@ -12,9 +12,9 @@ export function say(text) {
 
 /** Text with a share 0 .. 1, or null where it cannot be known; no text: done. */
 export function busy(text, share = null) {
-  find("progress").hidden = text === null;
   find("stage").setAttribute("aria-busy", String(text !== null));
-  if (text === null) return;
+  if (text === null) return hide(find("progress"));
+  find("progress").hidden = false;
   if (share === null) find("progress-bar").removeAttribute("value");
   else find("progress-bar").value = share;
   if (find("progress-text").textContent !== text) say(text);
@@ -24,8 +24,8 @@ export function busy(text, share = null) {
 /** {title, text, request} at the head of the page, with what may be tried again, or null for nothing. */
 export function notice(words, again = null) {
   onAgain = again;
-  find("notice").hidden = !words;
-  if (!words) return;
+  if (!words) return hide(find("notice"));
+  find("notice").hidden = false;
   find("notice-title").textContent = words.title;
   find("notice-text").textContent = words.text;
   find("notice-request").textContent = words.request ?? "";

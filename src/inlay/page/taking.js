@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { curl, python } from "./snippets.js";
-import { element, find } from "./words.js";
+import { element, enable, find } from "./words.js";
 
 const ENDINGS = { png: "-mask.png", overlay: "-overlay.jpg", geojson: ".geojson" };
 
@@ -27,7 +27,8 @@ export function wireTaking({ current, authorised, fail }) {
   async function download(button) {
     const { file } = current();
     const format = button.dataset.format;
-    button.disabled = true;
+    if (button.ariaDisabled === "true") return;
+    enable(button, false);
     try {
       const content = await authorised(() => api.segment(file, query(format)));
       const name = named(file.name, format);
@@ -35,7 +36,7 @@ export function wireTaking({ current, authorised, fail }) {
     } catch (problem) {
       fail(problem, () => download(button));
     } finally {
-      button.disabled = false;
+      enable(button, true);
     }
   }
 

@@ -9,6 +9,18 @@ export function element(name, properties = {}, ...children) {
 
 export const find = (id) => document.getElementById(id);
 
+/** Whether a button can do something; with `disabled` the browser would take the focus from it, and from its user. */
+export function enable(button, on) {
+  button.setAttribute("aria-disabled", String(!on));
+}
+
+/** Hide an element; where the focus was in it, the page's main part has it next. */
+export function hide(node) {
+  const held = node.contains(document.activeElement);
+  node.hidden = true;
+  if (held) find("main").focus({ preventScroll: true });
+}
+
 /** A share of 0 .. 1; what is there never reads 0.0 %. */
 export function percent(share, digits = 1) {
   return digits && share > 0 && share < 0.0005 ? "<0.1\u00a0%" : `${(share * 100).toFixed(digits)}\u00a0%`;
@@ -31,6 +43,26 @@ export function explain({ status, kind, title, detail, requestId, retryAfter }) 
   const said = (detail || title).replace(/^the body\b/, "the picture");
   const text = forPrograms || !said ? advice : sentence(said);
   return { title: head, text, request: requestId ? `Request ${requestId}` : "", again };
+}
+
+/** The browser's reason for giving no camera -> {title, text}. */
+export function explainCamera({ name }) {
+  switch (name) {
+    case "NotAllowedError":
+    case "SecurityError":
+      return {
+        title: "This page may not use the camera",
+        text: "Allow it in your browser, beside the page's address, then try again; or choose a picture.",
+      };
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return { title: "There is no camera", text: "Connect one, then try again; or choose a picture." };
+    default:
+      return {
+        title: "The camera shows nothing",
+        text: "Another program may be using it: close that, then try again; or choose a picture.",
+      };
+  }
 }
 
 function words(status, kind, retryAfter) {

@@ -78,7 +78,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
 def _add_models(router: APIRouter, service: Service) -> None:
     guard = service.keys.guard()
 
-    @router.get("/v1/models", summary="The models", responses=contract.refusals(401, 405), dependencies=guard)
+    @router.get("/v1/models", summary="The models", responses=contract.refusals(401, 405, 503), dependencies=guard)
     async def models() -> contract.Models:
         found = [_facts(name, one.predictor) for name, one in service.models.items()]
         return contract.Models(models=[one.model_copy(update={"default": not n}) for n, one in enumerate(found)])
@@ -106,18 +106,24 @@ def _facts(name: str, predictor: Predictor) -> contract.ModelFacts:
 
 
 def _add_health(router: APIRouter, service: Service) -> None:
-    @router.get("/healthz", summary="Alive", responses=contract.refusals(405))
     async def healthz() -> contract.Health:
         return contract.Health(status="ok")
 
-    stopping: contract.Answers = {503: {"model": contract.Health, "description": "stopping: send nothing more"}}
-
-    @router.get("/readyz", summary="Ready for pictures", responses=contract.refusals(405) | stopping)
     async def readyz(response: Response) -> contract.Health:
         if service.stopping:
             response.status_code = 503
             response.headers["Retry-After"] = "5"
         return contract.Health(status="stopping" if service.stopping else "ready")
+
+    for path, answer, summary, told in (
+        ("/healthz", healthz, "Alive", {}),
+        ("/readyz", readyz, "Ready for pictures", contract.STOPPING),
+    ):
+        # One route answers, so that a 405 names both methods; in the OpenAPI each has an operation of its own.
+        router.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)
+        for method in ("GET", "HEAD"):
+            responses = contract.refusals(405) | told
+            router.add_api_route(path, answer, methods=[method], summary=summary, responses=responses)
 
     text: contract.Answers = {
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus' text format"}

@@ -119,7 +119,7 @@ _REFUSALS = {
     422: "not a readable picture, or a parameter out of range",
     499: "the client left",
     500: "the service failed",
-    503: "the queue is full, or the service is stopping; Retry-After says when to come again",
+    503: "the queue is full, too many connections are open, or the service is stopping; see Retry-After",
     504: "not done in time",
 }
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
@@ -131,6 +131,7 @@ def refusals(*statuses: int) -> Answers:
     return {status: {"description": _REFUSALS[status], "content": {MEDIA_TYPE: schema}} for status in statuses}
 
 
+STOPPING: Answers = {503: {"model": Health, "description": "stopping: send nothing more"}}
 SEGMENT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -48,12 +48,15 @@ class Envelope:
                 headers.setdefault("Cache-Control", "no-store")
                 for name, value in _HEADERS.items():
                     headers[name] = value
-                if self._service.stopping:
-                    headers["Connection"] = "close"  # the next request goes to another replica
+                if self._service.stopping or state.get("crowded"):
+                    headers["Connection"] = "close"  # the next request goes to another replica, or has a place
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            if state.get("crowded") and scope["path"] not in _QUIET:  # as `connections` says
+                await problems.response(problems.crowded(), scope)(scope, receive, sending)
+            else:
+                await self._app(scope, receive, sending)
         except Exception as error:
             logs.say("failed", logging.ERROR, error, request_id=state["request_id"])
             if status:  # too late to say so: uvicorn closes the connection

@@ -20,6 +20,7 @@ class Limits:
     body_seconds: float = 10.0
     body_bytes_per_second: int = 32 * 2**10
     request_seconds: float = 30.0  # from the whole body to the answer
+    connections: int = 1000  # open at a time, where `inlay serve` has the port; health may be asked on a few more
     queue: int = 32  # pictures of one model that wait
     batch: int | None = None  # pictures of equal size the network sees together; None: 1 on a CPU, 8 on a GPU
     batch_pixels: int = 4_000_000  # of those together; a larger picture is seen alone

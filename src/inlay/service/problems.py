@@ -41,6 +41,11 @@ def busy(kind: str, detail: str, seconds: float) -> Problem:
     return Problem(503, kind, detail, {"Retry-After": str(max(1, round(seconds)))})
 
 
+def crowded() -> Problem:
+    """What a connection beside the places gets."""
+    return busy("connections", "too many connections are open: try again", 2)
+
+
 def of(error: Exception) -> Problem:
     """What a failed picture is to its sender: 4xx where the picture is at fault, else 500 and no details."""
     if isinstance(error, Problem):

@@ -1,79 +1,19 @@
-"""uvicorn, with deadlines for what clients only begin, and an end in two steps."""
+"""uvicorn, with connections of ours, and an end in two steps."""
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import signal
 import socket
 import time
-import uuid
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from inlay.errors import RecipeError
-from inlay.service import problems
+from inlay.service.connections import BACKLOG, Connection, Places, most_places
 from inlay.service.service import Service
-
-_BEGUN_SECONDS = 10.0  # for a request's head, and for the rest of a body whose answer is out already
-_UNREAD_SECONDS = 30.0  # for a client to take a part of its answer
-
-
-class Connection(H11Protocol):
-    """A connection that is closed where nothing comes of it; uvicorn waits for ever for the end of a request's head."""
-
-    _deadline: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._unread = self.loop.call_later(_UNREAD_SECONDS, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._forget()
-        if self._unread is not None:
-            self._unread.cancel()
-
-    def send_400_response(self, msg: str) -> None:
-        """A problem in place of uvicorn's plain text: what came is no HTTP, so that no application sees it."""
-        request_id = uuid.uuid4().hex
-        content = problems.Problem(400, "http", msg).content(request_id)
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {problems.MEDIA_TYPE}\r\nx-request-id: {request_id}\r\n"
-        head += f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(head.encode() + content)
-        self.transport.close()
-
-    def _watch(self) -> None:
-        """The deadline runs while no request is being answered, and begins anew after each."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._forget()
-        elif self._deadline is None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(_BEGUN_SECONDS, self.transport.close)
-
-    def _forget(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class Server(uvicorn.Server):
@@ -84,9 +24,12 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, grace_seconds: float, drain_seconds: float) -> None:
+        self._service: Service = app.state.service
+        places = Places(most_places(self._service.limits.connections))
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=functools.partial(Connection, places),  # type: ignore[arg-type]
+            backlog=BACKLOG,
             ws="none",
             log_config=None,
             access_log=False,
@@ -95,7 +38,6 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=max(1, round(grace_seconds - drain_seconds)),
         )
         super().__init__(config)
-        self._service: Service = app.state.service
         self._drain_seconds = drain_seconds
         self._exit_at: float | None = None
         self.interrupted = False
@@ -128,7 +70,7 @@ def listening(host: str, port: int) -> socket.socket:
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(address)
-            made.listen(1024)
+            made.listen(BACKLOG)
         except BaseException:
             made.close()
             raise
