@@ -20,16 +20,16 @@ def card(**changes: object) -> Card:
 
 
 def model(weight_K3: np.ndarray = WEIGHT_K3, bias_K: np.ndarray = BIAS_K, opset: int = 20) -> onnx.ModelProto:
-    """Scores = weight @ RGB + bias, with the names and types that Inlay's files have."""
-    count = len(weight_K3)
+    """Scores = weight @ RGB (or as many bands as the weight has) + bias, as Inlay's files name and type them."""
+    count, bands = weight_K3.shape
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Conv", ["float", "weight", "bias"], ["scores"]),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 3, "height", "width"])
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", bands, "height", "width"])
     scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", count, "height", "width"])
     weights = [
-        numpy_helper.from_array(weight_K3.reshape(count, 3, 1, 1), "weight"),
+        numpy_helper.from_array(weight_K3.reshape(count, bands, 1, 1), "weight"),
         numpy_helper.from_array(bias_K, "bias"),
     ]
     graph = helper.make_graph(nodes, "small", [image], [scores], weights)

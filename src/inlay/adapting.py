@@ -21,6 +21,7 @@ from inlay.learning.style import Skips, StyleCard, StyleNetwork, is_style, load_
 from inlay.learning.style_training import StyleTraining, encoder_of, is_model, take_encoder
 from inlay.learning.torch_engine import pick_device
 from inlay.recipe import Recipe
+from inlay.runtime.picture_file import bands_in_words
 from inlay.runtime.predictor import load
 from inlay.training import train
 
@@ -81,6 +82,7 @@ def adapt(
     """
     tuning, device, out = tuning or Tuning(), pick_device(device), Path(out)
     stages, start = stages_of(method), _model_file(Path(model))
+    _check_colors(read_card(start), start)
     pictures = open_unlabelled(target)
     _open_labelled(read_card(start), source, "train")
     scored = _open_labelled(read_card(start), score, "val", cache) if score else None
@@ -139,6 +141,7 @@ def train_style(
     taken = None
     if is_model(Path(encoder)):
         taken, given = encoder_of(Path(encoder))
+        _check_colors(read_card(find_model_file(Path(encoder))), Path(encoder))
         weights = "none"
     card = StyleCard(**given, stride=stride, skips=skips)
     collections = open_unlabelled(content), open_unlabelled(style)
@@ -171,6 +174,15 @@ def stages_of(method: str) -> list[str]:
     if len(set(stages)) < len(stages) or ("none" in stages and len(stages) > 1):
         raise RecipeError(f"--method {method}: each method once, and none by itself")
     return stages
+
+
+def _check_colors(card: Card, path: Path) -> None:
+    """RecipeError for a model of other pictures than RGB: the methods were made for colours."""
+    if card.bands != 3:
+        raise RecipeError(
+            f"{path}: takes pictures of {bands_in_words(card.bands)}, and adapting is for red, green and blue: train "
+            "it with labelled pictures of the new condition (train.start_from)"
+        )
 
 
 def _model_file(path: Path) -> Path:

@@ -11,12 +11,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from inlay.errors import ModelFileError
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
+MAX_BANDS = 64  # of a picture
 CARD_KEY, SUM_KEY = "inlay_card", "inlay_sha256"
 STYLE_KEY = "inlay_style"  # of a style network's file (learning/style.py), in the place of a card
 _MAX_HEADER_BYTES = 64 * 2**20
@@ -92,6 +93,19 @@ class Card(_Frozen):
     input: Input = Input()
     calibration: Calibration | None = None
     provenance: dict[str, Any] = {}
+
+    @field_validator("model")
+    @classmethod
+    def _known_bands(cls, model: dict[str, Any]) -> dict[str, Any]:
+        bands = model.get("bands", 3)
+        if type(bands) is not int or not 1 <= bands <= MAX_BANDS:
+            raise ValueError(f"bands: {bands!r}, expected 1 to {MAX_BANDS}")
+        return model
+
+    @property
+    def bands(self) -> int:
+        """How many bands the pictures have; 3 are red, green and blue, as in cards from before there were others."""
+        return int(self.model.get("bands", 3))
 
     def to_json(self) -> str:
         """The card as compact JSON, always the same text for the same card."""

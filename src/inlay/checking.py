@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inlay.card import Input
-from inlay.data._dataset import Dataset
+from inlay.data._dataset import Dataset, bands_of
 from inlay.diagnosis.checkup import Checkup
 from inlay.diagnosis.diagnose import diagnose
 from inlay.diagnosis.finding import worst_first
@@ -66,8 +66,10 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
     no augmentation, DatasetError where there are no pictures, and whatever reading them raises.
     """
     from inlay.learning.augment import Augment
+    from inlay.learning.bands import check_colors
     from inlay.learning.loader import Key, Samples, TrainingOrder
 
+    check_colors(recipe, bands_of(dataset))
     settings = Input(size=recipe.input.size, short_side=recipe.input.short_side)
     seed = recipe.seed if seed is None else seed
 

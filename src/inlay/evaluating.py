@@ -15,7 +15,7 @@ import numpy as np
 
 from inlay import console, environment
 from inlay.card import IGNORED, Calibration, find_model_file
-from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.data._dataset import Dataset, Sample, bands_of, check_bands, check_sample
 from inlay.data._predictions import known_values, read_prediction, require_files
 from inlay.errors import DatasetError, RecipeError
 from inlay.report.folder import write_folder
@@ -48,10 +48,11 @@ def evaluate(
     each batch's scores and label maps, and may raise to stop.  `out`: a folder for report.json, counts.npz, pictures/
     (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, details.png,
     report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
-    (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where the
-    classes differ or a sample breaks its promises.  Samples are read by threads: `dataset[index]` must bear that.
+    (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where classes or
+    bands differ or a sample breaks its promises.  Samples are read by threads: `dataset[index]` must bear that.
     """
     _require_same_classes(predictor, dataset)
+    check_bands(dataset, predictor.card.bands)
     if observe is not None and predictor.needs_probabilities:
         raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
     if out is not None and not details:
@@ -240,7 +241,7 @@ def _read_ahead(dataset: Dataset) -> Generator[Sample]:
 
 
 def _read(dataset: Dataset, index: int) -> Sample:
-    return check_sample(dataset[index], dataset.classes)
+    return check_sample(dataset[index], dataset.classes, bands_of(dataset))
 
 
 def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:

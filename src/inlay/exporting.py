@@ -12,7 +12,7 @@ import torch
 
 from inlay import console, environment
 from inlay.card import SUM_KEY, Card, find_model_file, is_onnx, read_header
-from inlay.data._dataset import Dataset
+from inlay.data._dataset import Dataset, check_bands
 from inlay.errors import DatasetError, ExportError, ModelFileError, OutputError
 from inlay.files import write_json, writing
 from inlay.gate import Gate, Runner, Verdict, judge, runners
@@ -70,6 +70,8 @@ def export(
     places = out, out.with_suffix(".export.json"), out.with_suffix(".export.png")
     _check_places(path, places, overwrite)
     network, card = load_model(path)
+    for dataset in (check_on, *([int8.dataset] if int8 else [])):
+        check_bands(dataset, card.bands)
     if probabilities and card.calibration is None:
         console.note(f"{path}: no temperature in its card, so 1: `inlay evaluate --calibrate` finds one")
     reference = TorchEngine(network.to(memory_format=torch.channels_last), card, "cpu")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from inlay import console
 from inlay.card import Classes
-from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.data._dataset import Dataset, Sample, check_bands, check_sample
 from inlay.errors import DatasetError
 from inlay.runtime import paint
 from inlay.runtime.engine import LabelEngine
@@ -185,8 +185,10 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
 
     Raises DatasetError for an empty data set or one of other classes, and what the engines raise.
     """
+    bands = before.predictor.card.bands
+    check_bands(dataset, bands)
     chosen = _chosen(before.predictor.classes, dataset, images)
-    samples = ((index, check_sample(dataset[index], dataset.classes)) for index in chosen)
+    samples = ((index, check_sample(dataset[index], dataset.classes, bands)) for index in chosen)
     first: list[Sample] = []
     for side in (before, *others):
         side.begin()

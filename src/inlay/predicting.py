@@ -32,7 +32,8 @@ from inlay.output.journal import Journal
 from inlay.output.pictures import Segmented
 from inlay.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
 from inlay.output.wanted import KINDS, OUTPUTS, Wanted, class_indices
-from inlay.runtime.image import open_rgb, shown
+from inlay.runtime.bands import open_bands
+from inlay.runtime.image import shown
 from inlay.runtime.predictor import Predictor
 from inlay.runtime.raster import is_raster
 from inlay.runtime.tiles import Tiling, segment
@@ -102,7 +103,7 @@ def predict(
         predictor.check_attention()
     run = PredictionRun()
     with _noted():
-        sources = named(find(paths, out, recursive, run.failed, is_raster), run.failed, kinds)
+        sources = named(find(paths, out, recursive, run.failed, is_raster, predictor.card.bands), run.failed, kinds)
     if not sources:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError("\n".join(reasons) or "no pictures given: name files or folders")
@@ -173,7 +174,7 @@ class _Work:
         if source.medium != "picture":
             self._attempt(source, lambda: self._large(source))
             return
-        image_HW3 = self._attempt(source, lambda: open_rgb(source.path))
+        image_HW3 = self._attempt(source, lambda: open_bands(source.path, self.predictor.card.bands))
         if image_HW3 is None:
             return
         same = waiting.setdefault(image_HW3.shape, [])

@@ -11,7 +11,7 @@ from PIL import Image
 import inlay.data
 from inlay.data.synthia import CLASSES, Data
 from inlay.errors import DatasetError
-from inlay.runtime.image import read_label
+from inlay.runtime.label_file import read_label
 
 FRONT = "Stereo_Left/Omni_F"
 EVERY_VALUE = np.arange(16, dtype=np.uint16).reshape(2, 8)

@@ -120,7 +120,7 @@ def test_a_pipe_for_a_picture_does_not_wait(tmp_path: Path) -> None:
 
 def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_healthy(tmp_path, 6, 6)
-    monkeypatch.setattr("inlay.diagnosis.sample.open_rgb", _limited)
+    monkeypatch.setattr("inlay.diagnosis.sample.open_bands", _limited)
     name = "t\n<b>\udcff"
     if sys.platform != "darwin":
         image(root, "t02").rename(image(root, name))
@@ -132,12 +132,12 @@ def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytes
     assert "<b>" not in (tmp_path / "out/check.html").read_text()
 
 
-def _limited(path: str) -> np.ndarray:
+def _limited(path: str, bands: int) -> np.ndarray:
     if path.endswith("t03.png"):
         raise ImageError(f"{path}: too large")
-    from inlay.runtime.image import open_rgb
+    from inlay.runtime.bands import open_bands
 
-    return open_rgb(path)
+    return open_bands(path, bands)
 
 
 def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,13 +145,13 @@ def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("inlay.diagnosis.sample._LARGE_PIXELS", 100)
     inside = SimpleNamespace(now=0, most=0)
 
-    def watched(path: str) -> np.ndarray:
+    def watched(path: str, bands: int) -> np.ndarray:
         inside.now += 1
         inside.most = max(inside.most, inside.now)
         found = pixels(Path(path))
         inside.now -= 1
         return found
 
-    monkeypatch.setattr("inlay.diagnosis.sample.open_rgb", watched)
+    monkeypatch.setattr("inlay.diagnosis.sample.open_bands", watched)
     survey("train", data.open("folder", root), threads=6)
     assert inside.most == 1

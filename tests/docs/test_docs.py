@@ -267,6 +267,8 @@ def test_every_form_of_a_folder_opens(listed: Block, yaml: Block, tmp_path: Path
         pictures += not kind
         if kind == "list":
             path.write_text("\n".join(rest.replace(",", " ").split()))
+        elif not kind and layout.bands != 3:
+            _write_bands(path, layout.bands)
         else:
             _stored(kind, values, sorted(table.colors)).save(path)
     splits = list(layout.splits or ("all",))
@@ -282,6 +284,15 @@ def test_every_form_of_a_folder_opens(listed: Block, yaml: Block, tmp_path: Path
         if layout.split.group_by:
             drives = [{name.partition("_")[0] for name in part} for part in names.values()]
             assert not drives[0] & drives[1]
+
+
+def _write_bands(path: Path, bands: int) -> None:
+    if path.suffix == ".npy":
+        np.save(path, np.zeros((24, 32, bands), np.uint8))
+        return
+    rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
+    with rasterio.open(path, "w", "GTiff", 32, 24, bands, dtype="uint8") as file:
+        file.write(np.zeros((bands, 24, 32), np.uint8))
 
 
 def _stored(kind: str, values: list[int], colors: list[tuple[int, int, int]]) -> Image.Image:

@@ -14,16 +14,13 @@ from inlay.card import IGNORED
 from inlay.errors import TrainingError
 from inlay.learning.augment import (
     AUGMENT,
-    BORDER_COLOR,
     CUTMIX,
     Augment,
-    _cut,
     _jitter,
-    _showing_a_class,
-    _Window,
     cutmix,
     generator,
 )
+from inlay.learning.window import BORDER_COLOR, Window, cut, showing_a_class
 from inlay.recipe import (
     AugmentRecipe,
     Blur,
@@ -117,8 +114,8 @@ def test_picture_and_label_agree_to_a_fraction_of_a_pixel(axis: int, angle: floa
     """Label and colour both hold the pixel's own coordinate, so that any shift between the two shows."""
     label = np.indices((240, 250))[axis].astype(np.uint8)
     image = np.repeat(label[:, :, None], 3, axis=2)
-    window = _Window(30, 20, round(50 / scale), round(60 / scale), angle, (50, 60))
-    new_image, new_label = _cut(image, label, window)
+    window = Window(30, 20, round(50 / scale), round(60 / scale), angle, (50, 60))
+    new_image, new_label = cut(image, label, window)
     valid = cv2.erode((new_label != IGNORED).astype(np.uint8), np.ones((5, 5))) > 0
     valid[[0, -1]] = valid[:, [0, -1]] = False
     difference = new_image[..., 0].astype(float) - new_label
@@ -137,7 +134,7 @@ def test_window_is_where_the_slow_way_finds_it(angle: float) -> None:
         (-20, -30, 130, 170, (65, 85)),
         (5, 6, 7, 8, (7, 8)),
     ]:
-        _, found = _cut(image, label, _Window(top, left, height, width, angle, out))
+        _, found = cut(image, label, Window(top, left, height, width, angle, out))
         expected = np.full(out, IGNORED, np.uint8)
         cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         for row in range(out[0]):
@@ -391,8 +388,8 @@ def test_balanced_crops_are_plain_crops_and_every_one_that_shows_the_pixel_is_po
     for row, column in ((0, 0), (4, 5), (8, 7), (8, 0)):
         label[:], label[row, column] = IGNORED, 3
         for height, width in ((5, 6), (1, 1), (9, 8), (12, 3)):
-            window = _Window(0, 0, height, width, 0.0, (height, width))
-            found = {_showing_a_class(label, window, random)[:2] for _ in range(400)}
+            window = Window(0, 0, height, width, 0.0, (height, width))
+            found = {showing_a_class(label, window, random)[:2] for _ in range(400)}
             tops, lefts = (
                 range(min(0, side - length), max(0, side - length) + 1)
                 for side, length in zip((9, 8), (height, width), strict=True)
@@ -409,10 +406,10 @@ def test_balanced_crops_are_plain_crops_and_every_one_that_shows_the_pixel_is_po
 def test_classes_are_drawn_evenly_and_a_picture_without_any_is_cropped_as_ever() -> None:
     label = np.zeros((60, 60), np.uint8)
     label[:2, :2], label[-1, -1] = 1, 2
-    window, random = _Window(20, 30, 1, 1, 0.0, (1, 1)), np.random.default_rng(17)
-    drawn = [label[_showing_a_class(label, window, random)[:2]] for _ in range(600)]
+    window, random = Window(20, 30, 1, 1, 0.0, (1, 1)), np.random.default_rng(17)
+    drawn = [label[showing_a_class(label, window, random)[:2]] for _ in range(600)]
     assert np.abs(np.bincount(drawn, minlength=3) - 200).max() < 50
-    assert _showing_a_class(np.full((60, 60), IGNORED, np.uint8), window, random) == window
+    assert showing_a_class(np.full((60, 60), IGNORED, np.uint8), window, random) == window
     image, nothing = np.zeros((60, 60, 3), np.uint8), np.full((60, 60), IGNORED, np.uint8)
     for number in range(5):
         plain, balanced = (

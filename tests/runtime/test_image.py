@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from inlay.errors import DatasetError, ImageError
-from inlay.runtime.image import as_rgb, open_rgb, pad_to_multiple, read_label, resize, resize_label, shown
+from inlay.runtime.image import as_rgb, open_rgb, pad_to_multiple, resize, resize_label, shown
+from inlay.runtime.label_file import read_label
 
 HEIGHT, WIDTH = 13, 17
 

@@ -15,7 +15,7 @@ from inlay.card import Card, Classes, Input
 from inlay.errors import ImageError
 from inlay.output import rasters
 from inlay.predicting import predict
-from inlay.runtime import raster
+from inlay.runtime import gdal_file, raster
 from inlay.runtime.image import open_rgb
 from inlay.runtime.predictor import Predictor
 
@@ -184,7 +184,7 @@ def test_what_is_no_picture_is_refused(values_HWC, stored, message, predictor, t
 
 
 def test_one_strip_of_everything_is_refused(predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr(raster, "_LARGEST_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(gdal_file, "_LARGEST_BLOCK_BYTES", 1000)
     source = save(tmp_path / "map.tif", picture(40, 30), blockysize=40)
     run = predict(predictor, [source], tmp_path / "out")
     assert "is stored in pieces of 40x30" in run.failed[0][1]

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from inlay.errors import DatasetError, ImageError
-from inlay.runtime.image import as_rgb, open_rgb, read_label
+from inlay.runtime.image import as_rgb, open_rgb
+from inlay.runtime.label_file import read_label
 from inlay.runtime.tiff_bands import tiff_bands
 
 

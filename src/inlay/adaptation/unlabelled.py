@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from inlay import data
-from inlay.data._dataset import Dataset
+from inlay.data._dataset import Dataset, check_bands
 from inlay.data._pairs import SUFFIXES, PairedData
 from inlay.data.folder import NAME as DATASET_FILE
 from inlay.errors import DatasetError
@@ -64,6 +64,7 @@ def open_unlabelled(source: str | Path) -> Unlabelled:
     if not folder.exists() and str(source).startswith((".", "/", "~")):
         raise DatasetError(f"{source}: no such folder; expected a folder of pictures or NAME[:ROOT][,key=value...]")
     dataset = data.open_spec(str(source), default_split="train")
+    check_bands(dataset, 3)
     names = [dataset.name(index) for index in range(len(dataset))]
     if isinstance(dataset, PairedData):
         return Unlabelled(str(source), names, _Files([pair.image for pair in dataset.pairs]))

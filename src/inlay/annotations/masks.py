@@ -23,7 +23,7 @@ from inlay.data._labels import LabelTable, Rgb, distinct_colors
 from inlay.data._layout import Layout
 from inlay.data._pairs import SUFFIXES, Pair, common_suffix, match, some
 from inlay.errors import DatasetError
-from inlay.runtime.image import LABEL_FORMATS, read_label
+from inlay.runtime.label_file import LABEL_FORMATS, read_label
 
 _NUMBERS = r"(?P<red>\d{1,3})[,;:\s]+(?P<green>\d{1,3})[,;:\s]+(?P<blue>\d{1,3})"
 _NAME_FIRST = re.compile(rf"(?P<name>.*?\S)[,;:\s]+{_NUMBERS}[,;:\s]*$")

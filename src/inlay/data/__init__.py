@@ -15,10 +15,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.data._dataset import Dataset, Sample, bands_of, check_sample
 from inlay.errors import DatasetError, nearest
 
-__all__ = ["Dataset", "Sample", "check_sample", "names", "open", "open_spec", "option_faults", "parse"]
+__all__ = ["Dataset", "Sample", "bands_of", "check_sample", "names", "open", "open_spec", "option_faults", "parse"]
 
 Fault = tuple[tuple[str | int, ...], str]  # as in yaml_tree: where below the section, what is wrong
 _FORM = "expected NAME[:ROOT][,key=value...], as camvid:data/camvid or folder:photos,split=val"

@@ -1,7 +1,8 @@
 """A data set decoded once: all pictures and labels in one file of raw bytes, read through memory maps.
 
-FOLDER/NAME-KEY/samples.bin holds each sample's image and label, H x W x 3 and H x W uint8, one after the other;
-index.json says where each begins.  KEY follows from what the data set is, so a changed one is decoded anew beside it.
+FOLDER/NAME-KEY/samples.bin holds each sample's image and label, H x W x 3 (the data set's bands) and H x W uint8, one
+after the other; index.json says where each begins.  KEY follows from what the data set is, so a changed one is decoded
+anew beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from inlay import console
-from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.data._dataset import Dataset, Sample, bands_of, check_sample
 from inlay.errors import DatasetError, OutputError
 
 _FORMAT = 2  # raised whenever what is stored, or how it is decoded, changes
@@ -39,7 +40,7 @@ class Cached:
     """
 
     def __init__(self, dataset: Dataset, folder: str | Path) -> None:
-        self.classes = dataset.classes
+        self.classes, self.bands = dataset.classes, bands_of(dataset)
         self.source = dataset
         name = type(dataset).__module__.rpartition(".")[2].strip("_")
         self.folder = Path(folder).expanduser() / f"{name}-{_key(dataset)}"
@@ -54,13 +55,13 @@ class Cached:
         name, domain, sequence, height, width, offset = self._entries[index]
         path = self.folder / _SAMPLES
         try:
-            stored = np.array(np.memmap(path, np.uint8, "r", offset, (height, width, 4)).reshape(-1))
+            stored = np.array(np.memmap(path, np.uint8, "r", offset, (height, width, self.bands + 1)).reshape(-1))
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path}: removed or cut while in use ({error}): start again, it is rebuilt") from error
         pixels = height * width
-        image_HW3 = stored[: 3 * pixels].reshape(height, width, 3)
-        label_HW = stored[3 * pixels :].reshape(height, width)
-        return check_sample(Sample(image_HW3, label_HW, name, domain, sequence), self.classes)
+        image_HWC = stored[: self.bands * pixels].reshape(height, width, self.bands)
+        label_HW = stored[self.bands * pixels :].reshape(height, width)
+        return check_sample(Sample(image_HWC, label_HW, name, domain, sequence), self.classes, self.bands)
 
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""
@@ -129,11 +130,12 @@ def _decode(dataset: Dataset, folder: Path) -> list[Any]:
     offset = 0
     with (folder / _SAMPLES).open("wb") as file:
         for index in console.track(range(len(dataset)), len(dataset), "decoding into the cache"):
-            image_HW3, label_HW, name, domain, sequence = check_sample(dataset[index], dataset.classes)
-            file.write(np.ascontiguousarray(image_HW3).data)
+            sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
+            image_HWC, label_HW, name, domain, sequence = sample
+            file.write(np.ascontiguousarray(image_HWC).data)
             file.write(np.ascontiguousarray(label_HW).data)
             entries.append([name, domain, sequence, *label_HW.shape, offset])
-            offset += image_HW3.size + label_HW.size
+            offset += image_HWC.size + label_HW.size
         _sync(file)
     with (folder / _INDEX).open("w", encoding="utf-8") as file:
         json.dump({"format": _FORMAT, "bytes": offset, "samples": entries}, file, ensure_ascii=False)

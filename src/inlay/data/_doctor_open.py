@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -77,9 +77,10 @@ def _match(
     suffix_remedy: str,
     only: Sequence[str] | None,
     image_suffix: str,
+    suffixes: Collection[str],
 ) -> list[Pair]:
     """`_pairs.match`, but what has no partner goes to `unpaired`; DatasetError where no pair is left."""
-    image_files, label_files = _named(images, labels, unpaired), _named(labels, images, unpaired)
+    image_files, label_files = _named(images, labels, unpaired, suffixes), _named(labels, images, unpaired)
     unpaired.twice = list(dict.fromkeys(unpaired.twice))  # images and labels may share a folder
     if label_suffix:
         if images.resolve() == labels.resolve():
@@ -98,13 +99,15 @@ def _match(
     return [Pair(name, image_files[name], label_files[name]) for name in both]
 
 
-def _named(files: Path, beside: Path, unpaired: Unpaired) -> dict[str, str]:
+def _named(
+    files: Path, beside: Path, unpaired: Unpaired, suffixes: Collection[str] = _pairs.SUFFIXES
+) -> dict[str, str]:
     """Name -> file, the first of two files of one name."""
     if not files.is_dir():
         raise DatasetError(f"{files}: no such folder")
     other = None if beside.resolve() == files.resolve() else beside.resolve()
     found: dict[str, str] = {}
-    for path in _pairs._pictures(files, other):
+    for path in _pairs._pictures(files, other, suffixes):
         name = os.path.splitext(path[len(str(files)) + 1 :])[0].replace(os.sep, "/")
         if found.setdefault(name, path) != path:
             unpaired.twice.append((found[name], path))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from inlay.card import IGNORED, MAX_CLASSES, Classes, Color
+from inlay.card import IGNORED, MAX_BANDS, MAX_CLASSES, Classes, Color
 from inlay.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
 from inlay.errors import DatasetError
 from inlay.yaml_tree import Document, Fault
@@ -107,6 +107,7 @@ class Layout(_Node):
     classes: Annotated[tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], AfterValidator(_some)]
     ignore: Annotated[tuple[Annotated[Any, BeforeValidator(_value_or_color)], ...], BeforeValidator(_listed)] = ()
     format: Literal["index", "rgb"] | None = None
+    bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
     images: Inside = "images"
     labels: Inside = "labels"
     splits: Annotated[dict[str, Place], Field(min_length=1)] | None = None

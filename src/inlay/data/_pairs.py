@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +17,12 @@ from inlay.card import Classes
 from inlay.data._dataset import Sample, check_sample
 from inlay.data._labels import LabelTable
 from inlay.errors import DatasetError, nearest
-from inlay.runtime.image import open_rgb, read_label
+from inlay.runtime.bands import open_bands
+from inlay.runtime.label_file import read_label
+from inlay.runtime.picture_file import ARRAY_SUFFIX
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".ppm", ".pgm"))
+BAND_SUFFIXES = SUFFIXES | {ARRAY_SUFFIX}  # where pictures are not RGB
 _ADD_OR_MOVE = "add the missing files or move their partners away; names must be equal but for the file's suffix"
 _SHOWN = 5  # names in an error message
 _LOOKED_AT = 200  # folders of a parent that are tried where another one may have been meant
@@ -46,8 +49,10 @@ class PairedData:
         table: LabelTable,
         domains: Sequence[str] = (),
         sequences: Sequence[str] = (),
+        bands: int = 3,
     ) -> None:
         self.classes = classes
+        self.bands = bands
         self.pairs = list(pairs)
         self.table = table
         self.domains = list(domains) or [""] * len(self.pairs)
@@ -59,16 +64,16 @@ class PairedData:
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; ImageError or DatasetError naming the file where it is damaged or strange."""
         name, image, label = self.pairs[index]
-        image_HW3 = open_rgb(image)
+        image_HWC = open_bands(image, self.bands)
         stored = self.read_label(label)
-        if image_HW3.shape[:2] != stored.shape[:2]:
+        if image_HWC.shape[:2] != stored.shape[:2]:
             raise DatasetError(
-                f"{image} is {_size(image_HW3)} but its label {label} is {_size(stored)} (height x width): "
+                f"{image} is {_size(image_HWC)} but its label {label} is {_size(stored)} (height x width): "
                 "resize one of the two files, labels with nearest neighbour"
             )
         label_HW = self.table(stored, label)
-        sample = Sample(image_HW3, label_HW, name, self.domains[index], self.sequences[index])
-        return check_sample(sample, self.classes)
+        sample = Sample(image_HWC, label_HW, name, self.domains[index], self.sequences[index])
+        return check_sample(sample, self.classes, self.bands)
 
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""
@@ -79,9 +84,10 @@ class PairedData:
         return read_label(path)
 
     def fingerprint(self) -> str:
-        """Hex digest that changes with the classes, the table, the names, and the size or date of any file."""
+        """Hex digest that changes with classes, table, bands and names, and with the size or date of any file."""
         table = [sorted(self.table.values.items()), sorted(self.table.colors.items())]
-        digest = hashlib.sha256(repr((self.classes, table)).encode())
+        more = () if self.bands == 3 else (self.bands,)
+        digest = hashlib.sha256(repr((self.classes, table, *more)).encode())
         for index, (name, *paths) in enumerate(self.pairs):
             try:
                 states = [os.stat(path) for path in paths]
@@ -99,17 +105,18 @@ def match(
     suffix_remedy: str = "",
     only: Sequence[str] | None = None,
     image_suffix: str = "",
+    suffixes: Collection[str] = SUFFIXES,
 ) -> list[Pair]:
     """Every image below `images` with the label of the same name below `labels`, sorted by name.
 
     Labels carry `label_suffix` after the name and images `image_suffix`; others do not matter.  With `only`, just these
-    names, and whatever else is there does not matter.  Raises DatasetError, one for all faults, where a folder is
-    missing or empty, a name stands twice, an image has no label or a label no image.  `suffix_remedy`: what to do
-    where all labels turn out to have a suffix, `{found}`.
+    names, and whatever else is there does not matter.  `suffixes`: what image files end in.  Raises DatasetError, one
+    for all faults, where a folder is missing or empty, a name stands twice, an image has no label or a label no image.
+    `suffix_remedy`: what to do where all labels turn out to have a suffix, `{found}`.
     """
     if (instead := _instead.get()) is not None:
-        return instead(images, labels, label_suffix, suffix_remedy, only, image_suffix)
-    image_files = _by_name(images, beside=labels)
+        return instead(images, labels, label_suffix, suffix_remedy, only, image_suffix, suffixes)
+    image_files = _by_name(images, beside=labels, suffixes=suffixes)
     label_files = _by_name(labels, beside=images)
     names_there = list(label_files)
     if label_suffix:
@@ -125,7 +132,7 @@ def match(
         label_files = {name: label_files[name] for name in only if name in label_files}
     if not image_files:
         named = f"names ending in {image_suffix} and " if image_suffix else ""
-        looked = f"looked for {named}{', '.join(sorted(SUFFIXES))}, subfolders too"
+        looked = f"looked for {named}{', '.join(sorted(suffixes))}, subfolders too"
         raise DatasetError(f"{images}: no images found ({looked})")
     alone = sorted(image_files.keys() - label_files.keys())
     orphans = sorted(label_files.keys() - image_files.keys())
@@ -199,7 +206,8 @@ def read_names(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"{path}: no list of names, one a line ({reason})") from error
-    names = [os.path.splitext(line)[0] if Path(line).suffix.lower() in SUFFIXES else line for line in lines if line]
+    lines = [line for line in lines if line]
+    names = [os.path.splitext(line)[0] if Path(line).suffix.lower() in BAND_SUFFIXES else line for line in lines]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
         raise DatasetError(f"{path}: {f'lists names twice: {some(twice)}' if twice else 'lists no names'}")
@@ -249,14 +257,14 @@ def _suffix_between(images: Iterable[str], labels: Iterable[str]) -> str:
     return found.pop() if found else ""
 
 
-def _by_name(folder: Path, beside: Path) -> dict[str, str]:
+def _by_name(folder: Path, beside: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, str]:
     """Name (relative path without suffix) -> file, for every picture below `folder` but not below `beside`."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder" + nearby_name(folder))
     other = None if beside.resolve() == folder.resolve() else beside.resolve()
     found: dict[str, str] = {}
     twice: list[str] = []
-    for path in _pictures(folder, other):
+    for path in _pictures(folder, other, suffixes):
         name = os.path.splitext(path[len(str(folder)) + 1 :])[0].replace(os.sep, "/")
         if name in found:
             twice.append(f"{found[name]} and {path}")
@@ -272,8 +280,8 @@ def nearby_name(folder: Path) -> str:
     return near if near.startswith(", did") else ""
 
 
-def _pictures(folder: Path, left_out: Path | None) -> list[str]:
-    """Files with a picture's suffix, hidden ones left out; links to folders are followed, each folder once."""
+def _pictures(folder: Path, left_out: Path | None, suffixes: Collection[str] = SUFFIXES) -> list[str]:
+    """Files with one of `suffixes`, hidden ones left out; links to folders are followed, each folder once."""
     found, seen = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -285,7 +293,7 @@ def _pictures(folder: Path, left_out: Path | None) -> list[str]:
         found += [
             os.path.join(place, name)
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
         ]
     return sorted(found)
 

@@ -18,6 +18,9 @@ Everything it can say:
                                       # unless it is a class
     format: index                     # index: the masks' numbers (palette PNGs: their indices); rgb: their colours;
                                       # without it grey and palette masks are numbers and RGB masks are colours
+    bands: 4                          # of the pictures, 1 to 64; without it 3, which are red, green and blue.  Other
+                                      # numbers: TIFFs of so many bands, .npy files (uint8, height x width x bands),
+                                      # and for 1 any grey pictures
     images: images                    # folders, relative to this file; subfolders are looked through
     labels: labels
     label_suffix: _mask               # a.jpg goes with a_mask.png; without it with a.png
@@ -44,9 +47,10 @@ from pathlib import Path
 import numpy as np
 
 from inlay.data._layout import Layout, divide
-from inlay.data._pairs import Pair, PairedData, match, nearby, read_names, require_root
+from inlay.data._pairs import BAND_SUFFIXES, SUFFIXES, Pair, PairedData, match, nearby, read_names, require_root
 from inlay.errors import DatasetError, nearest
-from inlay.runtime.image import open_rgb, read_label
+from inlay.runtime.image import open_rgb
+from inlay.runtime.label_file import read_label
 
 NAME = "dataset.yaml"
 _EXAMPLE = "classes: [background, thing]\nimages: images\nlabels: labels\nsplit: {val: 0.2}"
@@ -66,7 +70,8 @@ class Data(PairedData):
         domains = [_part(self.source, "domain_by", self.layout.domain_by, pair.name) for pair in pairs]
         sequence_by = self.layout.sequence_by or (self.layout.split.group_by if self.layout.split else None)
         sequences = [_part(self.source, "sequence_by", sequence_by, pair.name) for pair in pairs]
-        super().__init__(pairs, self.layout.palette(), self.layout.table(str(self.source)), domains, sequences)
+        table = self.layout.table(str(self.source))
+        super().__init__(pairs, self.layout.palette(), table, domains, sequences, self.layout.bands)
 
     def read_label(self, path: str) -> np.ndarray:
         """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
@@ -113,12 +118,13 @@ def _find(root: str | Path | None) -> Path:
 
 def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
     root = source.parent
+    suffixes = SUFFIXES if layout.bands == 3 else BAND_SUFFIXES
     if layout.splits:
         if split not in layout.splits:
             raise DatasetError(f"{source} has no split {split}{nearest(split, layout.splits)}")
         images, labels, listed = layout.place(split)
         only = read_names(root / listed) if listed else None
-        return match(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only)
+        return match(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only, suffixes=suffixes)
     parts = ("train", "val", "test", "all")
     if split not in parts:
         raise DatasetError(f"{source} has no split {split}{nearest(split, parts)}")
@@ -126,7 +132,7 @@ def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
     if not share:
         wish = "{test: 0.1}" if split == "test" else "{val: 0.2}"
         raise DatasetError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
-    pairs = match(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY)
+    pairs = match(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY, suffixes=suffixes)
     if split == "all" or layout.split is None:
         return pairs
     pattern = layout.split.group_by

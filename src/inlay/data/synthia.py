@@ -29,7 +29,7 @@ from inlay.card import IGNORED, Classes
 from inlay.data._labels import LabelTable
 from inlay.data._pairs import Pair, PairedData, match, nearby, require_root, some
 from inlay.errors import DatasetError, nearest
-from inlay.runtime.image import read_label
+from inlay.runtime.label_file import read_label
 
 SPLITS = ("train", "val", "test", "all")
 RUNS = 10

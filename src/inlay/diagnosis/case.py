@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inlay.card import Classes
+from inlay.data._dataset import bands_of
 from inlay.data._doctor_open import Unpaired
 from inlay.data._layout import Layout
 from inlay.diagnosis.finding import Finding
@@ -30,6 +31,11 @@ class Case:
     @property
     def classes(self) -> Classes:
         return next(iter(self.splits.values())).dataset.classes
+
+    @property
+    def bands(self) -> int:
+        """How many bands its pictures have."""
+        return bands_of(next(iter(self.splits.values())).dataset)
 
     @property
     def layout(self) -> Layout | None:

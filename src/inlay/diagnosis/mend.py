@@ -37,7 +37,8 @@ from inlay.diagnosis.survey import Survey
 from inlay.diagnosis.values import nearest_labels, quoted, yaml_classes
 from inlay.errors import DatasetError, InlayError, OutputError
 from inlay.files import write_text, writing
-from inlay.runtime.image import open_rgb, resize_label
+from inlay.runtime.bands import open_bands
+from inlay.runtime.image import resize_label
 from inlay.runtime.paint import save_label
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
@@ -166,7 +167,7 @@ def _write(survey: Survey, index: int, table: _Table, paths: tuple[Path, Path], 
     assert isinstance(dataset, PairedData)
     picture = dataset.pairs[index].image
     try:
-        image_HW3 = open_rgb(picture)
+        image_HW3 = open_bands(picture, dataset.bands)
         label_HW = table(dataset, index if cure is None or cure.label_of is None else cure.label_of)
     except InlayError as error:
         return Cure(str(error), left_out=True)
@@ -225,7 +226,8 @@ def _require_others(case: Case, targets: list[Path]) -> None:
 
 def _described(case: Case, splits: list[str]) -> str:
     """The content of dataset.yaml."""
-    lines = [yaml_classes(case.classes), "format: index", "splits:"]
+    bands = [] if case.bands == 3 else [f"bands: {case.bands}"]
+    lines = [yaml_classes(case.classes), "format: index", *bands, "splits:"]
     for split in splits:
         lines.append(f"  {quoted(split)}: {{images: {quoted(f'images/{split}')}, labels: {quoted(f'labels/{split}')}}}")
     return _HEADER + "\n".join(lines) + "\n"

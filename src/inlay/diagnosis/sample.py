@@ -18,13 +18,14 @@ import numpy as np
 from PIL import Image
 
 from inlay.card import IGNORED
-from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.data._dataset import Dataset, Sample, bands_of, check_sample
 from inlay.data._labels import LabelTable
 from inlay.data._pairs import PairedData
 from inlay.diagnosis.fit import NEAR, Fit, edges, fit
 from inlay.diagnosis.likeness import Look, look
 from inlay.errors import DatasetError, InlayError
-from inlay.runtime.image import FORMATS, open_rgb, resize_label
+from inlay.runtime.bands import open_bands
+from inlay.runtime.image import FORMATS, as_visible, resize_label
 
 GRID = (48, 64)  # of mean picture and heat maps
 FLAT = 2.0  # grey levels of deviation: less is one colour, and the noise of a camera's lens cap
@@ -80,7 +81,7 @@ def examine(dataset: Dataset, index: int) -> Exam:
         if isinstance(dataset, PairedData):
             _examine_files(dataset, index, exam)
         else:
-            sample = check_sample(dataset[index], dataset.classes)
+            sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
             _see_picture(exam, sample.image)
             _see_label(exam, sample.label, len(dataset.classes))
             exam.fit, exam.sequence = fit(edges(thinned(sample.image)), sample.label), sample.sequence
@@ -93,7 +94,7 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
     _, image, label = dataset.pairs[index]
     turned, pixels = _header(exam, image)
     with _one_at_a_time if pixels > _LARGE_PIXELS else contextlib.nullcontext():
-        image_HW3 = _attempt(exam, "unreadable-image", lambda: open_rgb(image))
+        image_HW3 = _attempt(exam, "unreadable-image", lambda: open_bands(image, dataset.bands))
         if image_HW3 is not None:
             _see_picture(exam, image_HW3)
         stored = _attempt(exam, "unreadable-label", lambda: dataset.read_label(label))
@@ -127,8 +128,8 @@ def read(dataset: Dataset, index: int) -> Sample:
     name, image, label = dataset.pairs[index]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when it was examined
-        image_HW3 = open_rgb(image)
-    return Sample(image_HW3, translated(dataset.read_label(label), dataset.table), name)
+        image_HWC = open_bands(image, dataset.bands)
+    return Sample(image_HWC, translated(dataset.read_label(label), dataset.table), name)
 
 
 def _attempt(exam: Exam, kind: str, reads: Any) -> np.ndarray | None:
@@ -153,22 +154,26 @@ def _header(exam: Exam, path: str) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as picture:
             exam.mode = picture.mode
             return int(picture.getexif().get(_ORIENTATION, 1)), picture.width * picture.height
-    except Exception:  # Pillow raises nearly everything; what is wrong, open_rgb says
+    except Exception:  # Pillow raises nearly everything; what is wrong, open_bands says
         return 1, 0
 
 
-def thinned(image_HW3: np.ndarray) -> np.ndarray:
-    """Every n-th pixel, so that statistics of a large picture need no copy of it."""
-    step = max(1, min(image_HW3.shape[:2]) // _ENOUGH)
-    return np.ascontiguousarray(image_HW3[::step, ::step])
+def thinned(image_HWC: np.ndarray) -> np.ndarray:
+    """Every n-th pixel as a person sees it, so that statistics of a large picture need no copy of it."""
+    return as_visible(_thinned(image_HWC))
 
 
-def _see_picture(exam: Exam, image_HW3: np.ndarray) -> None:
-    exam.size = (image_HW3.shape[0], image_HW3.shape[1])
-    exam.digest = _digest(image_HW3)
-    thin = thinned(image_HW3)
-    exam.mean, exam.deviation = float(thin.mean()), float(thin.std())
-    exam.grey = bool((thin[..., 0] == thin[..., 1]).all() and (thin[..., 1] == thin[..., 2]).all())
+def _thinned(image_HWC: np.ndarray) -> np.ndarray:
+    step = max(1, min(image_HWC.shape[:2]) // _ENOUGH)
+    return np.ascontiguousarray(image_HWC[::step, ::step])
+
+
+def _see_picture(exam: Exam, image_HWC: np.ndarray) -> None:
+    exam.size = (image_HWC.shape[0], image_HWC.shape[1])
+    exam.digest = _digest(image_HWC)
+    every, thin = _thinned(image_HWC), thinned(image_HWC)
+    exam.mean, exam.deviation = float(every.mean()), float(every.std())
+    exam.grey = image_HWC.shape[2] == 3 and bool((thin == thin[..., :1]).all())
     exam.look = look(thin)
     exam.small_HW3 = np.asarray(Image.fromarray(thin).resize(GRID[::-1], Image.Resampling.BOX))
 

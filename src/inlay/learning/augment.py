@@ -6,7 +6,7 @@ import contextlib
 import math
 import random as python_random
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,12 +15,11 @@ import torch
 from inlay.card import IGNORED
 from inlay.errors import TrainingError
 from inlay.learning import weather
+from inlay.learning.window import Pair, Window, between, by_bands, cut, flip, showing_a_class
 from inlay.recipe import AugmentRecipe, ColorJitter, CutMix
 
 Extra = Callable[..., dict[str, Any]]
-Pair = tuple[np.ndarray, np.ndarray]  # image H x W x 3, label H x W
 
-BORDER_COLOR = (124, 116, 104)  # beyond the picture: ImageNet's mean, close to zero once the network has normalised
 VARIANTS = 3  # of the threefold set: original, horizontal flip, vertical flip
 AUGMENT, CUTMIX = 1, 2  # what a sample's generators are for; 0 is the order of the samples
 
@@ -33,6 +32,7 @@ _DRAWS = (
 )
 _WEATHER = ("shadow", "darkening", "fog", "rain", "snow", "motion_blur")  # in weather.py; one after the other, so
 _OWN_GENERATORS = ("class_balanced", *_WEATHER)
+COLORED = (*_WEATHER, "color_jitter")  # of red, green and blue; all others are of any bands
 _LUMA = np.array([0.299, 0.587, 0.114])  # grey value of RGB, ITU-R BT.601
 _YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])  # NTSC: grey, and two axes of colour
 
@@ -62,12 +62,12 @@ class Augment:
         horizontal = (variant == 1) != (draw["horizontal"] < recipe.horizontal_flip)
         vertical = (variant == 2) != (draw["vertical"] < recipe.vertical_flip)
         own = dict(zip(_OWN_GENERATORS, random.spawn(len(_OWN_GENERATORS)), strict=True))
-        image, label = _flip(image_HW3, label_HW, horizontal, vertical)
+        image, label = flip(image_HW3, label_HW, horizontal, vertical)
         window = self._window(label.shape, draw)
         if window is not None:
             if own["class_balanced"].random() < recipe.class_balanced:
-                window = _showing_a_class(label, window, own["class_balanced"])
-            image, label = _cut(image, label, window)
+                window = showing_a_class(label, window, own["class_balanced"])
+            image, label = cut(image, label, window)
         for name in _WEATHER:
             settings = getattr(recipe, name)
             if settings and own[name].random() < settings.probability:  # its other settings are its parameters
@@ -75,14 +75,15 @@ class Augment:
         if recipe.color_jitter and draw["jitter_on"] < recipe.color_jitter.probability:
             image = _jitter(image, recipe.color_jitter, draw)
         if recipe.blur and draw["blur_on"] < recipe.blur.probability:
-            image = cv2.GaussianBlur(image, (0, 0), recipe.blur.sigma * (1 - draw["blur"]))
+            sigma = recipe.blur.sigma * (1 - draw["blur"])
+            image = by_bands(lambda part: cv2.GaussianBlur(part, (0, 0), sigma), image)
         if recipe.noise and draw["noise_on"] < recipe.noise.probability:
             image = weather.add_noise(image, recipe.noise.std * draw["noise"], random)
         if self.extra is not None:
             image, label = _call(self.extra, image, label, int(draw["extra"] * 2**32))
         return image, label
 
-    def _window(self, size: tuple[int, ...], draw: dict[str, float]) -> _Window | None:
+    def _window(self, size: tuple[int, ...], draw: dict[str, float]) -> Window | None:
         """The window on a picture of `size` that scale, rotation and crop ask for; None where they ask for nothing."""
         recipe, scale, angle = self.recipe, 1.0, 0.0
         if recipe.scale and draw["scale_on"] < recipe.scale.probability:
@@ -97,10 +98,10 @@ class Augment:
         height, width = (max(1, round(side / scale)) for side in out)
         fractions = (draw["top"], draw["left"]) if recipe.crop else (0.5, 0.5)
         top, left = (
-            _between(side - part, fraction)
+            between(side - part, fraction)
             for side, part, fraction in zip(size, (height, width), fractions, strict=True)
         )
-        return _Window(top, left, height, width, angle, out)
+        return Window(top, left, height, width, angle, out)
 
 
 def generator(
@@ -129,115 +130,6 @@ def cutmix(pair: Pair, other: Pair, settings: CutMix, random: np.random.Generato
     image, label = pair[0].copy(), pair[1].copy()
     image[box], label[box] = other[0][box], other[1][box]
     return image, label
-
-
-class _Window(NamedTuple):
-    """A rectangle of the picture, or larger, turned by `angle` degrees about its centre and shown at size `out`."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    angle: float
-    out: tuple[int, int]
-
-
-def _between(slack: int, fraction: float) -> int:
-    """A whole number between 0 and `slack` (which may be negative), all alike for a uniform `fraction` in [0, 1)."""
-    offset = int(fraction * (abs(slack) + 1))
-    return offset if slack >= 0 else -offset
-
-
-def _showing_a_class(label: np.ndarray, window: _Window, random: np.random.Generator) -> _Window:
-    """The window moved to show a pixel of a class, drawn evenly from those in the picture: first the class, then one
-    of its pixels, then one of the places that show it.
-
-    A place is one that a plain crop could have too, but for a pixel so near the picture's corner that only a turned
-    window further out shows it.  A picture that is ignored everywhere leaves the window where it is.
-    """
-    counts = np.bincount(label.ravel(), minlength=IGNORED + 1)[:IGNORED]
-    if not counts.any():
-        return window
-    chosen = random.choice(np.flatnonzero(counts))
-    pixel = divmod(int(random.choice(np.flatnonzero(label.ravel() == chosen))), label.shape[1])
-    # Within an upright rectangle this much smaller than the window, a pixel is seen however the window is turned.
-    cos, sin = (abs(part(math.radians(window.angle))) for part in (math.cos, math.sin))
-    height, width = window.height, window.width
-    shrink = 1 / max(cos + sin * height / width, cos + sin * width / height)
-    starts = []
-    for at, side, length in zip(pixel, label.shape, (height, width), strict=True):
-        margin = min(math.ceil((1 - shrink) * length / 2), (length - 1) // 2)
-        first, last = at - length + 1 + margin, at - margin  # where the window may start to show the pixel
-        least, most = min(0, side - length), max(0, side - length)  # where a plain crop starts
-        starts.append(int(random.integers(min(max(first, least), last), max(min(last, most), first) + 1)))
-    return window._replace(top=starts[0], left=starts[1])
-
-
-def _flip(image: np.ndarray, label: np.ndarray, horizontal: bool, vertical: bool) -> Pair:
-    if not horizontal and not vertical:
-        return image, label
-    code = -1 if horizontal and vertical else 1 if horizontal else 0
-    return cv2.flip(image, code), cv2.flip(label, code)
-
-
-def _cut(image: np.ndarray, label: np.ndarray, window: _Window) -> Pair:
-    return _cut_turned(image, label, window) if window.angle else _cut_upright(image, label, window)
-
-
-def _cut_upright(image: np.ndarray, label: np.ndarray, window: _Window) -> Pair:
-    """The window by slicing and one resize of the part that lies within the picture."""
-    rows, out_rows = _inside(label.shape[0], window.top, window.height, window.out[0])
-    columns, out_columns = _inside(label.shape[1], window.left, window.width, window.out[1])
-    size = (out_columns.stop - out_columns.start, out_rows.stop - out_rows.start)  # (width, height), as OpenCV has it
-    part, part_label = image[rows, columns], label[rows, columns]
-    if part_label.shape != size[::-1]:
-        shrinks = size[0] * size[1] < part_label.size
-        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        part_label = cv2.resize(part_label, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    if size[::-1] == window.out:
-        return np.ascontiguousarray(part), np.ascontiguousarray(part_label)
-    new_image = np.empty((*window.out, 3), np.uint8)
-    new_image[:] = np.array(BORDER_COLOR, np.uint8)
-    new_label = np.full(window.out, IGNORED, np.uint8)
-    new_image[out_rows, out_columns] = part
-    new_label[out_rows, out_columns] = part_label
-    return new_image, new_label
-
-
-def _inside(side: int, start: int, length: int, out: int) -> tuple[slice, slice]:
-    """Along one axis: the pixels of the picture within the window, and where in the output they go."""
-    first, last = max(start, 0), min(start + length, side)
-    ratio = out / length
-    begin, end = round((first - start) * ratio), round((last - start) * ratio)
-    begin = min(begin, out - 1)
-    return slice(first, last), slice(begin, max(end, begin + 1))
-
-
-def _cut_turned(image: np.ndarray, label: np.ndarray, window: _Window) -> Pair:
-    """The window by one affine resampling; strong shrinking is averaged first, which linear alone would not see."""
-    (out_height, out_width), (height, width) = window.out, label.shape
-    vertical, horizontal = window.height / out_height, window.width / out_width
-    cos, sin = math.cos(math.radians(window.angle)), math.sin(math.radians(window.angle))
-    turn = np.array([[cos, -sin], [sin, cos]]) * (horizontal, vertical)  # output (x, y) -> picture (x, y)
-    # Pixel centres lie at halves: the output's centre goes to the window's centre.
-    centre = np.array([window.left + window.width / 2, window.top + window.height / 2])
-    shift = centre - turn @ (out_width / 2, out_height / 2)
-    label = _warp(label, turn, shift, window.out, cv2.INTER_NEAREST, IGNORED)
-    if min(vertical, horizontal) > 2:  # linear interpolation sees 2 x 2 pixels
-        size = (max(1, round(width / horizontal)), max(1, round(height / vertical)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        ratio = np.array([size[0] / width, size[1] / height])
-        turn, shift = turn * ratio[:, None], shift * ratio
-    return _warp(image, turn, shift, window.out, cv2.INTER_LINEAR, BORDER_COLOR), label
-
-
-def _warp(
-    array: np.ndarray, turn: np.ndarray, shift: np.ndarray, out: tuple[int, int], how: int, border: Any
-) -> np.ndarray:
-    """Resample by the map from output to input, given for centres at halves; OpenCV's lie at whole numbers."""
-    matrix = np.column_stack([turn, turn @ (0.5, 0.5) + shift - 0.5])
-    flags = how | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(array, matrix, out[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
 
 
 def _jitter(image: np.ndarray, jitter: ColorJitter, draw: dict[str, float]) -> np.ndarray:

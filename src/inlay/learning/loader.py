@@ -33,7 +33,8 @@ class TargetBatch(NamedTuple):
 class Batch(NamedTuple):
     """Pictures of one size: uint8 RGB, channels last in memory; uint8 labels, 255 = ignored; the samples' names.
 
-    `target`: as many unlabelled pictures, where a recipe's `adapt` has some.
+    Of a data set with other bands than RGB, B x bands x H x W.  `target`: as many unlabelled pictures, where a recipe's
+    `adapt` has some.
     """
 
     image_B3HW: torch.Tensor
@@ -226,7 +227,7 @@ class _Collate:
         height, width = (
             math.ceil(max(label.shape[axis] for _, label in samples) / self.stride) * self.stride for axis in (0, 1)
         )
-        images_BHW3 = np.empty((len(samples), height, width, 3), np.uint8)
+        images_BHW3 = np.empty((len(samples), height, width, samples[0][0].shape[2]), np.uint8)
         labels_BHW = np.full((len(samples), height, width), IGNORED, np.uint8)
         for row, (image, label) in enumerate(samples):
             h, w = label.shape

@@ -40,10 +40,12 @@ _LOGGERS = ("torch", "torch.__trace", "onnxscript", "onnx_ir")
 def exported(model: Segmenter, architecture: str) -> bytes:
     """The network as one ONNX file's content, still without a card.
 
-    Input `image`: uint8 RGB, B x 3 x H x W, any B, H and W multiples of the stride.  Output `scores`: float32, B x K x
-    H x W.  Normalising and upsampling are inside.  Raises ExportError where torch's exporter cannot write the network.
+    Input `image`: uint8 RGB (or the model's bands), B x 3 x H x W, any B, H and W multiples of the stride.  Output
+    `scores`: float32, B x K x H x W.  Normalising and upsampling are inside.  Raises ExportError where torch's exporter
+    cannot write the network.
     """
-    example = torch.zeros((2, 3, 2 * model.stride, 3 * model.stride), dtype=torch.uint8)  # sides that differ, none of 1
+    # Sides that differ, none of 1.
+    example = torch.zeros((2, model.bands, 2 * model.stride, 3 * model.stride), dtype=torch.uint8)
     sizes = {0: Dim("batch", min=1), 2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
     try:
         with _quiet():
@@ -98,9 +100,10 @@ def with_probabilities(content: bytes, temperature: float) -> bytes:
 
 def with_interface(content: bytes, card: Card) -> bytes:
     """The file's content with the card, and what its input and outputs are, for other programs to read."""
-    stride, count = card.input.stride, len(card.classes)
+    stride, count, bands = card.input.stride, len(card.classes), card.bands
+    seen = "RGB, B x 3 x H x W" if bands == 3 else f"pictures of {bands} bands, B x {bands} x H x W"
     interface = {
-        INPUT: f"uint8 RGB, B x 3 x H x W, H and W multiples of {stride}",
+        INPUT: f"uint8 {seen}, H and W multiples of {stride}",
         SCORES: f"float32, B x {count} x H x W, one a class; the largest is the class",
         LABEL: "uint8, B x H x W, the class of the largest score",
         CONFIDENCE: "float32, B x H x W, the probability of the label",

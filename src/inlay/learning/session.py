@@ -16,6 +16,7 @@ from inlay.data import Dataset
 from inlay.errors import DatasetError, RecipeError, TrainingError
 from inlay.learning import checkpoint, losses, optimizer, probe
 from inlay.learning.augment import Augment, Extra
+from inlay.learning.bands import check_bands
 from inlay.learning.class_pixels import class_pixel_counts
 from inlay.learning.loader import Batch, TrainingOrder, loader
 from inlay.learning.optimizer import Average
@@ -206,7 +207,10 @@ def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         return data.open(section.name, section.root, name, cache=section.cache, **{**section.options, **more})
 
     train_data = split(section.train)
+    check_bands(recipe, section.train, train_data)
     val_data = split(section.val, **section.val_options) if section.val else None
+    if val_data is not None and section.val is not None:
+        check_bands(recipe, section.val, val_data)
     if val_data is not None and val_data.classes != train_data.classes:
         raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
     if val_data is None and recipe.train.early_stop:

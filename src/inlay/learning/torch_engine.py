@@ -92,7 +92,7 @@ class TorchEngine:
 
     def facts(self, size: tuple[int, int]) -> dict[str, Any]:
         """Parameters, and multiply-adds of one picture of `size` (multiples of the stride)."""
-        image = torch.zeros((1, 3, *size), dtype=torch.uint8, device=self.device)
+        image = torch.zeros((1, self.model.bands, *size), dtype=torch.uint8, device=self.device)
         counter = FlopCounterMode(display=False)
         was_training = self.model.training
         self.model.eval()

@@ -30,14 +30,21 @@ class Encoder(Freezable):
 
     `channels` and `reductions` describe the maps; `stride` is the largest reduction; `mean` and `std` (of RGB / 255)
     are those the network was trained with.  A plain ViT's maps, all of one size, are resampled to 1/4 .. 1/32, or left
-    at 1/16 where `output_stride` is 16.  Raises RecipeError for a network that is unknown or cannot do this.
+    at 1/16 where `output_stride` is 16.  For `bands` other than 3 timm adapts the first convolution, pretrained weights
+    by repeating those of red, green and blue.  Raises RecipeError for a network that is unknown or cannot do this.
     """
 
     def __init__(
-        self, name: str, weights: str = "none", output_stride: int | None = None, options: dict[str, Any] | None = None
+        self,
+        name: str,
+        weights: str = "none",
+        output_stride: int | None = None,
+        options: dict[str, Any] | None = None,
+        bands: int = 3,
     ) -> None:
         super().__init__()
-        net = _build(name, weights, output_stride, dict(options or {}))
+        self.bands = bands
+        net = _build(name, weights, output_stride, dict(options or {}), bands)
         _tame_batch_norm(net)
         self.net = net
         self.channels: list[int] = list(net.feature_info.channels())
@@ -88,7 +95,7 @@ class Encoder(Freezable):
         self.eval()
         try:
             with torch.no_grad():
-                found = [tuple(one.shape[1:]) for one in self(torch.zeros(1, 3, height, width))]
+                found = [tuple(one.shape[1:]) for one in self(torch.zeros(1, self.bands, height, width))]
         except _REFUSALS as error:
             raise RecipeError(
                 f"model.encoder: {name} cannot see pictures of any multiple of {self.stride}, as {height}x{width} "
@@ -116,17 +123,18 @@ def output_stride_near(name: str, wanted: int, options: dict[str, Any] | None = 
     return wanted
 
 
-def _build(name: str, weights: str, output_stride: int | None, options: dict[str, Any]) -> Any:
+def _build(name: str, weights: str, output_stride: int | None, options: dict[str, Any], bands: int) -> Any:
     with torch.device("meta"):  # cheap, and says what is wrong before any weights are read
         reductions = _create(name, options, output_stride).feature_info.reduction()
         depth = len(_create(name, options, None).feature_info)
     if _is_plain(reductions) and not output_stride and "out_indices" not in options and depth >= 4:
         # A plain ViT: four maps from evenly spaced depths serve a decoder better than its last three.
         options = options | {"out_indices": [depth * (step + 1) // 4 - 1 for step in range(4)]}
+    given: dict[str, Any] = {} if bands == 3 else {"in_chans": bands}
     if weights == "none":
-        return _create(name, options, output_stride)
+        return _create(name, options | given, output_stride)
     tensors = encoder_weights(name, weights, options)
-    given = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
+    given |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
     net = _create(name, options | given, output_stride)
     for module in net.modules():
         if isinstance(getattr(module, "pretrained_cfg", None), dict):
@@ -156,25 +164,47 @@ def _ask_timm(name: str, options: dict[str, Any]) -> Any:
         )
     for freedom in _SIZE_FREEDOM:
         try:
-            with _quiet_timm():  # it warns of unused keys; encoder_weights has looked at them
-                return timm.create_model(name, features_only=True, **freedom, **options)
+            with _quiet_timm() as warned:  # of unused keys, too, which encoder_weights has looked at
+                net = timm.create_model(name, features_only=True, **freedom, **options)
         except _REFUSALS as error:
             if isinstance(error, TypeError) and freedom:
                 continue  # this family does not know the argument
             shown = {key: value for key, value in options.items() if not key.startswith("pretrained")}
             raise RecipeError(f"model.encoder: timm cannot build {name} with {shown}: {error}") from error
+        if any("random init" in warning for warning in warned):
+            raise RecipeError(
+                f"model.bands: timm cannot adapt the first convolution of pretrained {name} to "
+                f"{options.get('in_chans')} bands: choose another encoder, or weights: none"
+            )
+        return net
     raise AssertionError("unreachable")
 
 
+class _Listener(logging.Handler):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
 @contextlib.contextmanager
-def _quiet_timm() -> Iterator[None]:
-    logger = logging.getLogger("timm")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+def _quiet_timm() -> Iterator[list[str]]:
+    """timm's warnings as a list, and nowhere else."""
+    logger, listener = logging.getLogger("timm"), _Listener()
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    logger.addHandler(listener)
     try:
-        yield
+        yield listener.heard
     finally:
-        logger.setLevel(before)
+        logger.removeHandler(listener)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def _is_plain(reductions: list[int]) -> bool:

@@ -1,23 +1,27 @@
-"""What every network is: uint8 RGB in, scores at the picture's size out."""
+"""What every network is: uint8 RGB in, scores at the picture's size out.
+
+RGB, and the 3 of shapes, stand for a picture's bands, however many `bands` says there are.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inlay.card import MAX_BANDS
 from inlay.models._attention import Attended, Attentive
 from inlay.models._encoders import Encoder
 from inlay.yaml_tree import Node
 
 Criterion = Callable[[Tensor, Tensor], Tensor]  # scores_BKHW, label_BHW (uint8, 255 ignored) -> scalar
-Triple = tuple[float, float, float]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB / 255
+_MEAN, _STD = 0.5, 0.25  # of bands / 255 that no pretrained network has seen
 _Deviation = Annotated[float, Field(gt=0)]
 # Set by Inlay itself, or able to read files: a model file must not be able to name any.
 _KEPT_OPTIONS = {"features_only", "output_stride", "in_chans", "feature_cfg", "checkpoint_path", "cache_dir"}
@@ -28,6 +32,13 @@ class ModelConfig(Node):
 
     publication: ClassVar[str]  # `inlay models` shows it
     smallest: ClassVar[dict[str, Any]]  # the options of the smallest network of this kind, which the tests run on
+    bands: Annotated[int, Field(ge=1, le=MAX_BANDS)] = Field(3, description="of the pictures; 3: red, green and blue")
+
+    def normalisation(
+        self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    ) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and deviation of each band / 255: what is handed in for red, green and blue, else 0.5 and 0.25."""
+        return (mean, std) if self.bands == 3 else ((_MEAN,) * self.bands, (_STD,) * self.bands)
 
 
 class EncoderConfig(ModelConfig):
@@ -36,8 +47,10 @@ class EncoderConfig(ModelConfig):
     smallest: ClassVar[dict[str, Any]] = {"encoder": "test_resnet"}
     encoder: str = Field("resnet18", description="any name of timm.list_models()")
     encoder_options: dict[str, Any] = Field({}, description="passed to timm.create_model, as {pad_type: same}")
-    mean: Triple | None = Field(None, description="of RGB / 255; default: what the encoder was trained with")
-    std: tuple[_Deviation, _Deviation, _Deviation] | None = None
+    mean: tuple[float, ...] | None = Field(
+        None, description="of each band / 255; default: what the encoder was trained with, other than 3 bands: 0.5"
+    )
+    std: tuple[_Deviation, ...] | None = Field(None, description="likewise; other than 3 bands: 0.25")
 
     @field_validator("encoder_options")
     @classmethod
@@ -47,6 +60,21 @@ class EncoderConfig(ModelConfig):
             raise ValueError(f"{', '.join(kept)} cannot be given here: Inlay sets it")
         return options
 
+    @field_validator("mean", "std")
+    @classmethod
+    def _one_a_band(cls, values: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
+        bands = info.data.get("bands", 3)
+        if values is not None and len(values) != bands:
+            raise ValueError(f"{len(values)} values, expected {bands}: one for each band")
+        return values
+
+    def normalisation(
+        self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    ) -> tuple[Sequence[float], Sequence[float]]:
+        """As for every network, unless the recipe gives them."""
+        mean, std = super().normalisation(mean, std)
+        return self.mean or mean, self.std or std
+
 
 class Segmenter(nn.Module, ABC):
     """A network.  Subclasses set `stride` and give `segment`; normalising and upsampling are done here."""
@@ -55,10 +83,12 @@ class Segmenter(nn.Module, ABC):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
+    def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
+        """`mean` and `std`, of each band / 255, say how many bands there are (ModelConfig.normalisation)."""
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.bands = len(mean)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
     @abstractmethod
     def segment(self, image_B3HW: Tensor) -> Tensor:
@@ -69,6 +99,8 @@ class Segmenter(nn.Module, ABC):
         size = image_B3HW.shape[-2:]
         if size[0] % self.stride or size[1] % self.stride:
             raise ValueError(f"picture of {tuple(size)} is no multiple of the stride {self.stride}: pad it first")
+        if image_B3HW.shape[1] != self.bands:  # one band would be taken for all
+            raise ValueError(f"picture of {image_B3HW.shape[1]} bands, the network takes {self.bands}")
         scores = self.segment((image_B3HW.to(self.mean.dtype) - self.mean) / self.std)
         if scores.shape[-2:] != size:
             scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
@@ -118,7 +150,7 @@ class EncoderSegmenter(Segmenter):
     """A network on a timm encoder."""
 
     def __init__(self, config: EncoderConfig, weights: str, output_stride: int | None = None) -> None:
-        encoder = Encoder(config.encoder, weights, output_stride, config.encoder_options)
-        super().__init__(config.mean or encoder.mean, config.std or encoder.std)
+        encoder = Encoder(config.encoder, weights, output_stride, config.encoder_options, config.bands)
+        super().__init__(*config.normalisation(encoder.mean, encoder.std))
         self.encoder = encoder
         self.stride = encoder.stride

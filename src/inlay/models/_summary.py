@@ -36,7 +36,7 @@ def summarise(name: str) -> Summary:
     with torch.device("meta"):
         model = models.create(name, CLASS_COUNT).eval()
         height, width = (-(-side // model.stride) * model.stride for side in PICTURE)
-        image = torch.zeros((1, 3, height, width), dtype=torch.uint8)
+        image = torch.zeros((1, model.bands, height, width), dtype=torch.uint8)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(image)
     return Summary(

@@ -66,8 +66,8 @@ class Model(Segmenter):
     stride = 32
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
-        super().__init__()
-        self.encoder = Vgg16(config.width, weights)
+        super().__init__(*config.normalisation())
+        self.encoder = Vgg16(config.width, weights, config.bands)
         channels = self.encoder.channels
         self.shrinks = nn.ModuleList(ConvNormReLU(width, width, stride=2) for width in channels)
         last = channels[-1]

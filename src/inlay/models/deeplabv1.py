@@ -65,9 +65,10 @@ class Model(EncoderSegmenter):
         )
         if is_vgg(config.encoder) and weights != "none":
             self.field.take(config.encoder, weights, config.encoder_options)
-        finer = list(zip((3, *self.encoder.channels[:-1]), (1, *self.encoder.reductions[:-1]), strict=True))[:5]
+        channels = (config.bands, *self.encoder.channels[:-1])
+        finer = list(zip(channels, (1, *self.encoder.reductions[:-1]), strict=True))[:5]
         self.beside = nn.ModuleList(
-            _Beside(channels, self.stride // reduction) for channels, reduction in finer if config.multi_scale
+            _Beside(inputs, self.stride // reduction) for inputs, reduction in finer if config.multi_scale
         )
         self.classifier = nn.Conv2d(config.channels + _BESIDE * len(self.beside), class_count, 1)
         kaiming(self.beside)

@@ -106,12 +106,12 @@ class Model(Segmenter):
     stride = 8
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
-        super().__init__()
+        super().__init__(*config.normalisation())
         refuse_weights("msanet", weights)
         fine, half, quarter, eighth = channels = [config.channels(published) for published in _CHANNELS]
         self.encoder_blocks = nn.ModuleList(
             nn.Sequential(ConvNormReLU(inputs, outputs), *(ConvNormReLU(outputs, outputs) for _ in range(2)))
-            for inputs, outputs in zip([3, *channels], channels, strict=False)
+            for inputs, outputs in zip([config.bands, *channels], channels, strict=False)
         )
         self.attention_56 = self.attention_112 = None
         if config.attention:

@@ -22,7 +22,7 @@ from torch.nn import functional
 from inlay.errors import RecipeError
 from inlay.models._blocks import ConvNormReLU, kaiming
 from inlay.models._encoders import Encoder
-from inlay.models._segmenter import IMAGENET_MEAN, IMAGENET_STD, EncoderConfig, Segmenter
+from inlay.models._segmenter import EncoderConfig, Segmenter
 from inlay.models._vgg import Vgg16
 
 _POOLED = "vgg16_bn"  # the encoder whose poolings are at hand
@@ -58,14 +58,14 @@ class Model(Segmenter):
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
         if config.encoder == _POOLED:
-            pooled = Vgg16(config.width, weights)
-            super().__init__(config.mean or IMAGENET_MEAN, config.std or IMAGENET_STD)
+            pooled = Vgg16(config.width, weights, config.bands)
+            super().__init__(*config.normalisation())
             self.encoder: Vgg16 | Encoder = pooled
             self.stride = 2 ** len(pooled.stages)
             levels = _mirrored(pooled)
         else:
-            encoder = Encoder(config.encoder, weights, options=config.encoder_options)
-            super().__init__(config.mean or encoder.mean, config.std or encoder.std)
+            encoder = Encoder(config.encoder, weights, options=config.encoder_options, bands=config.bands)
+            super().__init__(*config.normalisation(encoder.mean, encoder.std))
             self.encoder = encoder
             self.stride = encoder.stride
             levels = _narrowing(encoder, config.channels or _CHANNELS)

@@ -70,10 +70,10 @@ class Model(Segmenter):
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
         refuse_weights("unet_original", weights)
-        super().__init__()
+        super().__init__(*config.normalisation())
         channels, norm = config.channels, config.batch_norm
         self.stride = 2 ** (len(channels) - 1)
-        inputs = [3, *channels[:-1]]
+        inputs = [config.bands, *channels[:-1]]
         self.contracting = nn.ModuleList(_Pair(a, b, norm) for a, b in zip(inputs, channels, strict=True))
         up = list(reversed(channels))
         self.expansive = nn.ModuleList(_Up(a, b, norm) for a, b in zip(up, up[1:], strict=False))

@@ -83,10 +83,11 @@ class Model(Segmenter):
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
         refuse_weights("unet_xception", weights)
-        super().__init__()
+        super().__init__(*config.normalisation())
         channels = config.channels
         self.stride = 2 ** len(channels)
-        self.entry = nn.Sequential(nn.Conv2d(3, channels[0], 3, stride=2, padding=1), Norm(channels[0]), nn.ReLU())
+        first = nn.Conv2d(config.bands, channels[0], 3, stride=2, padding=1)
+        self.entry = nn.Sequential(first, Norm(channels[0]), nn.ReLU())
         self.down = nn.Sequential(*(_Down(a, b) for a, b in zip(channels, channels[1:], strict=False)))
         up = [channels[-1], *reversed(channels)]
         self.up = nn.Sequential(*(_Up(a, b) for a, b in zip(up, up[1:], strict=False)))

@@ -20,11 +20,13 @@ from inlay.output.pictures import as_bytes, save_jpeg
 from inlay.output.sources import Source
 from inlay.output.wanted import Wanted
 from inlay.runtime import paint
-from inlay.runtime.image import MAX_PIXELS, shown
+from inlay.runtime.image import as_visible
+from inlay.runtime.picture_file import MAX_PIXELS, most_pixels, shown
 from inlay.runtime.polygons import coco_annotations, geojson
 from inlay.runtime.predictor import Predictor
 from inlay.runtime.raster import Raster, RowWriter, open_raster, writing_raster
-from inlay.runtime.tiles import Band, Tiling, bands
+from inlay.runtime.tiles import Band, Tiling
+from inlay.runtime.tiles import bands as segmented
 
 
 def write(
@@ -36,7 +38,8 @@ def write(
     the same.  Pixels without data get 255.  Raises ImageError for a raster that cannot be read or is too large for
     polygons.
     """
-    with open_raster(source.path) as raster:
+    bands = predictor.card.bands
+    with open_raster(source.path, bands) as raster:
         polygons = not {"geojson", "coco"}.isdisjoint(wanted.save)
         pixels = raster.size[0] * raster.size[1]
         if polygons and pixels > MAX_PIXELS:
@@ -44,7 +47,7 @@ def write(
                 f"{raster.where}: {pixels:,} pixels are more than the {MAX_PIXELS:,} of which polygons are made: leave "
                 "geojson and coco out of what is saved"
             )
-        if tiling is None and pixels > MAX_PIXELS:
+        if tiling is None and pixels > most_pixels(bands, MAX_PIXELS):
             tiling = _own_tiling(predictor, wanted, raster)
         counts = np.zeros(256, np.int64)
         preview = Preview(raster.size)
@@ -57,7 +60,7 @@ def write(
                 for kind, writer in writers.items():
                     writer.write(band.label_HW if kind == "label" else _confidence(band))
                 if "overlay" in wanted.save:
-                    preview.add(band.top, band.image_HW3, band.label_HW)
+                    preview.add(band.top, as_visible(band.image_HW3), band.label_HW)
                 if polygons:
                     kept.append(band.label_HW)
                 pace.step(len(band.label_HW))
@@ -96,7 +99,7 @@ def _bands(predictor: Predictor, raster: Raster, wanted: Wanted, tiling: Tiling 
     """Finished rows, their labels as they are to be written."""
     found: Iterator[Band]
     if tiling:
-        found = bands(predictor, raster, tiling, wanted.needs_confidence, batch)
+        found = segmented(predictor, raster, tiling, wanted.needs_confidence, batch)
     else:
         image_HW3 = raster.read(0, raster.size[0])
         prediction = predictor(image_HW3, wanted.needs_confidence)

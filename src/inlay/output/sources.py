@@ -17,7 +17,8 @@ from pathlib import Path
 
 from inlay.errors import ImageError, OutputError
 from inlay.output.wanted import Wanted
-from inlay.runtime.image import SUFFIXES, shown
+from inlay.runtime.bands import suffixes
+from inlay.runtime.picture_file import SUFFIXES, shown
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 ENDINGS = {
@@ -60,18 +61,24 @@ class Source:
 
 
 def find(
-    words: Sequence[str | Path], out: Path, recursive: bool, failed: Failed, is_raster: Callable[[Path], bool]
+    words: Sequence[str | Path],
+    out: Path,
+    recursive: bool,
+    failed: Failed,
+    is_raster: Callable[[Path, int], bool],
+    bands: int = 3,
 ) -> list[Source]:
     """Every picture once, in the order of `words`, each folder's sorted; what has none is added to `failed`.
 
     A word is a file, a folder, a pattern (`photos/*.jpg`, `**` for folders at any depth), `@FILE` with a word a line,
-    or a number, which is a camera.  What is there by that very name is never taken for anything else.
+    or a number, which is a camera.  What is there by that very name is never taken for anything else.  `bands`: of the
+    pictures that are wanted.
     """
     found: dict[str, Source] = {}
 
     def add(path: Path, relative: str) -> None:
         if os.path.abspath(path) not in found:
-            found[os.path.abspath(path)] = Source(path, relative, _medium(path, is_raster))
+            found[os.path.abspath(path)] = Source(path, relative, _medium(path, lambda file: is_raster(file, bands)))
 
     for path in _expanded(words, failed):
         if is_camera(path):
@@ -82,9 +89,9 @@ def find(
             continue
         if out.exists() and real(out) == real(path):
             raise OutputError(f"{out}: results would lie among the pictures; choose an --out of its own")
-        inside = sorted(_walk(path, out, recursive, failed))
+        inside = sorted(_walk(path, out, recursive, failed, suffixes(bands)))
         if not inside:
-            failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}"))
+            failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(bands)))}"))
         for relative in inside:
             add(path / relative, relative)
     return list(found.values())
@@ -191,8 +198,9 @@ def _medium(path: Path, is_raster: Callable[[Path], bool]) -> str:
     return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path) else "picture"
 
 
-def _walk(folder: Path, out: Path, recursive: bool, failed: Failed) -> Iterator[str]:
-    """Pictures below `folder` as paths relative to it; hidden ones, and the results in `out`, are left alone.
+def _walk(folder: Path, out: Path, recursive: bool, failed: Failed, known: frozenset[str] = SUFFIXES) -> Iterator[str]:
+    """Pictures below `folder`, by the `known` suffixes, as paths relative to it; hidden ones, and the results in `out`,
+    are left alone.
 
     Linked folders are followed, but each real folder is entered once, and none that contains `folder`.
     """
@@ -212,7 +220,7 @@ def _walk(folder: Path, out: Path, recursive: bool, failed: Failed) -> Iterator[
     for directory, folders, files in os.walk(folder, onerror=refused, followlinks=True):
         folders[:] = [name for name in sorted(folders) if recursive and enter(Path(directory, name))]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in known:
                 yield str(Path(directory, name).relative_to(folder))
 
 

@@ -20,7 +20,7 @@ from inlay.output.pace import Pace
 from inlay.output.sources import Source, is_camera
 from inlay.output.wanted import Wanted
 from inlay.runtime import paint
-from inlay.runtime.image import shown
+from inlay.runtime.picture_file import bands_in_words, shown
 from inlay.runtime.video import Video, VideoWriter, open_video, writing_video
 
 _FRAME = re.compile(r"frame-\d{6,}\.png")
@@ -37,6 +37,11 @@ def write(
     asked for.  A camera ends with an interrupt, which is no error.  Raises ImageError for a video that cannot be read.
     """
     camera = is_camera(source.path)
+    if card.bands != 3:
+        raise ImageError(
+            f"{shown(source.path)}: a video's frames are red, green and blue, and this model takes pictures of "
+            f"{bands_in_words(card.bands)}"
+        )
     with open_video(source.path, camera) as video, contextlib.ExitStack() as stack:
         frames = iter(itertools.islice(video, most))
         first = next(frames, None)

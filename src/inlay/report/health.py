@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from inlay import console
+from inlay.data._dataset import bands_of
 from inlay.diagnosis.balance import weights
 from inlay.diagnosis.case import Case
 from inlay.diagnosis.checkup import Checkup
@@ -26,8 +27,9 @@ from inlay.errors import MissingExtraError
 from inlay.files import write_text
 from inlay.report.html import template_of
 from inlay.runtime import paint
+from inlay.runtime.bands import open_bands
 from inlay.runtime.heat import heat_colors
-from inlay.runtime.image import open_rgb, resize, resize_label
+from inlay.runtime.image import as_visible, resize, resize_label
 
 PICTURED = 6  # places of a finding that are shown
 LISTED = 100  # places of a finding that are named; check.json has all
@@ -138,7 +140,7 @@ def _drawn(survey: Survey, index: int) -> list[str]:
         image_HW3, label_HW = read(survey.dataset, index)[:2]
     except Exception:  # damaged: that is why it is shown
         with contextlib.suppress(Exception):
-            return [_uri(_fitted(open_rgb(survey.files(index)[0])))]
+            return [_uri(_fitted(open_bands(survey.files(index)[0], bands_of(survey.dataset))))]
         return []
     classes = survey.dataset.classes
     picture = _fitted(image_HW3)
@@ -153,8 +155,8 @@ def _fitting(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def _fitted(image_HW3: np.ndarray) -> np.ndarray:
-    return resize(image_HW3, _fitting(image_HW3.shape))
+def _fitted(image_HWC: np.ndarray) -> np.ndarray:
+    return resize(as_visible(image_HWC), _fitting(image_HWC.shape))
 
 
 def _uri(image_HW3: np.ndarray, kind: str = "jpeg") -> str:

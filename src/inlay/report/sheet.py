@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from inlay.card import Classes
 from inlay.runtime import paint
+from inlay.runtime.image import as_visible
 from inlay.runtime.lettering import FAINT, INK, PAPER, fit_fonts, lettering, shortened, wrapped
 
 _LETTERS, _GAP = 14, 8
@@ -63,7 +64,7 @@ def _strip(row: Row, classes: Classes, columns: int, size: tuple[int, int]) -> I
         left = _GAP + column * (width + _GAP)
         text, font = lettering(tile.caption, "-", fonts)  # a dash where no font here can draw it
         draw.text((left, head + line / 2), shortened(text, font, width), fill=FAINT, font=font, anchor="lm")
-        _paste(strip, Image.fromarray(tile.image_HW3), (left, head + line), size)
+        _paste(strip, Image.fromarray(as_visible(tile.image_HW3)), (left, head + line), size)
         if tile.label_HW is not None:
             over = paint.overlay(tile.image_HW3, tile.label_HW, classes, legend=False)
             _paste(strip, over, (left, below), size)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from inlay import console
 from inlay.comparison import Comparison, Standing
-from inlay.data._dataset import Dataset, Sample, check_sample
+from inlay.data._dataset import Dataset, Sample, bands_of, check_sample
 from inlay.errors import DatasetError
 from inlay.report.comparison_table import cut, number
 from inlay.report.sheet import Row, Tile, sheet
@@ -69,7 +69,7 @@ def side_by_side(
 
 
 def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
-    sample = check_sample(dataset[index], dataset.classes)
+    sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
     truth_K = np.bincount(sample.label.ravel(), minlength=256)[: len(dataset.classes)]
     if not np.array_equal(truth_K, comparison.standings[0].entry.sums_N3K[index, 1]):
         raise DatasetError(

@@ -105,9 +105,10 @@ class GraphEngine(ABC):
         self.gives_labels = LABEL in gives or CONFIDENCE in gives
         expected = wanted if self.gives_labels else {SCORES: wanted[SCORES]}
         found = {name: gives.get(name) for name in expected}
-        if takes != [(INPUT, "uint8", 4, 3)] or found != expected:
+        bands = self.card.bands
+        if takes != [(INPUT, "uint8", 4, bands)] or found != expected:
             raise ModelFileError(
-                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, uint8, B x 3 x H x W, and "
+                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, uint8, B x {bands} x H x W, and "
                 f"{SCORES}, float32, B x K x H x W (with {LABEL}, uint8, and {CONFIDENCE}, float32, B x H x W, or "
                 "neither): export the model again"
             )

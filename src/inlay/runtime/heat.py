@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from inlay.runtime.engine import AttentionMap
+from inlay.runtime.image import as_visible
 from inlay.runtime.lettering import FAINT, INK, PAPER, fit_fonts, shortened
 from inlay.runtime.paint import grid
 
@@ -39,7 +40,7 @@ def attention_sheet(image_HW3: np.ndarray, maps: Sequence[AttentionMap]) -> Imag
     """
     count = len(maps) + 1
     size = _tile_size(image_HW3.shape[:2], _LARGEST if count <= _MANY else _LARGEST_OF_MANY)
-    picture = Image.fromarray(image_HW3).resize(size, Image.Resampling.BILINEAR)
+    picture = Image.fromarray(as_visible(image_HW3)).resize(size, Image.Resampling.BILINEAR)
     height = 2 * _LINE + size[1] + _LINE
     if any(one.weights_C is not None for one in maps):
         height += _STRIP + _LINE

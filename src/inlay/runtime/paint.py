@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from inlay.card import IGNORED, Classes
 from inlay.files import writing
+from inlay.runtime.image import as_visible
 from inlay.runtime.legend import Entry, percent, with_legend
 from inlay.runtime.lettering import FAINT, INK, PAPER, fit_fonts, wrapped
 
@@ -146,7 +147,7 @@ def _checked(label_HW: np.ndarray, classes: Classes) -> np.ndarray:
 
 
 def _checked_image(image_HW3: np.ndarray, label_HW: np.ndarray) -> np.ndarray:
-    image_HW3 = np.asarray(image_HW3)
+    image_HW3 = as_visible(np.asarray(image_HW3))
     if image_HW3.dtype != np.uint8 or image_HW3.shape != (*label_HW.shape, 3):
         expected = (*label_HW.shape, 3)
         raise ValueError(f"image is {image_HW3.dtype} {image_HW3.shape}, expected uint8 {expected} to fit its label")

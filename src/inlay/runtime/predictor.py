@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image
 
 from inlay.card import Card, Classes, Input
-from inlay.errors import ImageError, OutputError
+from inlay.errors import ImageError, OutputError, RecipeError
 from inlay.runtime import image as pictures
+from inlay.runtime.bands import as_bands
 from inlay.runtime.crf import CrfSettings, refine
 from inlay.runtime.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, open_engine
 from inlay.runtime.image import ImageLike
+from inlay.runtime.picture_file import bands_in_words
 
 _LONGEST = 64  # sides' ratio: a 1 x 5000 strip brought to a short side of 224 would be 250 million pixels
 
@@ -63,6 +65,11 @@ class Predictor:
     """
 
     def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
+        if crf is not None and engine.card.bands != 3:
+            raise RecipeError(
+                "--crf follows red, green and blue, and this model takes pictures of "
+                f"{bands_in_words(engine.card.bands)}: leave it out"
+            )
         self.engine = engine
         self.tta = tta
         self.crf = crf
@@ -84,9 +91,10 @@ class Predictor:
     def __call__(self, image: ImageLike, confidence: bool = False) -> Prediction:
         """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
 
-        Raises ImageError for what cannot be read as a picture, or is too narrow for the model's short side.
+        Of a model for other bands: H x W x bands, or a file that has so many (runtime/bands.py).  Raises ImageError for
+        what cannot be read as such a picture, or is too narrow for the model's short side.
         """
-        images_BHW3 = pictures.as_rgb(image)[None]
+        images_BHW3 = as_bands(image, self.card.bands)[None]
         if confidence:
             label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
             return Prediction(label_BHW[0], self.classes, confidence_BHW[0])
@@ -170,7 +178,7 @@ class Predictor:
         no attention, ImageError as `Predictor(image)` does.
         """
         engine = self.check_attention()
-        padded, size = self._prepared(pictures.as_rgb(image)[None])
+        padded, size = self._prepared(as_bands(image, self.card.bands)[None])
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
         return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in engine.attention(padded[0])]
 
@@ -185,7 +193,11 @@ class Predictor:
 
     def _prepared(self, images_BHW3: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, tuple[int, int]]:
         """Pictures as the network sees them, resized and padded, and their size without the padding."""
-        height, width = images_BHW3.shape[1:3]
+        height, width, bands = images_BHW3.shape[1:]
+        if bands != self.card.bands:
+            raise ImageError(
+                f"a picture of {bands_in_words(bands)}, the model takes {self.card.bands}: give it what it has learned"
+            )
         if self.card.input.short_side and max(height, width) > _LONGEST * min(height, width):
             raise ImageError(
                 f"picture of {height}x{width} (height x width) is too narrow for this model, which brings the short "

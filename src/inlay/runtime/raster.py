@@ -8,6 +8,7 @@
 | further bands after red, green and blue | left out, with a warning |
 | no data (its value, a mask, alpha 0) | read as it is; the label there is 255 |
 | more bands, other kinds of numbers | refused |
+| as many bands as the model's, where these are not 3 | as they are, alpha like any other; of 16 bits the upper byte |
 | several pictures in a file | the first one, with a warning |
 | orientation | not applied: a raster's rows are as stored |
 """
@@ -15,7 +16,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,27 +24,27 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inlay.errors import ImageError, InlayError, MissingExtraError, OutputError
+from inlay.errors import ImageError, MissingExtraError, OutputError
 from inlay.files import writing
-from inlay.runtime.image import MAX_PIXELS, shown
+from inlay.runtime.gdal_file import bounded, check_blocks, explained, gdal_file, opened
+from inlay.runtime.picture_file import MAX_PIXELS, bands_in_words, most_pixels, open_file, shown
+from inlay.runtime.tiff_bands import ORIENTATION, PHOTOMETRIC, tiff_tags
 
-_CACHE_MEGABYTES = 64  # GDAL's own default is a twentieth of the machine's memory
-_LARGEST_BLOCK_BYTES = 256 * 2**20  # GDAL decodes whole blocks: a file in one strip would be held whole
 _BLOCK = 512
-_MOST_PIXELS = 2**40
+_PLAIN = (1, 2)  # TIFF 6.0, section 8: black is zero; red, green, blue (and what further bands there are)
+_REMEDY = "choose the bands that the model was trained with, as gdal_translate -b does"
 _GEOREFERENCE_TAGS = (33550, 33922, 34264)  # pixel scale, tie points, transformation
 
 
-def is_raster(path: Path) -> bool:
-    """Whether a TIFF is one for this file: georeferenced, or larger than a picture may be.
+def is_raster(path: Path, bands: int = 3) -> bool:
+    """Whether a TIFF is one for this file: georeferenced, or larger than a picture of `bands` may be.
 
     Without rasterio no TIFF is; a UserWarning says so of a georeferenced one.
     """
     try:
-        with _opened(path) as raster, _explained(shown(path)):
-            return (
-                raster.crs is not None or not raster.transform.is_identity or raster.width * raster.height > MAX_PIXELS
-            )
+        with opened(path) as raster, explained(shown(path)):
+            lies_somewhere = raster.crs is not None or not raster.transform.is_identity
+            return lies_somewhere or raster.width * raster.height > most_pixels(bands, MAX_PIXELS)
     except MissingExtraError:
         _warn_of_georeference(path)
     except ImageError:  # let the reader of pictures say what is wrong
@@ -53,15 +53,23 @@ def is_raster(path: Path) -> bool:
 
 
 class Raster:
-    """An open TIFF, as `tiles.Rows`."""
+    """An open TIFF, as `tiles.Rows`, seen in `bands`."""
 
-    def __init__(self, path: Path, raster: Any) -> None:
-        self.where = shown(path)
+    def __init__(self, source: Path | bytes, raster: Any, bands: int = 3) -> None:
+        self.where = shown(source)
         self._raster = raster
         self.size: tuple[int, int] = (raster.height, raster.width)
-        self._bands, self._palette = _checked_bands(raster, self.where)
+        self._palette: np.ndarray | None = None
+        if bands == 3:
+            self._bands, self._palette = _colors(raster, self.where)
+        else:
+            self._bands = _all_bands(source, raster, self.where, bands)
+        self._grey_as_rgb = bands == 3 and len(self._bands) == 1
+        check_blocks(raster, self.where)
         self._largest = 0
-        self._masked = any("all_valid" not in {flag.name for flag in flags} for flags in raster.mask_flag_enums)
+        flags = {flag.name for band in raster.mask_flag_enums for flag in band}
+        # Alpha that is read as a band says nothing of where there is data.
+        self._masked = flags != {"all_valid"} and not (bands != 3 and "alpha" in flags)
 
     @property
     def georeference(self) -> dict[str, Any]:
@@ -80,15 +88,15 @@ class Raster:
         return None if found.is_identity else tuple(found)[:6]
 
     def read(self, top: int, bottom: int) -> np.ndarray:
-        """uint8 RGB, bottom - top rows of full width; ImageError where the file is damaged there."""
-        with _explained(self.where):
+        """uint8 RGB (or the bands), bottom - top rows of full width; ImageError where the file is damaged there."""
+        with explained(self.where):
             values_Chw = self._raster.read(self._bands, window=self._window(top, bottom))
         if self._palette is not None:
             return self._palette[values_Chw[0]]
         if values_Chw.dtype == np.uint16:
             self._largest = max(self._largest, int(values_Chw.max()))
             values_Chw = (values_Chw >> 8).astype(np.uint8)
-        return np.stack([values_Chw[0]] * 3 if len(values_Chw) == 1 else list(values_Chw), axis=2)
+        return np.stack([values_Chw[0]] * 3 if self._grey_as_rgb else list(values_Chw), axis=2)
 
     def remark(self) -> str | None:
         """What a person should know once all is read: 16 bits of which few are used come out dark."""
@@ -103,7 +111,7 @@ class Raster:
         """True where rows have no data; None where the whole raster has."""
         if not self._masked:
             return None
-        with _explained(self.where):
+        with explained(self.where):
             return self._raster.dataset_mask(window=self._window(top, bottom)) == 0
 
     def _window(self, top: int, bottom: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -111,13 +119,17 @@ class Raster:
 
 
 @contextlib.contextmanager
-def open_raster(path: Path) -> Iterator[Raster]:
-    """A TIFF open for reading; ImageError for what the docstring above refuses, MissingExtraError without rasterio."""
-    with _opened(path) as raster:
+def open_raster(source: Path | bytes, bands: int = 3) -> Iterator[Raster]:
+    """A TIFF, or its content, open for reading in `bands`.
+
+    ImageError for what the docstring above refuses, MissingExtraError without rasterio.
+    """
+    needs = () if bands == 3 else (f"reading a TIFF of {bands_in_words(bands)}",)
+    with opened(source, *needs) as raster:
         if raster.subdatasets:
-            warnings.warn(f"{shown(path)}: holds several pictures, only the first is used", stacklevel=3)
-        with _explained(shown(path)):
-            found = Raster(path, raster)
+            warnings.warn(f"{shown(source)}: holds several pictures, only the first is used", stacklevel=3)
+        with explained(shown(source)):
+            found = Raster(source, raster, bands)
         yield found
 
 
@@ -135,10 +147,10 @@ def writing_raster(
         profile["nodata"] = no_data
     with contextlib.ExitStack() as stack:
         part = stack.enter_context(writing(path))
-        stack.enter_context(_bounded())
+        stack.enter_context(bounded())
         # After the file is closed, before it takes its place.
         stack.push(lambda failed, *_: None if failed else _check_whole(part, path))
-        raster = stack.enter_context(_gdal_file(part, "w", **profile))
+        raster = stack.enter_context(gdal_file(part, "w", **profile))
         if palette_256x3 is not None:
             raster.write_colormap(1, {k: (*map(int, color), 255) for k, color in enumerate(palette_256x3)})
         writer = RowWriter(raster)
@@ -148,7 +160,7 @@ def writing_raster(
 
 def _check_whole(part: Path, path: Path) -> None:
     """OutputError where a block is missing: what does not fit on the disk when a file is closed, GDAL does not say."""
-    with contextlib.suppress(ImageError), _explained(shown(path)), _gdal_file(part, "r", driver="GTiff") as raster:
+    with contextlib.suppress(ImageError), explained(shown(path)), gdal_file(part, "r", driver="GTiff") as raster:
         length = part.stat().st_size
         for (row, column), _ in raster.block_windows(1):
             start, size = (
@@ -189,58 +201,8 @@ class RowWriter:
         self._waiting = [rows_hW[count:].copy()]
 
 
-@contextlib.contextmanager
-def _bounded() -> Iterator[None]:
-    """GDAL with a small cache, and without anything from the network or its other drivers' plugins."""
-    import rasterio
-
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
-        yield
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import rasterio  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"{shown(path)}: reading a TIFF this large, or its georeference,", "geo") from error
-
-    where = shown(path)
-    if not os.path.isfile(path):  # a name that GDAL would take for an address is never handed on
-        raise ImageError(f"{where}: no such file")
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_bounded())
-        with _explained(where):
-            raster = stack.enter_context(_gdal_file(path, "r", driver="GTiff"))
-            if not 0 < raster.width * raster.height <= _MOST_PIXELS:
-                raise ImageError(f"{where}: {raster.height}x{raster.width} (height x width) is no size of a picture")
-        yield raster
-
-
-def _gdal_file(path: Path, mode: str, **profile: Any) -> Any:
-    """An open file of GDAL's; that a picture lies nowhere on earth is no reason to warn."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(os.path.abspath(path), mode, sharing=False, **profile)
-
-
-@contextlib.contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """Turn whatever GDAL makes of a bad file (not all of it is rasterio's own errors) into one ImageError."""
-    try:
-        yield
-    except (InlayError, MemoryError):
-        raise
-    except Exception as error:
-        reason = shown(str(error.__cause__ or error))
-        raise ImageError(f"{where}: damaged, cut off or no TIFF ({reason}); get the file again") from error
-
-
-def _checked_bands(raster: Any, where: str) -> tuple[list[int], np.ndarray | None]:
-    """The bands to read, and the palette of one with colours; ImageError for what is no picture."""
+def _colors(raster: Any, where: str) -> tuple[list[int], np.ndarray | None]:
+    """The bands to read as RGB, and the palette of one with colours; ImageError for what is no picture."""
     kinds = [kind.name for kind in raster.colorinterp]
     color = [index for index, kind in enumerate(kinds, 1) if kind != "alpha"]
     if kinds[:3] == ["red", "green", "blue"] and len(color) > 3:
@@ -251,25 +213,45 @@ def _checked_bands(raster: Any, where: str) -> tuple[list[int], np.ndarray | Non
             f"{where}: has {raster.count} bands ({', '.join(kinds)}), expected one (grey) or red, green and blue: "
             "choose three of them, as gdal_translate -b 1 -b 2 -b 3 does"
         )
-    types = {raster.dtypes[index - 1] for index in color}
+    kind = _kind(raster, color, where)
+    palette = None
+    if kinds[0] == "palette":
+        palette = np.zeros((65_536 if kind == "uint16" else 256, 3), np.uint8)
+        for value, found in raster.colormap(1).items():
+            palette[value] = found[:3]
+    return color, palette
+
+
+def _all_bands(source: Path | bytes, raster: Any, where: str, bands: int) -> list[int]:
+    """All the bands of a TIFF, whatever they are called; ImageError unless they are `bands` of plain values."""
+    if raster.count != bands:
+        raise ImageError(f"{where}: has {bands_in_words(raster.count)}, expected {bands}: {_REMEDY}")
+    with open_file(source, where) as file:
+        tags = tiff_tags(file) or {}
+    photometric, orientation = tags.get(PHOTOMETRIC), tags.get(ORIENTATION, 1)
+    if photometric not in _PLAIN or orientation != 1:
+        found = f"orientation {orientation}" if photometric in _PLAIN else f"photometric interpretation {photometric}"
+        raise ImageError(
+            f"{where}: has {found}, expected bands of plain values (1 or 2), stored upright (1): write it anew, as "
+            "gdal_translate -co PHOTOMETRIC=MINISBLACK does"
+        )
+    chosen = list(range(1, bands + 1))
+    _kind(raster, chosen, where)
+    bits = raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+    if bits:
+        raise ImageError(f"{where}: its bands hold {bits} bits a value: scale them to 8 or 16 bits")
+    return chosen
+
+
+def _kind(raster: Any, bands: list[int], where: str) -> str:
+    """The one kind of number in `bands`, uint8 or uint16; ImageError for others."""
+    types = {raster.dtypes[index - 1] for index in bands}
     if not types <= {"uint8", "uint16"} or len(types) > 1:
         raise ImageError(
             f"{where}: its bands hold {' and '.join(sorted(types))}; nothing says which value is white: scale them to "
             "8 or 16 bits, the same way for all rasters"
         )
-    height, width = raster.block_shapes[0]
-    block_bytes = height * width * raster.count * np.dtype(raster.dtypes[0]).itemsize
-    if block_bytes > _LARGEST_BLOCK_BYTES:
-        raise ImageError(
-            f"{where}: is stored in pieces of {height}x{width} (height x width), each to be held whole: store it "
-            "in tiles (gdal_translate -co TILED=YES)"
-        )
-    palette = None
-    if kinds[0] == "palette":
-        palette = np.zeros((65_536 if types == {"uint16"} else 256, 3), np.uint8)
-        for value, found in raster.colormap(1).items():
-            palette[value] = found[:3]
-    return color, palette
+    return str(types.pop())
 
 
 def _warn_of_georeference(path: Path) -> None:

@@ -11,6 +11,7 @@ from inlay.adaptation.recolor import match_histogram
 from inlay.adaptation.unlabelled import Unlabelled, open_unlabelled
 from inlay.errors import MissingExtraError, RecipeError
 from inlay.runtime.fusion import fuse
+from inlay.runtime.picture_file import bands_in_words
 from inlay.runtime.predictor import Predictor
 
 Restyle = Callable[[np.ndarray], np.ndarray]  # B x H x W x 3 uint8 RGB -> the same, in the style of the training set
@@ -57,6 +58,11 @@ def styled(
     """
     if style is None and reference is None:
         return predictor
+    if predictor.card.bands != 3:
+        raise RecipeError(
+            "--style restyles red, green and blue, and this model takes pictures of "
+            f"{bands_in_words(predictor.card.bands)}: leave --style and --reference out"
+        )
     if style is None or reference is None:
         raise RecipeError("--style STYLE and --reference PICTURES go together: a style file, and pictures to look like")
     if style == HISTOGRAM:

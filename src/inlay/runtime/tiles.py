@@ -42,7 +42,7 @@ class Rows(Protocol):
         ...
 
     def read(self, top: int, bottom: int) -> np.ndarray:
-        """uint8 RGB, bottom - top rows of full width."""
+        """uint8 RGB (or the model's bands), bottom - top rows of full width."""
         ...
 
 

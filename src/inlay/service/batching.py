@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from inlay.runtime.image import open_rgb
+from inlay.runtime.bands import open_bands
 from inlay.runtime.predictor import Predictor
 from inlay.service import logs, problems
 from inlay.service.answers import Answer, Ask, Seen, encode
@@ -148,7 +148,7 @@ class Batcher:
         try:
             with _decoding, warnings.catch_warnings(record=True) as remarks:
                 warnings.simplefilter("always", UserWarning)
-                image_HW3 = open_rgb(job.upload.picture, self._limits.pixels)
+                image_HW3 = open_bands(job.upload.picture, self.predictor.card.bands, self._limits.pixels)
         except Exception as error:
             self._fail(job, error)
             return None

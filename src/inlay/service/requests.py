@@ -15,7 +15,9 @@ from PIL import Image
 from starlette.requests import Request
 
 from inlay.errors import ImageError, nearest
+from inlay.runtime.bands import header_size
 from inlay.runtime.image import FORMATS, open_rgb
+from inlay.runtime.picture_file import check_size, shown
 from inlay.service.limits import Limits
 from inlay.service.problems import Problem, busy
 
@@ -121,14 +123,14 @@ def _size(content: bytes, most: int) -> tuple[int, int] | None:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             size = image.size
     except Exception:  # Pillow raises nearly everything; open_rgb knows what to say
-        size = (0, 0)
-    if size[0] < 1 or size[1] < 1 or math.prod(size) > most:
+        size = header_size(content) or (0, 0)  # of an array, or a TIFF of many bands
+    if math.prod(size) > most:
         try:
-            open_rgb(content, most)
+            check_size(size, shown(content), most)
         except ImageError as error:
-            if math.prod(size) > most:
-                raise Problem(413, "too-many-pixels", str(error)) from error
-            raise
+            raise Problem(413, "too-many-pixels", str(error)) from error
+    if min(size) < 1:
+        open_rgb(content, most)
         return None
     return size
 

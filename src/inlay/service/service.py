@@ -108,7 +108,7 @@ class Service:
 
 def warm(predictor: Predictor) -> None:
     """One grey picture through the whole path; raises what fails there."""
-    predictor.labels_and_confidence(np.full((1, _WARM_SIDE, _WARM_SIDE, 3), 128, np.uint8))
+    predictor.labels_and_confidence(np.full((1, _WARM_SIDE, _WARM_SIDE, predictor.card.bands), 128, np.uint8))
 
 
 async def _gone(request: Request) -> None:
