@@ -147,7 +147,8 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     torch.set_num_threads(asked.threads)
     street = data.open("streets", None, "val", count=4, size="360x480")
-    images, truth_HW = [street[k].image for k in range(4)], street[0].label
+    images = [street[k].image for k in range(4)]
+    truth_HW = street[0].label % len(CLASSES)  # the scenes have more classes
     picture = folder / "street.jpg"
     Image.fromarray(images[0]).save(picture, quality=95)
     mine, theirs = pair(asked.encoder)

@@ -6,7 +6,8 @@
     python benchmarks/serve.py against MODEL.onnx --weights MODEL.safetensors --seconds 20
 
 `--serve` hands options to `inlay serve`, as --serve="--engine openvino --precision bfloat16".  Clients and server share
-the machine.  Every answer is compared with the mask that the predictor gives here for the same picture.  `against` adds
+the machine.  `overload` sends ten times as many pictures a second as eight clients had answers before, whatever is
+answered.  Every answer is compared with the mask that the predictor gives here for the same picture.  `against` adds
 two handlers as one would write them by hand, one with ONNX Runtime and one with PyTorch, on the same weights.
 """
 
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 import io
 import json
+import random
 import re
 import shlex
 import statistics
@@ -35,6 +37,7 @@ from PIL import Image
 
 from inlay import data, environment, load
 
+_TIMES = 10  # as many requests a second as the service can answer, in an overload
 SIZE = (352, 480)  # height, width: multiples of every stride, so that the plain handlers need not pad
 PROBE = """
 import http.client, json, sys, time
@@ -158,9 +161,10 @@ class Tally:
         }
 
 
-async def honest(port: int, pictures: Pictures, until: float, tally: Tally, first: int, patient: bool = True) -> None:
-    """One client: sends pictures one after the other; told to come later it does, where `patient`."""
+async def honest(port: int, pictures: Pictures, until: float, tally: Tally, first: int, every: float = 0) -> None:
+    """One client: sends pictures one after the other, and comes later where told to; or one `every` so many seconds."""
     number = first
+    await asyncio.sleep(random.uniform(0, every))
     while time.monotonic() < until:
         number = (number + 1) % len(pictures.bodies)
         began = time.monotonic()
@@ -177,13 +181,14 @@ async def honest(port: int, pictures: Pictures, until: float, tally: Tally, firs
         elif status == 503:
             tally.refused_seconds.append(took)
             tally.without_retry_after += "retry-after" not in headers
-            await asyncio.sleep(float(headers.get("retry-after", 1)) if patient else 0.2)
+            await asyncio.sleep(0 if every else float(headers.get("retry-after", 1)))
+        await asyncio.sleep(max(0, every - (time.monotonic() - began)))
 
 
-async def crowd(port: int, pictures: Pictures, clients: int, seconds: float, patient: bool) -> Tally:
+async def crowd(port: int, pictures: Pictures, clients: int, seconds: float, every: float = 0) -> Tally:
     """`clients` at once for `seconds`."""
     tally, until = Tally(), time.monotonic() + seconds
-    await asyncio.gather(*(honest(port, pictures, until, tally, number, patient) for number in range(clients)))
+    await asyncio.gather(*(honest(port, pictures, until, tally, number, every) for number in range(clients)))
     return tally
 
 
@@ -273,7 +278,8 @@ def ours(asked: argparse.Namespace) -> list[str]:
 def measured(command: list[str], pictures: Pictures, asked: argparse.Namespace) -> dict[str, Any]:
     """One server under the load that was asked for."""
     with serving(command) as (port, process, ready):
-        asyncio.run(crowd(port, pictures, min(8, asked.clients), min(3.0, asked.seconds), True))  # warms up
+        warming = min(5.0, asked.seconds)
+        able = len(asyncio.run(crowd(port, pictures, min(8, asked.clients), warming)).seconds) / warming
         memory, cpu = process.memory_info().rss, sum(process.cpu_times()[:2])
         probe = subprocess.Popen([sys.executable, "-c", PROBE, str(port), str(asked.seconds)], stdout=subprocess.PIPE)
         began = time.monotonic()
@@ -281,7 +287,8 @@ def measured(command: list[str], pictures: Pictures, asked: argparse.Namespace) 
         if asked.mode == "hostile":
             tally, spent = asyncio.run(_hostile(port, pictures, asked))
         else:
-            tally = asyncio.run(crowd(port, pictures, asked.clients, asked.seconds, asked.mode != "overload"))
+            every = asked.clients / (_TIMES * able) if asked.mode == "overload" else 0
+            tally = asyncio.run(crowd(port, pictures, asked.clients, asked.seconds, every))
         seconds = time.monotonic() - began
         cpu = sum(process.cpu_times()[:2]) - cpu
         health = sorted(json.loads(probe.communicate()[0]))
@@ -304,7 +311,7 @@ def measured(command: list[str], pictures: Pictures, asked: argparse.Namespace) 
 async def _hostile(port: int, pictures: Pictures, asked: argparse.Namespace) -> tuple[Tally, Counter[str]]:
     until = time.monotonic() + asked.seconds
     bad = [asyncio.ensure_future(trouble(port, pictures, until, seed)) for seed in range(asked.clients)]
-    tally = await crowd(port, pictures, 4, asked.seconds, True)
+    tally = await crowd(port, pictures, 4, asked.seconds)
     return tally, sum(await asyncio.gather(*bad), Counter[str]())
 
 
