@@ -1,13 +1,15 @@
 # The service of exported models: no torch.  A model is mounted (the last stage) or copied in (--target with-model).
 #   docker build -t inlay .
 #   docker build -t inlay-demo --target with-model --build-arg MODEL=runs/demo/model.onnx .
+#   docker build -t inlay-fast --build-arg EXTRAS=serve,openvino .
 
 FROM python:3.13-slim-trixie AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICES.md ./
 COPY src src
+ARG EXTRAS=serve
 RUN python -m venv /opt/inlay \
-    && /opt/inlay/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[serve]" \
+    && /opt/inlay/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[$EXTRAS]" \
     && /opt/inlay/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim-trixie AS runtime

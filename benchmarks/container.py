@@ -2,6 +2,7 @@
 
     python benchmarks/container.py
     python benchmarks/container.py --limit 400 --model MODEL.onnx
+    EXTRAS=serve,openvino python benchmarks/container.py
 
 No container engine is needed: COPY becomes a copy, RUN runs, with another folder in the place of /opt/inlay.  Then the
 `inlay` of that folder alone answers for MODEL.  The base image with its Python comes on top of what is counted.  Exit
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -28,28 +30,33 @@ ROOT = Path(__file__).parents[1]
 
 
 def build_steps() -> Iterator[tuple[str, str]]:
-    """COPY and RUN of the stage `build`."""
+    """ARG, COPY and RUN of the stage `build`."""
     joined = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     stage = joined.partition(" AS build\n")[2].partition("\nFROM ")[0]
     for line in stage.splitlines():
         word, _, rest = line.partition(" ")
-        if word in ("COPY", "RUN"):
+        if word in ("ARG", "COPY", "RUN"):
             yield word, rest
 
 
 def build(source: Path, installed: Path) -> None:
     """Do them, in `source`, into `installed`."""
+    given: dict[str, str] = {}
     for word, rest in build_steps():
-        if word == "RUN":
+        if word == "ARG":
+            name, _, value = rest.partition("=")
+            given[name] = os.environ.get(name, value)
+        elif word == "RUN":
             command = rest.replace("/opt/inlay", str(installed)).replace("python -m venv", f"{sys.executable} -m venv")
-            subprocess.run(["bash", "-ec", command], cwd=source, check=True, stdout=sys.stderr)
-            continue
-        *names, target = rest.split()
-        for name in names:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, source / target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(ROOT / name, source / target)
+            environ = os.environ | given
+            subprocess.run(["bash", "-ec", command], cwd=source, check=True, stdout=sys.stderr, env=environ)
+        else:
+            *names, target = rest.split()
+            for name in names:
+                if (ROOT / name).is_dir():
+                    shutil.copytree(ROOT / name, source / target, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(ROOT / name, source / target)
 
 
 def megabytes(folder: Path) -> float:

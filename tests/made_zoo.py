@@ -267,6 +267,7 @@ def predict_mutated(count: int, seed: int, folder: Path) -> dict[str, Any]:
     run = predict(predictor, [folder], folder / "out", save=("label", "overlay"))
     seconds = time.monotonic() - started
     assert len(run.done) + len(run.failed) == count, "not every file is answered for"
+    Image.MAX_IMAGE_PIXELS = None  # a header may have been changed into that of a raster, whose label map is as large
     assert all(label and Image.open(label).size for _, label in run.done), "a label map cannot be read"
     strange = [message for path, message in run.failed if path.name not in message or "\n" in message]
     assert not strange, strange

@@ -60,7 +60,8 @@ def test_what_runs_is_not_root_and_tells_of_its_health() -> None:
 
 def test_only_the_build_has_pip_and_nothing_has_torch() -> None:
     ran = [rest for word, rest in steps() if word == "RUN"]
-    assert any('".[serve]"' in one and "--no-cache-dir" in one and "--constraint" in one for one in ran)
+    assert ("ARG", "EXTRAS=serve") in steps()
+    assert any('".[$EXTRAS]"' in one and "--no-cache-dir" in one and "--constraint" in one for one in ran)
     assert ran[-1].endswith("pip uninstall --yes pip")
     assert "torch" not in (ROOT / "Dockerfile").read_text().replace("no torch", "")
 
