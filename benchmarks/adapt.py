@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from inlay import environment, models
-from inlay.adaptation.recolor import match_histogram, swap_amplitudes
-from inlay.card import Card, Classes, Input
-from inlay.data import open_spec
-from inlay.learning.style import StyleCard, StyleNetwork
-from inlay.learning.torch_engine import TorchEngine
-from inlay.runtime.predictor import Predictor
-from inlay.runtime.styled import Restyle, StyledPredictor
+from tarsia import environment, models
+from tarsia.adaptation.recolor import match_histogram, swap_amplitudes
+from tarsia.card import Card, Classes, Input
+from tarsia.data import open_spec
+from tarsia.learning.style import StyleCard, StyleNetwork
+from tarsia.learning.torch_engine import TorchEngine
+from tarsia.runtime.predictor import Predictor
+from tarsia.runtime.styled import Restyle, StyledPredictor
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inlay import environment
-from inlay.models._attention import attend
+from tarsia import environment
+from tarsia.models._attention import attend
 
 MODULES = {"MSAM-56": (56 * 56, 256), "MSAM-112": (112 * 112, 128)}
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -15,8 +15,8 @@ import time
 import torch
 from torch import Tensor, nn
 
-from inlay import environment, models
-from inlay.learning.torch_engine import autocast
+from tarsia import environment, models
+from tarsia.learning.torch_engine import autocast
 
 
 def seconds(model: nn.Module, image: Tensor, precision: str) -> float:

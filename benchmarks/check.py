@@ -1,6 +1,6 @@
 """The doctor's memory and speed on data sets of many files: the peak must not follow the number of pictures.
 
-Writes folders of 480x360 pictures (patches of random colours, each picture another) with labels, runs `inlay check` on
+Writes folders of 480x360 pictures (patches of random colours, each picture another) with labels, runs `tarsia check` on
 each in a process of its own, and prints its peak resident memory, pictures a second, and megabytes for every thousand
 pictures more.
 
@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from inlay import environment
+from tarsia import environment
 
 SCRIPT = r"""
 import re, sys
-from inlay import console
-from inlay.checking import check
+from tarsia import console
+from tarsia.checking import check
 console.quiet(True)
 checkup = check(sys.argv[1], out=sys.argv[2])
 print(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])

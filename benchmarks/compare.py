@@ -15,13 +15,13 @@ import time
 
 import numpy as np
 
-import inlay
-from inlay import environment, scores
-from inlay.card import Classes
-from inlay.comparing import compare
+import tarsia
+from tarsia import environment, scores
+from tarsia.card import Classes
+from tarsia.comparing import compare
 
 
-def made_up(models: int, images: int, count: int, seed: int = 0) -> list[inlay.Report]:
+def made_up(models: int, images: int, count: int, seed: int = 0) -> list[tarsia.Report]:
     """Reports of models that get worse one by one, on the same pictures of differing difficulty."""
     random = np.random.default_rng(seed)
     classes = Classes(names=tuple(f"class {k}" for k in range(count)), colors=((0, 0, 0),) * count)
@@ -44,7 +44,7 @@ def made_up(models: int, images: int, count: int, seed: int = 0) -> list[inlay.R
             counts_NKK1[:, k, k] = right_NK[:, k]
             counts_NKK1[:, k, (k + 1) % count] += (truth_NK - right_NK)[:, k].astype(np.uint32)
         facts = {"architecture": f"network {place}"}
-        reports.append(inlay.Report(classes, names, nothing, nothing, counts_NKK1, protocol, facts, {}))
+        reports.append(tarsia.Report(classes, names, nothing, nothing, counts_NKK1, protocol, facts, {}))
     return reports
 
 

@@ -1,4 +1,4 @@
-"""How long confusion counts take: Inlay's `count` against torchmetrics and segmentation_models.pytorch (SMP).
+"""How long confusion counts take: Tarsia's `count` against torchmetrics and segmentation_models.pytorch (SMP).
 
     python benchmarks/confusion.py --rounds 5
 
@@ -21,8 +21,8 @@ import segmentation_models_pytorch as smp
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from inlay.card import IGNORED
-from inlay.scores import count
+from tarsia.card import IGNORED
+from tarsia.scores import count
 
 
 def label_maps(images: int, size: tuple[int, int], classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +39,7 @@ def contenders(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[s
     """What is timed; each returns the true positives of each class."""
     truth_t, predicted_t = torch.from_numpy(truth), torch.from_numpy(predicted)
 
-    def inlay() -> np.ndarray:
+    def tarsia() -> np.ndarray:
         return np.diagonal(sum(count(t, p, classes) for t, p in zip(truth, predicted, strict=True)))
 
     def torchmetrics(validate: bool) -> np.ndarray:
@@ -57,7 +57,7 @@ def contenders(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[s
         return right.sum(0).numpy()
 
     return {
-        "inlay": inlay,
+        "tarsia": tarsia,
         "torchmetrics, default": lambda: torchmetrics(True),
         "torchmetrics, validate_args=False": lambda: torchmetrics(False),
         "smp.metrics.get_stats": smp_stats,
@@ -86,8 +86,8 @@ def main() -> None:
     runs = contenders(truth, predicted, args.classes)
     results = {name: run() for name, run in runs.items()}  # also the warm-up
     for name, right in results.items():
-        if not np.array_equal(right, results["inlay"]):
-            raise SystemExit(f"{name} disagrees with inlay: {right} and {results['inlay']}")
+        if not np.array_equal(right, results["tarsia"]):
+            raise SystemExit(f"{name} disagrees with tarsia: {right} and {results['tarsia']}")
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(args.rounds):
         for name, run in runs.items():
@@ -96,7 +96,7 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - started)
     print(f"{processor()}, {args.threads} thread(s), torch {torch.__version__}, numpy {np.__version__}")
     print(f"{args.images} x {args.size[0]} x {args.size[1]}, {args.classes} classes, medians of {args.rounds} rounds")
-    own = statistics.median(seconds["inlay"])
+    own = statistics.median(seconds["tarsia"])
     for name, measured in seconds.items():
         median = statistics.median(measured)
         print(f"{name:34s} {1e3 * median:9.1f} ms {1e9 * median / truth.size:8.2f} ns/pixel   x {median / own:6.1f}")

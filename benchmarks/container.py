@@ -4,8 +4,8 @@
     python benchmarks/container.py --limit 400 --model MODEL.onnx
     EXTRAS=serve,openvino python benchmarks/container.py
 
-No container engine is needed: COPY becomes a copy, RUN runs, with another folder in the place of /opt/inlay.  Then the
-`inlay` of that folder alone answers for MODEL.  The base image with its Python comes on top of what is counted.  Exit
+No container engine is needed: COPY becomes a copy, RUN runs, with another folder in the place of /opt/tarsia.  Then the
+`tarsia` of that folder alone answers for MODEL.  The base image with its Python comes on top of what is counted.  Exit
 code 1 where the limit is passed or torch was installed.
 """
 
@@ -24,7 +24,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from inlay import environment
+from tarsia import environment
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,7 +47,7 @@ def build(source: Path, installed: Path) -> None:
             name, _, value = rest.partition("=")
             given[name] = os.environ.get(name, value)
         elif word == "RUN":
-            command = rest.replace("/opt/inlay", str(installed)).replace("python -m venv", f"{sys.executable} -m venv")
+            command = rest.replace("/opt/tarsia", str(installed)).replace("python -m venv", f"{sys.executable} -m venv")
             environ = os.environ | given
             subprocess.run(["bash", "-ec", command], cwd=source, check=True, stdout=sys.stderr, env=environ)
         else:
@@ -66,7 +66,7 @@ def megabytes(folder: Path) -> float:
 
 def answers(installed: Path, model: Path) -> float:
     """Seconds until the installed program is ready with `model`, in an empty environment."""
-    command = [str(installed / "bin" / "inlay"), "serve", str(model), "--port", "0"]
+    command = [str(installed / "bin" / "tarsia"), "serve", str(model), "--port", "0"]
     process = subprocess.Popen(command, env={"PATH": str(installed / "bin")}, stderr=subprocess.PIPE, text=True)
     began = time.monotonic()
     try:
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        source, installed = Path(folder) / "src", Path(folder) / "inlay"
+        source, installed = Path(folder) / "src", Path(folder) / "tarsia"
         source.mkdir()
         build(source, installed)
         site = next(installed.glob("lib/python*/site-packages"))

@@ -18,10 +18,10 @@ import tracemalloc
 
 import numpy as np
 
-from inlay import environment
-from inlay.data import open_spec
-from inlay.data._dataset import Sample
-from inlay.runtime.crf import CrfSettings, refine
+from tarsia import environment
+from tarsia.data import open_spec
+from tarsia.data._dataset import Sample
+from tarsia.runtime.crf import CrfSettings, refine
 
 
 def unsure_KHW(sample: Sample, classes: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ figures are medians and their ratio to the other's, of the clock, or with `--clo
 is what means something on a busy machine (with one thread).  `network` is normalising and scores; `whole` is a JPEG
 file read, segmented and written as an index PNG, and `after_share` what of that comes after the network.  All write
 the scene's true labels: those of random weights are noise, which takes three times as long to compress.  Without
---files the weights are random and all layers in 8 bits; --files are what `inlay export` made of such a network (its
+--files the weights are random and all layers in 8 bits; --files are what `tarsia export` made of such a network (its
 recipe's model: name unet, this encoder, convolutions 2, upsampling nearest) and hold what passed its gate.
 """
 
@@ -33,12 +33,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inlay import data, environment
-from inlay.card import Card, Classes, Input
-from inlay.runtime import onnx_file
-from inlay.runtime.engine import engine_class
-from inlay.runtime.image import open_rgb
-from inlay.runtime.predictor import Prediction, Predictor
+from tarsia import data, environment
+from tarsia.card import Card, Classes, Input
+from tarsia.runtime import onnx_file
+from tarsia.runtime.engine import engine_class
+from tarsia.runtime.image import open_rgb
+from tarsia.runtime.predictor import Prediction, Predictor
 
 CLASSES = Classes(
     names=tuple(f"class{k}" for k in range(11)), colors=tuple((23 * k, 255 - 20 * k, 9 * k) for k in range(11))
@@ -52,8 +52,8 @@ Stages = dict[str, float]
 
 def exported_pair(encoder: str, network: Any, pictures: list[np.ndarray], threads: int) -> dict[str, bytes]:
     """The network as files of float32 and of 8 bits."""
-    from inlay.learning.onnx_int8 import Quantizer
-    from inlay.learning.onnx_writer import exported, with_interface
+    from tarsia.learning.onnx_int8 import Quantizer
+    from tarsia.learning.onnx_writer import exported, with_interface
 
     card = Card(architecture="unet", model={"encoder": encoder}, classes=CLASSES, input=Input(stride=network.stride))
     graph = exported(network, "unet")
@@ -67,7 +67,7 @@ def pair(encoder: str) -> tuple[Any, Any]:
     import segmentation_models_pytorch as smp
     import torch
 
-    from inlay import models
+    from tarsia import models
     from train_step import same_start
 
     torch.manual_seed(0)
@@ -106,7 +106,7 @@ def the_others_way(model: Any, truth_HW: np.ndarray) -> Callable[[Path, Path], S
 
 
 def our_way(predictor: Predictor, truth_HW: np.ndarray) -> Callable[[Path, Path], Stages]:
-    """What `inlay predict` does with a picture, overlay and shares left out."""
+    """What `tarsia predict` does with a picture, overlay and shares left out."""
 
     def run(picture: Path, out: Path) -> Stages:
         times = [CLOCK()]
@@ -192,7 +192,7 @@ def started(model: Path, folder: Path, rounds: int) -> dict[str, Any]:
     """Seconds of the whole command on one small picture: nearly all of it is Python, libraries and the model's file."""
     picture = folder / "small.png"
     Image.new("RGB", (64, 64), (90, 120, 90)).save(picture)
-    command = [sys.executable, "-m", "inlay", "predict", str(model), str(picture), "--quiet", "--overwrite", "--out"]
+    command = [sys.executable, "-m", "tarsia", "predict", str(model), str(picture), "--quiet", "--overwrite", "--out"]
     wall, processor = [], []
     for _ in range(rounds):
         begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -201,12 +201,13 @@ def started(model: Path, folder: Path, rounds: int) -> dict[str, Any]:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     found = {"wall_seconds": wall, "processor_seconds": processor}
-    return {"command": " ".join(["inlay", *command[3:5]])} | {k: [round(one, 2) for one in v] for k, v in found.items()}
+    rounded = {key: [round(one, 2) for one in seconds] for key, seconds in found.items()}
+    return {"command": " ".join(["tarsia", *command[3:5]])} | rounded
 
 
 def installed() -> dict[str, Any]:
-    """Megabytes of Inlay's own dependencies without extras, as they lie in this environment."""
-    waiting, sizes = ["inlay"], dict[str, int]()
+    """Megabytes of Tarsia's own dependencies without extras, as they lie in this environment."""
+    waiting, sizes = ["tarsia"], dict[str, int]()
     while waiting:
         name = waiting.pop()
         if name in sizes:
@@ -226,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", choices=("resnet18", "mobilenetv2_100"), default="resnet18")
     parser.add_argument("--files", type=Path, nargs="*", help="exported files of float32 and 8 bits")
-    parser.add_argument("--command", type=Path, help="time `inlay predict` with this file instead")
+    parser.add_argument("--command", type=Path, help="time `tarsia predict` with this file instead")
     parser.add_argument("--install", action="store_true", help="the size of the base install instead")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)

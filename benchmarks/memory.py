@@ -15,13 +15,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from inlay import environment
+from tarsia import environment
 
 SCRIPT = r"""
 import json, re, sys
-from inlay import console, training
-from inlay.learning import journal
-from inlay.recipe import Recipe
+from tarsia import console, training
+from tarsia.learning import journal
+from tarsia.recipe import Recipe
 
 console.quiet(True)
 seen = []

@@ -5,9 +5,9 @@
     python benchmarks/serve.py hostile MODEL.onnx
     python benchmarks/serve.py against MODEL.onnx --weights MODEL.safetensors --seconds 20
 
-`--serve` hands options to `inlay serve`, as --serve="--engine openvino --precision bfloat16".  Clients and server share
-the machine.  `overload` sends ten times as many pictures a second as eight clients had answers before, whatever is
-answered.  Every answer is compared with the mask that the predictor gives here for the same picture.  `against` adds
+`--serve` hands options to `tarsia serve`, as --serve="--engine openvino --precision bfloat16".  Clients and server
+share the machine.  `overload` sends ten times as many pictures a second as eight clients had answers before, whatever
+is answered.  Every answer is compared with the mask that the predictor gives here for the same picture.  `against` adds
 two handlers as one would write them by hand, one with ONNX Runtime and one with PyTorch, on the same weights.
 """
 
@@ -35,7 +35,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from inlay import data, environment, load
+from tarsia import data, environment, load
 
 _TIMES = 10  # as many requests a second as the service can answer, in an overload
 SIZE = (352, 480)  # height, width: multiples of every stride, so that the plain handlers need not pad
@@ -69,7 +69,7 @@ if kind == "onnxruntime":
 else:
     import torch
     from pathlib import Path
-    from inlay.learning.checkpoint import load_model
+    from tarsia.learning.checkpoint import load_model
     network = load_model(Path(path))[0].eval()
     @torch.no_grad()
     def label(image):
@@ -108,7 +108,7 @@ class Pictures:
 
     def engine_milliseconds(self, rounds: int = 10) -> tuple[float, float]:
         """CPU of this process for a picture: the network and its labels alone; and with decoding and PNG."""
-        from inlay.runtime.paint import label_png
+        from tarsia.runtime.paint import label_png
 
         decoded = np.array(Image.open(io.BytesIO(self.bodies[0])).convert("RGB"))
         alone, whole = [], []
@@ -271,7 +271,7 @@ async def _reachable(port: int) -> None:
 
 def ours(asked: argparse.Namespace) -> list[str]:
     """The command of the service."""
-    program = [sys.executable, "-m", "inlay", "serve", str(asked.model), "--port", str(asked.port), "--drain", "0"]
+    program = [sys.executable, "-m", "tarsia", "serve", str(asked.model), "--port", str(asked.port), "--drain", "0"]
     return [*program, *shlex.split(asked.serve)]
 
 
@@ -325,7 +325,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--pictures", type=int, default=12)
     parser.add_argument("--port", type=int, default=8765)
-    parser.add_argument("--serve", default="", help="options for inlay serve")
+    parser.add_argument("--serve", default="", help="options for tarsia serve")
     asked = parser.parse_args()
     words = shlex.split(asked.serve)
     known = {name: words[words.index(f"--{name}") + 1] for name in ("engine", "precision") if f"--{name}" in words}
@@ -334,16 +334,16 @@ def main() -> None:
     result: dict[str, Any] = {
         "environment": environment.describe(),
         "engine_cpu_ms": {"network_and_labels": round(alone, 1), "with_decoding_and_png": round(whole, 1)},
-        "inlay": measured(ours(asked), pictures, asked),
+        "tarsia": measured(ours(asked), pictures, asked),
     }
     if asked.mode == "against":
         for kind, path in (("onnxruntime", asked.model), ("torch", asked.weights)):
             command = [sys.executable, "-c", PLAIN, kind, str(path), str(asked.port)]
             result[f"plain_{kind}"] = measured(command, pictures, asked)
         for kind in ("onnxruntime", "torch"):
-            ratio = result["inlay"]["answers_a_second"] / result[f"plain_{kind}"]["answers_a_second"]
+            ratio = result["tarsia"]["answers_a_second"] / result[f"plain_{kind}"]["answers_a_second"]
             result[f"times_plain_{kind}"] = round(ratio, 2)
-    result["times_engine_cpu"] = round(result["inlay"]["server_cpu_ms_an_answer"] / alone, 2)
+    result["times_engine_cpu"] = round(result["tarsia"]["server_cpu_ms_an_answer"] / alone, 2)
     print(json.dumps(result, indent=2))
 
 

@@ -12,11 +12,11 @@ import time
 
 import torch
 
-from inlay import environment, models
-from inlay.learning import optimizer
-from inlay.learning.losses import CrossEntropy
-from inlay.learning.torch_engine import autocast
-from inlay.recipe import TrainRecipe
+from tarsia import environment, models
+from tarsia.learning import optimizer
+from tarsia.learning.losses import CrossEntropy
+from tarsia.learning.torch_engine import autocast
+from tarsia.recipe import TrainRecipe
 
 COMBINATIONS = [
     ("unet", {"encoder": "vgg16_bn"}),

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from inlay.card import Card, Classes, Input
-from inlay.runtime import tiles
-from inlay.runtime.predictor import Predictor, load
+from tarsia.card import Card, Classes, Input
+from tarsia.runtime import tiles
+from tarsia.runtime.predictor import Predictor, load
 
 COUNT = 11
 CLASSES = Classes(
@@ -68,12 +68,12 @@ class SmallEngine:
         return self.session.run(None, {"image": np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))})[0]
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        from inlay.runtime import resample
+        from tarsia.runtime import resample
 
         return resample.labels(scores_BKHW, size)
 
     def probabilities(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        from inlay.runtime import resample
+        from tarsia.runtime import resample
 
         return resample.probabilities(scores_BKHW, size)
 
@@ -107,7 +107,7 @@ def huge(height: int, side: int, stored: str, work: Path) -> dict[str, Any]:
             file.write(rows_hW3.transpose(2, 0, 1), window=((top, top + len(rows_hW3)), (0, side)))
     code = (
         "import sys, json, time; sys.path.insert(0, sys.argv[1])\n"
-        "import tiles as t; from inlay.predicting import predict\n"
+        "import tiles as t; from tarsia.predicting import predict\n"
         "engine = t.SmallEngine(); before = t.peak_bytes(); started = time.monotonic()\n"
         "run = predict(t.Predictor(engine), [sys.argv[2]], sys.argv[3], tile=512)\n"
         "print(json.dumps([run.exit_code, before, t.peak_bytes(), time.monotonic() - started]))"

@@ -22,18 +22,18 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from inlay import data, environment, models, scores
-from inlay.learning import optimizer
-from inlay.learning.losses import CrossEntropy
-from inlay.learning.torch_engine import autocast
-from inlay.recipe import TrainRecipe
+from tarsia import data, environment, models, scores
+from tarsia.learning import optimizer
+from tarsia.learning.losses import CrossEntropy
+from tarsia.learning.torch_engine import autocast
+from tarsia.recipe import TrainRecipe
 
 CLASSES = 11
 Step = Callable[[Tensor, Tensor], float]
 
 
 def ours(learning_rate: float) -> tuple[nn.Module, Step]:
-    """Inlay's step: bfloat16 and channels-last, fused AdamW, training counts included."""
+    """Tarsia's step: bfloat16 and channels-last, fused AdamW, training counts included."""
     options = {"encoder": "resnet18", "convolutions": 2, "upsampling": "nearest"}
     model = models.create("unet", CLASSES, options=options).to(memory_format=torch.channels_last).train()
     settings = TrainRecipe(optimizer="adamw", learning_rate=learning_rate)

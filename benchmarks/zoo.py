@@ -1,4 +1,4 @@
-"""Mutated picture files through `inlay predict`, in processes with 512 MiB more memory than they start with.
+"""Mutated picture files through `tarsia predict`, in processes with 512 MiB more memory than they start with.
 
     python benchmarks/zoo.py --count 10000 --seed 0
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from inlay import data
-from inlay.card import Classes
-from inlay.data import Sample
-from inlay.files import writing
-from inlay.runtime import paint
-from inlay.runtime.predictor import load
+from tarsia import data
+from tarsia.card import Classes
+from tarsia.data import Sample
+from tarsia.files import writing
+from tarsia.runtime import paint
+from tarsia.runtime.predictor import load
 
 TARGET = Path(__file__).parent / "pictures" / "overview.png"
 AUGMENTATION = TARGET.with_name("augmentation.jpg")
@@ -56,9 +56,9 @@ def overview(model: Path | None = None) -> Image.Image:
 
 
 def augmentation() -> Image.Image:
-    """The contact sheet that `inlay check streets,count=9 --augment weather.yaml` draws, a little smaller."""
-    from inlay.checking import augmentation_sheet
-    from inlay.recipe import Recipe
+    """The contact sheet that `tarsia check streets,count=9 --augment weather.yaml` draws, a little smaller."""
+    from tarsia.checking import augmentation_sheet
+    from tarsia.recipe import Recipe
 
     text = (Path(__file__).parent / "augmentation.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(r"^```yaml\n(# weather\.yaml\n.*?)^```", text, re.DOTALL | re.MULTILINE)
@@ -72,7 +72,7 @@ def augmentation() -> Image.Image:
 
 def conditions() -> Image.Image:
     """The same scene of each city in all conditions of S3, three by three, the cities side by side."""
-    from inlay.data._streets.conditions import CONDITIONS as NAMES
+    from tarsia.data._streets.conditions import CONDITIONS as NAMES
 
     (height, width), gap, head = _SMALL, 8, 40
     block = 3 * width + 2 * gap

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inlay import data, models
-from inlay.cli import app
-from inlay.recipe import AugmentRecipe, Recipe
+from tarsia import data, models
+from tarsia.cli import app
+from tarsia.recipe import AugmentRecipe, Recipe
 
 TARGET = Path(__file__).with_name("reference.md")
 HEAD = "# Reference\n\nWritten by `make docs` from the code; change the code, not this page.\n"
@@ -20,7 +20,7 @@ def commands() -> list[str]:
     lines = ["## Commands", "", "| command | what it does |", "|---|---|"]
     for name in sorted(name for name in app if not name.startswith("-")):
         document = (app[name].default_command.__doc__ or "").split("\n\n")[0]
-        lines.append(f"| `inlay {name}` | {' '.join(document.split())} |")
+        lines.append(f"| `tarsia {name}` | {' '.join(document.split())} |")
     return lines
 
 
@@ -55,7 +55,7 @@ def catalogue() -> list[str]:
         lines.append("")
     lines += ["## Data sets (`data.name`)", ""]
     for name in data.names():
-        document = importlib.import_module(f"inlay.data.{name}").__doc__ or ""
+        document = importlib.import_module(f"tarsia.data.{name}").__doc__ or ""
         lines += [f"### {name}", "", "```", document.strip(), "```", ""]
     return lines
 
@@ -67,7 +67,7 @@ def page() -> str:
 
 
 def _model_of(annotation: Any) -> Any:
-    from inlay.yaml_tree import model_within
+    from tarsia.yaml_tree import model_within
 
     return model_within(annotation)
 

@@ -4,8 +4,8 @@
     python studies/adapt.py camvid --root data/camvid --weights mobilenetv2_100.safetensors --out runs/adapt-camvid
 
 Each draws or sorts its pictures, trains a model on the source condition alone, adapts it by every method, scores all on
-the same pictures, and writes table.md and, for each network, a folder of `inlay compare`.  What is there already is not
-done again, so that an interrupted run goes on where it was.  --weights: a timm state dict of mobilenetv2_100 (none:
+the same pictures, and writes table.md and, for each network, a folder of `tarsia compare`.  What is there already is
+not done again, so that an interrupted run goes on where it was.  --weights: a timm state dict of mobilenetv2_100 (none:
 from scratch, longer and worse).
 
 streets (Song, Zhang & Park 2021, tables 3 and 4): two cities, PSPNet and SE-PSPNet, trained on labelled dawn; 50
@@ -28,18 +28,18 @@ from typing import Any
 import numpy as np
 from adapt_data import OneDomain, draw_city, sort_camvid
 
-from inlay.adapting import Tuning, adapt, train_style
-from inlay.comparing import compare
-from inlay.comparison import Comparison
-from inlay.data import Dataset, open_spec
-from inlay.data._streets.conditions import CONDITIONS
-from inlay.evaluating import evaluate
-from inlay.files import write_text
-from inlay.recipe import Recipe
-from inlay.runtime.predictor import Predictor, load
-from inlay.runtime.styled import styled
-from inlay.scores import Report
-from inlay.training import train
+from tarsia.adapting import Tuning, adapt, train_style
+from tarsia.comparing import compare
+from tarsia.comparison import Comparison
+from tarsia.data import Dataset, open_spec
+from tarsia.data._streets.conditions import CONDITIONS
+from tarsia.evaluating import evaluate
+from tarsia.files import write_text
+from tarsia.recipe import Recipe
+from tarsia.runtime.predictor import Predictor, load
+from tarsia.runtime.styled import styled
+from tarsia.scores import Report
+from tarsia.training import train
 
 # The last stage is left out: at so small a size it sees little more than the one before it.
 ENCODER = {"encoder": "mobilenetv2_100", "encoder_options": {"out_indices": [0, 1, 2, 3]}}

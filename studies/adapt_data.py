@@ -8,15 +8,15 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from inlay import console
-from inlay.data import Dataset, Sample
-from inlay.data import open as open_data
-from inlay.data._pairs import PairedData
-from inlay.data._streets.conditions import CONDITIONS
-from inlay.data.camvid import CLASSES as CAMVID_CLASSES
-from inlay.data.camvid import VOID
-from inlay.files import write_text
-from inlay.runtime.paint import save_label
+from tarsia import console
+from tarsia.data import Dataset, Sample
+from tarsia.data import open as open_data
+from tarsia.data._pairs import PairedData
+from tarsia.data._streets.conditions import CONDITIONS
+from tarsia.data.camvid import CLASSES as CAMVID_CLASSES
+from tarsia.data.camvid import VOID
+from tarsia.files import write_text
+from tarsia.runtime.paint import save_label
 
 SIZE = (96, 128)  # of the street scenes
 DUSK, TARGET_FRAMES, SKIPPED_FRAMES = "0001TP", 31, 5

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inlay.adaptation.unlabelled import open_unlabelled
-from inlay.card import Classes
-from inlay.data import open_spec
-from inlay.data._pairs import PairedData
-from inlay.data._streets.conditions import CONDITIONS
-from inlay.learning.style import load_style
-from inlay.report.sheet import Row, Tile, sheet
-from inlay.runtime.predictor import load
+from tarsia.adaptation.unlabelled import open_unlabelled
+from tarsia.card import Classes
+from tarsia.data import open_spec
+from tarsia.data._pairs import PairedData
+from tarsia.data._streets.conditions import CONDITIONS
+from tarsia.learning.style import load_style
+from tarsia.report.sheet import Row, Tile, sheet
+from tarsia.runtime.predictor import load
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from inlay import scores
-from inlay.card import Classes
-from inlay.scores import Report
+from tarsia import scores
+from tarsia.card import Classes
+from tarsia.scores import Report
 
 NAMES = ("road", "car", "tree", "pole")
 
@@ -61,7 +61,7 @@ def made(skill: float = 0.8, pictures: int = 12, count: int = 3, seed: int = 0, 
         "threads": 1,
         "batch": 1,
     }
-    provenance = {"created": "2026-11-20T12:00:00+00:00", "command": "inlay evaluate", "processor": "a processor"}
+    provenance = {"created": "2026-11-20T12:00:00+00:00", "command": "tarsia evaluate", "processor": "a processor"}
     fields: dict[str, Any] = {
         "classes": classes(count),
         "names": names,

@@ -1,4 +1,4 @@
-"""Every kind of picture file that somebody may give to `inlay predict`, sound and sick, and some sick at random."""
+"""Every kind of picture file that somebody may give to `tarsia predict`, sound and sick, and some sick at random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inlay.card import Card, Classes, Input
+from tarsia.card import Card, Classes, Input
 
 HEIGHT, WIDTH = 13, 17
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
@@ -136,7 +136,7 @@ def sick() -> dict[str, tuple[bytes, Expected]]:
         "zeros.png": (bytes(500), "unknown format"),
         "noise.jpg": (bytes(range(128, 256)) * 9, "unknown format"),
         "head only.png": (b"\x89PNG\r\n\x1a\n", "PNG"),
-        "heic.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "HEIC data, which Inlay does not read"),
+        "heic.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "HEIC data, which Tarsia does not read"),
         "postscript.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "PostScript"),
         "drawing.png": (b'<?xml version="1.0"?><svg width="4" height="4"></svg>', "SVG"),
         "zip.jpg": (b"PK\3\4" + bytes(40), "zip"),
@@ -246,8 +246,8 @@ def predict_mutated(count: int, seed: int, folder: Path) -> dict[str, Any]:
 
     Figures of the run; raises where the command does not answer for every file.
     """
-    from inlay.predicting import predict
-    from inlay.runtime.predictor import Predictor
+    from tarsia.predicting import predict
+    from tarsia.runtime.predictor import Predictor
 
     draw = np.random.default_rng(seed)
     sound = [(name, content) for name, (content, result) in modes().items() if isinstance(result, tuple)]
@@ -289,8 +289,8 @@ def apart(function: Callable[..., dict[str, Any]], *arguments: object, timeout: 
 
 def predict_zoo(folder: Path) -> dict[str, Any]:
     """The whole zoo through the command: what became of each file by its name, and the memory it took."""
-    from inlay.predicting import predict
-    from inlay.runtime.predictor import Predictor
+    from tarsia.predicting import predict
+    from tarsia.runtime.predictor import Predictor
 
     expected = build(folder / "zoo")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

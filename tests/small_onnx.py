@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from inlay.card import Card, Classes, Input
-from inlay.runtime.onnx_file import with_card
+from tarsia.card import Card, Classes, Input
+from tarsia.runtime.onnx_file import with_card
 
 CLASSES = Classes(names=("dark", "red", "blue"), colors=((0, 0, 0), (200, 0, 0), (0, 0, 200)))
 WEIGHT_K3 = np.array([[-0.5, -0.5, -0.5], [1.0, 0.1, -0.2], [-0.3, 0.2, 1.0]], np.float32)
@@ -20,7 +20,7 @@ def card(**changes: object) -> Card:
 
 
 def model(weight_K3: np.ndarray = WEIGHT_K3, bias_K: np.ndarray = BIAS_K, opset: int = 20) -> onnx.ModelProto:
-    """Scores = weight @ RGB (or as many bands as the weight has) + bias, as Inlay's files name and type them."""
+    """Scores = weight @ RGB (or as many bands as the weight has) + bias, as Tarsia's files name and type them."""
     count, bands = weight_K3.shape
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),

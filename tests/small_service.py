@@ -19,12 +19,12 @@ import numpy as np
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from inlay.runtime import onnx_file
-from inlay.runtime.onnx_engine import OnnxEngine
-from inlay.runtime.predictor import Predictor
-from inlay.service.limits import Limits
-from inlay.serving import create_app
 from small_onnx import content
+from tarsia.runtime import onnx_file
+from tarsia.runtime.onnx_engine import OnnxEngine
+from tarsia.runtime.predictor import Predictor
+from tarsia.service.limits import Limits
+from tarsia.serving import create_app
 
 
 def engine(**changes: object) -> OnnxEngine:
@@ -88,7 +88,7 @@ def until(true: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 class Program:
-    """`inlay serve` in a process of its own; `log` is what it has written to standard error."""
+    """`tarsia serve` in a process of its own; `log` is what it has written to standard error."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.lines = process, list[str]()
@@ -127,7 +127,7 @@ def answer(made: socket.socket) -> tuple[int, bytes]:
 
 @contextlib.contextmanager
 def program(*arguments: object, **environment: str) -> Iterator[Program]:
-    code = "import sys; sys.argv[0] = 'inlay'; from inlay.cli import main; main()"
+    code = "import sys; sys.argv[0] = 'tarsia'; from tarsia.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0"],
         stderr=subprocess.PIPE,

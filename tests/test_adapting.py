@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay import adapting, cli, console, training
-from inlay.adapting import METHODS, Tuning, adapt, stages_of, train_style
-from inlay.card import read_card
-from inlay.errors import DatasetError, InlayError, ModelFileError, OutputError, RecipeError
-from inlay.learning.interrupt import Interrupted
-from inlay.learning.style import load_style
-from inlay.recipe import Recipe
-from inlay.training import train
 from small_data import same_weights, tiny, write_folder
+from tarsia import adapting, cli, console, training
+from tarsia.adapting import METHODS, Tuning, adapt, stages_of, train_style
+from tarsia.card import read_card
+from tarsia.errors import DatasetError, ModelFileError, OutputError, RecipeError, TarsiaError
+from tarsia.learning.interrupt import Interrupted
+from tarsia.learning.style import load_style
+from tarsia.recipe import Recipe
+from tarsia.training import train
 
 FEW = Tuning(steps=2, batch=4, workers=0)
 
@@ -158,7 +158,7 @@ def test_workers_change_nothing(data: Path, run: Path, night: Path, tmp_path: Pa
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
     changes: dict[str, str],
-    error: type[InlayError],
+    error: type[TarsiaError],
     message: str,
     data: Path,
     run: Path,
@@ -232,8 +232,8 @@ def test_a_style_network_on_the_encoder_of_a_model(data: Path, run: Path, night:
 # ---- the command line
 
 
-def inlay(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+def tarsia(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     console.quiet(False)
@@ -252,13 +252,13 @@ def test_command_line(
     spec = f"folder:{data}"
     made = ("--encoder", "test_resnet", "--weights", "none", "--steps", "2", "--batch", "2", "-q")
     train_it = ("adapt", "--train-style", "--content", spec, "--style", night, "--out", "s.safetensors", *made)
-    assert inlay(monkeypatch, *train_it) == 0
+    assert tarsia(monkeypatch, *train_it) == 0
     assert "Style file: s.safetensors" in capsys.readouterr().out
     common = ("adapt", run, "--source", spec, "--target", night, "--steps", "2", "--batch", "2", "-q")
-    assert inlay(monkeypatch, *common, "--style", "s.safetensors", "--score", spec, "--out", "out") == 0
+    assert tarsia(monkeypatch, *common, "--style", "s.safetensors", "--score", spec, "--out", "out") == 0
     printed = capsys.readouterr().out
     assert "after" in printed and "Adapted: out/model.safetensors" in printed
-    assert inlay(monkeypatch, *common, "--method", "histogram", "--json") == 0
+    assert tarsia(monkeypatch, *common, "--method", "histogram", "--json") == 0
     assert json.loads(capsys.readouterr().out)["method"] == "histogram"
     assert (tmp_path / "runs/adapt-histogram/model.safetensors").is_file()
 
@@ -280,7 +280,7 @@ def test_command_line_faults(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert inlay(monkeypatch, "adapt", *(run if word == "RUN" else word for word in arguments)) == 2
+    assert tarsia(monkeypatch, "adapt", *(run if word == "RUN" else word for word in arguments)) == 2
     assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import inlay
+import tarsia
 from small_data import write_folder
 
-PACKAGE = Path(inlay.__file__).parent
+PACKAGE = Path(tarsia.__file__).parent
 CHECKOUT = PACKAGE.parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "torchvision", "timm", "cv2", "matplotlib", "jinja2", "safetensors", "tensorboard")
@@ -71,15 +71,15 @@ def test_torch_stays_on_its_side(path: Path) -> None:
         assert module.split(".")[0] not in ("torch", "torchvision", "timm", "safetensors"), f"{place(path)}: {module}"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name not in ("inlay", "cli")], ids=place)
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name not in ("tarsia", "cli")], ids=place)
 def test_parts_import_no_commands(path: Path) -> None:
     for module, _ in imports(path):
         names = module.split(".")
-        assert not (names[0] == "inlay" and len(names) > 1 and names[1] in COMMANDS), f"{place(path)}: {module}"
+        assert not (names[0] == "tarsia" and len(names) > 1 and names[1] in COMMANDS), f"{place(path)}: {module}"
 
 
 def test_no_file_but_the_command_line_imports_it() -> None:
-    users = {place(path) for path in FILES if any(module.startswith("inlay.cli") for module, _ in imports(path))}
+    users = {place(path) for path in FILES if any(module.startswith("tarsia.cli") for module, _ in imports(path))}
     assert {user for user in users if not user.startswith("cli/")} == {"__main__.py"}
 
 
@@ -103,10 +103,10 @@ def test_no_pickles_and_no_eval() -> None:
 
 
 LIGHT = sorted(
-    "inlay" + ("." + place(path)[: -len(".py")].replace("/", ".")).replace(".__init__", "")
+    "tarsia" + ("." + place(path)[: -len(".py")].replace("/", ".")).replace(".__init__", "")
     for path in FILES
     if not place(path).startswith(WITH_TORCH) and place(path) not in ("__main__.py", "demonstrating.py")
-) + ["inlay.models", "inlay.learning"]
+) + ["tarsia.models", "tarsia.learning"]
 
 
 def test_importing_the_light_side_loads_nothing_heavy_and_writes_nothing(tmp_path: Path) -> None:
@@ -115,33 +115,33 @@ def test_importing_the_light_side_loads_nothing_heavy_and_writes_nothing(tmp_pat
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
-    assert {"inlay", "inlay.cli", "inlay.evaluating", "inlay.runtime.predictor", "inlay.data.folder"} <= set(LIGHT)
+    assert {"tarsia", "tarsia.cli", "tarsia.evaluating", "tarsia.runtime.predictor", "tarsia.data.folder"} <= set(LIGHT)
     done = python(code, *LIGHT, cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1")
     assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
     assert not list(tmp_path.iterdir())
 
 
 def test_importing_everything_prints_and_writes_nothing(tmp_path: Path) -> None:
-    modules = ["inlay" + ("." + place(path)[:-3].replace("/", ".")).replace(".__init__", "") for path in FILES]
+    modules = ["tarsia" + ("." + place(path)[:-3].replace("/", ".")).replace(".__init__", "") for path in FILES]
     code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
-    done = python(code, *[m for m in modules if m != "inlay.__main__"], cwd=tmp_path)
+    done = python(code, *[m for m in modules if m != "tarsia.__main__"], cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert not list(tmp_path.iterdir())
 
 
 def test_public_names() -> None:
-    assert sorted(inlay.__all__) == inlay.__all__ == sorted(inlay._HOME)
-    for name in inlay.__all__:
-        found = getattr(inlay, name)
+    assert sorted(tarsia.__all__) == tarsia.__all__ == sorted(tarsia._HOME)
+    for name in tarsia.__all__:
+        found = getattr(tarsia, name)
         assert found.__name__ == name and found.__doc__, name
     with pytest.raises(AttributeError, match="nothing"):
-        inlay.nothing  # noqa: B018
+        tarsia.nothing  # noqa: B018
     typed = {
         module.rpartition(".")[2]
         for module, typing_only in imports(PACKAGE / "__init__.py")
-        if typing_only and module.count(".") > 1 and module.rpartition(".")[2] in inlay._HOME
+        if typing_only and module.count(".") > 1 and module.rpartition(".")[2] in tarsia._HOME
     }
-    assert typed == set(inlay.__all__), "what type checkers see is not what there is"
+    assert typed == set(tarsia.__all__), "what type checkers see is not what there is"
 
 
 @pytest.mark.parametrize("path", FILES, ids=place)
@@ -161,7 +161,7 @@ def test_every_command_is_a_function_of_its_file() -> None:
     verbs |= {"serving": "serve", "studying": "run_study", "adapting": "adapt"}
     assert COMMANDS - {"cli"} == verbs.keys()
     for module, verb in verbs.items():
-        assert callable(getattr(importlib.import_module(f"inlay.{module}"), verb))
+        assert callable(getattr(importlib.import_module(f"tarsia.{module}"), verb))
 
 
 # ---- without the extras
@@ -173,8 +173,8 @@ class Missing(importlib.abc.MetaPathFinder):
         if name.partition(".")[0] in {heavy}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
-from inlay.cli import main
-sys.argv[0] = "inlay"
+from tarsia.cli import main
+sys.argv[0] = "tarsia"
 main()
 """.format(heavy=(*HEAVY, "huggingface_hub", "onnx", "onnxscript"))
 
@@ -189,7 +189,7 @@ def model(data: Path) -> Path:
     """A model file's header; nothing here reads further."""
     from safetensors.numpy import save_file
 
-    from inlay.card import CARD_KEY, Card, Classes
+    from tarsia.card import CARD_KEY, Card, Classes
 
     card = Card(
         architecture="unet", model={}, classes=Classes(names=("ground", "box"), colors=((0, 0, 0), (255, 0, 0)))
@@ -219,7 +219,7 @@ def test_bare_scoring_of_predictions(data: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0 and "mIoU 1.0000" in done.stdout, done.stderr
     assert {"report.json", "counts.npz", "pictures"} == {path.name for path in out.iterdir()}
-    assert done.stderr.count("inlay[report]") == 2
+    assert done.stderr.count("tarsia[report]") == 2
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_bare_training_names_the_extra(arguments: tuple[str, ...], model: Path, 
     (tmp_path / "recipe.yaml").write_text("data: {name: streets}\nmodel: {name: unet}\n")
     done = python(BARE, *(str(model) if word == "MODEL" else word for word in arguments), cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.count("inlay: ") == 1 and 'pip install "inlay[train]"' in done.stderr
+    assert done.stderr.count("tarsia: ") == 1 and 'pip install "tarsia[train]"' in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
@@ -250,13 +250,13 @@ def test_bare_exported_model(tmp_path: Path) -> None:
     done = python(BARE, "evaluate", str(file), "--data", "folder:data", "--out", "scores", "--json", cwd=tmp_path)
     assert done.returncode == 0 and '"engine": "onnxruntime' in done.stdout, done.stderr
     done = python(BARE, "export", str(file), "--check-on", "folder:data", cwd=tmp_path)
-    assert done.returncode == 2 and 'pip install "inlay[train]"' in done.stderr
+    assert done.returncode == 2 and 'pip install "tarsia[train]"' in done.stderr
 
 
 def test_bare_python_names_the_extra() -> None:
-    code = BARE.replace("from inlay.cli import main", "import inlay").replace("main()", "inlay.train")
+    code = BARE.replace("from tarsia.cli import main", "import tarsia").replace("main()", "tarsia.train")
     done = python(code)
-    assert "MissingExtraError" in done.stderr and 'pip install "inlay[train]"' in done.stderr
+    assert "MissingExtraError" in done.stderr and 'pip install "tarsia[train]"' in done.stderr
 
 
 # ---- the wheel
@@ -274,19 +274,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode and "hatchling" in done.stderr and "No matching distribution" in done.stderr:
         pytest.skip("hatchling, which builds the wheel, is neither installed nor to be had from the index")
     assert done.returncode == 0, done.stderr
-    (found,) = folder.glob("inlay-*.whl")
+    (found,) = folder.glob("tarsia-*.whl")
     return found
 
 
 def test_the_wheel_holds_every_file(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        inside = {name for name in archive.namelist() if name.startswith("inlay/")}
+        inside = {name for name in archive.namelist() if name.startswith("tarsia/")}
         licences = [name for name in archive.namelist() if name.endswith("licenses/LICENSE")]
     wanted = {
-        f"inlay/{place(path)}" for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        f"tarsia/{place(path)}" for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
     assert inside == wanted
-    assert {"inlay/report/template.html", "inlay/py.typed", "inlay/models/unet.py", "inlay/data/streets.py"} <= inside
+    assert {"tarsia/report/template.html", "tarsia/models/unet.py", "tarsia/data/streets.py"} <= inside
     assert licences
 
 
@@ -294,10 +294,10 @@ def test_the_wheel_works_where_it_is_installed(wheel: Path, data: Path, tmp_path
     target = tmp_path / "installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
     subprocess.run([*command, str(wheel)], check=True, capture_output=True, timeout=240)
-    code = "import inlay, sys; assert inlay.__file__.startswith(sys.argv[1]), inlay.__file__; print(inlay.__all__)"
+    code = "import tarsia, sys; assert tarsia.__file__.startswith(sys.argv[1]), tarsia.__file__; print(tarsia.__all__)"
     done = python(code, str(target), cwd=tmp_path, PYTHONPATH=str(target))
     assert done.returncode == 0 and "'train'" in done.stdout, done.stderr
-    run = "import sys; from inlay.cli import main; main()"
+    run = "import sys; from tarsia.cli import main; main()"
     arguments = ("evaluate", "--predictions", str(data / "val/labels"), "--data", f"folder:{data}", "--out", "scores")
     done = python(run, *arguments, cwd=tmp_path, PYTHONPATH=str(target))
     assert done.returncode == 0, done.stderr

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from inlay import cli
-from inlay.recipe import Recipe
 from small_data import tiny, write_folder
+from tarsia import cli
+from tarsia.recipe import Recipe
 
 
 class Place:
@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(data: Path) -> Path:
-    from inlay.training import train
+    from tarsia.training import train
 
     return train(Recipe.model_validate(tiny(data, steps_per_epoch=1)), out=data.parent / "run")
 
@@ -60,16 +60,16 @@ def place(tmp_path: Path, data: Path, run: Path) -> Place:
 def refuse(
     place: Place, arguments: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
-    """Run `inlay` with `arguments`; the message, once it is sure that it is one, with exit code 2."""
+    """Run `tarsia` with `arguments`; the message, once it is sure that it is one, with exit code 2."""
     monkeypatch.chdir(place.folder)
-    monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     printed = capsys.readouterr()
     assert stopped.value.code == 2, printed
     assert printed.out == "", "results although it failed"
-    assert printed.err.count("inlay: ") == 1 and "Traceback" not in printed.err, printed.err
-    return printed.err[printed.err.index("inlay: ") :]
+    assert printed.err.count("tarsia: ") == 1 and "Traceback" not in printed.err, printed.err
+    return printed.err[printed.err.index("tarsia: ") :]
 
 
 def files(folder: Path) -> set[Path]:
@@ -263,7 +263,7 @@ def missing_weights(place: Place) -> list[object]:
     return ["train", place.recipe, "--set", "model.weights=nowhere.safetensors"]
 
 
-@case("model.weights", "is a whole Inlay model", "train.start_from")
+@case("model.weights", "is a whole Tarsia model", "train.start_from")
 def weights_of_a_whole_model(place: Place) -> list[object]:
     return ["train", place.recipe, "--set", f"model.weights={place.model / 'model.safetensors'}"]
 
@@ -415,7 +415,7 @@ def picture_as_model(place: Place) -> list[object]:
     return ["predict", place.data / "val/images/val00.png", place.data]
 
 
-@case("foreign.safetensors", "without an Inlay card")
+@case("foreign.safetensors", "without a Tarsia card")
 def foreign_model(place: Place) -> list[object]:
     from safetensors.numpy import save_file
 
@@ -489,7 +489,7 @@ inputs: {size: [64, 64]}
 """
     )
     message = refuse(place, ["train", place.recipe, "--set", "train.ema=2"], monkeypatch, capsys)
-    lines = message.removeprefix("inlay: ").splitlines()
+    lines = message.removeprefix("tarsia: ").splitlines()
     for start, end in (
         ("recipe.yaml:2: data.rooot: unknown key", "did you mean root?"),
         ("recipe.yaml:5: model.encodr: unknown key", "did you mean encoder?"),

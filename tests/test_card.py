@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from inlay.card import CARD_KEY, Card, Classes, Input, find_model_file, read_card, read_header
-from inlay.errors import ModelFileError
+from tarsia.card import CARD_KEY, Card, Classes, Input, find_model_file, read_card, read_header
+from tarsia.errors import ModelFileError
 
 CLASSES = Classes(names=("road", "Straße"), colors=((0, 0, 0), (255, 128, 1)))
 CARD = Card(
@@ -55,7 +55,7 @@ def test_a_figure_that_is_no_number_becomes_null():
         ({"input": {"size": [0, 5]}}, r"input\.size\.0: "),
         ({"colour": 1}, "colour: Extra inputs"),
         ({"architecture": None}, "architecture: "),
-        ({"format": 2}, "card format 2, this Inlay reads format 1: update inlay"),
+        ({"format": 2}, "card format 2, this Tarsia reads format 1: update tarsia"),
         ({"format": None}, "card format None"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_length_whose_bytes_look_like_a_pickle_s_is_a_length(tmp_path, length)
         ((20).to_bytes(8, "little") + b'{"__metadata__": [] ', "damaged or it is no .safetensors"),
         ((100_000).to_bytes(8, "little") + b"[" * 100_000, "damaged or it is no .safetensors"),
         ((2).to_bytes(8, "little") + b"\xff\xfe", "damaged or it is no .safetensors"),
-        ((2).to_bytes(8, "little") + b"{}", "without an Inlay card"),
+        ((2).to_bytes(8, "little") + b"{}", "without a Tarsia card"),
     ],
 )
 def test_what_is_no_model_file_is_said_in_words(tmp_path, content, message):
@@ -121,6 +121,6 @@ def test_a_model_file_is_found_in_its_run_folder(tmp_path):
 
 def test_a_card_is_read_without_torch(tmp_path):
     path = with_header(tmp_path / "m.safetensors", {"__metadata__": {CARD_KEY: CARD.to_json()}})
-    code = "import sys; from inlay.card import *; read_card(Path(sys.argv[1])); print('torch' in sys.modules)"
+    code = "import sys; from tarsia.card import *; read_card(Path(sys.argv[1])); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""`inlay check` says what is wrong with a data set; with --augment it draws what training sees."""
+"""`tarsia check` says what is wrong with a data set; with --augment it draws what training sees."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 from PIL import Image
 
 import sick_data
-from inlay import checking, cli, console, data
-from inlay.card import Input
-from inlay.checking import augmentation_sheet
-from inlay.errors import DatasetError, RecipeError
-from inlay.learning.augment import Augment, generator
-from inlay.learning.class_pixels import class_pixel_counts
-from inlay.learning.loader import TrainingOrder, loader
-from inlay.learning.losses import class_weights
-from inlay.recipe import AugmentRecipe, Recipe
-from inlay.report.sheet import Row, Tile
 from small_data import write_folder
+from tarsia import checking, cli, console, data
+from tarsia.card import Input
+from tarsia.checking import augmentation_sheet
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.learning.augment import Augment, generator
+from tarsia.learning.class_pixels import class_pixel_counts
+from tarsia.learning.loader import TrainingOrder, loader
+from tarsia.learning.losses import class_weights
+from tarsia.recipe import AugmentRecipe, Recipe
+from tarsia.report.sheet import Row, Tile
 
 EVERY: dict[str, Any] = {
     "threefold": True, "horizontal_flip": 0.5, "vertical_flip": 0.1, "scale": {}, "rotation": {}, "crop": [48, 64],
@@ -139,14 +139,14 @@ def test_nothing_to_draw_is_said_and_nothing_written(pictures: data.Dataset, tmp
 
 
 @pytest.fixture
-def inlay(
+def tarsia(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
-    """`inlay(arguments...)` -> exit code, standard output, standard error; run in a folder of its own."""
+    """`tarsia(arguments...)` -> exit code, standard output, standard error; run in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["inlay", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["tarsia", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         console.quiet(False)
@@ -156,18 +156,18 @@ def inlay(
     return call
 
 
-def test_the_command(inlay: Callable[..., tuple[int, str, str]], root: Path) -> None:
+def test_the_command(tarsia: Callable[..., tuple[int, str, str]], root: Path) -> None:
     Path("r.yaml").write_text("data: {name: camvid}\nmodel: {name: unet}\naugment: {horizontal_flip: 0.5, rain: {}}\n")
-    code, out, err = inlay("check", f"folder:{root}", "--augment", "r.yaml")
+    code, out, err = tarsia("check", f"folder:{root}", "--augment", "r.yaml")
     assert (code, err) == (0, "") and out.split()[-1] == "runs/check-folder/augmentation.png"
     again = ("check", f"folder:{root}", "--augment", "r.yaml", "--out", "seen")
-    assert inlay(*again, "--split", "val", "--seed", 4)[0] == 0
+    assert tarsia(*again, "--split", "val", "--seed", 4)[0] == 0
     assert Path("runs/check-folder/augmentation.png").read_bytes() != Path("seen/augmentation.png").read_bytes()
-    code, _, err = inlay(*again)
+    code, _, err = tarsia(*again)
     assert code == 2 and "--overwrite" in err
-    assert inlay(*again, "--overwrite")[0] == 0
-    code, out, _ = inlay("check", "--help")
-    assert code == 0 and "inlay check" in out.partition("Try:")[2]
+    assert tarsia(*again, "--overwrite")[0] == 0
+    code, out, _ = tarsia("check", "--help")
+    assert code == 0 and "tarsia check" in out.partition("Try:")[2]
 
 
 @pytest.mark.parametrize(
@@ -192,13 +192,13 @@ def test_the_command(inlay: Callable[..., tuple[int, str, str]], root: Path) -> 
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(
-    inlay: Callable[..., tuple[int, str, str]], root: Path, arguments: tuple[str, ...], said: str
+    tarsia: Callable[..., tuple[int, str, str]], root: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     head = "data: {name: streets}\nmodel: {name: unet}\n"
     Path("none.yaml").write_text(head)
     Path("uncropped.yaml").write_text(head + "augment: {class_balanced: 0.5}\n")
-    code, out, err = inlay("check", *(word.replace("DATA", f"folder:{root}") for word in arguments))
-    assert code == 2 and not out and err.startswith("inlay: ") and said in err
+    code, out, err = tarsia("check", *(word.replace("DATA", f"folder:{root}") for word in arguments))
+    assert code == 2 and not out and err.startswith("tarsia: ") and said in err
     assert {path.name for path in Path().iterdir()} == {"none.yaml", "uncropped.yaml"}
 
 
@@ -210,41 +210,41 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sick_data.write_healthy(tmp_path_factory.mktemp("healthy"))
 
 
-def test_a_healthy_data_set(inlay: Callable[..., tuple[int, str, str]], healthy: Path) -> None:
-    code, out, err = inlay("check", f"folder:{healthy}")
+def test_a_healthy_data_set(tarsia: Callable[..., tuple[int, str, str]], healthy: Path) -> None:
+    code, out, err = tarsia("check", f"folder:{healthy}")
     assert (code, err) == (0, "")
     assert out == "Nothing is wrong in 50 pictures (train 36, val 14)\nReport: runs/check-folder/check.html\n"
     assert {path.name for path in Path("runs/check-folder").iterdir()} == {"check.json", "check.html"}
 
 
-def test_exit_codes_and_the_words_of_a_finding(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_exit_codes_and_the_words_of_a_finding(tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     root = sick_data.write_healthy(tmp_path / "data", 15, 6)
     damages = {one.damage: one.do for one in sick_data.SICK}
     damages["grey picture"](root)
-    assert inlay("check", f"folder:{root}")[0] == 0, "a note"
+    assert tarsia("check", f"folder:{root}")[0] == 0, "a note"
     damages["empty mask"](root)
-    code, out, _ = inlay("check", f"folder:{root}")
+    code, out, _ = tarsia("check", f"folder:{root}")
     assert code == 1 and out.startswith("WARNING  1 label nearly empty: one class and nothing else (1 of 21)\n")
     damages["truncated picture"](root)
-    code, out, _ = inlay("check", f"folder:{root}", "--out", "report")
+    code, out, _ = tarsia("check", f"folder:{root}", "--out", "report")
     assert code == 2
     head = (
         f"ERROR    1 picture cannot be read (1 of 21 samples)\n         - {root}/train/images/t00.png: damaged or cut"
     )
     assert out.startswith(head) and "\n         Why: " in out and "\n         Do:  what to do stands with" in out
-    assert f"\n              inlay check folder:{root} --fix --out FOLDER\n" in out
+    assert f"\n              tarsia check folder:{root} --fix --out FOLDER\n" in out
     assert out.endswith("1 error, 1 warning and 1 note in 21 pictures (train 15, val 6)\nReport: report/check.html\n")
-    assert inlay("check", f"folder:{root}", "--split", "val", "-q")[0] == 0
-    assert inlay("check", f"folder:{root},split=val")[0] == 0
-    code, out, err = inlay("check", f"folder:{root}", "--out", "report")
+    assert tarsia("check", f"folder:{root}", "--split", "val", "-q")[0] == 0
+    assert tarsia("check", f"folder:{root},split=val")[0] == 0
+    code, out, err = tarsia("check", f"folder:{root}", "--out", "report")
     assert code == 2 and not out and "--overwrite" in err
 
 
-def test_json_is_the_file_and_nothing_else(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_json_is_the_file_and_nothing_else(tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     root = sick_data.write_healthy(tmp_path / "data")
     for one in sick_data.SICK:
         one.do(root)
-    code, out, _ = inlay("check", f"folder:{root}", "--json", "--out", "report")
+    code, out, _ = tarsia("check", f"folder:{root}", "--json", "--out", "report")
     facts = json.loads(out)
     assert code == 2 and out == Path("report/check.json").read_text(encoding="utf-8")
     assert (facts["format"], facts["verdict"], facts["data"]) == (1, "error", f"folder:{root}")
@@ -265,29 +265,29 @@ def test_weights_are_those_that_training_takes(healthy: Path) -> None:
         assert list(told.values()) == pytest.approx(class_weights(kind, *class_pixel_counts(train, False)), rel=1e-5)
 
 
-def test_fix_writes_beside_its_report(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_fix_writes_beside_its_report(tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     root = sick_data.write_healthy(tmp_path / "data", 8, 5)
     sick_data.image(root, "t01").write_bytes(b"")
-    code, out, _ = inlay("check", f"folder:{root}", "--fix", "--out", "fixed")
+    code, out, _ = tarsia("check", f"folder:{root}", "--fix", "--out", "fixed")
     assert code == 2 and "12 pictures written to fixed, 0 of them changed; 1 picture left out\n" in out
     assert {path.name for path in Path("fixed").iterdir()} == {
         *("images", "labels", "dataset.yaml", "check.json", "check.html")
     }
     fixed = json.loads(Path("fixed/check.json").read_text(encoding="utf-8"))["fixed"]
     assert fixed["left_out"] == [{"split": "train", "name": "t01", "what": "cannot be read"}]
-    assert inlay("check", "folder:fixed")[0] == 0
+    assert tarsia("check", "folder:fixed")[0] == 0
 
 
-def test_drawn_scenes_are_healthy(inlay: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = inlay("check", "streets,count=10,size=64x96", "--out", "seen")
+def test_drawn_scenes_are_healthy(tarsia: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = tarsia("check", "streets,count=10,size=64x96", "--out", "seen")
     assert code == 0 and not err, out
     assert "in 30 pictures (train 10, val 10, test 10)" in out
 
 
-def test_a_split_that_must_be_there(inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_split_that_must_be_there(tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     root = sick_data.write_healthy(tmp_path / "data", 8, 5)
     (root / "val").rename(root / "vla")
-    code, out, _ = inlay("check", f"folder:{root}")
+    code, out, _ = tarsia("check", f"folder:{root}")
     assert code == 2 and out.startswith("ERROR    the split val cannot be opened\n")
     assert f"Do:  {root}/val/images: no such folder\n" in out
     assert "in 8 pictures (train 8)" in out

@@ -1,4 +1,4 @@
-"""`inlay compare`: what may be compared, seeds that are pooled, what is written, and the command line."""
+"""`tarsia compare`: what may be compared, seeds that are pooled, what is written, and the command line."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inlay import cli, console, scores
-from inlay.card import Classes
-from inlay.comparing import compare
-from inlay.errors import DatasetError
-from inlay.report import comparison_folder, side_by_side
-from inlay.scores import Report
 from made_reports import classes, counts, detailed, made, written
 from small_data import write_folder
+from tarsia import cli, console, scores
+from tarsia.card import Classes
+from tarsia.comparing import compare
+from tarsia.errors import DatasetError
+from tarsia.report import comparison_folder, side_by_side
+from tarsia.scores import Report
 
 QUICK: dict[str, Any] = {"resamples": 100, "permutations": 200}
-Inlay = Callable[..., tuple[int, str, str]]
+Tarsia = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Inlay:
-    """`inlay(arguments...)` -> exit code, standard output, standard error; run in a folder of its own."""
+def tarsia(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tarsia:
+    """`tarsia(arguments...)` -> exit code, standard output, standard error; run in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object, columns: int = 120) -> tuple[int, str, str]:
         capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
         monkeypatch.setattr(console.out, "_width", columns)
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -72,7 +72,7 @@ REFUSED = [
 def test_other_protocols_are_refused_with_key_values_and_reports(changes, said):
     with pytest.raises(DatasetError, match=said) as refused:
         compare([made(), made(**changes)], names=["A", "B"], **QUICK)
-    assert "Score them alike: inlay evaluate" in str(refused.value)
+    assert "Score them alike: tarsia evaluate" in str(refused.value)
 
 
 def test_all_that_differs_is_said_at_once_and_who_agrees():
@@ -125,7 +125,7 @@ def test_faults_of_the_list_itself(tmp_path):
         ([first, first / "report.json"], "is given twice"),
         ([report, report], "a report is given twice"),
         ([first, tmp_path / "b"], "b: not there; a report is report.json with counts.npz"),
-        ([first, tmp_path / "model.safetensors"], "is a model, not a report of one: inlay evaluate"),
+        ([first, tmp_path / "model.safetensors"], "is a model, not a report of one: tarsia evaluate"),
     ):
         with pytest.raises(DatasetError, match=said):
             compare(given, **QUICK)
@@ -248,10 +248,10 @@ def test_other_settings_of_one_recipe_and_a_repeated_seed_are_not_pooled(tmp_pat
 
 
 def test_the_recipe_is_found_by_the_command_of_an_evaluation(tmp_path, monkeypatch):
-    """`inlay evaluate RUN` elsewhere: the card of RUN's model says the recipe, unless the model was written later."""
+    """`tarsia evaluate RUN` elsewhere: the card of RUN's model says the recipe, unless the model was written later."""
     from safetensors.numpy import save_file
 
-    from inlay.card import CARD_KEY, Card
+    from tarsia.card import CARD_KEY, Card
 
     monkeypatch.chdir(tmp_path)
     evaluated = []
@@ -260,7 +260,7 @@ def test_the_recipe_is_found_by_the_command_of_an_evaluation(tmp_path, monkeypat
         card = Card(architecture="unet", model={}, classes=classes(), provenance={"recipe": recipe(seed)})
         save_file({}, f"run{seed}/model.safetensors", metadata={CARD_KEY: card.to_json()})
         os.utime(f"run{seed}/model.safetensors", (0, 0))
-        command = {"command": f"inlay evaluate run{seed} --data camvid"}
+        command = {"command": f"tarsia evaluate run{seed} --data camvid"}
         evaluated.append(written(tmp_path / f"unet-{seed}", made(0.8 - seed / 10, provenance=command)))
     assert compare(evaluated, **QUICK).names == ["unet"]
     os.utime("run1/model.safetensors")  # trained again since
@@ -271,10 +271,10 @@ def test_the_recipe_is_found_by_the_command_of_an_evaluation(tmp_path, monkeypat
 
 
 def test_what_makes_costs_incomparable_is_noted():
-    slow = made(0.7, model={"threads": 2}, provenance={"command": "inlay train recipe.yaml"})
+    slow = made(0.7, model={"threads": 2}, provenance={"command": "tarsia train recipe.yaml"})
     found = compare([made(0.8), slow], names=["A", "B"], **QUICK)
     assert any("Latency was measured in different ways" in note and "1 thread" in note for note in found.notes)
-    assert "Peak memory of B is that of the training; inlay evaluate MODEL gives prediction's." in found.notes
+    assert "Peak memory of B is that of the training; tarsia evaluate MODEL gives prediction's." in found.notes
 
 
 def test_finer_figures_are_shown_where_all_have_them():
@@ -357,7 +357,7 @@ def test_the_latex_is_escaped_and_whole(folder):
 def test_without_jinja_the_page_is_left_out_and_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     compare([made(0.8), made(0.7)], out=tmp_path / "out", **QUICK)
-    assert "inlay[report]" in capsys.readouterr().err.replace("\n", "")
+    assert "tarsia[report]" in capsys.readouterr().err.replace("\n", "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("comparison.csv", "comparison.json", "comparison.tex", "pairs.csv"),
     ]
@@ -394,7 +394,7 @@ def evaluated(dataset: Any, wrong: int) -> Report:
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[Path]]:
     """A data set, and run folders of two models with a report each."""
-    from inlay import data
+    from tarsia import data
 
     root = write_folder(tmp_path / "data", 1, 8, (32, 40))
     dataset = data.open("folder", root, "val")
@@ -464,18 +464,18 @@ def runs(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_tables_fit_the_terminal_and_say_what_is_left_out(inlay, runs, columns):
-    code, out, err = inlay("compare", *runs, "--permutations", 2000, columns=columns)
+def test_tables_fit_the_terminal_and_say_what_is_left_out(tarsia, runs, columns):
+    code, out, err = tarsia("compare", *runs, "--permutations", 2000, columns=columns)
     assert code == 0 and not err
     assert max(map(len, out.splitlines())) <= columns
     assert "1 network-0" in out and "95 % interval" in out and "over pictures (12)" in out.replace("\n", " ")
     assert ("Not shown in 80 characters: " in out) == (columns == 80)
     assert out.rstrip().endswith("Comparison: runs/compare/comparison.html")
     assert len(list(Path("runs/compare").iterdir())) == 5
-    assert inlay("compare", *runs[:2], "-q")[1].rstrip().endswith("runs/compare-2/comparison.html")
+    assert tarsia("compare", *runs[:2], "-q")[1].rstrip().endswith("runs/compare-2/comparison.html")
 
 
-def test_json_and_options(inlay, runs):
+def test_json_and_options(tarsia, runs):
     options = (
         "--out",
         "out",
@@ -490,14 +490,14 @@ def test_json_and_options(inlay, runs):
         "--names",
         "A, B",
     )
-    code, out, err = inlay("compare", *runs[:2], *options, "--json")
+    code, out, err = tarsia("compare", *runs[:2], *options, "--json")
     found = json.loads(out)
     assert code == 0 and not err and found == json.loads(Path("out/comparison.json").read_text())
     assert [one["name"] for one in found["models"]] == ["A", "B"]
     assert (found["level"], found["resamples"], found["permutations"], found["seed"]) == (0.9, 150, 150, 3)
     same = compare(runs[:2], level=0.9, resamples=150, permutations=150, seed=3)
     assert found["models"][0]["miou"]["low"] == same.standings[0].miou.low
-    assert inlay("compare", *runs[:2], "--out", "out")[0] == 2
+    assert tarsia("compare", *runs[:2], "--out", "out")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -511,15 +511,15 @@ def test_json_and_options(inlay, runs):
         (("network-0", "network-1", "--data", "nothing:x"), "unknown data set nothing"),
     ],
 )
-def test_faults_are_one_line_and_leave_nothing(inlay, runs, arguments, said):
-    code, out, err = inlay("compare", *arguments)
-    assert code == 2 and not out and said in err and err.startswith("inlay: ") and "Traceback" not in err
+def test_faults_are_one_line_and_leave_nothing(tarsia, runs, arguments, said):
+    code, out, err = tarsia("compare", *arguments)
+    assert code == 2 and not out and said in err and err.startswith("tarsia: ") and "Traceback" not in err
     assert not Path("runs").exists()
 
 
-def test_strange_names_stay_text(inlay, tmp_path):
+def test_strange_names_stay_text(tarsia, tmp_path):
     """Markup of the terminal in names of runs and classes is neither obeyed nor an error."""
     strange = Classes(names=("[red]road", "[/]", "tree"), colors=((0, 0, 0),) * 3)
     paths = [written(tmp_path / f"[bold]{k}", made(0.8 - k / 10, classes=strange)) for k in range(2)]
-    code, out, _ = inlay("compare", *paths)
+    code, out, _ = tarsia("compare", *paths)
     assert code == 0 and "[bold]0" in out and "[red]road" in out and "[/]" in out

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inlay.cli.serve import serve
+from tarsia.cli.serve import serve
 
 ROOT = Path(__file__).parents[1]
 KNOWN = {
@@ -111,7 +111,7 @@ def test_kubernetes_has_probes_limits_and_a_read_only_root() -> None:
 
 
 def test_compose_is_closed_up() -> None:
-    one = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["inlay"]
+    one = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["tarsia"]
     assert one["read_only"] and one["cap_drop"] == ["ALL"] and one["volumes"][0]["read_only"]
     assert one["ports"][0].startswith("127.0.0.1:") and one["build"]["target"] in stages()
     assert int(one["stop_grace_period"].removesuffix("s")) > 30, "as long as --grace"

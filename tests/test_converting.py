@@ -16,10 +16,10 @@ import pytest
 import yaml
 from PIL import Image, ImageOps
 
-from inlay import cli, console, converting, data
-from inlay.annotations import source as annotation_source
-from inlay.converting import Conversion, convert
-from inlay.errors import DatasetError, ImageError, InlayError, OutputError, RecipeError
+from tarsia import cli, console, converting, data
+from tarsia.annotations import source as annotation_source
+from tarsia.converting import Conversion, convert
+from tarsia.errors import DatasetError, ImageError, OutputError, RecipeError, TarsiaError
 
 SIZE = (10, 14)  # of every picture; (height, width)
 
@@ -425,7 +425,7 @@ LABELME_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"imagePath": "b.png"}, "1 of its 1 pictures are missing: .*b.png"),
     ({"imagePath": "../../etc/passwd"}, "leads out of"),
     ({"imagePath": "/etc/passwd"}, "is an absolute path"),
-    ({"imagePath": "a.json"}, "is no picture that Inlay finds"),
+    ({"imagePath": "a.json"}, "is no picture for Tarsia"),
     ({"imagePath": ".a.png"}, "is hidden"),
     ({"imageHeight": 14}, "a.json: is for a picture of 14x14, but .*a.png is 10x14"),
     ({"imageHeight": "10"}, "imageHeight and imageWidth are '10' and 14"),
@@ -853,7 +853,7 @@ def test_kinds_are_told_apart(coco: Path, yolo: Path, colored: Path, tmp_path: P
         convert(tmp_path / "empty", tmp_path / "5")
 
 
-WRONG: list[tuple[str, dict[str, Any], type[InlayError], str]] = [
+WRONG: list[tuple[str, dict[str, Any], type[TarsiaError], str]] = [
     ("annotations.jsn", {}, DatasetError, r"annotations.jsn: no such file"),
     ("yolo/images/val/c.jpg", {}, DatasetError, "expected a folder, a JSON file"),
     ("empty.json", {}, DatasetError, "empty.json: nothing to convert was found"),
@@ -874,7 +874,7 @@ WRONG: list[tuple[str, dict[str, Any], type[InlayError], str]] = [
 def test_what_does_not_go_together(
     source: str,
     options: dict[str, Any],
-    error: type[InlayError],
+    error: type[TarsiaError],
     message: str,
     coco: Path,
     yolo: Path,
@@ -892,16 +892,16 @@ def test_what_does_not_go_together(
 
 # ---- the command
 
-Inlay = Callable[..., tuple[int, str, str]]
+Tarsia = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Inlay:
-    """`inlay(arguments...)` -> exit code, standard output, standard error; run in `tmp_path`."""
+def tarsia(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tarsia:
+    """`tarsia(arguments...)` -> exit code, standard output, standard error; run in `tmp_path`."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         console.quiet(False)
@@ -911,25 +911,25 @@ def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
     return call
 
 
-def test_the_command_says_what_it_did(inlay: Inlay, coco: Path) -> None:
-    code, out, err = inlay("convert", "annotations.json", "--images", "photos", "--to", "out")
+def test_the_command_says_what_it_did(tarsia: Tarsia, coco: Path) -> None:
+    code, out, err = tarsia("convert", "annotations.json", "--images", "photos", "--to", "out")
     assert (code, err) == (0, "")
     assert "background       77.14 % of the pixels\n" in out and "(ignored, 255)" in out
     assert "Note: pictures without objects, all background: 1 (first: sub/b)\n" in out
-    assert "2 pictures with 3 objects, 3 classes, from coco: out\nNext: inlay check folder:out; inlay train" in out
-    code, out, _ = inlay("convert", "annotations.json", "--images", "photos", "--to", "two", "--json", "-q", "--copy")
+    assert "2 pictures with 3 objects, 3 classes, from coco: out\nNext: tarsia check folder:out; tarsia train" in out
+    code, out, _ = tarsia("convert", "annotations.json", "--images", "photos", "--to", "two", "--json", "-q", "--copy")
     facts = json.loads(out)
     assert facts["pictures"] == 2 and facts["objects"] == 3 and list(facts["shares"]) == ["background", "road", "car"]
     assert sum(facts["shares"].values()) + facts["ignored"] == pytest.approx(1)
 
 
-def test_options_of_the_command(inlay: Inlay, coco: Path) -> None:
+def test_options_of_the_command(tarsia: Tarsia, coco: Path) -> None:
     common = ("convert", "annotations.json", "--from", "coco", "--images", "photos", "--to", "out", "--overwrite")
-    assert inlay(*common, "--no-background")[0] == 0
+    assert tarsia(*common, "--no-background")[0] == 0
     assert (
         data.open("folder", "out", "all").classes.names == ("road", "car") and (read(Path("out"))["sub/b"] == 255).all()
     )
-    assert inlay(*common, "--background", "ground")[0] == 0
+    assert tarsia(*common, "--background", "ground")[0] == 0
     assert data.open("folder", "out", "all").classes.names == ("ground", "road", "car")
 
 
@@ -944,9 +944,9 @@ def test_options_of_the_command(inlay: Inlay, coco: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], message: str, inlay: Inlay, coco: Path
+    arguments: tuple[str, ...], message: str, tarsia: Tarsia, coco: Path
 ) -> None:
-    code, out, err = inlay("convert", *arguments)
+    code, out, err = tarsia("convert", *arguments)
     assert code == 2 and not out and message in err and err.count("\n") == 1, err
 
 

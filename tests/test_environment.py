@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 
 import small_onnx
-from inlay import cli, environment
-from inlay.errors import RecipeError
-from inlay.runtime import onnx_file
-from inlay.runtime.onnx_engine import OnnxEngine
+from tarsia import cli, environment
+from tarsia.errors import RecipeError
+from tarsia.runtime import onnx_file
+from tarsia.runtime.onnx_engine import OnnxEngine
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def info(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, str]:
-    monkeypatch.setattr(sys, "argv", ["inlay", "info", *arguments])
+    monkeypatch.setattr(sys, "argv", ["tarsia", "info", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code

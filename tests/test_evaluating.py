@@ -13,17 +13,17 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from inlay import cli
-from inlay.card import IGNORED, Card, Classes, Input, read_card
-from inlay.data._dataset import Sample
-from inlay.errors import DatasetError, ImageError, MissingExtraError, ModelFileError, RecipeError
-from inlay.evaluating import calibrate, evaluate, evaluate_predictions
-from inlay.report.folder import table
-from inlay.runtime.crf import CrfSettings
-from inlay.runtime.predictor import Predictor, TestTimeAugmentation
-from inlay.scores import Report, count, data_hash, metrics
-from inlay.scores.details import Details
 from small_data import same_weights
+from tarsia import cli
+from tarsia.card import IGNORED, Card, Classes, Input, read_card
+from tarsia.data._dataset import Sample
+from tarsia.errors import DatasetError, ImageError, MissingExtraError, ModelFileError, RecipeError
+from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
+from tarsia.report.folder import table
+from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
+from tarsia.scores import Report, count, data_hash, metrics
+from tarsia.scores.details import Details
 
 CLASSES = Classes(names=("road", "sky", "car"), colors=((128, 64, 128), (70, 130, 180), (0, 0, 142)))
 
@@ -104,7 +104,7 @@ def test_protocol_says_what_was_done():
     assert protocol["classes"] == ["road", "sky", "car"] and protocol["ignored_value"] == 255
     assert protocol["tta"] == "none" and protocol["post_process"] == "none" and "own size" in protocol["size"]
     assert protocol["network_input"] == "the picture's own size, padded to multiples of 4"
-    assert {"created", "commit", "versions"} <= set(report.provenance) and report.provenance["versions"]["inlay"]
+    assert {"created", "commit", "versions"} <= set(report.provenance) and report.provenance["versions"]["tarsia"]
     assert report.model["latency_seconds"] > 0 and report.model["architecture"] == "red"
     assert report.model["peak_memory_bytes"] is None or report.model["peak_memory_bytes"] > 2**20
 
@@ -149,8 +149,8 @@ def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
     data = f"folder:{write_folder(tmp_path / 'data', 1, 2, (16, 16))}"
     engine = RedEngine(Classes(names=NAMES, colors=((0, 0, 0), (9, 9, 9), (5, 5, 5))))
     engine.scores = lambda images_BHW3: RedEngine.scores(engine, images_BHW3 % 3)
-    monkeypatch.setattr("inlay.runtime.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf))
-    monkeypatch.setattr("inlay.evaluating.write_folder", lambda folder, report, *_: report.write(folder))
+    monkeypatch.setattr("tarsia.runtime.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf))
+    monkeypatch.setattr("tarsia.evaluating.write_folder", lambda folder, report, *_: report.write(folder))
 
     def run(*words):
         cli.app(["evaluate", *words, "--data", data, "--out", str(tmp_path / "out"), "--overwrite", "-q"])
@@ -245,8 +245,8 @@ def test_a_network_without_finite_scores_is_refused():
 def a_model_file(folder, engine):
     """A small network's file with the classes of `engine`, whose scores stand in for the network's."""
     pytest.importorskip("torch")
-    from inlay import models
-    from inlay.learning.checkpoint import save_model
+    from tarsia import models
+    from tarsia.learning.checkpoint import save_model
 
     options = {"encoder": "test_resnet", "channels": [8]}
     engine.card = Card(architecture="unet", model=options, classes=engine.card.classes, input=engine.card.input)
@@ -256,7 +256,7 @@ def a_model_file(folder, engine):
 
 
 def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_path, capsys):
-    from inlay.learning.checkpoint import load_model
+    from tarsia.learning.checkpoint import load_model
 
     dataset, engine = Pictures([(40, 50)] * 4), SoftEngine()
     path = a_model_file(tmp_path, engine)
@@ -308,8 +308,8 @@ def test_a_calibration_that_fails_leaves_the_file_as_it_was(tmp_path):
 def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
     engine = SoftEngine()
     path = a_model_file(tmp_path, engine)
-    monkeypatch.setattr("inlay.runtime.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf))
-    monkeypatch.setattr("inlay.data.open_spec", lambda spec, split: Pictures(MIXED))
+    monkeypatch.setattr("tarsia.runtime.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf))
+    monkeypatch.setattr("tarsia.data.open_spec", lambda spec, split: Pictures(MIXED))
 
     def run(*words):
         cli.app(["evaluate", *words, "--data", "streets", "--out", str(tmp_path / "out"), "--overwrite"])
@@ -419,9 +419,9 @@ def without_extras(monkeypatch):
         raise MissingExtraError("drawing", "report")
 
     monkeypatch.setitem(
-        sys.modules, "inlay.report.figures", SimpleNamespace(save_confusion=missing, save_details=missing)
+        sys.modules, "tarsia.report.figures", SimpleNamespace(save_confusion=missing, save_details=missing)
     )
-    monkeypatch.setitem(sys.modules, "inlay.report.page", SimpleNamespace(write_page=missing))
+    monkeypatch.setitem(sys.modules, "tarsia.report.page", SimpleNamespace(write_page=missing))
 
 
 def test_without_the_report_extra_the_json_is_there_and_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
@@ -429,7 +429,7 @@ def test_without_the_report_extra_the_json_is_there_and_what_is_missing_is_said(
     evaluate(Predictor(RedEngine()), Pictures(MIXED), out=tmp_path, pictures=0)
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "counts.npz"}
     said = capsys.readouterr().err
-    assert "confusion.png is left out" in said and "report.html is left out" in said and "inlay[report]" in said
+    assert "confusion.png is left out" in said and "report.html is left out" in said and "tarsia[report]" in said
 
 
 def rendered(shown):
@@ -590,6 +590,6 @@ def test_predictions_of_a_real_network_give_its_published_scores(shared):
 
 
 def test_nothing_here_needs_torch():
-    code = "import sys, inlay.evaluating; print(sorted({'torch', 'matplotlib', 'jinja2'} & set(sys.modules)))"
+    code = "import sys, tarsia.evaluating; print(sorted({'torch', 'matplotlib', 'jinja2'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -15,19 +15,19 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from inlay import cli, console, data, exporting, models
-from inlay.card import SUM_KEY, Card, Classes, Input, read_card, read_header
-from inlay.errors import DatasetError, ExportError, ModelFileError, OutputError
-from inlay.exporting import export
-from inlay.gate import SHARE
-from inlay.learning import onnx_writer
-from inlay.learning.checkpoint import save_model
-from inlay.learning.onnx_writer import with_interface
-from inlay.runtime.onnx_engine import OnnxEngine
-from inlay.runtime.predictor import TestTimeAugmentation, load
 from small_data import CLASSES, draw, write_folder
+from tarsia import cli, console, data, exporting, models
+from tarsia.card import SUM_KEY, Card, Classes, Input, read_card, read_header
+from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
+from tarsia.exporting import export
+from tarsia.gate import SHARE
+from tarsia.learning import onnx_writer
+from tarsia.learning.checkpoint import save_model
+from tarsia.learning.onnx_writer import with_interface
+from tarsia.runtime.onnx_engine import OnnxEngine
+from tarsia.runtime.predictor import TestTimeAugmentation, load
 
-Inlay = Callable[..., tuple[int, str, str]]
+Tarsia = Callable[..., tuple[int, str, str]]
 OPTIONS = {"channels": (8, 16, 16)}
 COLORS = ((10, 20, 30), (200, 60, 40), (40, 80, 210))
 
@@ -75,10 +75,10 @@ def graph(file: Path, monkeypatch: pytest.MonkeyPatch) -> onnx.ModelProto:
 
 
 @pytest.fixture
-def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inlay:
+def tarsia(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tarsia:
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         console.quiet(False)
@@ -107,7 +107,7 @@ def test_what_is_written(file: Path, model: Path) -> None:
         ["batch", 3, "height", "width"],
     ]
     metadata = {entry.key: entry.value for entry in found.metadata_props}
-    assert "multiples of 4" in json.loads(metadata["inlay_interface"])["image"]
+    assert "multiples of 4" in json.loads(metadata["tarsia_interface"])["image"]
     card = read_card(file)
     before = read_card(model)
     assert card.model_copy(update={"provenance": before.provenance}) == before
@@ -249,32 +249,32 @@ def test_same_padding_is_a_number_and_the_model_stays_as_it_was() -> None:
         assert type(whole[0]) is type(part) and type(fixed[0]).__module__.startswith("torch.")
 
 
-def test_the_command(graph: onnx.ModelProto, model: Path, folder: Path, inlay: Inlay, tmp_path: Path) -> None:
+def test_the_command(graph: onnx.ModelProto, model: Path, folder: Path, tarsia: Tarsia, tmp_path: Path) -> None:
     out = tmp_path / "a b.onnx"
     arguments = ("export", model.parent, "--check-on", f"folder:{folder}", "--out", out, "--images", 2)
-    code, printed, err = inlay(*arguments)
+    code, printed, err = tarsia(*arguments)
     assert code == 0, err
     assert "mIoU" in printed and "changed pixels: 0 of" in printed.replace("\n", " ") and f"Exported: {out}" in printed
-    assert (code, inlay(*arguments)[0]) == (0, 2)
-    code, printed, _ = inlay(*arguments, "--overwrite", "--json")
+    assert (code, tarsia(*arguments)[0]) == (0, 2)
+    code, printed, _ = tarsia(*arguments, "--overwrite", "--json")
     assert code == 0 and json.loads(printed)["export"]["split"] == "val"
-    assert inlay(*arguments, "--overwrite", "--tolerance", "2")[0] == 2
+    assert tarsia(*arguments, "--overwrite", "--tolerance", "2")[0] == 2
     scale_weights(graph, 0.6)
-    code, printed, err = inlay(*arguments, "--overwrite")
+    code, printed, err = tarsia(*arguments, "--overwrite")
     assert (code, printed) == (2, "")
-    assert err.startswith("inlay: ") and "of the pixels changed" in err.replace("\n", " ")
+    assert err.startswith("tarsia: ") and "of the pixels changed" in err.replace("\n", " ")
 
 
-def test_the_commands_that_take_the_file(file: Path, model: Path, folder: Path, inlay: Inlay, tmp_path: Path) -> None:
-    code, printed, err = inlay("info", file)
+def test_the_commands_that_take_the_file(file: Path, model: Path, folder: Path, tarsia: Tarsia, tmp_path: Path) -> None:
+    code, printed, err = tarsia("info", file)
     assert code == 0 and '"precision": "float32"' in printed, err
     pictures = folder / "val" / "images"
     scores = {}
     for name, path in (("torch", model), ("onnx", file)):
-        code, printed, err = inlay("evaluate", path, "--data", f"folder:{folder}", "--out", tmp_path / name, "--json")
+        code, printed, err = tarsia("evaluate", path, "--data", f"folder:{folder}", "--out", tmp_path / name, "--json")
         assert code == 0, err
         scores[name] = json.loads(printed)
-        assert inlay("predict", path, pictures, "--out", tmp_path / f"{name}-seen")[0] == 0
+        assert tarsia("predict", path, pictures, "--out", tmp_path / f"{name}-seen")[0] == 0
     assert scores["onnx"]["miou"] == pytest.approx(scores["torch"]["miou"], abs=1e-3)
     assert scores["onnx"]["model"]["engine"].startswith("onnxruntime ")
     assert scores["onnx"]["model"]["multiply_adds"] == scores["torch"]["model"]["multiply_adds"]

@@ -1,4 +1,4 @@
-"""`inlay export --int8`, `--probabilities` and the engines that judge: what is kept, refused, and said in the card."""
+"""`tarsia export --int8`, `--probabilities` and the engines that judge: what is kept, refused, and said in the card."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from inlay import cli, console, data, exporting, gate, models
-from inlay.card import Calibration as Temperature
-from inlay.card import Card, Classes, Input, read_card
-from inlay.data._dataset import Sample
-from inlay.errors import ExportError, ModelFileError
-from inlay.exporting import Calibration, export
-from inlay.gate import Limit, Runner
-from inlay.learning.checkpoint import save_model
-from inlay.learning.onnx_writer import exported
-from inlay.runtime.onnx_engine import OnnxEngine
-from inlay.runtime.predictor import Predictor, load
 from small_data import CLASSES, draw, write_folder
+from tarsia import cli, console, data, exporting, gate, models
+from tarsia.card import Calibration as Temperature
+from tarsia.card import Card, Classes, Input, read_card
+from tarsia.data._dataset import Sample
+from tarsia.errors import ExportError, ModelFileError
+from tarsia.exporting import Calibration, export
+from tarsia.gate import Limit, Runner
+from tarsia.learning.checkpoint import save_model
+from tarsia.learning.onnx_writer import exported
+from tarsia.runtime.onnx_engine import OnnxEngine
+from tarsia.runtime.predictor import Predictor, load
 
 OPTIONS = {"channels": (8, 16, 16)}
 COLORS = ((10, 20, 30), (200, 60, 40), (40, 80, 210))
@@ -151,7 +151,7 @@ def test_a_layer_that_harms_is_found_and_kept(
 def test_where_one_engine_never_passes_the_first_that_onnx_runtime_lets_pass_is_written(
     model: Path, seen: AsSeen, calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inlay.runtime.openvino_engine import OpenVinoEngine
+    from tarsia.runtime.openvino_engine import OpenVinoEngine
 
     run = OpenVinoEngine.scores
     monkeypatch.setattr(OpenVinoEngine, "scores", lambda self, images: run(self, images)[:, [1, 2, 0]])
@@ -188,7 +188,7 @@ def labelling(model: Path, folder: Path, graph: bytes, tmp_path_factory: pytest.
 def test_labels_and_confidence_are_those_of_the_scores(labelling: Path) -> None:
     found = onnx.load(labelling)
     onnx.checker.check_model(found, full_check=True)
-    interface = json.loads({one.key: one.value for one in found.metadata_props}["inlay_interface"])
+    interface = json.loads({one.key: one.value for one in found.metadata_props}["tarsia_interface"])
     assert list(interface) == ["image", "scores", "label", "confidence"]
     session = onnxruntime.InferenceSession(str(labelling))
     image = np.random.default_rng(2).integers(0, 256, (2, 3, 24, 36), np.uint8)
@@ -252,7 +252,7 @@ def test_every_engine_and_precision_is_judged_and_then_runs(labelling: Path, fol
 def test_an_engine_that_changes_too_much_is_named_and_refused(
     model: Path, seen: AsSeen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from inlay.runtime.openvino_engine import OpenVinoEngine
+    from tarsia.runtime.openvino_engine import OpenVinoEngine
 
     run = OpenVinoEngine.scores
     monkeypatch.setattr(OpenVinoEngine, "scores", lambda self, images: run(self, images)[:, [1, 0, 2]])
@@ -290,10 +290,10 @@ def test_an_engine_that_does_not_run_it_is_no_reason_to_stop(
 
 
 @pytest.fixture
-def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+def tarsia(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         console.quiet(False)
@@ -303,33 +303,33 @@ def inlay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     return call
 
 
-def test_the_command(model: Path, folder: Path, inlay: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_command(model: Path, folder: Path, tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     arguments = ("export", model, "--check-on", f"folder:{folder},split=val", "--out", out, "--images", 2)
-    code, printed, err = inlay(*arguments, "--int8", "--calibrate-on", 3, "--tolerance", 0.9, "--probabilities")
+    code, printed, err = tarsia(*arguments, "--int8", "--calibrate-on", 3, "--tolerance", 0.9, "--probabilities")
     assert code == 0, err
     assert "gate" in printed and "passed" in printed and "latency" in printed
     facts = read_card(out).provenance["export"]
     assert facts["calibrated_on"] == {"data": "folder train", "images": 3} and facts["precision"] == "int8"
     extra = ("--int8", "--calibration-data", f"folder:{folder},split=val", "--tolerance", 0.9, "--overwrite")
-    assert inlay(*arguments, *extra)[0] == 0
+    assert tarsia(*arguments, *extra)[0] == 0
     assert read_card(out).provenance["export"]["calibrated_on"] == {"data": "folder val", "images": 4}
-    code, _, err = inlay(*arguments, "--calibrate-on", 3, "--overwrite")
+    code, _, err = tarsia(*arguments, "--calibrate-on", 3, "--overwrite")
     assert code == 2 and "are for --int8" in err
-    code, printed, err = inlay("info", out)
+    code, printed, err = tarsia("info", out)
     assert code == 0 and "int8" in printed
 
 
 @pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
 def test_evaluate_takes_an_engine(
-    labelling: Path, folder: Path, inlay: Callable[..., tuple[int, str, str]], tmp_path: Path
+    labelling: Path, folder: Path, tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     common = ("evaluate", labelling, "--data", f"folder:{folder}", "--json", "--out")
-    code, printed, err = inlay(*common, tmp_path / "a", "--engine", "openvino")
+    code, printed, err = tarsia(*common, tmp_path / "a", "--engine", "openvino")
     assert code == 0, err
     assert json.loads(printed)["model"]["engine"].startswith("openvino ")
     assert json.loads(printed)["model"]["precision"] == "float32"
-    code, _, err = inlay(*common, tmp_path / "b", "--precision", "bfloat16")
+    code, _, err = tarsia(*common, tmp_path / "b", "--precision", "bfloat16")
     assert code == 2 and "only --engine openvino" in err
-    code, _, err = inlay("evaluate", "--predictions", folder, "--data", f"folder:{folder}", "--engine", "openvino")
+    code, _, err = tarsia("evaluate", "--predictions", folder, "--data", f"folder:{folder}", "--engine", "openvino")
     assert code == 2 and "--engine is for a MODEL" in err

@@ -10,8 +10,8 @@ import stat
 import numpy as np
 import pytest
 
-from inlay.errors import OutputError
-from inlay.files import new_folder, require_new, write_json, write_text, writing
+from tarsia.errors import OutputError
+from tarsia.files import new_folder, require_new, write_json, write_text, writing
 
 
 def test_the_file_appears_at_the_end_and_only_then(tmp_path):

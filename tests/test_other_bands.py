@@ -11,21 +11,21 @@ import pytest
 import yaml
 from PIL import Image
 
-from inlay import data
-from inlay.adapting import adapt, train_style
-from inlay.card import Card, Classes, read_card
-from inlay.checking import augmentation_sheet, check
-from inlay.errors import DatasetError, ImageError, ModelFileError, RecipeError
-from inlay.evaluating import evaluate
-from inlay.exporting import export
-from inlay.predicting import predict
-from inlay.recipe import Recipe
-from inlay.runtime import onnx_file
-from inlay.runtime.crf import CrfSettings
-from inlay.runtime.predictor import Predictor, TestTimeAugmentation, load
-from inlay.runtime.styled import styled
-from inlay.training import train
 from small_data import tiny, write_folder
+from tarsia import data
+from tarsia.adapting import adapt, train_style
+from tarsia.card import Card, Classes, read_card
+from tarsia.checking import augmentation_sheet, check
+from tarsia.errors import DatasetError, ImageError, ModelFileError, RecipeError
+from tarsia.evaluating import evaluate
+from tarsia.exporting import export
+from tarsia.predicting import predict
+from tarsia.recipe import Recipe
+from tarsia.runtime import onnx_file
+from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation, load
+from tarsia.runtime.styled import styled
+from tarsia.training import train
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -112,7 +112,7 @@ def _interface(path: Path) -> str:
     import onnx as onnx_package
 
     properties = {one.key: one.value for one in onnx_package.load(str(path)).metadata_props}
-    return properties["inlay_interface"]
+    return properties["tarsia_interface"]
 
 
 def test_pictures_and_arrays_are_predicted_and_drawn(root: Path, onnx: Path, tmp_path: Path) -> None:

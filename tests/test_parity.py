@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Card, Classes, Input
-from inlay.data._dataset import Sample
-from inlay.errors import DatasetError
-from inlay.files import write_json
-from inlay.parity import ParityReport, Side
-from inlay.parity import parity as every_parity
-from inlay.runtime import resample
-from inlay.runtime.predictor import Predictor
-from inlay.scores import count, metrics
+from tarsia.card import Card, Classes, Input
+from tarsia.data._dataset import Sample
+from tarsia.errors import DatasetError
+from tarsia.files import write_json
+from tarsia.parity import ParityReport, Side
+from tarsia.parity import parity as every_parity
+from tarsia.runtime import resample
+from tarsia.runtime.predictor import Predictor
+from tarsia.scores import count, metrics
 
 CLASSES = Classes(names=("dark", "bright"), colors=((0, 0, 0), (0, 200, 0)))
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Card, Classes, Input
-from inlay.errors import ImageError, OutputError
-from inlay.predicting import KINDS, predict
-from inlay.runtime.engine import AttentionMap
-from inlay.runtime.predictor import Predictor
+from tarsia.card import Card, Classes, Input
+from tarsia.errors import ImageError, OutputError
+from tarsia.predicting import KINDS, predict
+from tarsia.runtime.engine import AttentionMap
+from tarsia.runtime.predictor import Predictor
 
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 
@@ -321,7 +321,7 @@ def test_an_overlay_no_jpeg_can_hold(predictor, tmp_path):
 def test_a_full_disk_is_one_error(tmp_path):
     code = (
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_predicting import *; from inlay.errors import OutputError\n"
+        "from test_predicting import *; from tarsia.errors import OutputError\n"
         "source = draw(Path(sys.argv[2]) / 'a.png', size=(200, 300))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

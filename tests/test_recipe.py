@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inlay import models, yaml_tree
-from inlay.errors import RecipeError
-from inlay.recipe import Recipe, TrainRecipe
+from tarsia import models, yaml_tree
+from tarsia.errors import RecipeError
+from tarsia.recipe import Recipe, TrainRecipe
 
 BASE = "data:\n  name: streets\nmodel:\n  name: unet\n"
 FULL = """\

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from inlay import data, models
-from inlay.recipe import Recipe
-from inlay.scores import Report
-from inlay.training import train
+from tarsia import data, models
+from tarsia.recipe import Recipe
+from tarsia.scores import Report
+from tarsia.training import train
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 SCENES = {"name": "streets", "count": 4, "size": [64, 64], "val_options": {"count": 2}}

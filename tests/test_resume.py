@@ -18,19 +18,19 @@ from typing import Any
 import pytest
 import yaml
 
-from inlay.card import read_header
-from inlay.errors import InlayError
-from inlay.learning import checkpoint
 from small_data import same_weights, tiny, write_folder
+from tarsia.card import read_header
+from tarsia.errors import TarsiaError
+from tarsia.learning import checkpoint
 
 EPOCHS, STEPS = 3, 4  # steps of an epoch
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # sums are equal bit by bit only with the same number
 TIMING = ("images_per_second", "seconds", "waiting_share")
-# Imports torch once; each line of standard input is the arguments of one `inlay` in a process of its own.
+# Imports torch once; each line of standard input is the arguments of one `tarsia` in a process of its own.
 SERVER = """
 import json, os, sys
-import inlay.training
-from inlay.cli import main
+import tarsia.training
+from tarsia.cli import main
 print("ready", flush=True)
 for line in sys.stdin:
     job = json.loads(line)
@@ -38,7 +38,7 @@ for line in sys.stdin:
     if not child:
         for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, job["log"], 1025), (2, job["log"], 1025)):
             os.dup2(os.open(path, flags), number)
-        sys.argv = ["inlay", *job["arguments"]]
+        sys.argv = ["tarsia", *job["arguments"]]
         main()
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -123,8 +123,8 @@ def whole(programs: Programs, recipe: Path) -> Path:
 
 def position(folder: Path) -> dict[str, Any]:
     """Where the newest resume point stands; empty before the first."""
-    with contextlib.suppress(InlayError, OSError):
-        tree = json.loads(read_header(folder / "resume" / "state.safetensors")["inlay_tree"])
+    with contextlib.suppress(TarsiaError, OSError):
+        tree = json.loads(read_header(folder / "resume" / "state.safetensors")["tarsia_tree"])
         progress = dict(dict(tree["items"])["progress"]["items"])
         return {key: entry["value"] for key, entry in progress.items()}
     return {}
@@ -205,9 +205,9 @@ def test_sigterm_saves_and_says_how_to_go_on(programs: Programs, recipe: Path, w
         "train", recipe, "--out", run, "-q", meanwhile=send(signal.SIGTERM, reached(run, step=STEPS + 2))
     )
     assert code == 143
-    assert output.count("inlay:") == 1 and f"inlay train --resume {run}" in output and "Traceback" not in output
+    assert output.count("tarsia:") == 1 and f"tarsia train --resume {run}" in output and "Traceback" not in output
     assert f"saved after step {position(run)['step']}" in output
-    assert output.split("inlay: ")[1].strip() in (run / "log.txt").read_text()
+    assert output.split("tarsia: ")[1].strip() in (run / "log.txt").read_text()
     assert programs.run("train", "--resume", run)[0] == 0
     assert_same(run, whole)
 
@@ -216,7 +216,7 @@ def test_ctrl_c_saves(programs: Programs, recipe: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     code, output = programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGINT, reached(run, step=2)))
     assert code == 130
-    assert f"saved after step {position(run)['step']}; go on with: inlay train --resume {run}" in output
+    assert f"saved after step {position(run)['step']}; go on with: tarsia train --resume {run}" in output
     assert "Traceback" not in output
 
 
@@ -246,7 +246,7 @@ def test_a_damaged_resume_point_gives_way_to_the_one_before(
     assert_same(run, whole)
     (copy / "resume" / before.name).write_bytes(b"")
     code, output = programs.run("train", "--resume", copy)
-    assert code == 2 and output.splitlines()[-1].startswith("inlay: ") and "no sound resume point" in output
+    assert code == 2 and output.splitlines()[-1].startswith("tarsia: ") and "no sound resume point" in output
     assert "Traceback" not in output
 
 
@@ -291,11 +291,11 @@ def test_a_full_disk_is_one_error_and_the_run_can_go_on(
     """A limit on the size of files stands for it: the model fits, the resume point does not."""
     run = tmp_path / "run"
     limit = (whole / "model.safetensors").stat().st_size + 10_000
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\nimport inlay.__main__"
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\nimport tarsia.__main__"
     command = [sys.executable, "-c", code, "train", str(recipe), "--out", str(run)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | ONE_THREAD)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.count("inlay: ") == 1 and "file size limit" in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("tarsia: ") == 1 and "file size limit" in done.stderr and "Traceback" not in done.stderr
     assert not list(run.rglob(".*.part")) and not list(run.rglob("state*"))
     assert programs.run("train", "--resume", run)[0] == 0
     assert_same(run, whole)

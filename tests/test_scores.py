@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inlay.card import IGNORED, Classes
-from inlay.data._dataset import Sample
-from inlay.errors import DatasetError
-from inlay.scores import Report, count, data_hash, metrics
-from inlay.scores.details import KEYS, Details, figures
+from tarsia.card import IGNORED, Classes
+from tarsia.data._dataset import Sample
+from tarsia.errors import DatasetError
+from tarsia.scores import Report, count, data_hash, metrics
+from tarsia.scores.details import KEYS, Details, figures
 
 NAN = float("nan")
 
@@ -239,7 +239,7 @@ def a_report():
         counts,
         {"images": 4},
         {"parameters": 7},
-        {"inlay": "0"},
+        {"tarsia": "0"},
     )
 
 

@@ -19,13 +19,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-import inlay
-from inlay.cli.serve import _keys
-from inlay.errors import ModelFileError, RecipeError
-from inlay.runtime.predictor import Predictor, load
-from inlay.serving import _named, create_app
+import tarsia
 from small_onnx import CLASSES, card
 from small_service import Program, client, decoded, encoded, engine, model_file, pixels, program, segment, until
+from tarsia.cli.serve import _keys
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.runtime.predictor import Predictor, load
+from tarsia.serving import _named, create_app
 
 PICTURE = encoded(pixels())
 
@@ -67,7 +67,7 @@ def test_the_model_card_tells_nothing_of_the_machine_it_was_trained_on() -> None
 
 def test_mounted_in_another_application() -> None:
     other = FastAPI()
-    other.mount("/seen", inlay.create_app(Predictor(engine())))
+    other.mount("/seen", tarsia.create_app(Predictor(engine())))
     app = TestClient(other)
     answer = app.post("/seen/v1/segment", content=PICTURE, headers={"Content-Type": "image/png"})
     assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
@@ -140,7 +140,7 @@ def test_the_log_is_json_and_tells_of_requests(served: Program) -> None:
 
 def test_no_torch_in_the_program(tmp_path: Path) -> None:
     code = (
-        "import sys, inlay; app = inlay.create_app(inlay.load(sys.argv[1])); "
+        "import sys, tarsia; app = tarsia.create_app(tarsia.load(sys.argv[1])); "
         "print([name for name in ('torch', 'cv2', 'matplotlib', 'onnx') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(model_file(tmp_path))], capture_output=True, text=True)
@@ -157,7 +157,7 @@ def test_sigterm_not_ready_at_once_and_every_accepted_request_answered(tmp_path:
         uploading = running.connect(f"{head}Content-Length: {len(PICTURE)}\r\n\r\n".encode())
         for thread in asking:
             thread.start()
-        until(lambda: b"inlay_queue_length" in running.ask("/metrics")[1])
+        until(lambda: b"tarsia_queue_length" in running.ask("/metrics")[1])
         began = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
         _, body = until(lambda: (found := running.ask("/readyz"))[0] == 503 and found)
@@ -206,28 +206,28 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, served: Program
         ((file, "--queue", 0), "1 or more"),
         ((file, "--batch", 0), "1 or more"),
     )
-    code = "import sys, inlay.cli as cli\nfor line in sys.stdin.read().splitlines():\n"
-    code += " sys.argv = ['inlay', 'serve', *line.split('\\t')[1:]]\n"
+    code = "import sys, tarsia.cli as cli\nfor line in sys.stdin.read().splitlines():\n"
+    code += " sys.argv = ['tarsia', 'serve', *line.split('\\t')[1:]]\n"
     code += " try: cli.main()\n except SystemExit as end: print(f'#{end.code}', file=sys.stderr)"
     lines = "\n".join("\t".join(["", *map(str, arguments)]) for arguments, _ in cases)
     done = subprocess.run([sys.executable, "-c", code], input=lines, capture_output=True, text=True, timeout=60)
     said = re.split(r"#2\n", done.stderr)[:-1]
     assert len(said) == len(cases), done.stderr
     for (arguments, wanted), text in zip(cases, said, strict=True):
-        assert wanted in text and text.count("\n") == 1 and text.startswith("inlay: "), (arguments, text)
+        assert wanted in text and text.count("\n") == 1 and text.startswith("tarsia: "), (arguments, text)
 
 
 def test_keys_from_a_file_and_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "keys"
     file.write_text("fedcba9876543210\nsecond-key-of-two\n")
-    with program(model_file(tmp_path), "--api-keys", file, INLAY_API_KEY="0123456789abcdef") as running:
+    with program(model_file(tmp_path), "--api-keys", file, TARSIA_API_KEY="0123456789abcdef") as running:
         assert running.ask("/v1/segment", PICTURE)[0] == 401
         assert running.ask("/v1/segment", PICTURE, head="X-API-Key: 0123456789abcdef\r\n")[0] == 401
         assert running.ask("/v1/segment", PICTURE, head="Authorization: Bearer second-key-of-two\r\n")[0] == 200
         assert "second-key" not in running.log
-    monkeypatch.setenv("INLAY_API_KEY", " 0123456789abcdef\n")
+    monkeypatch.setenv("TARSIA_API_KEY", " 0123456789abcdef\n")
     assert _keys(None) == ["0123456789abcdef"]
-    monkeypatch.delenv("INLAY_API_KEY")
+    monkeypatch.delenv("TARSIA_API_KEY")
     assert _keys(None) == []
 
 

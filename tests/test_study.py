@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
-from inlay import cli, console, studying, yaml_tree
-from inlay.errors import InlayError, OutputError, RecipeError
-from inlay.learning.interrupt import Interrupted
-from inlay.recipe import Recipe
-from inlay.study import Study, Target, validation
-from inlay.study.process import apart
-from inlay.study.run_state import alone, note_asked, run_folder, seconds_taken, state
-from inlay.studying import StudyResult, run_study
+from tarsia import cli, console, studying, yaml_tree
+from tarsia.errors import OutputError, RecipeError, TarsiaError
+from tarsia.learning.interrupt import Interrupted
+from tarsia.recipe import Recipe
+from tarsia.study import Study, Target, validation
+from tarsia.study.process import apart
+from tarsia.study.run_state import alone, note_asked, run_folder, seconds_taken, state
+from tarsia.studying import StudyResult, run_study
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
 RECIPE: dict[str, Any] = {
@@ -69,7 +69,7 @@ def test_a_study_is_the_product_of_variations_and_seeds(tmp_path):
     assert [run.recipe.seed for run in study.runs] == [0, 1, 0, 1]
     assert [run.recipe.model.options.get("convolutions") for run in study.runs] == [None, None, 2, 2]
     plain = Recipe.load(tmp_path / "tiny.yaml", ["name=two-seed1", "seed=1", "model.convolutions=2"])
-    assert study.runs[3].recipe == plain, "a run is what inlay train RECIPE --set makes"
+    assert study.runs[3].recipe == plain, "a run is what tarsia train RECIPE --set makes"
 
 
 def test_recipes_and_data_are_part_of_a_name_where_there_are_several(tmp_path):
@@ -314,7 +314,7 @@ def test_a_call_apart_answers_or_says_why_not(capfd):
         ((complain, ValueError("odd")), "^ValueError: odd$"),
         ((die,), "^killed by SIGKILL, and said nothing: was memory used up"),
     ):
-        with pytest.raises(InlayError, match=message):
+        with pytest.raises(TarsiaError, match=message):
             apart(*call)
     with pytest.raises(Interrupted, match="saved") as stopped:
         apart(stop)
@@ -375,7 +375,7 @@ def test_what_was_stopped_and_killed_is_resumed(done):
     for name, resumed in (("one-seed0", True), ("one-seed1", True), ("two-seed0", False), ("two-seed1", False)):
         facts = json.loads((result.folder / name / "environment.json").read_text())
         assert ("resumed" in facts) == resumed, name
-        assert facts["command"] == f"inlay train {result.folder}/recipes/{name}.yaml --out {result.folder}/{name}"
+        assert facts["command"] == f"tarsia train {result.folder}/recipes/{name}.yaml --out {result.folder}/{name}"
         assert Recipe.load(result.folder / name / "recipe.yaml") == Recipe.load(asked(result.folder, name))
 
 
@@ -427,7 +427,7 @@ def test_further_pictures_are_scored_once_and_compared_by_themselves(done, tmp_p
     assert {Path(name).parent.name for name in after.keys() - before.keys()} == {"test", "pictures"}
     provenance = json.loads((result.folder / "two-seed0/evaluations/test/report.json").read_text())["provenance"]
     spec = "streets,count=4,reach=12.0,size=64x64,condition=clear+night"
-    assert provenance["command"] == f"inlay evaluate {result.folder}/two-seed0 --data {spec} --split test"
+    assert provenance["command"] == f"tarsia evaluate {result.folder}/two-seed0 --data {spec} --split test"
     runs = {run.name: run for run in study.runs}
     assert studying._is_scored(result.folder, runs["two-seed0"], study.evaluate[0])
     assert not studying._is_scored(result.folder, runs["one-seed0"], study.evaluate[0])
@@ -436,10 +436,10 @@ def test_further_pictures_are_scored_once_and_compared_by_themselves(done, tmp_p
     assert not studying._is_scored(result.folder, runs["two-seed1"], study.evaluate[0]), "that was another model"
 
 
-def inlay(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, str, str]:
+def tarsia(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, str, str]:
     """Exit code, standard output and error of the command line."""
     capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["inlay", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["tarsia", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     console.quiet(False)
@@ -449,26 +449,26 @@ def inlay(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, str, 
 
 def test_the_command_prints_plan_result_or_one_error(done, tmp_path, capsys, monkeypatch):
     path, result = done
-    code, out, err = inlay(capsys, monkeypatch, "compare", "--study", path, "--dry-run", "--out", tmp_path / "new")
+    code, out, err = tarsia(capsys, monkeypatch, "compare", "--study", path, "--dry-run", "--out", tmp_path / "new")
     assert code == 0 and "two-seed1" in out and "4 of 4 to do; then compare in" in out and not err
     assert not (tmp_path / "new").exists()
     before = snapshot(result.folder)
     ask = ("compare", "--study", path, "--out", result.folder, "--only", "two")
-    code, out, err = inlay(capsys, monkeypatch, *ask, "--resamples", 100, "--permutations", 100, "--json")
+    code, out, err = tarsia(capsys, monkeypatch, *ask, "--resamples", 100, "--permutations", 100, "--json")
     assert code == 0 and "run 2 of 2, two-seed1: finished, mIoU 0." in err
     facts = json.loads(out)
     assert list(facts["comparisons"]) == ["comparison"] and facts["failed"] == {}
     assert [now["kind"] for now in facts["runs"].values()] == ["finished", "finished"]
     assert snapshot(result.folder) == before
-    code, out, err = inlay(capsys, monkeypatch, *ask, "--set", "train.epocs=3")
-    assert (code, out) == (2, "") and err.startswith("inlay: --set train.epocs=3: train.epocs: unknown key, did you")
+    code, out, err = tarsia(capsys, monkeypatch, *ask, "--set", "train.epocs=3")
+    assert (code, out) == (2, "") and err.startswith("tarsia: --set train.epocs=3: train.epocs: unknown key, did you")
     for arguments, message in (
         (("--only", "x"), "are for --study"),
         (("--dry-run",), "are for --study"),
         (("some", "report", "--study", path), "leave out reports"),
         (("--study", path, "--data", "camvid:x"), "leave out reports"),
     ):
-        code, out, err = inlay(capsys, monkeypatch, "compare", *arguments)
+        code, out, err = tarsia(capsys, monkeypatch, "compare", *arguments)
         assert code == 2 and message in err
 
 
@@ -514,7 +514,7 @@ def test_studies_that_ship_are_sound(path, tmp_path):
     study = Study.load(path)
     assert study.name == path.stem and study.reference is not None
     text = path.read_text(encoding="utf-8")
-    assert text.startswith("# ") and f"inlay compare --study studies/{path.name}" in text
+    assert text.startswith("# ") and f"tarsia compare --study studies/{path.name}" in text
     result = run_study(study, out=tmp_path / "out", dry_run=True)
     assert {now.kind for now in result.states.values()} == {"missing"} and not (tmp_path / "out").exists()
     assert result.plan is not None and result.plan.row_count == len(study.runs) > 3

@@ -18,14 +18,14 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from inlay import models, training
-from inlay.card import IGNORED, read_card
-from inlay.data import open as open_data
-from inlay.errors import DatasetError, OutputError, TrainingError
-from inlay.learning import checkpoint
-from inlay.recipe import Recipe
-from inlay.scores import Report
 from small_data import draw, same_weights, tensors, tiny, write_folder, write_pair
+from tarsia import models, training
+from tarsia.card import IGNORED, read_card
+from tarsia.data import open as open_data
+from tarsia.errors import DatasetError, OutputError, TrainingError
+from tarsia.learning import checkpoint
+from tarsia.recipe import Recipe
+from tarsia.scores import Report
 
 COLUMNS = [
     *("epoch", "step", "learning_rate", "train_loss", "train_miou", "train_mpa", "train_pixel_accuracy"),
@@ -281,7 +281,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Up to batch normalisation, which sees the smaller batches: so it is left out of training here."""
-    monkeypatch.setattr("inlay.models.unet.Model.train", lambda self, mode=True: nn.Module.train(self, False))
+    monkeypatch.setattr("tarsia.models.unet.Model.train", lambda self, mode=True: nn.Module.train(self, False))
     common = {"optimizer": "sgd", "learning_rate": 0.1, "steps_per_epoch": 1, "momentum": 0.0}
     whole = weights(fit(tmp_path / "whole", unscored(data, **common | {"batch": 4})))
     parts = weights(

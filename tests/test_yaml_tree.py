@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from inlay.errors import RecipeError
-from inlay.yaml_tree import Document, Node, dump
+from tarsia.errors import RecipeError
+from tarsia.yaml_tree import Document, Node, dump
 
 
 class Leaf(Node):

@@ -7,7 +7,7 @@ import cmath
 import numpy as np
 import pytest
 
-from inlay.adaptation.recolor import match_histogram, swap_amplitudes
+from tarsia.adaptation.recolor import match_histogram, swap_amplitudes
 
 
 def noise(seed: int, size: tuple[int, int] = (24, 32), low: int = 0, high: int = 256) -> np.ndarray:

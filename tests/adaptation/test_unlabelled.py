@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.adaptation.unlabelled import open_unlabelled
-from inlay.data import open_spec
-from inlay.errors import DatasetError, ImageError
 from small_data import write_folder
+from tarsia.adaptation.unlabelled import open_unlabelled
+from tarsia.data import open_spec
+from tarsia.errors import DatasetError, ImageError
 
 
 @pytest.fixture

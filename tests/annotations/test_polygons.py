@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from inlay.annotations.polygons import (
+from tarsia.annotations.polygons import (
     Region,
     bitmap_runs,
     circle_runs,

@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from inlay import scores
-from inlay.comparison import Entry, Pictures, Sampling
-from inlay.comparison.contest import contest, permutation_ps
-from inlay.errors import DatasetError
-from inlay.scores import significance
 from made_reports import classes, counts
+from tarsia import scores
+from tarsia.comparison import Entry, Pictures, Sampling
+from tarsia.comparison.contest import contest, permutation_ps
+from tarsia.errors import DatasetError
+from tarsia.scores import significance
 
 QUICK = Sampling(resamples=400, permutations=400)
 

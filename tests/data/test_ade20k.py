@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import inlay.data
-from inlay.data.ade20k import CLASSES, Data
-from inlay.errors import DatasetError
+import tarsia.data
+from tarsia.data.ade20k import CLASSES, Data
+from tarsia.errors import DatasetError
 
 EVERY_VALUE = np.array([*range(151), 0], np.uint8).reshape(8, 19)
 
@@ -35,7 +35,7 @@ def test_splits_by_either_name(tmp_path):
     for split in ("training", "train"):
         assert len(Data(tmp_path, split)) == 2
     for split in ("validation", "val"):
-        assert [sample.name for sample in inlay.data.open("ade20k", tmp_path, split)] == ["ADE_val_00000001"]
+        assert [sample.name for sample in tarsia.data.open("ade20k", tmp_path, split)] == ["ADE_val_00000001"]
 
 
 def test_classes():

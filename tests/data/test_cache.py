@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from inlay.card import Classes
-from inlay.data import _cache
-from inlay.data._cache import Cached
-from inlay.data._dataset import Dataset, Sample
-from inlay.errors import DatasetError, OutputError
+from tarsia.card import Classes
+from tarsia.data import _cache
+from tarsia.data._cache import Cached
+from tarsia.data._dataset import Dataset, Sample
+from tarsia.errors import DatasetError, OutputError
 
 CLASSES = Classes(names=("a", "b"), colors=((1, 2, 3), (4, 5, 6)))
 
@@ -101,7 +101,7 @@ def test_the_fingerprint_decides_where_there_is_one(tmp_path):
 def test_a_changed_file_is_decoded_anew(tmp_path):
     from PIL import Image
 
-    from inlay.data.folder import Data
+    from tarsia.data.folder import Data
 
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()

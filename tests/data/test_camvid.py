@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.data.camvid import CLASSES, ORIGINAL_COLORS, ORIGINAL_VOID, Data
-from inlay.errors import DatasetError
+from tarsia.data.camvid import CLASSES, ORIGINAL_COLORS, ORIGINAL_VOID, Data
+from tarsia.errors import DatasetError
 
 # Shares of val in percent of all pixels, void last, from the README beside the data.
 VAL_SHARES = [9.177, 25.962, 0.564, 28.953, 8.719, 16.336, 0.892, 3.078, 1.746, 0.651, 2.217, 1.703]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import inlay.data as data
-from inlay.data._dataset import Dataset
-from inlay.errors import DatasetError
-from inlay.recipe import DataRecipe
+import tarsia.data as data
+from tarsia.data._dataset import Dataset
+from tarsia.errors import DatasetError
+from tarsia.recipe import DataRecipe
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def invented(monkeypatch, tmp_path):
     """A data set that is one new file in the folder, with options of several types."""
     (tmp_path / "invented.py").write_text(
         "from __future__ import annotations\n"
-        "from inlay.card import Classes\n"
+        "from tarsia.card import Classes\n"
         "class Data:\n"
         "    classes = Classes(names=('a',), colors=((1, 2, 3),))\n"
         "    def __init__(self, root, split, *, count: int | None = None, size: tuple[int, int] = (8, 8),\n"
@@ -44,7 +44,7 @@ def invented(monkeypatch, tmp_path):
     (tmp_path / "_plumbing.py").write_text("")
     monkeypatch.setattr(data, "__path__", [*data.__path__, str(tmp_path)])
     yield
-    sys.modules.pop("inlay.data.invented", None)
+    sys.modules.pop("tarsia.data.invented", None)
 
 
 def test_names_are_the_files_of_the_folder():
@@ -54,13 +54,13 @@ def test_names_are_the_files_of_the_folder():
 
 def test_names_from_a_zipped_package(tmp_path):
     package = Path(data.__file__).parents[1]
-    with zipfile.ZipFile(tmp_path / "inlay.zip", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "tarsia.zip", "w") as archive:
         for path in (*package.glob("*.py"), *(package / "data").glob("*.py")):
-            archive.write(path, f"inlay/{path.relative_to(package)}")
-    code = "import inlay.data as d; print(d.__file__, d.names())"
+            archive.write(path, f"tarsia/{path.relative_to(package)}")
+    code = "import tarsia.data as d; print(d.__file__, d.names())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/",
-                         env={"PYTHONPATH": str(tmp_path / "inlay.zip")}, check=True)  # fmt: skip
-    assert "inlay.zip" in run.stdout and "'camvid'" in run.stdout
+                         env={"PYTHONPATH": str(tmp_path / "tarsia.zip")}, check=True)  # fmt: skip
+    assert "tarsia.zip" in run.stdout and "'camvid'" in run.stdout
 
 
 def test_a_new_file_is_a_new_data_set(invented):
@@ -164,6 +164,6 @@ def test_open_with_a_cache(photos, tmp_path):
 
 
 def test_torch_is_not_imported():
-    code = "import sys, inlay.data as d; [d.option_faults(n, {}) for n in d.names()]; import inlay.data._cache\n"
+    code = "import sys, tarsia.data as d; [d.option_faults(n, {}) for n in d.names()]; import tarsia.data._cache\n"
     code += "assert not any(name.split('.')[0] == 'torch' for name in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

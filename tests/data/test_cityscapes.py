@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import inlay.data
-from inlay.data import camvid
-from inlay.data.cityscapes import IDS, Data, meaning
-from inlay.errors import DatasetError
+import tarsia.data
+from tarsia.data import camvid
+from tarsia.data.cityscapes import IDS, Data, meaning
+from tarsia.errors import DatasetError
 
 # The official train ids by id, and the last id of each category.
 TRAIN_IDS = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14,
@@ -84,11 +84,11 @@ def test_coarse_labels_and_their_extra_split(tmp_path):
 
 def test_from_the_command_line(tmp_path):
     tree(tmp_path, "val")
-    data = inlay.data.open_spec(f"cityscapes:{tmp_path},classes=8,void=ignored", split="val")
+    data = tarsia.data.open_spec(f"cityscapes:{tmp_path},classes=8,void=ignored", split="val")
     assert len(data.classes) == 7 and data[0].label.max() == 255
-    assert inlay.data.option_faults("cityscapes", {"classes": "8", "void": "scored"}) == []
+    assert tarsia.data.option_faults("cityscapes", {"classes": "8", "void": "scored"}) == []
     for key, value in (("labels", "corse"), ("void", "yes"), ("ids", "instance"), ("classes", "all")):
-        assert [where for where, _ in inlay.data.option_faults("cityscapes", {key: value})] == [(key,)]
+        assert [where for where, _ in tarsia.data.option_faults("cityscapes", {key: value})] == [(key,)]
 
 
 WRONG_OPTIONS = [

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay import data
-from inlay.data._doctor_open import open_split, splits_of
-from inlay.errors import DatasetError, RecipeError
 from sick_data import image, label, write_healthy
+from tarsia import data
+from tarsia.data._doctor_open import open_split, splits_of
+from tarsia.errors import DatasetError, RecipeError
 
 # Data set, and where its pictures and labels are in a split, {} for the name.
 FORMS = {

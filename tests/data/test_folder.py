@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.data._layout import Layout, RandomSplit
-from inlay.data.folder import Data, divide
-from inlay.errors import DatasetError, InlayError, RecipeError
+from tarsia.data._layout import Layout, RandomSplit
+from tarsia.data.folder import Data, divide
+from tarsia.errors import DatasetError, RecipeError, TarsiaError
 
 
 def image(path: Path, size=(4, 6), seed=0):
@@ -54,7 +54,7 @@ def test_the_smallest_dataset_yaml(tmp_path):
 
 
 def test_the_documentation_is_a_dataset_yaml(tmp_path):
-    from inlay.data import folder
+    from tarsia.data import folder
 
     blocks = re.findall(r"(?:^ {4}.*\n|^\n)+", folder.__doc__, re.MULTILINE)
     smallest, everything, splits = [textwrap.dedent(block) for block in blocks if block.strip()]
@@ -297,7 +297,7 @@ SAMPLE_FAULTS = [
 def test_strange_files_are_one_clear_error(tmp_path, harm, message):
     tree(tmp_path, "classes: [x, y]", names=["a"])
     harm(tmp_path)
-    with pytest.raises(InlayError, match=message):
+    with pytest.raises(TarsiaError, match=message):
         Data(tmp_path)[0]
 
 
@@ -334,7 +334,7 @@ def test_splits_that_are_not_there(tmp_path):
 def test_camvid_in_32_classes_merged_by_values(shared, tmp_path):
     source = shared / "data/samples/camvid32_fullres"
     codes = (source / "codes.txt").read_text().split()
-    from inlay.data import camvid
+    from tarsia.data import camvid
 
     for name in ("images", "labels"):
         (tmp_path / name).symlink_to(source / name)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay import data
-from inlay.data import Dataset, bands_of
-from inlay.data._dataset import Sample, check_bands, check_sample
-from inlay.errors import DatasetError, ImageError, RecipeError
+from tarsia import data
+from tarsia.data import Dataset, bands_of
+from tarsia.data._dataset import Sample, check_bands, check_sample
+from tarsia.errors import DatasetError, ImageError, RecipeError
 
 SIDE = 16
 

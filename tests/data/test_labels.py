@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inlay.card import IGNORED
-from inlay.data._labels import LabelTable, distinct_colors
-from inlay.errors import DatasetError
+from tarsia.card import IGNORED
+from tarsia.data._labels import LabelTable, distinct_colors
+from tarsia.errors import DatasetError
 
 REMEDY = "write {key}: [{found}]"
 labels = st.integers(0, 254) | st.just(IGNORED)

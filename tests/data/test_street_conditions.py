@@ -9,18 +9,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from inlay import data
-from inlay.data._streets.conditions import CONDITIONS
-from inlay.data._streets.lamps import Lamp, light_of
-from inlay.data._streets.lens import developed
-from inlay.data._streets.mesh import Faces, Kind
-from inlay.data._streets.raster import Shapes, layer
-from inlay.data._streets.sky import fractal
-from inlay.data._streets.sun import Skyline
-from inlay.data._streets.wet import mirrored
-from inlay.data._streets.world import Camera, Road, Scene, Side, Thing, View
-from inlay.data.streets import Data
-from inlay.errors import DatasetError
+from tarsia import data
+from tarsia.data._streets.conditions import CONDITIONS
+from tarsia.data._streets.lamps import Lamp, light_of
+from tarsia.data._streets.lens import developed
+from tarsia.data._streets.mesh import Faces, Kind
+from tarsia.data._streets.raster import Shapes, layer
+from tarsia.data._streets.sky import fractal
+from tarsia.data._streets.sun import Skyline
+from tarsia.data._streets.wet import mirrored
+from tarsia.data._streets.world import Camera, Road, Scene, Side, Thing, View
+from tarsia.data.streets import Data
+from tarsia.errors import DatasetError
 
 CITIES = ("mixed", "highway", "town")
 NINE = ("dawn", "fall", "fog", "night", "spring", "summer", "sunset", "winter_night", "winter")  # S3, tables 3 and 4

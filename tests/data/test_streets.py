@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from inlay.data._dataset import Dataset, check_sample
-from inlay.data.streets import Data
-from inlay.errors import DatasetError
+from tarsia.data._dataset import Dataset, check_sample
+from tarsia.data.streets import Data
+from tarsia.errors import DatasetError
 
 SMALL = (120, 160)
 
@@ -74,7 +74,7 @@ def test_a_scene_depends_on_nothing_else() -> None:
     backwards = [_digest(data[index]) for index in (2, 1, 0)]
     assert forwards == backwards[::-1]
     program = (
-        "import hashlib; from inlay.data.streets import Data; s = Data(size=(120, 160), seed=5)[1]; "
+        "import hashlib; from tarsia.data.streets import Data; s = Data(size=(120, 160), seed=5)[1]; "
         "print(hashlib.sha256(s.image.tobytes() + s.label.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

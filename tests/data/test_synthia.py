@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import inlay.data
-from inlay.data.synthia import CLASSES, Data
-from inlay.errors import DatasetError
-from inlay.runtime.label_file import read_label
+import tarsia.data
+from tarsia.data.synthia import CLASSES, Data
+from tarsia.errors import DatasetError
+from tarsia.runtime.label_file import read_label
 
 FRONT = "Stereo_Left/Omni_F"
 EVERY_VALUE = np.arange(16, dtype=np.uint16).reshape(2, 8)
@@ -110,7 +110,7 @@ def test_sequences_cameras_and_domains(tmp_path):
         "SYNTHIA-SEQS-01-DAWN+02-winternight": [0, 3],
     }  # fmt: skip
     for wanted, numbers in cases.items():
-        data = inlay.data.open_spec(f"synthia:{tmp_path},sequences={wanted}", split="all")
+        data = tarsia.data.open_spec(f"synthia:{tmp_path},sequences={wanted}", split="all")
         assert [name.partition("/")[0] for name in names(data)[::2]] == [sequences[number] for number in numbers]
         assert data.domains[::2] == [sequences[number].lower().rpartition("-")[2] for number in numbers]
     for wanted, numbers in {"omni_f": [1, 2], "*": [0, 1, 2], "Stereo_Left/*": [0, 1], "Omni_B": [0]}.items():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import inlay.data
-from inlay.data.voc import CLASSES, Data, palette_color
-from inlay.errors import DatasetError
+import tarsia.data
+from tarsia.data.voc import CLASSES, Data, palette_color
+from tarsia.errors import DatasetError
 
 EVERY_VALUE = np.array([*range(21), 255], np.uint8).reshape(2, 11)
 NAMES = ("2007_000027", "2007_000032", "2007_000033")
@@ -54,7 +54,7 @@ def test_masks_in_colours(tmp_path):
 
 def test_another_folder_of_labels_and_its_list(tmp_path):
     tree(tree(tmp_path), ("2008_000001",), EVERY_VALUE, "SegmentationClassAug", ("train_aug",))
-    data = inlay.data.open_spec(f"voc:{tmp_path},labels=SegmentationClassAug", split="train_aug")
+    data = tarsia.data.open_spec(f"voc:{tmp_path},labels=SegmentationClassAug", split="train_aug")
     assert [sample.name for sample in data] == ["2008_000001"]
 
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 import sick_data
-from inlay import console
-from inlay.checking import check
-from inlay.diagnosis import diagnose
-from inlay.diagnosis.checkup import Checkup
-from inlay.diagnosis.finding import SEVERITIES, Finding
 from sick_data import OF_CLASSES, SICK, Sick, scene, write_healthy
+from tarsia import console
+from tarsia.checking import check
+from tarsia.diagnosis import diagnose
+from tarsia.diagnosis.checkup import Checkup
+from tarsia.diagnosis.finding import SEVERITIES, Finding
 
 
 @pytest.fixture(autouse=True)

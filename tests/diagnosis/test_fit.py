@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import IGNORED
-from inlay.diagnosis.fit import NEAR, _around, _borders, edges, fit
 from sick_data import scene
+from tarsia.card import IGNORED
+from tarsia.diagnosis.fit import NEAR, _around, _borders, edges, fit
 
 
 def test_every_label_lies_on_its_picture_and_on_no_other() -> None:

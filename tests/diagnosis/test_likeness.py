@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.diagnosis import likeness
-from inlay.diagnosis.likeness import NEAR_BITS, NEAR_CORRELATION, look, nearest_copies, standardised
 from sick_data import scene
+from tarsia.diagnosis import likeness
+from tarsia.diagnosis.likeness import NEAR_BITS, NEAR_CORRELATION, look, nearest_copies, standardised
 
 
 def stacked(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

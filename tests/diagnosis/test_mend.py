@@ -12,10 +12,10 @@ import yaml
 from PIL import Image
 
 import sick_data
-from inlay import console, data
-from inlay.checking import check
-from inlay.errors import DatasetError, OutputError
 from sick_data import SICK, pixels, scene, write_healthy
+from tarsia import console, data
+from tarsia.checking import check
+from tarsia.errors import DatasetError, OutputError
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import sick_data
-from inlay import console
-from inlay.checking import check
-from inlay.diagnosis.finding import Finding
 from sick_data import put, scene
+from tarsia import console
+from tarsia.checking import check
+from tarsia.diagnosis.finding import Finding
 
 DRAWN = {"split": {"val": 0.4, "seed": 1}}
 

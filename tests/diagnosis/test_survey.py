@@ -12,15 +12,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inlay import console, data
-from inlay.card import Classes
-from inlay.checking import check
-from inlay.data._dataset import Sample
-from inlay.diagnosis.case import Case
-from inlay.diagnosis.diagnose import diagnose
-from inlay.diagnosis.survey import Survey, survey
-from inlay.errors import ImageError
 from sick_data import CLASSES, SICK, image, label, pixels, scene, write_healthy
+from tarsia import console, data
+from tarsia.card import Classes
+from tarsia.checking import check
+from tarsia.data._dataset import Sample
+from tarsia.diagnosis.case import Case
+from tarsia.diagnosis.diagnose import diagnose
+from tarsia.diagnosis.survey import Survey, survey
+from tarsia.errors import ImageError
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_a_pipe_for_a_picture_does_not_wait(tmp_path: Path) -> None:
 
 def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_healthy(tmp_path, 6, 6)
-    monkeypatch.setattr("inlay.diagnosis.sample.open_bands", _limited)
+    monkeypatch.setattr("tarsia.diagnosis.sample.open_bands", _limited)
     name = "t\n<b>\udcff"
     if sys.platform != "darwin":
         image(root, "t02").rename(image(root, name))
@@ -135,14 +135,14 @@ def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytes
 def _limited(path: str, bands: int) -> np.ndarray:
     if path.endswith("t03.png"):
         raise ImageError(f"{path}: too large")
-    from inlay.runtime.bands import open_bands
+    from tarsia.runtime.bands import open_bands
 
     return open_bands(path, bands)
 
 
 def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_healthy(tmp_path, 8, 2)
-    monkeypatch.setattr("inlay.diagnosis.sample._LARGE_PIXELS", 100)
+    monkeypatch.setattr("tarsia.diagnosis.sample._LARGE_PIXELS", 100)
     inside = SimpleNamespace(now=0, most=0)
 
     def watched(path: str, bands: int) -> np.ndarray:
@@ -152,6 +152,6 @@ def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Monkey
         inside.now -= 1
         return found
 
-    monkeypatch.setattr("inlay.diagnosis.sample.open_bands", watched)
+    monkeypatch.setattr("tarsia.diagnosis.sample.open_bands", watched)
     survey("train", data.open("folder", root), threads=6)
     assert inside.most == 1

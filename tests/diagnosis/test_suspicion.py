@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import sick_data
-from inlay import console
-from inlay.card import Classes
-from inlay.checking import check
-from inlay.diagnosis.suspicion import doubt
-from inlay.errors import DatasetError
-from inlay.runtime.predictor import Prediction
 from sick_data import label, pixels, scene, write_healthy
+from tarsia import console
+from tarsia.card import Classes
+from tarsia.checking import check
+from tarsia.diagnosis.suspicion import doubt
+from tarsia.errors import DatasetError
+from tarsia.runtime.predictor import Prediction
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from inlay.card import Classes
-from inlay.data._layout import Layout
-from inlay.diagnosis.values import guess, nearest_labels, quoted, yaml_classes
+from tarsia.card import Classes
+from tarsia.data._layout import Layout
+from tarsia.diagnosis.values import guess, nearest_labels, quoted, yaml_classes
 
 THREE = Classes(names=("a", "b", "c"), colors=((255, 0, 0), (0, 255, 0), (0, 0, 200)))
 KNOWN = {color: index for index, color in enumerate(THREE.colors)}

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay import data, models
-from inlay.cli import app, main
-from inlay.data._dataset import Dataset, check_sample
-from inlay.data._layout import Layout
-from inlay.errors import DatasetError
-from inlay.recipe import Recipe
-from inlay.study import Study
+from tarsia import data, models
+from tarsia.cli import app, main
+from tarsia.data._dataset import Dataset, check_sample
+from tarsia.data._layout import Layout
+from tarsia.errors import DatasetError
+from tarsia.recipe import Recipe
+from tarsia.study import Study
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -37,29 +37,29 @@ NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on 
 # The first line of each block marked `not-run`, and why.
 NOT_RUN = {
     ("README.md", "make demo"): "installs packages, trains for minutes, and runs this very test",
-    ("README.md", 'pip install "inlay[all]"'): "installs packages",
+    ("README.md", 'pip install "tarsia[all]"'): "installs packages",
     ("docs/quickstart.md", "make demo"): "installs packages and trains for minutes",
-    ("docs/quickstart.md", 'pip install "inlay[all]"'): "installs packages and trains for minutes",
-    ("README.md", "inlay serve runs/demo"): "serves for ever",
+    ("docs/quickstart.md", 'pip install "tarsia[all]"'): "installs packages and trains for minutes",
+    ("README.md", "tarsia serve runs/demo"): "serves for ever",
     (
         "docs/export.md",
-        "inlay export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",
+        "tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",
     ): "needs CamVid and a model of it",
     ("docs/export.md", "pip uninstall -y onnxruntime onnxruntime-gpu"): "changes what is installed",
-    ("docs/serving.md", 'pip install "inlay[serve]"'): "installs packages, serves for ever",
+    ("docs/serving.md", 'pip install "tarsia[serve]"'): "installs packages, serves for ever",
     (
         "docs/serving.md",
         'curl --data-binary @street.jpg -H "Content-Type: image/jpeg" localhost:8000/v1/segment > mask.png',
     ): "needs a running service",
     ("docs/serving.md", "openssl rand -hex 24 > keys.txt"): "serves for ever",
-    ("docs/serving.md", "docker build -t inlay ."): "needs Docker",
-    ("docs/serving.md", "docker build -t inlay-demo \\"): "needs Docker",
-    ("docs/serving.md", "docker tag inlay-demo registry.example/inlay-demo:0.1.0"): "needs Docker",
+    ("docs/serving.md", "docker build -t tarsia ."): "needs Docker",
+    ("docs/serving.md", "docker build -t tarsia-demo \\"): "needs Docker",
+    ("docs/serving.md", "docker tag tarsia-demo registry.example/tarsia-demo:0.1.0"): "needs Docker",
     ("docs/serving.md", "az acr login --name MYREGISTRY"): "needs an Azure account",
     ("docs/serving.md", "az container create \\"): "needs an Azure account",
-    ("docs/serving.md", "kubectl create secret generic inlay \\"): "needs a cluster",
+    ("docs/serving.md", "kubectl create secret generic tarsia \\"): "needs a cluster",
 }
-_ADDED = re.compile(r"# src/inlay/(models|data)/(\w+)\.py\n")
+_ADDED = re.compile(r"# src/tarsia/(models|data)/(\w+)\.py\n")
 
 
 class Block(NamedTuple):
@@ -110,7 +110,7 @@ class Workspace:
             words = shlex.split(line, comments=True)
             if not words:
                 continue
-            assert words[0] == "inlay", f"{block.page}:{block.line}: {line} is not run here: mark the block not-run"
+            assert words[0] == "tarsia", f"{block.page}:{block.line}: {line} is not run here: mark the block not-run"
             self.monkeypatch.setattr(sys, "argv", words)
             with pytest.raises(SystemExit) as stop:
                 main()
@@ -338,23 +338,16 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 
 def test_the_readme_lists_exactly_the_commands() -> None:
-    told = set(re.findall(r"`inlay (\w+)", " ".join(name for name, _ in _table_rows("README.md", "command"))))
+    told = set(re.findall(r"`tarsia (\w+)", " ".join(name for name, _ in _table_rows("README.md", "command"))))
     assert told == {name for name in app if not name.startswith("-")}
 
 
-def test_the_readme_s_tree_is_what_is_on_disk() -> None:
-    tree = next(block for block in blocks("README.md") if block.first == "src/inlay/")
-    told, folders = [], {0: "src/inlay"}
-    for line in tree.text.splitlines()[1:]:
-        entry, comment = line.split(maxsplit=1)
-        depth = (len(line) - len(line.lstrip())) // 2
-        path = f"{folders[depth - 1]}/{entry}"
-        folders[depth] = path.rstrip("/")
-        assert comment and len(line) <= 120
-        told += [] if entry.endswith("/") else [path]
-    package = ROOT / "src" / "inlay"
-    there = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert sorted(told) == sorted(path.relative_to(ROOT).as_posix() for path in there)
+def test_the_readme_s_map_names_every_folder_and_nothing_else() -> None:
+    told = set(re.findall(r"`([\w./]+)`", " ".join(row[0] for row in _table_rows("README.md", "where"))))
+    package = ROOT / "src" / "tarsia"
+    folders = {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {name for name in told if name.endswith("/")} == folders
+    assert all((package / name).exists() for name in told)
 
 
 def test_the_notices_list_every_package() -> None:
@@ -364,7 +357,7 @@ def test_the_notices_list_every_package() -> None:
         (re.split(r"[<>=\[ ]", requirement)[0], need)
         for need, requirements in extras.items()
         for requirement in requirements
-        if not requirement.startswith("inlay")
+        if not requirement.startswith("tarsia")
     }
     assert {(row[0], row[1]) for row in _table_rows("NOTICES.md", "package")} == wanted
 

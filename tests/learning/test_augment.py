@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from inlay.card import IGNORED
-from inlay.errors import TrainingError
-from inlay.learning.augment import (
+from tarsia.card import IGNORED
+from tarsia.errors import TrainingError
+from tarsia.learning.augment import (
     AUGMENT,
     CUTMIX,
     Augment,
@@ -20,8 +20,8 @@ from inlay.learning.augment import (
     cutmix,
     generator,
 )
-from inlay.learning.window import BORDER_COLOR, Window, cut, showing_a_class
-from inlay.recipe import (
+from tarsia.learning.window import BORDER_COLOR, Window, cut, showing_a_class
+from tarsia.recipe import (
     AugmentRecipe,
     Blur,
     ColorJitter,

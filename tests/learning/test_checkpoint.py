@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from inlay import models
-from inlay.card import CARD_KEY, SUM_KEY, Card, Classes, Input, read_card, read_header
-from inlay.errors import ModelFileError, OutputError, TrainingError
-from inlay.learning import checkpoint
-from inlay.learning.checkpoint import carry_over, load_model, load_state, save_model, save_state
+from tarsia import models
+from tarsia.card import CARD_KEY, SUM_KEY, Card, Classes, Input, read_card, read_header
+from tarsia.errors import ModelFileError, OutputError, TrainingError
+from tarsia.learning import checkpoint
+from tarsia.learning.checkpoint import carry_over, load_model, load_state, save_model, save_state
 
 RESNET = {"encoder": "test_resnet"}
 
@@ -134,9 +134,9 @@ def test_a_file_cut_anywhere_is_refused(small_file):
             lambda path: torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False),
             r"a pickle .*never loaded",
         ),
-        (lambda path: save_file({"a": torch.zeros(2)}, path), "without an Inlay card"),
-        (lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}), "without an Inlay card"),
-        (lambda path: save_state(path, {"a": torch.zeros(2)}), "without an Inlay card"),
+        (lambda path: save_file({"a": torch.zeros(2)}, path), "without a Tarsia card"),
+        (lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}), "without a Tarsia card"),
+        (lambda path: save_state(path, {"a": torch.zeros(2)}), "without a Tarsia card"),
         (lambda path: path.mkdir(), "cannot be read"),
         (lambda path: None, "cannot be read"),
     ],
@@ -148,19 +148,19 @@ def test_what_is_no_model_file_is_refused_in_words(tmp_path, make, message):
         load_model(tmp_path / "x.safetensors")
 
 
-def write_as_inlay(path, tensors, card_text):
+def write_as_tarsia(path, tensors, card_text):
     """A file with a right sum, whatever is in it."""
     save_file(tensors, path, {CARD_KEY: card_text, SUM_KEY: checkpoint._sum(tensors, card_text)})
 
 
 def test_a_file_without_a_sum_is_refused(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "m.safetensors", {CARD_KEY: card_of("fcn", RESNET, "a").to_json()})
-    with pytest.raises(ModelFileError, match="not written by Inlay"):
+    with pytest.raises(ModelFileError, match="not written by Tarsia"):
         load_model(tmp_path / "m.safetensors")
 
 
 def test_weights_that_do_not_fit_the_card_are_listed(tmp_path):
-    write_as_inlay(
+    write_as_tarsia(
         tmp_path / "m.safetensors", {"classifiers.0.bias": torch.zeros(3)}, card_of("fcn", RESNET, "a").to_json()
     )
     with pytest.raises(
@@ -183,9 +183,9 @@ def test_weights_that_do_not_fit_the_card_are_listed(tmp_path):
         ),
     ],
 )
-def test_a_card_this_inlay_cannot_build_is_refused(tmp_path, changes, message):
+def test_a_card_this_tarsia_cannot_build_is_refused(tmp_path, changes, message):
     card = card_of("fcn", RESNET, "a").model_copy(update=changes)
-    write_as_inlay(tmp_path / "m.safetensors", {"a": torch.zeros(1)}, card.to_json())
+    write_as_tarsia(tmp_path / "m.safetensors", {"a": torch.zeros(1)}, card.to_json())
     with pytest.raises(ModelFileError, match=message):
         load_model(tmp_path / "m.safetensors")
 

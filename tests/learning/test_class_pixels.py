@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from test_loader import Pictures
 
-from inlay.card import IGNORED
-from inlay.learning.class_pixels import class_pixel_counts
+from tarsia.card import IGNORED
+from tarsia.learning.class_pixels import class_pixel_counts
 
 
 def test_class_pixel_counts_against_the_slow_way() -> None:

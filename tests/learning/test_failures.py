@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from inlay import training
-from inlay.data import Sample
-from inlay.data import open as open_data
-from inlay.errors import TrainingError
-from inlay.learning.losses import CrossEntropy
-from inlay.models._segmenter import Segmenter
-from inlay.recipe import Recipe
 from small_data import tiny, write_folder
+from tarsia import training
+from tarsia.data import Sample
+from tarsia.data import open as open_data
+from tarsia.errors import TrainingError
+from tarsia.learning.losses import CrossEntropy
+from tarsia.models._segmenter import Segmenter
+from tarsia.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_failed_step_does_not_stand_in_the_way_of_trying_what_fits(
         return 1
 
     monkeypatch.setattr(Segmenter, "loss", fail)
-    monkeypatch.setattr("inlay.learning.probe.fitting_batch", fitting)
+    monkeypatch.setattr("tarsia.learning.probe.fitting_batch", fitting)
     try:
         with pytest.raises(TrainingError, match="a batch of 1 fits"):
             fit(tmp_path / "run", data)
@@ -111,14 +111,14 @@ def test_out_of_memory_in_validation(data: Path, tmp_path: Path, monkeypatch: py
     def fail(*_: Any) -> Any:
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr("inlay.learning.torch_engine.TorchEngine.scores", fail)
+    monkeypatch.setattr("tarsia.learning.torch_engine.TorchEngine.scores", fail)
     with pytest.raises(TrainingError, match=r"out of memory in validation after epoch 1.*4 at a time"):
         fit(tmp_path / "run", data, "val")
 
 
 def test_other_errors_are_not_dressed_up(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
-        raise RuntimeError("a fault of Inlay's own")
+        raise RuntimeError("a fault of Tarsia's own")
 
     monkeypatch.setattr(Segmenter, "loss", fail)
     with pytest.raises(RuntimeError, match="own"):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from inlay.card import IGNORED, Classes, Input
-from inlay.data._dataset import Sample
-from inlay.errors import DatasetError
-from inlay.learning.augment import Augment
-from inlay.learning.loader import Batch, Key, Samples, TrainingOrder, loader
-from inlay.recipe import AugmentRecipe, ColorJitter, CutMix, Noise, Rain, Rotation, Scale, Shadow
+from tarsia.card import IGNORED, Classes, Input
+from tarsia.data._dataset import Sample
+from tarsia.errors import DatasetError
+from tarsia.learning.augment import Augment
+from tarsia.learning.loader import Batch, Key, Samples, TrainingOrder, loader
+from tarsia.recipe import AugmentRecipe, ColorJitter, CutMix, Noise, Rain, Rotation, Scale, Shadow
 
 CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
 

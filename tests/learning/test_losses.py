@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from inlay.errors import RecipeError
-from inlay.learning.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Ohem, Sum, class_weights, create
-from inlay.learning.session import Session
-from inlay.recipe import LossRecipe, Recipe
-from inlay.training import train
 from small_data import tiny, write_folder
+from tarsia.errors import RecipeError
+from tarsia.learning.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Ohem, Sum, class_weights, create
+from tarsia.learning.session import Session
+from tarsia.recipe import LossRecipe, Recipe
+from tarsia.training import train
 
 WEIGHTS = [1.0, 0.25, 3.0, 0.5]
 EVERY = {

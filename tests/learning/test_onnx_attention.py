@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.nn import functional
 
-from inlay.learning.onnx_attention import _ROWS, TRANSLATIONS
-from inlay.learning.onnx_writer import OPSET
+from tarsia.learning.onnx_attention import _ROWS, TRANSLATIONS
+from tarsia.learning.onnx_writer import OPSET
 
 POSITIONS = {0: Dim("batch", min=1), 2: Dim("positions", min=1)}
 OTHERS = {0: Dim("batch", min=1), 2: Dim("others", min=1)}

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from inlay.learning import onnx_int8
-from inlay.learning.onnx_int8 import Quantizer
+from tarsia.learning import onnx_int8
+from tarsia.learning.onnx_int8 import Quantizer
 
 RANDOM = np.random.default_rng(3)
 # A 3x3 convolution and a Relu; one in which a channel is a thousand times the others; the scores, at twice the size.

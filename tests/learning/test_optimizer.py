@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from inlay import models
-from inlay.learning import optimizer
-from inlay.recipe import TrainRecipe
+from tarsia import models
+from tarsia.learning import optimizer
+from tarsia.recipe import TrainRecipe
 
 
 @pytest.fixture(scope="module")

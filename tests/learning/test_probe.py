@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from inlay import models
-from inlay.learning import probe
-from inlay.learning.loader import Batch
-from inlay.learning.losses import CrossEntropy
+from tarsia import models
+from tarsia.learning import probe
+from tarsia.learning.loader import Batch
+from tarsia.learning.losses import CrossEntropy
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inlay.errors import RecipeError
-from inlay.learning.augment import COLORED, Augment, generator
-from inlay.learning.bands import check_bands, check_colors
-from inlay.learning.window import BORDER_VALUE
-from inlay.recipe import AugmentRecipe, Recipe
+from tarsia.errors import RecipeError
+from tarsia.learning.augment import COLORED, Augment, generator
+from tarsia.learning.bands import check_bands, check_colors
+from tarsia.learning.window import BORDER_VALUE
+from tarsia.recipe import AugmentRecipe, Recipe
 
 GENERIC = {
     "horizontal_flip": 1.0,

@@ -11,19 +11,19 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from inlay import models
-from inlay.adaptation.recolor import match_histogram
-from inlay.adaptation.unlabelled import open_unlabelled
-from inlay.card import Card, Classes, Input
-from inlay.errors import RecipeError
-from inlay.learning.batch_statistics import take_statistics
-from inlay.learning.loader import TargetBatch
-from inlay.learning.pseudo_labels import PseudoLabels, class_thresholds
-from inlay.learning.restyle import Adaptation, divergence
-from inlay.learning.torch_engine import TorchEngine
-from inlay.models._segmenter import Segmenter
-from inlay.recipe import AdaptRecipe
-from inlay.runtime.predictor import Predictor
+from tarsia import models
+from tarsia.adaptation.recolor import match_histogram
+from tarsia.adaptation.unlabelled import open_unlabelled
+from tarsia.card import Card, Classes, Input
+from tarsia.errors import RecipeError
+from tarsia.learning.batch_statistics import take_statistics
+from tarsia.learning.loader import TargetBatch
+from tarsia.learning.pseudo_labels import PseudoLabels, class_thresholds
+from tarsia.learning.restyle import Adaptation, divergence
+from tarsia.learning.torch_engine import TorchEngine
+from tarsia.models._segmenter import Segmenter
+from tarsia.recipe import AdaptRecipe
+from tarsia.runtime.predictor import Predictor
 
 OPTIONS = {"encoder": "test_resnet", "channels": [8] * 5}
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from inlay import models
-from inlay.adaptation.unlabelled import open_unlabelled
-from inlay.card import Card, Classes
-from inlay.errors import ModelFileError, RecipeError
-from inlay.learning.checkpoint import save_model
-from inlay.learning.style import (
+from tarsia import models
+from tarsia.adaptation.unlabelled import open_unlabelled
+from tarsia.card import Card, Classes
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.learning.checkpoint import save_model
+from tarsia.learning.style import (
     StyleCard,
     StyleNetwork,
     adain,
@@ -27,7 +27,7 @@ from inlay.learning.style import (
     statistics,
     style_loss,
 )
-from inlay.learning.style_training import StyleTraining, encoder_of, take_encoder
+from tarsia.learning.style_training import StyleTraining, encoder_of, take_encoder
 
 CARD = StyleCard(encoder="test_resnet")
 
@@ -203,10 +203,10 @@ def test_bad_style_files(tmp_path: Path) -> None:
         other: "weights do not fit its card",
         cut: "cut or damaged",
         flipped: "sha256 does not match",
-        foreign: "not written by Inlay",
+        foreign: "not written by Tarsia",
         model: "a segmentation model, give it as MODEL",
         tmp_path / "missing.safetensors": "no such style file",
-        tmp_path / "text.safetensors": "expected an Inlay model file",
+        tmp_path / "text.safetensors": "expected a Tarsia model file",
     }
     for path, message in cases.items():
         with pytest.raises(ModelFileError, match=message):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from inlay import models
-from inlay.card import Card, Classes, Input
-from inlay.errors import ModelFileError, OutputError, RecipeError
-from inlay.learning.checkpoint import save_model
-from inlay.learning.torch_engine import TorchEngine, pick_device
-from inlay.runtime.engine import open_engine
+from tarsia import models
+from tarsia.card import Card, Classes, Input
+from tarsia.errors import ModelFileError, OutputError, RecipeError
+from tarsia.learning.checkpoint import save_model
+from tarsia.learning.torch_engine import TorchEngine, pick_device
+from tarsia.runtime.engine import open_engine
 
 CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (9, 0, 0), (0, 9, 0)))
 OPTIONS = {"encoder": "test_resnet", "channels": [8]}

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from inlay import data
-from inlay.learning import weather
-from inlay.recipe import Darkening, Fog, MotionBlur, Rain, Shadow, Snow
+from tarsia import data
+from tarsia.learning import weather
+from tarsia.recipe import Darkening, Fog, MotionBlur, Rain, Shadow, Snow
 
 NODES = {
     "rain": Rain(),

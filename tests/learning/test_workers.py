@@ -12,12 +12,12 @@ from itertools import islice
 import pytest
 from test_loader import Pictures, batches
 
-from inlay.card import Input
-from inlay.errors import DatasetError, MissingExtraError, TrainingError
-from inlay.learning.augment import Augment
-from inlay.learning.loader import TrainingOrder, loader
-from inlay.learning.workers import dead_worker
-from inlay.recipe import AugmentRecipe, CutMix
+from tarsia.card import Input
+from tarsia.errors import DatasetError, MissingExtraError, TrainingError
+from tarsia.learning.augment import Augment
+from tarsia.learning.loader import TrainingOrder, loader
+from tarsia.learning.workers import dead_worker
+from tarsia.recipe import AugmentRecipe, CutMix
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from inlay import models
-from inlay.models import _attention
-from inlay.models._attention import Attended, Attentive, attend, attention_received
-from inlay.models._blocks import SqueezeExcitation
-from inlay.models._segmenter import Segmenter
+from tarsia import models
+from tarsia.models import _attention
+from tarsia.models._attention import Attended, Attentive, attend, attention_received
+from tarsia.models._blocks import SqueezeExcitation
+from tarsia.models._segmenter import Segmenter
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

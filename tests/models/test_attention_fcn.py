@@ -7,9 +7,9 @@ import timm
 import torch
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import ModelFileError
-from inlay.models import _vgg
+from tarsia import models
+from tarsia.errors import ModelFileError
+from tarsia.models import _vgg
 
 FULL, SKIPS, ATTENTION, CONTEXT = 1_625_119, 38_880, 5_388, 139_840
 IMAGE = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))

@@ -11,14 +11,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from inlay import models
-from inlay.card import Card, Classes, Input
-from inlay.errors import ModelFileError, RecipeError
-from inlay.learning.checkpoint import load_model, save_model
-from inlay.learning.losses import CrossEntropy
-from inlay.learning.torch_engine import TorchEngine
-from inlay.models._segmenter import Segmenter
-from inlay.runtime.predictor import Predictor
+from tarsia import models
+from tarsia.card import Card, Classes, Input
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.learning.checkpoint import load_model, save_model
+from tarsia.learning.losses import CrossEntropy
+from tarsia.learning.torch_engine import TorchEngine
+from tarsia.models._segmenter import Segmenter
+from tarsia.runtime.predictor import Predictor
 
 every_model = pytest.mark.parametrize("name", models.names())
 CLASSES = Classes(names=("left", "right", "strip"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))

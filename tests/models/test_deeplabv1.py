@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from inlay import models
+from tarsia import models
 
 
 def on_meta(**options):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inlay import models
-from inlay.errors import RecipeError
+from tarsia import models
+from tarsia.errors import RecipeError
 
 
 def on_meta(**options):

@@ -14,13 +14,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from inlay import models
-from inlay.card import Card, Classes
-from inlay.errors import ModelFileError, RecipeError
-from inlay.learning.checkpoint import save_model
-from inlay.learning.losses import CrossEntropy
-from inlay.models import _weights
-from inlay.models._encoders import Encoder
+from tarsia import models
+from tarsia.card import Card, Classes
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.learning.checkpoint import save_model
+from tarsia.learning.losses import CrossEntropy
+from tarsia.models import _weights
+from tarsia.models._encoders import Encoder
 
 SMALL_SWIN = {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]}
 KINDS = {
@@ -146,7 +146,7 @@ def test_vgg_dilated_to_an_eighth_keeps_its_weights():
 
 def test_the_dilated_convolution_sees_what_the_plain_one_saw():
     """After pools that pass every second pixel, the fine map at those pixels is the coarse map (Chen et al. 2015)."""
-    from inlay.models._encoders import _dilate
+    from tarsia.models._encoders import _dilate
 
     torch.manual_seed(0)
     chain = [nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, padding=1, bias=False)) for _ in range(2)]
@@ -255,11 +255,11 @@ def test_a_deeper_network_of_the_same_family_does_not_pass_for_the_shallower(tmp
         Encoder("test_resnet", str(tmp_path / "deeper.safetensors"))
 
 
-def test_a_whole_inlay_model_is_sent_to_start_from(tmp_path):
+def test_a_whole_tarsia_model_is_sent_to_start_from(tmp_path):
     model = models.create("fcn", 1, options={"encoder": "test_resnet"})
     card = Card(architecture="fcn", model={}, classes=Classes(names=("a",), colors=((0, 0, 0),)))
     save_model(tmp_path / "m.safetensors", model, card)
-    with pytest.raises(ModelFileError, match=r"whole Inlay model: give it as train\.start_from"):
+    with pytest.raises(ModelFileError, match=r"whole Tarsia model: give it as train\.start_from"):
         Encoder("test_resnet", str(tmp_path / "m.safetensors"))
 
 

@@ -9,18 +9,18 @@ import onnx
 import pytest
 import torch
 
-from inlay import models
-from inlay.card import Card, Classes, Input
-from inlay.data._dataset import Sample
-from inlay.errors import ModelFileError
-from inlay.gate import SHARE, runners
-from inlay.learning.onnx_writer import exported, with_interface
-from inlay.learning.torch_engine import TorchEngine
-from inlay.parity import Side, parity
-from inlay.runtime import onnx_file
-from inlay.runtime.engine import engine_class
-from inlay.runtime.predictor import Predictor
 from small_data import CLASSES, draw
+from tarsia import models
+from tarsia.card import Card, Classes, Input
+from tarsia.data._dataset import Sample
+from tarsia.errors import ModelFileError
+from tarsia.gate import SHARE, runners
+from tarsia.learning.onnx_writer import exported, with_interface
+from tarsia.learning.torch_engine import TorchEngine
+from tarsia.parity import Side, parity
+from tarsia.runtime import onnx_file
+from tarsia.runtime.engine import engine_class
+from tarsia.runtime.predictor import Predictor
 
 # What a network's options change in its graph.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
@@ -75,7 +75,7 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
         difference = max(report.on_pictures.largest_score_difference, report.at_sizes.largest_score_difference)
         assert difference <= 1e-4 * report.largest_score, f"{report.after.name}: {report.summary()}"
     assert len(np.unique(before.counts_KK1.sum(0))) > 1  # more than one class was seen
-    assert not [part for part in (b"site-packages", b"torch.fx", b"inlay/models") if part in content]
+    assert not [part for part in (b"site-packages", b"torch.fx", b"tarsia/models") if part in content]
     if name == "pspnet" and not options:
         # Its pooling is a product of matrices: these would run on OpenVINO's slow reference kernels.
         assert not {"GatherND", "ReduceMean"} & kinds

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import RecipeError
+from tarsia import models
+from tarsia.errors import RecipeError
 
 
 def create(**options):

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import ModelFileError
-from inlay.models import _fully_connected
-from inlay.models._fully_connected import FullyConnected, is_vgg
+from tarsia import models
+from tarsia.errors import ModelFileError
+from tarsia.models import _fully_connected
+from tarsia.models._fully_connected import FullyConnected, is_vgg
 
 
 def stored(channels: int = 9, inputs: int = 4) -> dict[str, torch.Tensor]:

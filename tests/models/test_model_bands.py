@@ -10,10 +10,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from inlay import models
-from inlay.errors import RecipeError
-from inlay.models._segmenter import Segmenter
-from inlay.models._vgg import Vgg16
+from tarsia import models
+from tarsia.errors import RecipeError
+from tarsia.models._segmenter import Segmenter
+from tarsia.models._vgg import Vgg16
 
 
 def build(name: str, bands: int, weights: str = "none", **options: Any) -> Segmenter:

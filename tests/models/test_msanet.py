@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import ModelFileError
-from inlay.models.msanet import Model, SpatialAttention, unpool
+from tarsia import models
+from tarsia.errors import ModelFileError
+from tarsia.models.msanet import Model, SpatialAttention, unpool
 
 TINY = {"width": 0.125}
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import ModelFileError, RecipeError
-from inlay.learning.losses import CrossEntropy
-from inlay.models.pspnet import _Pyramid
+from tarsia import models
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.learning.losses import CrossEntropy
+from tarsia.models.pspnet import _Pyramid
 
 
 def test_the_pyramid_against_means_taken_bin_by_bin():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from inlay import models
-from inlay.learning.losses import CrossEntropy
+from tarsia import models
+from tarsia.learning.losses import CrossEntropy
 
 TINY = {"encoder_options": {"embed_dims": [8, 16, 16, 24], "num_heads": [1, 1, 2, 2], "depths": [1, 1, 1, 1]}}
 

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import ModelFileError, RecipeError
-from inlay.learning.losses import CrossEntropy
-from inlay.models.segnet import _unpool
+from tarsia import models
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.learning.losses import CrossEntropy
+from tarsia.models.segnet import _unpool
 
 
 def create(classes: int = 3, weights: str = "none", **options):

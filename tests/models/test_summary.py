@@ -1,4 +1,4 @@
-"""What `inlay models` says of the networks."""
+"""What `tarsia models` says of the networks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from inlay import models
-from inlay.models._summary import Summary, describe, summarise, table
+from tarsia import models
+from tarsia.models._summary import Summary, describe, summarise, table
 
 
 def test_work_and_size_against_a_count_layer_by_layer():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inlay import models
+from tarsia import models
 
 
 def create(**options):

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from inlay import models
-from inlay.errors import ModelFileError, RecipeError
+from tarsia import models
+from tarsia.errors import ModelFileError, RecipeError
 
 # Figure 1's arrows: inputs and outputs of each 3x3 convolution, then of each 2x2 up-convolution.
 CONVOLUTIONS = [

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from inlay.errors import ModelFileError, RecipeError
-from inlay.models import _vgg
-from inlay.models._vgg import Vgg16
-from inlay.models._weights import encoder_weights
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.models import _vgg
+from tarsia.models._vgg import Vgg16
+from tarsia.models._weights import encoder_weights
 
 NARROW = {"mlp_ratio": 0.01}  # of the fully connected layers, which would be half a gigabyte and go unused
 

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 import small_onnx
-from inlay.runtime.onnx_file import with_card
-from inlay.runtime.predictor import Predictor, load
+from tarsia.runtime.onnx_file import with_card
+from tarsia.runtime.predictor import Predictor, load
 
 FLAGS = [
     "--headless",

@@ -34,8 +34,8 @@ def browser() -> Iterator[Any]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two small models behind an address."""
     pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
-    from inlay.service.limits import Limits
-    from inlay.serving import create_app
+    from tarsia.service.limits import Limits
+    from tarsia.serving import create_app
 
     folder = tmp_path_factory.mktemp("models")
     models = {"small": predictor(folder, "small"), "other": predictor(folder, "other", order=(0, 2, 1))}

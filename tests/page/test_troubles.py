@@ -27,7 +27,7 @@ from browsing import (
     visiting,
 )
 
-from inlay.card import Classes
+from tarsia.card import Classes
 
 FILE = encoded(drawing())
 NOISE = encoded(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
@@ -160,7 +160,7 @@ def test_progress_and_cancelling(page: Any, service: Any) -> None:
 
 
 def test_the_key_is_asked_for_and_kept_for_the_tab(browser: Any, service: Any, tmp_path: Path) -> None:
-    from inlay.serving import create_app
+    from tarsia.serving import create_app
 
     key = "a key of more than sixteen characters"
     with (
@@ -177,13 +177,13 @@ def test_the_key_is_asked_for_and_kept_for_the_tab(browser: Any, service: Any, t
         until(page, "#knows", "3 classes")
         give(page, FILE)
         code = page.locator("#code").text_content()
-        assert "Authorization: Bearer $INLAY_API_KEY" in code and key not in page.content()
+        assert "Authorization: Bearer $TARSIA_API_KEY" in code and key not in page.content()
         with page.expect_download() as downloading:
             page.get_by_role("button", name="Mask").click()
         page.click("#as-python")
         (tmp_path / "scene.png").write_bytes(FILE)
         command = [sys.executable, "-c", page.locator("#code").text_content()]
-        subprocess.run(command, cwd=tmp_path, check=True, env=os.environ | {"INLAY_API_KEY": key}, timeout=20)
+        subprocess.run(command, cwd=tmp_path, check=True, env=os.environ | {"TARSIA_API_KEY": key}, timeout=20)
         assert (tmp_path / "scene-mask.png").read_bytes() == downloading.value.path().read_bytes()
         page.reload()
         until(page, "#knows", "3 classes")
@@ -201,7 +201,7 @@ def test_the_key_is_asked_for_and_kept_for_the_tab(browser: Any, service: Any, t
 
 
 def test_names_that_are_markup_are_shown_as_they_are(browser: Any, service: Any, tmp_path: Path) -> None:
-    from inlay.serving import create_app
+    from tarsia.serving import create_app
 
     names = (EVIL, "</script><script>alert(2)</script>", "\"'><svg onload=alert(3)>")
     classes = Classes(names=names, colors=((0, 0, 0), (200, 0, 0), (0, 0, 200)))

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Classes
-from inlay.comparing import compare
-from inlay.comparison import Comparison, Figure
-from inlay.errors import MissingExtraError
-from inlay.report import comparison_table, html, plots
-from inlay.report.comparison_page import write_page
-from inlay.report.side_by_side import Panel
 from made_reports import detailed, made
+from tarsia.card import Classes
+from tarsia.comparing import compare
+from tarsia.comparison import Comparison, Figure
+from tarsia.errors import MissingExtraError
+from tarsia.report import comparison_table, html, plots
+from tarsia.report.comparison_page import write_page
+from tarsia.report.side_by_side import Panel
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -79,7 +79,7 @@ def write(folder: Path, comparison: Comparison, panels: int = 0, text: str = "")
         Image.fromarray(np.full((30, 40, 3), place, np.uint8)).save(path)
         kind = "sample" if place < 6 else "differ"
         pictures.append((Panel(kind, "x", f"panel {place} {text}", Image.new("RGB", (1, 1))), path))
-    provenance = {"command": f"inlay compare a b {text}", "versions": {"inlay": "0.1"}}
+    provenance = {"command": f"tarsia compare a b {text}", "versions": {"tarsia": "0.1"}}
     write_page(folder / "comparison.html", comparison, pictures, provenance)
     return (folder / "comparison.html").read_text("utf-8")
 
@@ -122,7 +122,7 @@ def test_sections_without_content_are_left_out(tmp_path):
     parsed = Parsed(write(tmp_path, found))
     for words in ("Domains", "Borders, objects", "What a score costs", "Where they differ most", "How they were run"):
         assert words not in parsed.text, words
-    assert "inlay compare a b  --data camvid:FOLDER" in parsed.text.replace("\n", " ")
+    assert "tarsia compare a b  --data camvid:FOLDER" in parsed.text.replace("\n", " ")
     assert parsed.count("img") == 0
 
 
@@ -213,7 +213,7 @@ def test_a_page_with_too_many_pictures_is_reduced_and_says_so(tmp_path, monkeypa
 
 def test_without_jinja_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"inlay\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"tarsia\[report\]"):
         write(tmp_path, compared(2, details=False))
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Classes
-from inlay.errors import MissingExtraError
-from inlay.report import figures
+from tarsia.card import Classes
+from tarsia.errors import MissingExtraError
+from tarsia.report import figures
 
 ORANGE = np.asarray((0xD9, 0x48, 0x0F))
 BLUE = np.asarray((0x1F, 0x6F, 0xEB))
@@ -164,13 +164,13 @@ def test_details_that_are_missing_or_not_defined_leave_their_place_empty(tmp_pat
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    with pytest.raises(MissingExtraError, match=r"inlay\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"tarsia\[report\]"):
         figures.save_curves(tmp_path / "curves.png", [row(1)])
 
 
 def test_drawing_needs_neither_pyplot_nor_torch_and_importing_not_even_matplotlib(tmp_path):
     code = (
-        "import sys, pathlib, inlay.report.figures as f; assert 'matplotlib' not in sys.modules\n"
+        "import sys, pathlib, tarsia.report.figures as f; assert 'matplotlib' not in sys.modules\n"
         "f.save_curves(pathlib.Path(sys.argv[1]), [{'epoch': 1, 'val_miou': 0.5}])\n"
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     )

@@ -15,10 +15,10 @@ import yaml
 from PIL import Image
 
 import sick_data
-from inlay import console
-from inlay.checking import check
-from inlay.diagnosis.checkup import Checkup
 from sick_data import SICK, write_healthy
+from tarsia import console
+from tarsia.checking import check
+from tarsia.diagnosis.checkup import Checkup
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_every_finding_is_on_the_page_worst_first(sick: tuple[Checkup, str]) -> 
     for finding in checkup.findings:
         for line in finding.remedy.splitlines():
             assert line.strip() in html.unescape(page)
-    assert page.count("<pre>") >= 10 and "inlay check folder:" in page
+    assert page.count("<pre>") >= 10 and "tarsia check folder:" in page
 
 
 def test_pictures_are_inside_and_sound(sick: tuple[Checkup, str]) -> None:

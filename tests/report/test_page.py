@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.errors import MissingExtraError, OutputError
-from inlay.report import html, page
+from tarsia.errors import MissingExtraError, OutputError
+from tarsia.report import html, page
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -75,7 +75,7 @@ def full_report(text: str = "x") -> dict:
             "latency_ms": 38.21,
         },
         "worst_images": [{"name": f"a {text}", "miou": 0.25, "pixel_accuracy": 0.5, "domain": f"night {text}"}],
-        "provenance": {"command": f"inlay evaluate {text}", "commit": text, "versions": {f"numpy {text}": "2.4"}},
+        "provenance": {"command": f"tarsia evaluate {text}", "commit": text, "versions": {f"numpy {text}": "2.4"}},
     }
 
 
@@ -108,14 +108,14 @@ def test_the_page_shows_what_the_report_says(tmp_path):
         pictures=[("worst: a", shown)],
         recipe="train:\n  epochs: 2\n",
         history=history,
-        next_steps=["inlay predict RUN a.jpg"],
+        next_steps=["tarsia predict RUN a.jpg"],
     )
     parsed = Parsed(text)
     for words in ("0.612", "0.900", "4.71 M", "1.00 GiB", "38.2 ms", "epochs: 2", "worst: a", "Curves", "50.0 %"):
         assert words in parsed.text or words in text, words
     assert "best validation mIoU 0.400 in epoch 1" in parsed.text
     assert "1.2500" in parsed.text
-    assert "inlay predict RUN a.jpg" in parsed.text
+    assert "tarsia predict RUN a.jpg" in parsed.text
     assert len(parsed.sources()) == 2
 
 
@@ -190,7 +190,7 @@ def test_hostile_text_stays_text(tmp_path, attack):
     ):
         assert words in parsed.text, words
     assert f"step {attack}" in parsed.text
-    assert f"inlay evaluate {attack}" in parsed.text
+    assert f"tarsia evaluate {attack}" in parsed.text
 
 
 def hostile_page(folder: Path, text: str) -> str:
@@ -259,5 +259,5 @@ def test_a_picture_that_cannot_be_read_is_one_clear_error_and_no_page(tmp_path):
 
 def test_without_jinja_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"inlay\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"tarsia\[report\]"):
         write(tmp_path)

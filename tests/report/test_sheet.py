@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import IGNORED, Classes
-from inlay.report.sheet import Row, Tile, sheet
+from tarsia.card import IGNORED, Classes
+from tarsia.report.sheet import Row, Tile, sheet
 
 CLASSES = Classes(names=("ground", "box"), colors=((90, 140, 90), (220, 60, 40)))
 COLORS = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250], [240, 240, 20], [20, 230, 230]])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.errors import ImageError
-from inlay.runtime.bands import as_bands, header_size, open_bands, suffixes
-from inlay.runtime.image import as_visible, open_rgb, resize
+from tarsia.errors import ImageError
+from tarsia.runtime.bands import as_bands, header_size, open_bands, suffixes
+from tarsia.runtime.image import as_visible, open_rgb, resize
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -117,7 +117,7 @@ REFUSED = {  # what it is -> content, bands asked for, what is said
     "TIFF of five for three": (
         lambda at: tiff(at / "x.tif", picture(5)).read_bytes(),
         3,
-        r"a TIFF of 5 bands; Inlay reads .* three .* model\.bands: 5",
+        r"a TIFF of 5 bands; Tarsia reads .* three .* model\.bands: 5",
     ),
     "float": (lambda at: tiff(at / "x.tif", picture(4).astype(np.float32)).read_bytes(), 4, "its bands hold float32"),
     "int16": (lambda at: tiff(at / "x.tif", picture(4).astype(np.int16)).read_bytes(), 4, "its bands hold int16"),

@@ -9,9 +9,9 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from inlay.errors import ImageError, RecipeError
-from inlay.runtime import crf
-from inlay.runtime.crf import FLOOR, CrfSettings, refine
+from tarsia.errors import ImageError, RecipeError
+from tarsia.runtime import crf
+from tarsia.runtime.crf import FLOOR, CrfSettings, refine
 
 SMALL = CrfSettings(position_deviation=8, color_deviation=20, smoothness_deviation=2)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.runtime import heat
-from inlay.runtime.engine import AttentionMap
-from inlay.runtime.heat import attention_sheet, heat_colors
+from tarsia.runtime import heat
+from tarsia.runtime.engine import AttentionMap
+from tarsia.runtime.heat import attention_sheet, heat_colors
 
 
 def some_image(height: int = 60, width: int = 90) -> np.ndarray:

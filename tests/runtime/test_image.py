@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.errors import DatasetError, ImageError
-from inlay.runtime.image import as_rgb, open_rgb, pad_to_multiple, resize, resize_label, shown
-from inlay.runtime.label_file import read_label
+from tarsia.errors import DatasetError, ImageError
+from tarsia.runtime.image import as_rgb, open_rgb, pad_to_multiple, resize, resize_label, shown
+from tarsia.runtime.label_file import read_label
 
 HEIGHT, WIDTH = 13, 17
 
@@ -256,7 +256,7 @@ NOT_PICTURES = {
     "json": (b'{"a": 1}', "a text file"),
     "noise": (bytes(range(128, 256)) * 4, "unknown format"),
     "zeros": (b"\0" * 512, "unknown format"),
-    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64, "HEIC data, which Inlay does not read"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64, "HEIC data, which Tarsia does not read"),
     "heif": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 64, "HEIC"),
     "jxl": (b"\xff\x0a\xfa\x7f" + b"\0" * 64, "JPEG XL"),
     "jxl box": (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 64, "JPEG XL"),
@@ -464,7 +464,7 @@ def test_as_rgb_of_pil_images_leaves_them_alone():
 def test_large_pictures_are_converted_in_bands_to_the_same_pixels(monkeypatch):
     rgba = Image.fromarray(np.dstack([ramp_HW3(), ramp_HW3()[..., 1]]))
     whole_HW3 = as_rgb(rgba)
-    monkeypatch.setattr("inlay.runtime.image._BAND_PIXELS", 3 * WIDTH)
+    monkeypatch.setattr("tarsia.runtime.image._BAND_PIXELS", 3 * WIDTH)
     np.testing.assert_array_equal(as_rgb(rgba), whole_HW3)
     palette = rgba.convert("RGB").quantize(16)
     np.testing.assert_array_equal(as_rgb(palette), np.asarray(palette.convert("RGB")))

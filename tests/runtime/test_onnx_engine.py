@@ -15,12 +15,12 @@ import pytest
 from onnx import TensorProto, helper
 
 import small_onnx
-from inlay.card import Input
-from inlay.errors import ImageError, ModelFileError, OutputError, RecipeError
-from inlay.runtime import onnx_engine, onnx_file
-from inlay.runtime.engine import open_engine
-from inlay.runtime.onnx_engine import OnnxEngine
-from inlay.runtime.predictor import load
+from tarsia.card import Input
+from tarsia.errors import ImageError, ModelFileError, OutputError, RecipeError
+from tarsia.runtime import onnx_engine, onnx_file
+from tarsia.runtime.engine import open_engine
+from tarsia.runtime.onnx_engine import OnnxEngine
+from tarsia.runtime.predictor import load
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_scores_labels_and_probabilities(path: Path) -> None:
 
 
 def test_streams_answer_at_once_and_share_the_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inlay.runtime.graph_engine.cores", lambda: 4)
+    monkeypatch.setattr("tarsia.runtime.graph_engine.cores", lambda: 4)
     engine = open_engine(path, "cpu", streams=2)
     assert isinstance(engine, OnnxEngine) and (engine.streams, engine.threads) == (2, 4)
     assert engine._session.get_session_options().intra_op_num_threads == 2
@@ -187,7 +187,7 @@ def test_a_size_of_its_own_is_resampled_to_the_picture_s(tmp_path: Path) -> None
 
 def test_torch_and_onnx_stay_away(path: Path) -> None:
     code = (
-        "import sys, numpy; from inlay.runtime.predictor import load\n"
+        "import sys, numpy; from tarsia.runtime.predictor import load\n"
         "load(sys.argv[1])(numpy.zeros((9, 9, 3), numpy.uint8), confidence=True)\n"
         "print([name for name in ('torch', 'onnx', 'cv2', 'safetensors') if name in sys.modules])"
     )

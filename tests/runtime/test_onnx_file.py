@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, and files that are damaged or not Inlay's."""
+"""What an ONNX file says of itself, and files that are damaged or not Tarsia's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import small_onnx
-from inlay.card import CARD_KEY, SUM_KEY, read_card
-from inlay.errors import ModelFileError
-from inlay.runtime import onnx_file
+from tarsia.card import CARD_KEY, SUM_KEY, read_card
+from tarsia.errors import ModelFileError
+from tarsia.runtime import onnx_file
 
 
 def test_card_and_sum_come_back(tmp_path: Path) -> None:
@@ -132,15 +132,15 @@ def test_graphs_nested_without_end_are_only_walked() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "without an Inlay card"),
-        (small_onnx.model().SerializeToString(), "without an Inlay card .*inlay export"),
+        (b"", "without a Tarsia card"),
+        (small_onnx.model().SerializeToString(), "without a Tarsia card .*tarsia export"),
         (b"\x89PNG\r\n\x1a\n" + bytes(99), "cut, damaged or no ONNX file"),
         (b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s.", "cut, damaged or no ONNX file"),
         (b"\xff" * 64, "cut, damaged or no ONNX file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "cut, damaged or no ONNX file"),
     ],
 )
-def test_files_that_are_not_inlay_s(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_tarsia_s(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(ModelFileError, match=rf"m\.onnx: .*{message}"):
         read_card(tmp_path / "m.onnx")
@@ -149,7 +149,7 @@ def test_files_that_are_not_inlay_s(tmp_path: Path, content: bytes, message: str
 def test_a_card_without_a_sum_and_one_that_is_no_card() -> None:
     proto = small_onnx.model()
     helper.set_model_props(proto, {CARD_KEY: small_onnx.card().to_json()})
-    with pytest.raises(ModelFileError, match="without an Inlay card"):
+    with pytest.raises(ModelFileError, match="without a Tarsia card"):
         onnx_file.parse(proto.SerializeToString(), "m")
     helper.set_model_props(proto, {CARD_KEY: small_onnx.card().to_json(), SUM_KEY: "0" * 64})
     with pytest.raises(ModelFileError, match="sha256 does not match"):
@@ -175,7 +175,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_card_is_read_without_onnx_or_its_runtime(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(small_onnx.content())
     code = (
-        "import sys; from inlay.card import *; read_card(Path(sys.argv[1]))\n"
+        "import sys; from tarsia.card import *; read_card(Path(sys.argv[1]))\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.onnx")], capture_output=True, text=True)

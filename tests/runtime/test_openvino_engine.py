@@ -15,10 +15,10 @@ import pytest
 from test_onnx_engine import as_float, of_another_program_s_operator, of_four_classes, pictures, renamed, without_scores
 
 import small_onnx
-from inlay.errors import MissingExtraError, ModelFileError, RecipeError
-from inlay.runtime import onnx_file
-from inlay.runtime.engine import open_engine
-from inlay.runtime.predictor import load
+from tarsia.errors import MissingExtraError, ModelFileError, RecipeError
+from tarsia.runtime import onnx_file
+from tarsia.runtime.engine import open_engine
+from tarsia.runtime.predictor import load
 
 openvino = pytest.importorskip("openvino")
 BFLOAT16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -76,7 +76,7 @@ def test_the_precision_is_the_one_that_was_asked_for(path: Path) -> None:
 
 @pytest.mark.parametrize("streams", [1, 2])
 def test_threads_that_ask_at_once_get_their_own_answers(path: Path, streams: int) -> None:
-    from inlay.runtime.openvino_engine import OpenVinoEngine
+    from tarsia.runtime.openvino_engine import OpenVinoEngine
 
     engine = OpenVinoEngine(onnx_file.read(path), str(path), threads=2, streams=streams)
     images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(24)]
@@ -120,7 +120,7 @@ def test_engines_and_precisions_that_there_are_not(path: Path, options: dict[str
 
 def test_a_model_file_needs_no_engine(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_bytes(b"")
-    with pytest.raises(RecipeError, match=r"--engine openvino is for \.onnx files: `inlay export"):
+    with pytest.raises(RecipeError, match=r"--engine openvino is for \.onnx files: `tarsia export"):
         open_engine(tmp_path / "m.safetensors", engine="openvino")
 
 
@@ -149,14 +149,14 @@ def test_a_sound_file_that_cannot_be_run_is_one_line(
 
 def test_without_the_package_the_extra_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "inlay.runtime.openvino_engine", raising=False)
-    with pytest.raises(MissingExtraError, match=r"inlay\[openvino\]"):
+    monkeypatch.delitem(sys.modules, "tarsia.runtime.openvino_engine", raising=False)
+    with pytest.raises(MissingExtraError, match=r"tarsia\[openvino\]"):
         open_engine(path, engine="openvino")
 
 
 def test_torch_and_onnx_stay_away(path: Path) -> None:
     code = (
-        "import sys, numpy; from inlay.runtime.predictor import load\n"
+        "import sys, numpy; from tarsia.runtime.predictor import load\n"
         "load(sys.argv[1], engine='openvino')(numpy.zeros((9, 9, 3), numpy.uint8), confidence=True)\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'cv2') if name in sys.modules])"
     )
@@ -168,7 +168,7 @@ def test_signals_do_no_harm_where_engines_came_and_went(path: Path) -> None:
     program = """
 import gc, os, signal, sys
 from pathlib import Path
-from inlay.runtime.openvino_engine import OpenVinoEngine
+from tarsia.runtime.openvino_engine import OpenVinoEngine
 seen = []
 signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
 first, second = (OpenVinoEngine.open(Path(sys.argv[1]), threads=1) for _ in range(2))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Classes
-from inlay.errors import OutputError
-from inlay.runtime import legend, lettering, paint
+from tarsia.card import Classes
+from tarsia.errors import OutputError
+from tarsia.runtime import legend, lettering, paint
 
 CLASSES = Classes(names=("sky", "road", "car"), colors=((70, 130, 180), (128, 64, 128), (220, 20, 60)))
 RED = np.asarray((232, 30, 36))
@@ -189,5 +189,5 @@ def test_grid_places_every_picture_in_its_cell():
 
 
 def test_painting_needs_neither_torch_nor_matplotlib():
-    code = "import sys, inlay.runtime.paint; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib')))"
+    code = "import sys, tarsia.runtime.paint; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Calibration, Card, Classes, Input
-from inlay.errors import ImageError, ModelFileError, OutputError
-from inlay.runtime.crf import CrfSettings, refine
-from inlay.runtime.engine import AttentionMap
-from inlay.runtime.image import resize
-from inlay.runtime.predictor import Predictor, TestTimeAugmentation, load, network_size
+from tarsia.card import Calibration, Card, Classes, Input
+from tarsia.errors import ImageError, ModelFileError, OutputError
+from tarsia.runtime.crf import CrfSettings, refine
+from tarsia.runtime.engine import AttentionMap
+from tarsia.runtime.image import resize
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation, load, network_size
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES = np.array([0.0, 128.0, 255.0], np.float32)
@@ -252,7 +252,7 @@ def test_no_model_file_is_one_error(tmp_path):
 
 
 def test_the_inference_path_does_not_import_torch():
-    code = "import sys, inlay.predicting, inlay.runtime.predictor; sys.exit('torch' in sys.modules)"
+    code = "import sys, tarsia.predicting, tarsia.runtime.predictor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

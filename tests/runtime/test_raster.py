@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Card, Classes, Input
-from inlay.errors import ImageError
-from inlay.output import rasters
-from inlay.predicting import predict
-from inlay.runtime import gdal_file, raster
-from inlay.runtime.image import open_rgb
-from inlay.runtime.predictor import Predictor
+from tarsia.card import Card, Classes, Input
+from tarsia.errors import ImageError
+from tarsia.output import rasters
+from tarsia.predicting import predict
+from tarsia.runtime import gdal_file, raster
+from tarsia.runtime.image import open_rgb
+from tarsia.runtime.predictor import Predictor
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
 
@@ -258,7 +258,7 @@ def test_without_rasterio(tmp_path):
     arguments = [str(Path(__file__).parents[1]), str(tmp_path / "map.tif"), str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.stdout == "['map.png']\n", done.stderr
-    assert "its georeference is lost" in done.stderr and "inlay[geo]" in done.stderr
+    assert "its georeference is lost" in done.stderr and "tarsia[geo]" in done.stderr
 
 
 def test_a_missing_file_and_one_of_another_kind(tmp_path):
@@ -280,7 +280,7 @@ def test_a_full_disk_leaves_no_cut_raster(side, limit, tmp_path):
     source = save(tmp_path / "map.tif", noise_HW3)
     code = (
         "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); from test_raster import *\n"
-        "from inlay.errors import OutputError\n"
+        "from tarsia.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "predictor = Predictor(BrightnessEngine())\n"

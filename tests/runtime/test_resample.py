@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from inlay.runtime import resample
+from tarsia.runtime import resample
 
 SIZES = [
     ((7, 9), (20, 31)),

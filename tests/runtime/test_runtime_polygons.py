@@ -9,10 +9,10 @@ from collections import Counter, deque
 import numpy as np
 import pytest
 
-from inlay.annotations.polygons import polygon_runs, rle_runs
-from inlay.card import IGNORED, Classes
-from inlay.runtime.outlines import outlines
-from inlay.runtime.polygons import coco, geojson
+from tarsia.annotations.polygons import polygon_runs, rle_runs
+from tarsia.card import IGNORED, Classes
+from tarsia.runtime.outlines import outlines
+from tarsia.runtime.polygons import coco, geojson
 
 CLASSES = Classes(names=("road", "car", "sky"), colors=((128, 64, 128), (64, 0, 255), (0, 9, 10)))
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Calibration, Card, Classes, Input
-from inlay.errors import DatasetError, ModelFileError, RecipeError
-from inlay.evaluating import evaluate
-from inlay.runtime.crf import CrfSettings
-from inlay.runtime.fusion import fuse
-from inlay.runtime.predictor import Predictor, TestTimeAugmentation
-from inlay.runtime.styled import StyledPredictor, styled
+from tarsia.card import Calibration, Card, Classes, Input
+from tarsia.errors import DatasetError, ModelFileError, RecipeError
+from tarsia.evaluating import evaluate
+from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.fusion import fuse
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
+from tarsia.runtime.styled import StyledPredictor, styled
 
 CLASSES = Classes(names=("red", "green", "blue"), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 FITTED = Calibration(
@@ -93,7 +93,7 @@ def test_crf_refines_the_fused_map(images: np.ndarray) -> None:
 
 
 def test_is_evaluated_like_any_other(images: np.ndarray) -> None:
-    from inlay.data import Sample
+    from tarsia.data import Sample
 
     styled = StyledPredictor(Predictor(Colors()), brighter)
 

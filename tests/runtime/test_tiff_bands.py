@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.errors import DatasetError, ImageError
-from inlay.runtime.image import as_rgb, open_rgb
-from inlay.runtime.label_file import read_label
-from inlay.runtime.tiff_bands import tiff_bands
+from tarsia.errors import DatasetError, ImageError
+from tarsia.runtime.image import as_rgb, open_rgb
+from tarsia.runtime.label_file import read_label
+from tarsia.runtime.tiff_bands import tiff_bands
 
 
 def tiff(bands: int, order: str = "<", large: bool = False, photometric: int = 1, extra: int | None = None) -> bytes:
@@ -75,7 +75,7 @@ def test_what_is_no_tiff_has_none() -> None:
 def test_other_bands_than_networks_see_are_refused_by_number(bands: int, tmp_path: Path) -> None:
     path = tmp_path / "satellite.tif"
     path.write_bytes(tiff(bands))
-    with pytest.raises(ImageError, match=rf"satellite\.tif: a TIFF of {bands} bands; Inlay reads one .*choose three"):
+    with pytest.raises(ImageError, match=rf"satellite\.tif: a TIFF of {bands} bands; Tarsia reads one .*choose three"):
         open_rgb(path)
     with pytest.raises(DatasetError, match=rf"label .*satellite\.tif: a TIFF of {bands} bands"):
         read_label(path)

@@ -8,11 +8,11 @@ import resource
 import numpy as np
 import pytest
 
-from inlay.card import Calibration, Card, Classes, Input
-from inlay.errors import RecipeError
-from inlay.runtime.image import pad_to_multiple
-from inlay.runtime.predictor import Predictor, TestTimeAugmentation
-from inlay.runtime.tiles import Tiling, bands, evidence, segment, spread
+from tarsia.card import Calibration, Card, Classes, Input
+from tarsia.errors import RecipeError
+from tarsia.runtime.image import pad_to_multiple
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
+from tarsia.runtime.tiles import Tiling, bands, evidence, segment, spread
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES_K11 = np.array([60.0, 128.0, 200.0], np.float32)[:, None, None]
@@ -160,8 +160,8 @@ def test_no_seams():
 
 def test_a_unet_says_of_tiles_what_it_says_of_the_whole():
     torch = pytest.importorskip("torch", reason="torch (extra train) is not installed")
-    from inlay import models
-    from inlay.learning.torch_engine import TorchEngine
+    from tarsia import models
+    from tarsia.learning.torch_engine import TorchEngine
 
     torch.manual_seed(0)
     network = models.create("unet", len(CLASSES), options={"encoder": "test_resnet"}).eval()

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inlay.card import Card, Classes, Input
-from inlay.errors import ImageError, OutputError
-from inlay.output import videos
-from inlay.predicting import predict
-from inlay.runtime.predictor import Predictor
-from inlay.runtime.video import open_video, writing_video
+from tarsia.card import Card, Classes, Input
+from tarsia.errors import ImageError, OutputError
+from tarsia.output import videos
+from tarsia.predicting import predict
+from tarsia.runtime.predictor import Predictor
+from tarsia.runtime.video import open_video, writing_video
 
 av = pytest.importorskip("av", reason="av (extra video) is not installed")
 
@@ -190,7 +190,7 @@ def test_without_av(tmp_path):
     )
     arguments = [str(Path(__file__).parents[1]), str(tmp_path / "a.mp4"), str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    assert 'a.mp4: reading videos needs packages that are not installed: pip install "inlay[video]"' in done.stdout
+    assert 'a.mp4: reading videos needs packages that are not installed: pip install "tarsia[video]"' in done.stdout
 
 
 @pytest.mark.parametrize("limit", [1_000, 9_000])

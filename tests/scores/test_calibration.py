@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inlay.card import IGNORED
-from inlay.errors import DatasetError
-from inlay.scores import calibration, finer
-from inlay.scores.calibration import TemperatureFit, fit
-from inlay.scores.details import reliability_counts
+from tarsia.card import IGNORED
+from tarsia.errors import DatasetError
+from tarsia.scores import calibration, finer
+from tarsia.scores.calibration import TemperatureFit, fit
+from tarsia.scores.details import reliability_counts
 
 
 def softmax(scores, axis=1):

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from inlay.card import IGNORED
-from inlay.errors import DatasetError, ModelFileError
-from inlay.scores import details, finer
-from inlay.scores.details import Details, boundary_counts, calibration_counts, objects
+from tarsia.card import IGNORED
+from tarsia.errors import DatasetError, ModelFileError
+from tarsia.scores import details, finer
+from tarsia.scores.details import Details, boundary_counts, calibration_counts, objects
 
 SIZES = [(1, 1), (1, 9), (7, 1), (2, 2), (6, 9), (23, 31)]
 

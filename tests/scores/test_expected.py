@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from inlay.card import Classes
-from inlay.scores import Report
-from inlay.scores.expected import METRICS, Expected, judge, outcome, verdict
+from tarsia.card import Classes
+from tarsia.scores import Report
+from tarsia.scores.expected import METRICS, Expected, judge, outcome, verdict
 
 TWO = Classes(names=("ground", "box"), colors=((0, 0, 0), (255, 0, 0)))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inlay.errors import DatasetError
-from inlay.scores import finer
 from made_reports import detailed
+from tarsia.errors import DatasetError
+from tarsia.scores import finer
 
 
 def test_boundary_figures_are_means_over_the_classes_that_have_a_border():

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from inlay.card import Calibration, Card, Classes, Input
-from inlay.runtime.crf import CrfSettings
-from inlay.runtime.predictor import Predictor, TestTimeAugmentation
-from inlay.scores import protocol as of_reports
-from inlay.scores.protocol import inference_of, model_facts, protocol
+from tarsia.card import Calibration, Card, Classes, Input
+from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
+from tarsia.scores import protocol as of_reports
+from tarsia.scores.protocol import inference_of, model_facts, protocol
 
 CLASSES = Classes(names=("road", "sky"), colors=((128, 64, 128), (70, 130, 180)))
 FITTED = Calibration(

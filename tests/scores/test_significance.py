@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from inlay import scores
-from inlay.scores import significance
-from inlay.scores.significance import block_sums, blocks_of, holm, interval, letters, miou, permutation_p, resampled
+from tarsia import scores
+from tarsia.scores import significance
+from tarsia.scores.significance import block_sums, blocks_of, holm, interval, letters, miou, permutation_p, resampled
 
 
 def counts(random: np.random.Generator, pictures: int, classes: int = 4, skill: float = 0.8) -> np.ndarray:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inlay.card import IGNORED
-from inlay.runtime import paint
-from inlay.runtime.polygons import geojson
-from inlay.runtime.predictor import Predictor
-from inlay.service import answers
-from inlay.service.answers import Ask, Seen, encode
-from inlay.service.problems import Problem
 from small_onnx import CLASSES
 from small_service import decoded, engine, pixels
+from tarsia.card import IGNORED
+from tarsia.runtime import paint
+from tarsia.runtime.polygons import geojson
+from tarsia.runtime.predictor import Predictor
+from tarsia.service import answers
+from tarsia.service.answers import Ask, Seen, encode
+from tarsia.service.problems import Problem
 
 IMAGE = pixels(24, 32)
 LABEL, CONFIDENCE = (found[0] for found in Predictor(engine()).labels_and_confidence(IMAGE[None]))

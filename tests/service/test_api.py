@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from inlay.runtime.predictor import Predictor
-from inlay.service.limits import Limits
-from inlay.serving import create_app
 from small_onnx import CLASSES
 from small_service import Gated, client, decoded, encoded, pixels, segment, until
+from tarsia.runtime.predictor import Predictor
+from tarsia.service.limits import Limits
+from tarsia.serving import create_app
 
 PICTURE = encoded(pixels())
 
@@ -133,7 +133,7 @@ def test_keys() -> None:
         )
         assert answer.status_code == status, headers
     refused = segment(app, PICTURE)
-    assert refused.headers["www-authenticate"] == "Bearer" and refused.json()["type"] == "urn:inlay:key"
+    assert refused.headers["www-authenticate"] == "Bearer" and refused.json()["type"] == "urn:tarsia:key"
 
 
 def test_a_full_queue_and_a_timeout_are_problems() -> None:
@@ -142,7 +142,7 @@ def test_a_full_queue_and_a_timeout_are_problems() -> None:
     gated.shut()
     began = time.monotonic()
     late = segment(app, PICTURE)
-    assert late.status_code == 504 and late.json()["type"] == "urn:inlay:timeout"
+    assert late.status_code == 504 and late.json()["type"] == "urn:tarsia:timeout"
     assert 0.3 <= time.monotonic() - began < 5
     statuses: list[int] = []
     from concurrent.futures import ThreadPoolExecutor
@@ -215,15 +215,15 @@ def test_metrics_count_what_happened() -> None:
     app.get("/" + "x" * 50)
     app.request("BREW", "/healthz")
     found = figures(app)
-    assert found['inlay_requests_total{method="POST",route="/v1/segment",status="200"}'] == 1
-    assert found['inlay_requests_total{method="POST",route="/v1/segment",status="422"}'] == 2
-    assert found['inlay_requests_total{method="GET",route="other",status="404"}'] == 1
-    assert found['inlay_refused_total{reason="unreadable-picture"}'] == 1
-    assert found['inlay_pictures_total{model="model"}'] == found['inlay_batch_size_count{model="model"}'] == 1
+    assert found['tarsia_requests_total{method="POST",route="/v1/segment",status="200"}'] == 1
+    assert found['tarsia_requests_total{method="POST",route="/v1/segment",status="422"}'] == 2
+    assert found['tarsia_requests_total{method="GET",route="other",status="404"}'] == 1
+    assert found['tarsia_refused_total{reason="unreadable-picture"}'] == 1
+    assert found['tarsia_pictures_total{model="model"}'] == found['tarsia_batch_size_count{model="model"}'] == 1
     for stage in ("decode", "queue", "network", "encode"):
-        assert found[f'inlay_stage_seconds_count{{model="model",stage="{stage}"}}'] == 1
-    assert found['inlay_request_seconds_count{route="/v1/segment"}'] == 3
-    assert found["process_resident_memory_bytes"] > 1e7 and found['inlay_queue_length{model="model"}'] == 0
+        assert found[f'tarsia_stage_seconds_count{{model="model",stage="{stage}"}}'] == 1
+    assert found['tarsia_request_seconds_count{route="/v1/segment"}'] == 3
+    assert found["process_resident_memory_bytes"] > 1e7 and found['tarsia_queue_length{model="model"}'] == 0
     assert not [name for name in found if "xxxx" in name or "BREW" in name], "a client must not make new series"
 
 

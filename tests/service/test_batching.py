@@ -10,15 +10,15 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from inlay.errors import ModelFileError
-from inlay.runtime.predictor import Predictor
-from inlay.service.answers import Ask
-from inlay.service.batching import Batcher, Job
-from inlay.service.limits import Limits
-from inlay.service.metrics import Metrics
-from inlay.service.problems import Problem
-from inlay.service.requests import opened
 from small_service import Gated, decoded, encoded, engine, pixels, until
+from tarsia.errors import ModelFileError
+from tarsia.runtime.predictor import Predictor
+from tarsia.service.answers import Ask
+from tarsia.service.batching import Batcher, Job
+from tarsia.service.limits import Limits
+from tarsia.service.metrics import Metrics
+from tarsia.service.problems import Problem
+from tarsia.service.requests import opened
 
 LIMITS = Limits(queue=6, batch=4, batch_seconds=0.05)
 

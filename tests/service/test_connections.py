@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import pytest
 
-from inlay.errors import RecipeError
-from inlay.runtime.predictor import Predictor
-from inlay.service import connections, server
-from inlay.service.limits import Limits
-from inlay.serving import create_app
 from small_service import Gated, answer, encoded, engine, pixels, until
+from tarsia.errors import RecipeError
+from tarsia.runtime.predictor import Predictor
+from tarsia.service import connections, server
+from tarsia.service.limits import Limits
+from tarsia.serving import create_app
 
 PICTURE = encoded(pixels())
 HEAD = "POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
@@ -96,9 +96,9 @@ def test_a_picture_whose_client_left_is_not_run() -> None:
         other = encoded(pixels(40, 40))
         left = connect(f"{HEAD}Content-Length: {len(other)}\r\n\r\n".encode() + other)
         ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        until(lambda: b'inlay_queue_length{model="model"} 1.0' in answer(connect(ask))[1])
+        until(lambda: b'tarsia_queue_length{model="model"} 1.0' in answer(connect(ask))[1])
         left.close()
-        until(lambda: b"inlay_left_total 1.0" in answer(connect(ask))[1])
+        until(lambda: b"tarsia_left_total 1.0" in answer(connect(ask))[1])
         gated.gate.set()
         for made in kept:
             assert made.recv(12) == b"HTTP/1.1 200"
@@ -147,12 +147,12 @@ def test_beside_the_places_there_is_health_and_a_refusal(monkeypatch: pytest.Mon
                 got = b"".join(iter(lambda: refused.recv(65536), b""))
             head, _, body = got.lower().partition(b"\r\n\r\n")
             assert head.startswith(b"http/1.1 503") and b"retry-after: 2" in head and b"problem+json" in head
-            assert json.loads(body)["type"] == "urn:inlay:connections" and b"connection: close" in head
+            assert json.loads(body)["type"] == "urn:tarsia:connections" and b"connection: close" in head
         with connect(ask("/healthz")[:20]) as silent:
             began = time.monotonic()
             assert silent.recv(100) == b"" and time.monotonic() - began < 3
         with connect(ask("/metrics")) as beside:
-            assert b'inlay_refused_total{reason="connections"} 4.0' in answer(beside)[1]
+            assert b'tarsia_refused_total{reason="connections"} 4.0' in answer(beside)[1]
 
         kept.pop().close()
         until(lambda: len(connect.running.server_state.connections) == 2)

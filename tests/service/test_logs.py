@@ -8,7 +8,7 @@ import sys
 
 CODE = r"""
 import logging, warnings
-from inlay.service import logs
+from tarsia.service import logs
 logs.configure()
 logs.say("request", model='a"\n{"event": "forged"}\u2028', status=200)
 logs.say("failed", logging.ERROR, ValueError("two\nlines"), request_id="r")

@@ -1,6 +1,6 @@
 """schemathesis on the OpenAPI: whatever is sent, the answer is one that the OpenAPI tells of, and never a 5xx.
 
-INLAY_EXAMPLES=1000 asks that often of each address, where a few keep the suite fast.
+TARSIA_EXAMPLES=1000 asks that often of each address, where a few keep the suite fast.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from inlay.runtime.predictor import Predictor
-from inlay.serving import create_app
 from small_service import encoded, engine, pixels
+from tarsia.runtime.predictor import Predictor
+from tarsia.serving import create_app
 
-EXAMPLES = int(os.environ.get("INLAY_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("TARSIA_EXAMPLES", "20"))
 
 
 def pictures(kind: str) -> Any:

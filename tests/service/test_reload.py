@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from inlay.runtime.predictor import load
-from inlay.service.reload import Watch
-from inlay.serving import create_app
 from small_onnx import CLASSES, content
 from small_service import encoded, model_file, pixels, segment
+from tarsia.runtime.predictor import load
+from tarsia.service.reload import Watch
+from tarsia.serving import create_app
 
 OTHER = {"names": ("x", "y", "z"), "colors": CLASSES.colors}
 
@@ -50,7 +50,7 @@ def test_a_file_is_loaded_when_it_has_settled(path: Path) -> None:
     for _ in range(3):
         served.watch.look()
     assert len(served.loads) == 1, "once is enough"
-    assert 'inlay_reloads_total{model="small",result="loaded"} 1.0' in served.client.get("/metrics").text
+    assert 'tarsia_reloads_total{model="small",result="loaded"} 1.0' in served.client.get("/metrics").text
 
 
 @pytest.mark.parametrize("broken", [b"", b"broken", content(classes=OTHER)[:-30]])
@@ -60,7 +60,7 @@ def test_a_broken_file_changes_nothing(path: Path, broken: bytes, caplog: pytest
     for _ in range(4):
         served.watch.look()
     assert served.name() == "dark" and len(served.loads) == 1
-    assert 'inlay_reloads_total{model="small",result="failed"} 1.0' in served.client.get("/metrics").text
+    assert 'tarsia_reloads_total{model="small",result="failed"} 1.0' in served.client.get("/metrics").text
     assert "reload-failed" in caplog.text and "Traceback" not in caplog.text
     path.unlink()
     for _ in range(3):

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from inlay.errors import ImageError
-from inlay.service import requests
-from inlay.service.limits import Limits
-from inlay.service.problems import Problem
-from inlay.service.requests import Body, ClientLeft, Held, opened
 from small_service import Program, encoded, model_file, pixels, program
+from tarsia.errors import ImageError
+from tarsia.service import requests
+from tarsia.service.limits import Limits
+from tarsia.service.problems import Problem
+from tarsia.service.requests import Body, ClientLeft, Held, opened
 
 PICTURE = encoded(pixels())
 LIMITS = Limits(body_bytes=5000, held_bytes=8000, body_seconds=0.3, body_bytes_per_second=10_000, pixels=1000)
@@ -195,7 +195,7 @@ def refusal(served: Program, sent: bytes) -> tuple[int, str]:
             got += more
     head, _, body = got.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head and b"x-request-id" in head.lower()
-    return int(head.split()[1]), json.loads(body)["type"].removeprefix("urn:inlay:")
+    return int(head.split()[1]), json.loads(body)["type"].removeprefix("urn:tarsia:")
 
 
 @pytest.mark.parametrize(

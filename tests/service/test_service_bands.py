@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from inlay.runtime import onnx_file
-from inlay.runtime.onnx_engine import OnnxEngine
-from inlay.runtime.onnx_file import with_card
-from inlay.runtime.predictor import Predictor
-from inlay.service.limits import Limits
-from inlay.serving import create_app
 from small_onnx import BIAS_K, WEIGHT_K3, card, model
 from small_service import client, decoded, encoded, segment
+from tarsia.runtime import onnx_file
+from tarsia.runtime.onnx_engine import OnnxEngine
+from tarsia.runtime.onnx_file import with_card
+from tarsia.runtime.predictor import Predictor
+from tarsia.service.limits import Limits
+from tarsia.serving import create_app
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

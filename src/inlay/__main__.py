@@ -1,5 +1,0 @@
-"""`python -m inlay` is `inlay`."""
-
-from inlay.cli import main
-
-main()

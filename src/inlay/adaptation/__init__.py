@@ -1,1 +1,0 @@
-"""Parts of `inlay adapt` that need no torch: pictures without labels, and what recolours one after another."""

@@ -1,1 +1,0 @@
-"""What `inlay predict` finds and what it writes: pictures and names, label maps, overlays, polygons, summaries."""

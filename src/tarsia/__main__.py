@@ -1,0 +1,5 @@
+"""`python -m tarsia` is `tarsia`."""
+
+from tarsia.cli import main
+
+main()

@@ -1,0 +1,292 @@
+"""What the readers of annotations have in common: pictures with regions, numbered classes, and checks of every file."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from tarsia.annotations.polygons import Region, Size, paint
+from tarsia.card import IGNORED, MAX_CLASSES, Classes
+from tarsia.data._labels import distinct_colors
+from tarsia.data._pairs import SUFFIXES, some
+from tarsia.errors import DatasetError, ImageError
+from tarsia.runtime.image import FORMATS, MAX_PIXELS, shown
+from tarsia.runtime.signatures import identified
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FARTHEST = 1e9  # pixels from the corner; beyond, float64 no longer tells pixels apart well
+_LONGEST = 5e7  # rows that an outline passes, up and down; one drawn by a person passes thousands
+_BLACK = (0, 0, 0)
+
+
+class Notes:
+    """What a person should know of a conversion: each kind once, how often it came and where first."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, what: str, where: str, count: int = 1) -> None:
+        if count:
+            before, first = self._found.get(what, (0, where))
+            self._found[what] = (before + count, first)
+
+    def lines(self) -> tuple[str, ...]:
+        found = self._found.items()
+        return tuple(f"{what}: {count:,}" + (f" (first: {where})" if where else "") for what, (count, where) in found)
+
+
+class Frame(NamedTuple):
+    """The picture that annotations refer to: its size, and what turns a label of that size upright."""
+
+    size: Size
+    turn: Image.Transpose | None = None
+
+    def upright(self, label_HW: np.ndarray) -> np.ndarray:
+        return label_HW if self.turn is None else np.array(Image.fromarray(label_HW).transpose(self.turn))
+
+
+class Picture(NamedTuple):
+    """A picture and how to draw its label map, upright.  `name`: its path without suffix, within its split."""
+
+    name: str
+    path: Path
+    draw: Callable[[], np.ndarray]
+    objects: int = 0
+    split: str = ""
+
+
+@dataclass
+class Annotations:
+    """All that a source says; `files`: what was read and must not be written over."""
+
+    classes: Classes
+    pictures: list[Picture]
+    files: list[Path]
+    notes: Notes = field(default_factory=Notes)
+
+
+class Numbering:
+    """Class names -> 0 .. K-1: the background (where there is one) first, the others in the order given.
+
+    A class that is called like the background is the background.  Raises DatasetError, naming `where`, for names that
+    are empty or come twice and for more than 255 classes.
+    """
+
+    def __init__(self, names: Iterable[Any], background: str | None, where: str) -> None:
+        names = list(names)
+        for name in names if background is None else [background, *names]:
+            if not isinstance(name, str) or not name.strip() or not name.isprintable():
+                raise DatasetError(f"{where}: a class is called {name!r}, expected a name of printable characters")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DatasetError(f"{where}: two classes are called {twice[0]}: give each a name of its own")
+        self.background = background
+        self.names = [name for name in names if name != background]
+        if background is not None:
+            self.names.insert(0, background)
+        if not 1 <= len(self.names) <= MAX_CLASSES:
+            what = "the background counts as one" if background is not None else "labels are 0 to 254"
+            raise DatasetError(f"{where}: {len(self.names)} classes, expected 1 to {MAX_CLASSES} ({what})")
+        self.of = {name: index for index, name in enumerate(self.names)}
+
+    @property
+    def fill(self) -> int:
+        """The label where nothing is annotated."""
+        return IGNORED if self.background is None else 0
+
+    def classes(self) -> Classes:
+        """The classes, a background black and the others in colours far apart."""
+        if self.background is None:
+            return Classes(names=tuple(self.names), colors=tuple(distinct_colors(len(self.names))))
+        others = distinct_colors(len(self.names) - 1, [_BLACK])
+        return Classes(names=tuple(self.names), colors=(_BLACK, *others))
+
+
+def painted(
+    name: str, path: Path, regions: Sequence[Region], frame: Frame, fill: int, notes: Notes, split: str = ""
+) -> Picture:
+    """A picture whose label map is painted from regions; those without a pixel are noted."""
+
+    def draw() -> np.ndarray:
+        label_HW, empty = paint(regions, frame.size, fill)
+        notes.add("objects too small or thin to cover the centre of a pixel", name, empty)
+        return frame.upright(label_HW)
+
+    if not regions:
+        notes.add(f"pictures without objects, all {'ignored' if fill == IGNORED else 'background'}", name)
+    return Picture(name, path, draw, len(regions), split)
+
+
+def frame(path: Path, declared: Size | None, where: str, notes: Notes) -> Frame:
+    """Whether annotations of the size `declared` refer to the picture as it is shown or as it is stored.
+
+    Tarsia reads a picture upright, as its EXIF orientation says.  The declared size tells where that swaps the sides;
+    where it tells nothing the picture as shown is meant, which is what annotation programs display.  Raises
+    DatasetError, naming `where`, if the size is neither.
+    """
+    stored, orientation = _head(path)
+    upright = stored[::-1] if orientation >= 5 else stored
+    if declared is None or declared == upright:
+        if orientation > 1 and (declared is None or declared == stored):
+            notes.add("pictures with an EXIF orientation, taken to be annotated as they are shown, upright", str(path))
+        return Frame(upright)
+    if declared == stored:
+        return Frame(stored, _UPRIGHT[orientation])
+    raise DatasetError(
+        f"{where}: is for a picture of {declared[0]}x{declared[1]}, but {path} is {upright[0]}x{upright[1]} (height x "
+        "width): take the picture that was annotated, at its size"
+    )
+
+
+def _head(path: Path) -> tuple[Size, int]:
+    """Size as stored and EXIF orientation (1 to 8), read without decoding; ImageError where there is no picture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the size, which is looked at below
+            with Image.open(path, formats=FORMATS) as image:
+                size, orientation = (image.height, image.width), image.getexif().get(_ORIENTATION, 1)
+                swapped = image.format == "TIFF" and orientation in range(5, 9)  # Pillow gives a TIFF's upright size
+    except UnidentifiedImageError as error:
+        with path.open("rb") as file:
+            raise ImageError(f"{shown(path)}: {identified(file.read(1024), FORMATS, FORMATS)}") from error
+    except Exception as error:  # Pillow raises nearly everything
+        reason = getattr(error, "strerror", None) or shown(str(error))
+        raise ImageError(f"{shown(path)}: cannot be read as a picture ({reason}); get the file again") from error
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ImageError(f"{shown(path)}: {size[0]}x{size[1]} is more than the {MAX_PIXELS:,} pixels allowed; cut it")
+    return size[::-1] if swapped else size, orientation if orientation in _UPRIGHT else 1
+
+
+def coordinates(found: Any, where: str) -> np.ndarray:
+    """x, y, x, y ... or [x, y], [x, y] ... -> N x 2; DatasetError for anything but finite numbers in pairs."""
+    values = None
+    if isinstance(found, list):
+        try:
+            values = np.array(found) if found else np.empty((0, 2))
+        except ValueError:  # lists of unequal length
+            values = None
+    if values is None or values.dtype.kind not in "iuf" or values.ndim > 2 or values.size % 2:
+        raise DatasetError(f"{where}: its points are {_short(found)}, expected numbers, x and y by turns")
+    if values.ndim == 2 and values.shape[1] != 2:
+        raise DatasetError(f"{where}: a point of {values.shape[1]} numbers, expected x and y")
+    values = values.reshape(-1, 2).astype(np.float64)
+    if not (np.abs(values) <= _FARTHEST).all():  # not even for NaN
+        strange = values[~(np.abs(values) <= _FARTHEST)][0]
+        raise DatasetError(f"{where}: a coordinate is {strange}, which is no place in a picture: mend or remove it")
+    return values
+
+
+def check_extent(points_N2: np.ndarray, size: Size, where: str, notes: Notes) -> None:
+    """Note a shape that reaches beyond the picture; DatasetError for an outline too long to be painted."""
+    rows = np.clip(points_N2[:, 1], 0, size[0])
+    length = float(np.abs(np.diff(rows)).sum())
+    if length > _LONGEST:
+        raise DatasetError(
+            f"{where}: its outline passes {length:,.0f} rows of pixels: no outline of an object, remove it"
+        )
+    if len(points_N2) and (points_N2.min() < 0 or (points_N2 > (size[1], size[0])).any()):
+        notes.add("shapes that reach beyond their picture, cut off at its edge", where)
+
+
+def inside(text: Any, where: str) -> str:
+    """A picture's path as an annotation file gives it, with forward slashes; DatasetError if it could lead anywhere."""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise DatasetError(f"{where}: the picture's file is {text!r}, expected its name")
+    if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or PureWindowsPath(text).root:
+        raise DatasetError(f"{where}: {shown(text)} is an absolute path: make it relative to the folder of pictures")
+    relative = os.path.normpath(text.replace("\\", "/"))
+    if relative == ".." or relative.startswith("../"):
+        raise DatasetError(f"{where}: {shown(text)} leads out of the folder of pictures: put its pictures below one")
+    return relative
+
+
+def plain_name(relative: str, where: str) -> str:
+    """A picture's name: its path without suffix.  DatasetError for files that the data set `folder` would not see."""
+    name, suffix = os.path.splitext(relative)
+    if suffix.lower() not in SUFFIXES:
+        raise DatasetError(f"{where}: {shown(relative)} is no picture for Tarsia ({', '.join(sorted(SUFFIXES))})")
+    if any(part.startswith(".") for part in name.split("/")):
+        raise DatasetError(f"{where}: {shown(relative)} is hidden (a name that begins with a dot): rename it")
+    return name
+
+
+def require_files(paths: Sequence[Path], where: str) -> None:
+    """DatasetError that lists the pictures which are not there."""
+    missing = [shown(path) for path in paths if not is_file(path)]
+    if missing:
+        raise DatasetError(
+            f"{where}: {len(missing)} of its {len(paths)} pictures are missing: {some(missing)}; add them, remove "
+            "their entries, or say with --images where they are"
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; DatasetError naming the file and line where it is none."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise DatasetError(f"{path}: damaged, or no JSON ({what}): get the file again") from error
+    if not isinstance(tree, dict):
+        raise DatasetError(f"{path}: holds a {type(tree).__name__}, expected an object of annotations")
+    return tree
+
+
+def entries(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
+    """The list of objects under `key`; DatasetError where it is something else."""
+    found = tree.get(key)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise DatasetError(f"{where}: its {key} are {_short(found)}, expected a list of objects")
+    return found
+
+
+def walk(folder: Path, suffixes: Iterable[str]) -> Iterator[str]:
+    """Files below `folder` with one of the suffixes (lower case), relative to it, sorted, hidden ones left out.
+
+    Links to folders are followed, each real folder once.
+    """
+    wanted, seen = frozenset(suffixes), {os.path.realpath(folder)}
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        visible = [name for name in sorted(folders) if not name.startswith(".")]
+        folders[:] = []
+        for name in visible:
+            real = os.path.realpath(os.path.join(place, name))
+            if real not in seen:
+                seen.add(real)
+                folders.append(name)
+        chosen = (name for name in files if not name.startswith(".") and os.path.splitext(name)[1].lower() in wanted)
+        found += [os.path.relpath(os.path.join(place, name), folder) for name in chosen]
+    return iter(sorted(found))
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, for any path an annotation may name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name longer than any, characters that no file's name has
+        return False
+
+
+def _short(found: Any) -> str:
+    text = repr(found)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,194 @@
+"""The card: what a model file says of itself, readable without torch.
+
+A model file is one .safetensors file: the weights, and in its header the card (JSON) and a sha256 over card and
+weights.  `read_card` reads the header only; `learning/checkpoint.py` writes the file and checks the sum.  Exported, it
+is one .onnx file, with card and sum in its metadata (`runtime/onnx_file.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tarsia import formerly
+from tarsia.errors import ModelFileError
+
+IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
+MAX_CLASSES = 255  # labels are uint8 and 255 is taken
+MAX_BANDS = 64  # of a picture
+CARD_KEY, SUM_KEY = "tarsia_card", "tarsia_sha256"
+STYLE_KEY = "tarsia_style"  # of a style network's file (learning/style.py), in the place of a card
+_MAX_HEADER_BYTES = 64 * 2**20
+
+Color = tuple[
+    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
+]
+
+_Pixels = Annotated[int, Field(ge=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Classes(_Frozen):
+    """Names and RGB colours of classes 0 .. K-1; label value 255 is ignored and not among them."""
+
+    names: tuple[str, ...] = Field(min_length=1, max_length=MAX_CLASSES)
+    colors: tuple[Color, ...] = Field(min_length=1, max_length=MAX_CLASSES)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Classes:
+        if len(self.names) != len(self.colors):
+            raise ValueError(f"{len(self.names)} names but {len(self.colors)} colors")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("class names repeat")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Input(_Frozen):
+    """How a picture is brought to the network: resized (or not), then padded to multiples of `stride`.
+
+    `size` (height, width) resizes to exactly that; `short_side` keeps the aspect ratio; with neither the picture
+    keeps its size.  Scores are always brought back to the picture's own size.
+    """
+
+    size: tuple[_Pixels, _Pixels] | None = None
+    short_side: _Pixels | None = None
+    tile: tuple[_Pixels, _Pixels] | None = None
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    stride: _Pixels = 32
+
+
+class Calibration(_Frozen):
+    """A temperature: scores are divided by it before they become probabilities (Guo et al., ICML 2017, eq. 9).
+
+    And what it was fitted on, and what came of it there: negative log-likelihood and expected calibration error of
+    `pixels` labelled pixels, without it and with it.
+    """
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    dataset: str
+    split: str
+    data_hash: str
+    pixels: _Pixels
+    nll_before: float
+    nll_after: float
+    ece_before: float
+    ece_after: float
+
+
+class Card(_Frozen):
+    """Everything but the weights: enough to rebuild, run and judge a model."""
+
+    format: int = 1
+    architecture: str
+    model: dict[str, Any]
+    classes: Classes
+    input: Input = Input()
+    calibration: Calibration | None = None
+    provenance: dict[str, Any] = {}
+
+    @field_validator("model")
+    @classmethod
+    def _known_bands(cls, model: dict[str, Any]) -> dict[str, Any]:
+        bands = model.get("bands", 3)
+        if type(bands) is not int or not 1 <= bands <= MAX_BANDS:
+            raise ValueError(f"bands: {bands!r}, expected 1 to {MAX_BANDS}")
+        return model
+
+    @property
+    def bands(self) -> int:
+        """How many bands the pictures have; 3 are red, green and blue, as in cards from before there were others."""
+        return int(self.model.get("bands", 3))
+
+    def to_json(self) -> str:
+        """The card as compact JSON, always the same text for the same card."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Card:
+        """The card in `text`; ModelFileError naming `where` if it is not one."""
+        try:
+            found = json.loads(text).get("format")
+            if found != 1:
+                raise ModelFileError(f"{where}: card format {found}, this Tarsia reads format 1: update tarsia")
+            return cls.model_validate_json(text)
+        except (ValueError, AttributeError, RecursionError) as error:
+            first = str(error).splitlines()[0]
+            if isinstance(error, ValidationError):
+                fault = error.errors(include_url=False)[0]
+                first = f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            raise ModelFileError(f"{where}: the card inside is damaged ({first}): get the file again") from error
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """The metadata of a .safetensors file; ModelFileError where it is cut, a pickle, or another format."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            # A pickle's or an archive's first bytes, read as a length, are far beyond the limit.
+            if len(start) < 8 or not 2 <= length <= _MAX_HEADER_BYTES:
+                expected = "expected a Tarsia model file (.safetensors or .onnx)"
+                raise ModelFileError(f"{path}: {_what_it_is(start)}; {expected}")
+            text = file.read(length)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if len(text) < length:
+        raise ModelFileError(f"{path}: cut off within its header: get the file again")
+    try:
+        header = json.loads(text)
+        metadata = header.get("__metadata__") or {}
+        return {formerly.key(str(key)): str(value) for key, value in metadata.items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{path}: its header is damaged or it is no .safetensors file") from error
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file, without building the network and without torch."""
+    if is_onnx(path):
+        from tarsia.runtime import onnx_file
+
+        return onnx_file.read(path).card
+    metadata = read_header(path)
+    if STYLE_KEY in metadata:
+        raise ModelFileError(f"{path}: a style network, not a segmentation model: give it as --style")
+    if CARD_KEY not in metadata:
+        raise ModelFileError(
+            f"{path}: a .safetensors file without a Tarsia card (from another program?); encoder weights go to "
+            "model.weights, whole models come from `tarsia train`"
+        )
+    return Card.from_json(metadata[CARD_KEY], str(path))
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a model file is an exported one, by its suffix."""
+    return path.suffix.lower() == ".onnx"
+
+
+def find_model_file(path: Path) -> Path:
+    """The model file meant by `path`: itself, or `model.safetensors` in a run folder."""
+    path = Path(path)
+    if path.is_dir():
+        model = path / "model.safetensors"
+        if not model.is_file():
+            raise ModelFileError(f"{path}: a folder without model.safetensors: give a run folder or a model file")
+        return model
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such model file or run folder")
+    return path
+
+
+def _what_it_is(start: bytes) -> str:
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return "a pickle (a .pth or .pt file), which could run code and is never loaded"
+    if len(start) < 8:
+        return "an empty or cut file"
+    return "another file format"

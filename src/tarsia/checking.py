@@ -1,0 +1,124 @@
+"""check: what is wrong with a data set, and what a training will see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tarsia.card import Input
+from tarsia.data._dataset import Dataset, bands_of
+from tarsia.diagnosis.checkup import Checkup
+from tarsia.diagnosis.diagnose import diagnose
+from tarsia.diagnosis.finding import worst_first
+from tarsia.diagnosis.intake import take_in
+from tarsia.diagnosis.mend import mend
+from tarsia.diagnosis.suspicion import doubted_labels
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.files import writing
+from tarsia.recipe import AugmentRecipe, Recipe
+from tarsia.report.health import write_folder
+from tarsia.report.sheet import Row, Tile, sheet
+from tarsia.runtime.predictor import Predictor
+
+_COLUMNS = 5
+_TOGETHER = "All together, as training sees its first samples"
+_Shown = tuple[str, np.ndarray, np.ndarray]  # caption, picture, label
+
+
+def check(
+    data: str,
+    *,
+    split: str | None = None,
+    model: Predictor | None = None,
+    out: str | Path | None = None,
+    fix: bool = False,
+    threads: int | None = None,
+) -> Checkup:
+    """Look at every sample of a data set (`NAME[:ROOT][,key=value...]`), all its splits or one -> what is wrong.
+
+    `model`: its doubts about labels are a finding too.  `out`: a folder for check.json and, with the extra `report`,
+    check.html.  `fix`: write a corrected copy there as well, never in place.  `threads` that read; one for each core
+    unless told.  Damaged files are findings; raised are DatasetError where no split can be opened, where the model has
+    other classes and where nothing can be corrected, and RecipeError for faults in dataset.yaml.  Memory grows by less
+    than a kilobyte a picture.
+    """
+    if fix and out is None:
+        raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
+    case = take_in(data, split, threads)
+    findings = diagnose(case)
+    if model is not None:
+        findings = worst_first([*findings, *doubted_labels(case, model)])
+    checkup = Checkup(case, findings, mend(case, Path(out)) if fix and out is not None else None)
+    if out is not None:
+        write_folder(Path(out), checkup)
+    return checkup
+
+
+def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int | None = None) -> Path:
+    """Draw what `recipe`'s augmentation makes of `dataset` -> `out`/augmentation.png, a contact sheet.
+
+    Rows of a picture and, beside it, what each augmentation alone makes of it at probability 1, its label below where
+    it moves; each row has another picture.  The last row is the first samples that a training of the recipe reads from
+    `dataset`.  `recipe.data` is not looked at; `seed` replaces the recipe's.  Raises RecipeError where the recipe names
+    no augmentation, DatasetError where there are no pictures, and whatever reading them raises.
+    """
+    from tarsia.learning.augment import Augment
+    from tarsia.learning.bands import check_colors
+    from tarsia.learning.loader import Key, Samples, TrainingOrder
+
+    check_colors(recipe, bands_of(dataset))
+    settings = Input(size=recipe.input.size, short_side=recipe.input.short_side)
+    seed = recipe.seed if seed is None else seed
+
+    def shown(caption: str, augment: AugmentRecipe, key: Key) -> _Shown:
+        image, label, name = Samples(dataset, Augment(augment), settings, seed).read(key)
+        return caption or name, image, label
+
+    alone = list(_alone(recipe.augment))
+    if not alone:
+        raise RecipeError(
+            f"{recipe.name or 'the recipe'} names no augmentation: add one, as augment.horizontal_flip: 0.5"
+        )
+    if not len(dataset):
+        raise DatasetError("the split holds no samples: there is nothing to draw")
+    parts = [alone[start : start + _COLUMNS - 1] for start in range(0, len(alone), _COLUMNS - 1)]
+    rows = []
+    for part, sample in zip(parts, np.linspace(0, len(dataset) - 1, len(parts)).round().astype(int), strict=True):
+        plain = shown("", AugmentRecipe(), Key(0, int(sample)))
+        changed = [shown(caption, augment, Key(0, int(sample), variant)) for caption, augment, variant in part]
+        rows.append(_row(plain, changed))
+    order = TrainingOrder(len(dataset), _COLUMNS, seed, epochs=1, threefold=recipe.augment.threefold)
+    rows.append(Row(_TOGETHER, [Tile(*shown("", recipe.augment, key)) for key in next(iter(order))]))
+    path = Path(out) / "augmentation.png"
+    with writing(path) as written:
+        sheet(rows, dataset.classes).save(written, format="PNG")
+    return path
+
+
+def _alone(augment: AugmentRecipe) -> Iterator[tuple[str, AugmentRecipe, int]]:
+    """Of each augmentation that is named: caption, a recipe of it alone that always applies it, threefold variant."""
+    for name in AugmentRecipe.model_fields:
+        value: Any = getattr(augment, name)
+        words = name.replace("_", " ")
+        if name == "threefold" and value:
+            for variant, way in ((1, "horizontal"), (2, "vertical")):
+                yield f"{words}: {way} flip", AugmentRecipe(threefold=True), variant
+        elif name == "crop" and value:
+            yield f"crop {value[0]} x {value[1]}", AugmentRecipe(crop=value), 0
+        elif name == "class_balanced" and value:
+            yield f"class-balanced crop, p = {value:g}", AugmentRecipe(crop=augment.crop, class_balanced=1.0), 0
+        elif hasattr(value, "probability"):
+            always = value.model_copy(update={"probability": 1.0})
+            yield f"{words}, p = {value.probability:g}", AugmentRecipe(**{name: always}), 0
+        elif value:
+            yield f"{words}, p = {value:g}", AugmentRecipe(**{name: 1.0}), 0
+
+
+def _row(plain: _Shown, changed: list[_Shown]) -> Row:
+    """A picture and what became of it, with the labels that have moved, and the picture's own where any has."""
+    moved = [not np.array_equal(label, plain[2]) for _, _, label in changed]
+    pairs = zip((plain, *changed), (any(moved), *moved), strict=True)
+    return Row("", [Tile(caption, image, label if labelled else None) for (caption, image, label), labelled in pairs])

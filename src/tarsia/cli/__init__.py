@@ -1,0 +1,69 @@
+"""The command line: a command is a file here, which parses, calls one function and prints.
+
+Heavy imports stay inside the commands.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+
+from tarsia import console
+from tarsia.errors import TarsiaError
+
+# In the order in which they are used.
+COMMANDS = (
+    "demo",
+    "check",
+    "convert",
+    "train",
+    "evaluate",
+    "compare",
+    "adapt",
+    "export",
+    "predict",
+    "serve",
+    "models",
+    "datasets",
+    "info",
+)
+
+app = App(
+    name="tarsia",
+    help="Semantic image segmentation: from labelled pictures to a scored model.",
+    help_epilogue=(
+        "A data set is NAME[:ROOT][,key=value...], as camvid:data/camvid or streets,count=20.  MODEL is a model file "
+        "(.safetensors or .onnx) or a run folder."
+    ),
+    help_format="plaintext",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,  # else it is a SystemExit, which `main` takes for a reader that went away
+)
+for _name in COMMANDS:
+    app.command(getattr(importlib.import_module(f"tarsia.cli.{_name}"), _name))
+
+
+def main() -> None:
+    """The `tarsia` program: exit code 0, 2 for anything a user can mend, 130 or 143 when asked to stop."""
+    try:
+        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except (TarsiaError, CycloptsError) as error:
+        console.quiet(False)
+        console.err.print(f"tarsia: {error}", markup=False)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    except (BrokenPipeError, SystemExit):  # the reader went away; rich raises the latter then, and nothing else does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = getattr(error, "exit_code", None)  # learning.interrupt.Interrupted, which needs no torch to be known
+        if code is None:
+            raise
+        console.quiet(False)
+        console.err.print(f"tarsia: {error}", markup=False)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,99 @@
+"""`tarsia compare`: reports, or a study."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tarsia import console
+from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, at_least, level_of, needs_training, writing_to
+
+
+def compare(
+    *reports: Annotated[Path, Parameter(help="run folders, report folders or report.json files: two or more")],
+    study: Annotated[Path | None, Parameter(help="a STUDY.yaml: train what is missing of it, then compare")] = None,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="of a study: these runs or variations", consume_multiple=True, negative="")
+    ] = (),
+    set: Annotated[tuple[str, ...], Parameter(help="of a study: a setting of all its recipes", negative="")] = (),
+    dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False,
+    data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
+    names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
+    pool: Annotated[
+        bool, Parameter(negative="--no-pool", help="trainings that differ by their seed alone are one model")
+    ] = True,
+    reference_domain: Annotated[str | None, Parameter(help="the others' gap to it is shown; default: largest")] = None,
+    level: Annotated[float, Parameter(help="of the intervals; tests are at 1 - level", validator=level_of)] = 0.95,
+    resamples: Annotated[int, Parameter(help="of the bootstrap", validator=at_least(100))] = 2000,
+    permutations: Annotated[int, Parameter(help="of the paired tests", validator=at_least(100))] = 10_000,
+    seed: Annotated[int, Parameter(validator=at_least(0))] = 0,
+    out: Out = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Compare models by their reports: intervals, paired tests, domains, pictures side by side.
+
+    With --study, the trainings it lists are run first, as far as they are not finished.  Exit code 2: some failed.
+
+    Try:
+        tarsia compare runs/unet runs/pspnet
+        tarsia compare runs/unet runs/pspnet --data camvid:data/camvid --out runs/unet-or-pspnet
+        tarsia compare --study studies/streets.yaml --dry-run
+    """
+    from tarsia.comparing import compare as run
+    from tarsia.errors import RecipeError
+
+    console.quiet(quiet)
+    if study is None and (only or set or dry_run):
+        raise RecipeError("--only, --set and --dry-run are for --study STUDY.yaml, which trains")
+    if study is not None and (reports or names or data or reference_domain or not pool):
+        raise RecipeError("--study says itself what is compared: leave out reports, and options on them")
+    called = None if names is None else [name.strip() for name in names.split(",")]
+    draws: dict[str, Any] = {"level": level, "resamples": resamples, "permutations": permutations, "seed": seed}
+    shown: dict[str, Any] = {"names": called, "pool": pool, "data": data, "reference_domain": reference_domain}
+    if study is not None:
+        plan: dict[str, Any] = {"out": out, "only": only, "dry_run": dry_run, "overwrite": overwrite, "device": device}
+        return _study(study, set, json, **plan, **draws)
+    with writing_to(out, "compare", overwrite) as folder:
+        found = run(reports, out=folder, device=device, **draws, **shown)
+    if json:
+        print((folder / "comparison.json").read_text(encoding="utf-8"), end="")
+    else:
+        _print_comparison(folder, found)
+    return 0
+
+
+def _print_comparison(folder: Path, found: Any) -> None:
+    from tarsia.report.comparison_table import tables
+
+    for table in tables(found, console.out.width):
+        console.out.print(table, soft_wrap=False)
+    for line in (found.verdict(), *found.notes):
+        console.out.print(line, markup=False, soft_wrap=False)
+    page = folder / ("comparison.html" if (folder / "comparison.html").is_file() else "comparison.json")
+    console.out.print(f"Comparison: {page}", markup=False)
+
+
+def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -> int:
+    """Run a study and print what came of it; the exit code."""
+    with needs_training():
+        from tarsia.study import Study
+        from tarsia.studying import run_study
+    result = run_study(Study.load(path, overrides), **options)
+    if json:
+        print(json_text.dumps(result.facts(), indent=2, ensure_ascii=False))
+        return result.exit_code
+    if result.plan is not None:
+        console.out.print(result.plan, soft_wrap=False)
+    for folder, found in result.comparisons.items():
+        _print_comparison(folder, found)
+    for line in result.said:
+        console.out.print(line, markup=False)
+    for line in result.failures():
+        console.err.print(f"tarsia: {line}", markup=False)
+    return result.exit_code

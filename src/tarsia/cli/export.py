@@ -1,0 +1,83 @@
+"""`tarsia export`: one ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tarsia import console
+from tarsia.cli._options import Json, Quiet, at_least, needs_training, share
+
+
+def export(
+    model: Annotated[Path, Parameter(help="a model file (.safetensors) or a run folder")],
+    *,
+    check_on: Annotated[str, Parameter(help="a data set to compare answers on: NAME[:ROOT][,key=value...]")],
+    split: Annotated[str | None, Parameter(help="default: val, or the data set's own split=")] = None,
+    images: Annotated[int, Parameter(help="evenly spaced pictures of it to compare on", validator=at_least(1))] = 32,
+    int8: Annotated[bool, Parameter(help="in 8 bits, but for the layers that cannot be", negative="")] = False,
+    calibrate_on: Annotated[
+        int | None, Parameter(help="with --int8: pictures its ranges are taken from, default 64", validator=at_least(1))
+    ] = None,
+    calibration_data: Annotated[
+        str | None, Parameter(help="the data set they are of; default: --check-on's, its split train")
+    ] = None,
+    probabilities: Annotated[
+        bool, Parameter(help="also put labels and their calibrated confidence into the network", negative="")
+    ] = False,
+    tolerance: Annotated[
+        float | None,
+        Parameter(
+            help="share of pixels that may change, default 0.0001; with --int8 the loss of mIoU, default 0.005",
+            validator=share,
+        ),
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="the .onnx file; default: MODEL's name and place")] = None,
+    overwrite: Annotated[bool, Parameter(help="replace files of an earlier export", negative="")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a model as one ONNX file, which runs without torch, if it answers on real pictures as the model does.
+
+    Beside it: what was compared (NAME.export.json), and a picture of pixels that changed, if any.
+
+    Try:
+        tarsia export runs/camvid-fast --check-on camvid:data/camvid
+        tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx
+        tarsia predict runs/camvid-fast/model.onnx holiday.jpg
+    """
+    from tarsia.card import find_model_file
+    from tarsia.data import open_spec, parse
+    from tarsia.errors import RecipeError
+
+    console.quiet(quiet)
+    with needs_training():
+        from tarsia.exporting import export as run
+    if not int8 and (calibrate_on is not None or calibration_data is not None):
+        raise RecipeError("--calibrate-on and --calibration-data are for --int8")
+    name, _, options = parse(check_on)
+    dataset = open_spec(check_on, split=split)
+    split = split or options.get("split", "val")
+    out = out or find_model_file(model).with_suffix(".onnx")
+    calibration = _calibration(check_on, calibration_data, calibrate_on) if int8 else None
+    checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
+    made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
+    gate = run(model, out, check_on=dataset, **checks, **made)
+    if json:
+        print(out.with_suffix(".export.json").read_text(encoding="utf-8"), end="")
+        return
+    console.out.print(gate.table(), soft_wrap=False)
+    console.out.print(f"Exported: {out}; next: tarsia predict {out} PICTURE", markup=False)
+
+
+def _calibration(check_on: str, named: str | None, images: int | None) -> Any:
+    """The pictures to calibrate on: of the data set `named`, else of --check-on's; of split train unless it says so."""
+    from tarsia import data
+    from tarsia.exporting import CALIBRATION_IMAGES, Calibration
+
+    name, root, options = data.parse(named or check_on)
+    split = options.pop("split", "train") if named else "train"
+    options.pop("split", None)
+    return Calibration(data.open(name, root, split, **options), images or CALIBRATION_IMAGES, f"{name} {split}")

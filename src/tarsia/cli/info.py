@@ -1,0 +1,41 @@
+"""`tarsia info`: of a model file, or of this machine."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Any
+
+from tarsia import console
+from tarsia.cli._options import Json
+
+
+def info(model: Path | None = None, *, json: Json = False) -> None:
+    """What a model file says of itself; without a file, what this machine and installation are.
+
+    Try:
+        tarsia info
+        tarsia info runs/camvid-fast
+    """
+    from tarsia import environment
+    from tarsia.card import find_model_file, read_card
+
+    facts = _of_this_machine() if model is None else read_card(find_model_file(model)).model_dump(mode="json")
+    conflict = environment.runtime_conflict()
+    if conflict and model is None:
+        console.note(f"warning: {conflict}")
+    if json:
+        print(json_text.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for key, value in facts.items():
+        shown = value if not isinstance(value, dict) else json_text.dumps(value, ensure_ascii=False)
+        console.out.print(f"{key}: {shown}", markup=False)
+
+
+def _of_this_machine() -> dict[str, Any]:
+    import onnxruntime
+
+    from tarsia import environment
+
+    runtime = {"packages": environment.runtimes(), "providers": onnxruntime.get_available_providers()}
+    return environment.describe() | {"onnxruntime": runtime}

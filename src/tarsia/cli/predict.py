@@ -1,0 +1,114 @@
+"""`tarsia predict`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tarsia import console
+from tarsia.cli._options import (
+    Crf,
+    Device,
+    Engine,
+    Json,
+    Model,
+    Out,
+    Overwrite,
+    Precision,
+    Quiet,
+    Reference,
+    Style,
+    at_least,
+    crf_of,
+    share,
+    tta_of,
+    writing_to,
+)
+
+
+def predict(
+    model: Model,
+    *paths: Annotated[
+        str, Parameter(help="pictures, TIFFs of any size, videos, folders, patterns, @LIST, a camera's number")
+    ],
+    out: Out = None,
+    save: Annotated[str | None, Parameter(help="of label,overlay,confidence,geojson,coco,csv,attention,shares")] = None,
+    only: Annotated[str | None, Parameter(help="classes, as car,person; all other pixels are ignored (255)")] = None,
+    min_confidence: Annotated[float, Parameter(help="pixels less sure are ignored (255)", validator=share)] = 0.0,
+    simplify: Annotated[float, Parameter(help="straighten polygons, by so many pixels at most")] = 0.0,
+    tile: Annotated[int | None, Parameter(help="side of tiles, for large pictures", validator=at_least(1))] = None,
+    overlap: Annotated[
+        float | None, Parameter(help="part of a tile shared with the next [0.25]", validator=share)
+    ] = None,
+    batch: Annotated[int, Parameter(help="pictures of one size, or tiles, at once", validator=at_least(1))] = 1,
+    frames: Annotated[int | None, Parameter(help="so many frames of each video at most", validator=at_least(1))] = None,
+    tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25")] = None,
+    crf: Crf = False,
+    style: Style = None,
+    reference: Reference = None,
+    attention: Annotated[
+        bool, Parameter(help="also draw what the network's attention modules do", negative="")
+    ] = False,
+    engine: Engine = "auto",
+    precision: Precision = "float32",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    resume: Annotated[bool, Parameter(help="go on with an interrupted run into --out", negative="")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Segment pictures: label maps (index PNG), overlays with a legend, polygons, and class shares.
+
+    A picture that cannot be read is one line, the rest go on; the exit code is then 2.
+
+    Try: tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
+    """
+    from tarsia.errors import ImageError, OutputError
+    from tarsia.predicting import OUTPUTS
+    from tarsia.predicting import predict as run
+    from tarsia.runtime.predictor import load
+    from tarsia.runtime.styled import styled
+
+    console.quiet(quiet)
+    refinement = crf_of(crf)  # first: it may have taken the pictures for its settings
+    if not paths:
+        raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
+    if resume and not out:
+        raise OutputError("--resume: say with --out which folder the interrupted run wrote")
+    kinds = None if save is None else _words(save)
+    if attention:
+        kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
+    if json and kinds is not None and "shares" not in kinds:
+        raise OutputError("--json prints shares.json: add `shares` to --save")
+    if style and tile:
+        raise OutputError("--style takes whole pictures, and tiles would each look otherwise: leave out --tile")
+    predictor = styled(load(model, device, tta_of(tta), refinement, engine, precision), style, reference, device)
+    console.note(predictor.engine.described())
+    with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
+        result = run(
+            predictor,
+            paths,
+            folder,
+            overwrite=overwrite,
+            resume=resume,
+            save=kinds,
+            only=_words(only),
+            min_confidence=min_confidence,
+            simplify=simplify,
+            batch=batch,
+            tile=tile,
+            overlap=overlap,
+            frames=frames,
+        )
+    if json:
+        print((folder / "shares.json").read_text(encoding="utf-8"), end="")
+    else:
+        before = f"{len(result.before)} done before, " if result.before else ""
+        line = f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}"
+        console.out.print(line, markup=False)
+    return result.exit_code
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())

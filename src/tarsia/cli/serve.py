@@ -1,0 +1,96 @@
+"""`tarsia serve`: models behind an address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tarsia import formerly
+from tarsia.cli._options import Device, Engine, Precision, at_least
+from tarsia.errors import MissingExtraError, RecipeError
+
+_MIB = 2**20
+
+
+def serve(
+    *models: Annotated[str, Parameter(help="model files (.safetensors or .onnx) or run folders, or NAME=MODEL")],
+    host: Annotated[str, Parameter(help="0.0.0.0: every address of this machine")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="0: any that is free", validator=at_least(0))] = 8000,
+    device: Device = "auto",
+    engine: Engine = "auto",
+    precision: Precision = "float32",
+    streams: Annotated[
+        int,
+        Parameter(
+            help="pictures of a model at once, each on its share of the cores: more a second, each later",
+            validator=at_least(1),
+        ),
+    ] = 1,
+    api_keys: Annotated[Path | None, Parameter(help="a file of keys, one a line; or TARSIA_API_KEY")] = None,
+    reload_on_change: Annotated[bool, Parameter(help="replaced model files take over", negative="")] = False,
+    max_mebibytes: Annotated[int, Parameter(help="of one request", validator=at_least(1))] = 20,
+    max_megapixels: Annotated[int, Parameter(help="of one picture", validator=at_least(1))] = 25,
+    queue: Annotated[int, Parameter(help="pictures that may wait for a model", validator=at_least(1))] = 32,
+    batch: Annotated[
+        int | None, Parameter(help="equal-sized pictures at once; default: CPU 1, GPU 8", validator=at_least(1))
+    ] = None,
+    timeout: Annotated[int, Parameter(help="seconds for a request", validator=at_least(1))] = 30,
+    grace: Annotated[int, Parameter(help="seconds from SIGTERM to the end", validator=at_least(1))] = 30,
+    drain: Annotated[int, Parameter(help="seconds of them in which it still answers all", validator=at_least(0))] = 2,
+) -> None:
+    """A web service and a page: a picture in; its segmentation as mask, overlay, JSON or GeoJSON out.
+
+    Nothing beyond this machine reaches it unless --host says so.  The first model is the default.
+
+    Try:
+        tarsia serve runs/demo
+        tarsia serve day=runs/day/model.onnx night=runs/night/model.onnx --port 9000
+    """
+    formerly.refuse_old_key(os.environ)
+    from tarsia.service.limits import Limits
+
+    try:
+        from tarsia.serving import serve as run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "tarsia":
+            raise
+        raise MissingExtraError("serving", "serve") from error
+    limits = Limits(
+        body_bytes=max_mebibytes * _MIB,
+        held_bytes=max(Limits.held_bytes, 4 * max_mebibytes * _MIB),
+        pixels=max_megapixels * 1_000_000,
+        queue=queue,
+        batch=batch,
+        request_seconds=timeout,
+    )
+    run(
+        models,
+        host=host,
+        port=port,
+        limits=limits,
+        keys=_keys(api_keys),
+        device=device,
+        engine=engine,
+        precision=precision,
+        streams=streams,
+        reload_on_change=reload_on_change,
+        grace_seconds=grace,
+        drain_seconds=drain,
+    )
+
+
+def _keys(path: Path | None) -> list[str]:
+    """The keys in the file, or the one of the environment; RecipeError for a file that cannot be read or has none."""
+    if path is None:
+        key = os.environ.get("TARSIA_API_KEY", "").strip()
+        return [key] if key else []
+    try:
+        keys = path.read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"--api-keys {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if not keys:
+        raise RecipeError(f"--api-keys {path}: holds no key: write one a line")
+    return keys

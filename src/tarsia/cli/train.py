@@ -1,0 +1,55 @@
+"""`tarsia train`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tarsia import console
+from tarsia.cli._options import Device, Out, Overwrite, Quiet, needs_training, score_table
+
+
+def train(
+    recipe: Path | None = None,
+    *,
+    set: Annotated[tuple[str, ...], Parameter(help="override a setting: train.epochs=5", negative="")] = (),
+    resume: Annotated[Path | None, Parameter(help="a run folder to go on with")] = None,
+    out: Out = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, Parameter(help="short for --set seed=N")] = None,
+    overwrite: Overwrite = False,
+    offline: Annotated[bool, Parameter(help="never ask a model hub", negative="")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe; writes a run folder (runs/NAME) with the best model and its report.
+
+    Try:
+        tarsia train recipes/camvid-fast.yaml --set data.root=data/camvid
+        tarsia train --resume runs/camvid-fast
+    """
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
+    from tarsia.errors import RecipeError
+    from tarsia.recipe import Recipe
+    from tarsia.scores import Report
+
+    console.quiet(quiet)
+    if resume is not None and (recipe is not None or set or seed is not None or out is not None):
+        raise RecipeError("--resume goes on with a run as it is: leave out the recipe, --set, --seed and --out")
+    if resume is None and recipe is None:
+        raise RecipeError("train needs a recipe, as recipes/camvid-fast.yaml, or --resume RUN")
+    with needs_training():
+        from tarsia.training import train as run
+    overrides = [*set, *([f"seed={seed}"] if seed is not None else [])]
+    settled = Recipe.load(recipe, overrides) if recipe else None
+    folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite)
+    section = Recipe.load(folder / "recipe.yaml").data
+    data = f"{section.name}:{section.root}" if section.root else section.name
+    if (folder / "report.json").is_file():
+        console.out.print(score_table(Report.read(folder)))
+    page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
+    console.out.print(f"Run folder: {folder}{page}", markup=False)
+    console.out.print(f"Next: tarsia evaluate {folder} --data {data}; tarsia predict {folder} PICTURE", markup=False)

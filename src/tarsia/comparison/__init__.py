@@ -1,0 +1,261 @@
+"""Comparison: who is better on the same pictures, by how much, and how sure that is; `contest.py` finds it out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tarsia.card import Classes
+from tarsia.scores import significance
+from tarsia.scores.significance import Blocks
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How often what is drawn: bootstrap resamples for intervals of `level`, swappings for tests at 1 - `level`."""
+
+    level: float = significance.LEVEL
+    resamples: int = significance.RESAMPLES
+    permutations: int = significance.PERMUTATIONS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0.5 <= self.level < 1 and self.resamples >= 100 and self.permutations >= 100 and self.seed >= 0):
+            raise ValueError(
+                f"{self}: level lies in 0.5 .. 1, resamples and permutations are 100 or more, seed 0 or more"
+            )
+
+    @property
+    def alpha(self) -> float:
+        """The share of false alarms that the tests together may have."""
+        return round(1 - self.level, 12)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What all models of a comparison were scored on; `protocol` is what their reports' protocols share."""
+
+    classes: Classes
+    names: list[str]
+    domains: list[str]
+    sequences: list[str]
+    protocol: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One model; several trainings that differ by their seed alone are one entry, with the mean of their counts.
+
+    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `finer`: arrays
+    by picture, as `finer.per_picture` gives them.  `settings`: how it was run, where that is the model's own affair.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    sums_N3K: np.ndarray
+    mious: tuple[float, ...]
+    finer: dict[str, np.ndarray] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    measured_on: str = ""
+
+
+class Figure(NamedTuple):
+    """A value and its confidence interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """Where an entry stands.  Two share one of their `letters` exactly if they cannot be told apart."""
+
+    entry: Entry
+    letters: str
+    miou: Figure
+    iou: list[Figure]
+    pixel_accuracy: float
+    mpa: float
+    finer: dict[str, Figure]
+    reliability: np.ndarray | None
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
+        return self.entry.name
+
+    @property
+    def mean(self) -> float:
+        """The mean of the mIoU of each training."""
+        return float(np.mean(self.entry.mious))
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the mIoU over the trainings, NaN for a single one."""
+        return float(np.std(self.entry.mious, ddof=1)) if len(self.entry.mious) > 1 else math.nan
+
+
+class Pair(NamedTuple):
+    """Two standings by their places, the better first: difference in mIoU, p by itself and corrected for all pairs."""
+
+    first: int
+    second: int
+    difference: Figure
+    p: float
+    p_holm: float
+    different: bool
+
+
+class Domain(NamedTuple):
+    """The pictures of one condition, scene or city, and the mIoU of each standing on them."""
+
+    name: str
+    images: int
+    blocks: str
+    classes: int  # with truth
+    miou: list[Figure]
+
+
+class Differing(NamedTuple):
+    """A picture, its number among all, and the mIoU of each standing on it."""
+
+    number: int
+    name: str
+    miou: list[float]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models on the same pictures: `standings` best first, a test of every pair, domains, and what must be known."""
+
+    pictures: Pictures
+    sampling: Sampling
+    blocks: Blocks
+    standings: list[Standing]
+    pairs: list[Pair]
+    domains: list[Domain]
+    reference_domain: str | None
+    differing: list[Differing]
+    notes: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """The models, best first."""
+        return [one.name for one in self.standings]
+
+    @property
+    def settings(self) -> list[str]:
+        """What of how the models were run is not the same for all."""
+        return list(dict.fromkeys(key for one in self.standings for key in one.entry.settings))
+
+    def worst_domain(self, place: int) -> Domain:
+        """The domain in which a standing has its lowest mIoU."""
+        return min(self.domains, key=lambda domain: np.nan_to_num(domain.miou[place].value, nan=math.inf))
+
+    def spread(self, place: int) -> float:
+        """The standard deviation of a standing's mIoU over the domains."""
+        values = [domain.miou[place].value for domain in self.domains if not math.isnan(domain.miou[place].value)]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+    def gap(self, domain: Domain, place: int) -> float:
+        """What a standing's mIoU in the reference domain is above that in `domain`."""
+        reference = next(one for one in self.domains if one.name == self.reference_domain)
+        return reference.miou[place].value - domain.miou[place].value
+
+    def unsettled(self) -> list[Pair]:
+        """Pairs that differ on these pictures, though a training of the worse one beats one of the better."""
+        trainings = [one.entry.mious for one in self.standings]
+        several = [pair for pair in self.pairs if len(trainings[pair.first]) + len(trainings[pair.second]) > 2]
+        return [pair for pair in several if pair.different and max(trainings[pair.second]) > min(trainings[pair.first])]
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as comparison.json holds it; figures not defined are NaN."""
+        sampling, places = self.sampling, range(len(self.standings))
+        return {
+            "format": FORMAT,
+            "verdict": self.verdict(),
+            "notes": self.notes,
+            "models": [_model(one, self.pictures.classes) for one in self.standings],
+            "pairs": [
+                {
+                    "first": self.names[pair.first],
+                    "second": self.names[pair.second],
+                    "difference": pair.difference._asdict(),
+                    "p": pair.p,
+                    "p_holm": pair.p_holm,
+                    "different": pair.different,
+                }
+                for pair in self.pairs
+            ],
+            "reference_domain": self.reference_domain,
+            "domains": [
+                {
+                    "name": one.name,
+                    "images": one.images,
+                    "blocks": one.blocks,
+                    "classes": one.classes,
+                    "models": {self.names[k]: {**one.miou[k]._asdict(), "gap": self.gap(one, k)} for k in places},
+                }
+                for one in self.domains
+            ],
+            "over_domains": {
+                self.names[k]: {"worst": self.worst_domain(k).name, "spread": self.spread(k)}
+                for k in (places if self.domains else [])
+            },
+            "differing_pictures": [
+                {"name": one.name, "models": dict(zip(self.names, one.miou, strict=True))} for one in self.differing
+            ],
+            "protocol": self.pictures.protocol,
+            "images": len(self.pictures.names),
+            "blocks": self.blocks.description,
+            "level": sampling.level,
+            "resamples": sampling.resamples,
+            "permutations": sampling.permutations,
+            "seed": sampling.seed,
+        }
+
+    def verdict(self) -> str:
+        """The outcome as a person would say it."""
+        leader = self.standings[0]
+        said = f"{leader.name} has the highest mIoU, {leader.miou.value:.4f}"
+        if len(self.standings) == 1:
+            return f"{leader.name} has an mIoU of {leader.miou.value:.4f}."
+        same = [self.standings[pair.second].name for pair in self.pairs if pair.first == 0 and not pair.different]
+        level = f"at the {100 * self.sampling.alpha:g} % level"
+        if not same:
+            others = _listed(self.names[1:]) if len(self.names) < 6 else "all the others"
+            return f"{said}, and is better than {others} {level}."
+        rest = "  It is better than the rest." if len(same) < len(self.names) - 1 else ""
+        return f"{said}, but cannot be told apart from {_listed(same)} {level}.{rest}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as in a sentence; their number where they are many."""
+    if len(names) > 4:
+        return f"{len(names)} others"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _model(one: Standing, classes: Classes) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "members": list(one.entry.members),
+        "letters": one.letters,
+        "miou": one.miou._asdict(),
+        "seeds": {"miou": list(one.entry.mious), "mean": one.mean, "deviation": one.deviation},
+        "pixel_accuracy": one.pixel_accuracy,
+        "mpa": one.mpa,
+        "iou": {name: figure._asdict() for name, figure in zip(classes.names, one.iou, strict=True)},
+        **{key: figure._asdict() for key, figure in one.finer.items()},
+        **one.entry.model,
+        "measured_on": one.entry.measured_on,
+        "settings": one.entry.settings,
+    }

@@ -1,0 +1,220 @@
+"""The command `convert`: polygons and coloured masks in, index masks with a dataset.yaml out.
+
+What is written below the folder `to`:
+
+    images/NAME.jpg    a link to the picture, or a copy
+    labels/NAME.png    the label map: class indices with the classes' palette, 255 = ignored
+    dataset.yaml       last: a folder without it was not finished
+
+NAME is the picture's path below the folder of pictures; where the source has splits, images/SPLIT/NAME.jpg.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from tarsia import console, data
+from tarsia.annotations import coco, labelme, masks, yolo
+from tarsia.annotations.kinds import find
+from tarsia.annotations.source import Annotations, Picture, walk
+from tarsia.card import IGNORED, Classes
+from tarsia.data._pairs import SUFFIXES, nearby_name, some
+from tarsia.errors import DatasetError, OutputError, RecipeError
+from tarsia.files import require_new, write_text, writing
+from tarsia.runtime.paint import save_label
+
+BACKGROUND = "background"
+_HEADER = "# Written by `tarsia convert`.  Names, colours and the split are yours to change (docs/folder-data.md).\n"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written: `pixels` of each class and last of what is ignored; `notes` on what was left out or altered."""
+
+    folder: Path
+    kind: str
+    pictures: int
+    objects: int
+    classes: Classes
+    pixels: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as plain values, with each class's share of the pixels."""
+        total = max(sum(self.pixels), 1)
+        shares = [count / total for count in self.pixels]
+        return {
+            "folder": str(self.folder),
+            "kind": self.kind,
+            "pictures": self.pictures,
+            "objects": self.objects,
+            "shares": dict(zip(self.classes.names, shares, strict=False)),  # one more: the ignored
+            "ignored": shares[-1],
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """What the terminal shows: the classes' shares of the pixels, the notes, the counts."""
+        facts = self.facts()
+        shares = list(facts["shares"].items()) + ([("(ignored, 255)", facts["ignored"])] if self.pixels[-1] else [])
+        width = max(len(name) for name, _ in shares)
+        objects = f" with {self.objects:,} objects" if self.kind != "masks" else ""
+        return [
+            *(f"{name:{width}}  {100 * share:6.2f} % of the pixels" for name, share in shares),
+            *(f"Note: {note}" for note in self.notes),
+            f"{self.pictures:,} pictures{objects}, {len(self.classes)} classes, from {self.kind}: {self.folder}",
+        ]
+
+
+def convert(
+    source: str | Path,
+    to: str | Path,
+    *,
+    kind: str | None = None,
+    images: str | Path | None = None,
+    classes: str | Path | None = None,
+    background: str | None = BACKGROUND,
+    copy: bool = False,
+    overwrite: bool = False,
+) -> Conversion:
+    """Write the data set that `source` (a file or folder) annotates as index masks with a dataset.yaml into `to`.
+
+    `kind`: coco, labelme, yolo or masks; found out where it is None.  `images`: where the pictures are.  `classes`: a
+    file of names or colours.  `background`: the class of what no polygon covers; with None that is 255, ignored.
+    Pictures are linked, or copied with `copy`.  All annotations are checked before anything is written.  Raises
+    DatasetError for what is wrong with them, RecipeError for options that do not go together, OutputError where `to`
+    holds files (without `overwrite`) or a result would replace a source.
+    """
+    source, to = Path(source), Path(to)
+    _require_free(to, overwrite)
+    kind, found = _read(source, kind, _path(images), _path(classes), background)
+    placed = [(picture, *_targets(picture, to)) for picture in found.pictures]
+    _check_targets(found, placed, to)
+    require_new(to, overwrite)
+    (to / "dataset.yaml").unlink(missing_ok=True)
+    pixels = np.zeros(256, np.int64)
+    for picture, image, label in console.track(placed, len(placed), "convert"):
+        label_HW = picture.draw()
+        pixels += np.bincount(label_HW.ravel(), minlength=256)
+        _place(picture.path, image, copy)
+        save_label(label, label_HW, found.classes)
+    splits = list(dict.fromkeys(picture.split for picture in found.pictures))
+    write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
+    read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
+    if read_back != len(placed):
+        raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
+    counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
+    objects = sum(picture.objects for picture in found.pictures)
+    return Conversion(to, kind, len(placed), objects, found.classes, counts, found.notes.lines())
+
+
+def _require_free(to: Path, overwrite: bool) -> None:
+    """OutputError where `to` holds files or is none; said before the source is read."""
+    try:
+        if to.exists() and any(to.iterdir()) and not overwrite:
+            raise OutputError(f"{to} exists and is not empty: choose another --to or add --overwrite")
+    except OSError as error:
+        raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another --to") from error
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _read(
+    path: Path, kind: str | None, images: Path | None, classes: Path | None, background: str | None
+) -> tuple[str, Annotations]:
+    """The kind of `path` and what it says."""
+    if images is not None and not images.is_dir():
+        raise DatasetError(f"{images}: no such folder{nearby_name(images)} (expected pictures)")
+    kind, source = find(path, kind)
+    if kind == "yolo" and images is not None:
+        raise RecipeError("--images is not for YOLO: data.yaml names the folders of pictures")
+    if kind == "coco" and classes is not None:
+        raise RecipeError("--classes is not for COCO: its file names the categories; edit dataset.yaml afterwards")
+    if kind == "masks" and background != BACKGROUND:
+        raise RecipeError("--background is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
+    given = masks.ClassList.read(classes) if classes is not None else None
+    names = given.classes.names if given else None
+    if kind == "coco":
+        found = coco.read(source.coco, images, background)
+    elif kind == "labelme":
+        found = labelme.read(source.labelme, source.root, images, names, background)
+    elif kind == "yolo":
+        found = yolo.read(source.root, source.yaml, names, background)
+    else:
+        found = masks.read(source.root, images, given)
+    for left_out in source.left_out if kind == "coco" else ():
+        found.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
+    return kind, found
+
+
+def _targets(picture: Picture, to: Path) -> tuple[Path, Path]:
+    name = f"{picture.split}/{picture.name}" if picture.split else picture.name
+    return to / "images" / (name + picture.path.suffix), to / "labels" / f"{name}.png"
+
+
+def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Path]], to: Path) -> None:
+    """Errors for two pictures of one name, for sources that would be replaced, and for what an earlier run has left."""
+    counts = Counter(label for _, _, label in placed)
+    twice = next((label for label, count in counts.items() if count > 1), None)
+    if twice is not None:
+        same = [str(picture.path) for picture, _, label in placed if label == twice]
+        which = " and ".join(dict.fromkeys(same))
+        raise DatasetError(f"{which}: two pictures (or one twice) of one name: rename or remove one")
+    planned = {path for _, *paths in placed for path in paths}
+    sources = {os.path.realpath(path) for path in (*found.files, *(picture.path for picture, *_ in placed))}
+    for path in (*planned, to / "dataset.yaml"):
+        if os.path.join(os.path.realpath(path.parent), path.name) in sources:
+            raise OutputError(f"{path}: would replace what is converted: choose another --to")
+    stale = [
+        str(to / part / name)
+        for part in ("images", "labels")
+        for name in (walk(to / part, SUFFIXES) if (to / part).is_dir() else ())
+        if to / part / name not in planned
+    ]
+    if stale:
+        listed = f"{len(stale)} files of something else are there: {some(stale)}"
+        raise OutputError(f"{to}: {listed}; remove them or choose another --to")
+
+
+def _place(source: Path, target: Path, copy: bool) -> None:
+    if copy:
+        with writing(target) as part:
+            shutil.copyfile(source, part)
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(os.path.relpath(os.path.realpath(source), os.path.realpath(target.parent)))
+    except OSError as error:
+        raise OutputError(f"cannot make the link {target}: {error.strerror}; --copy copies pictures instead") from error
+
+
+def _described(classes: Classes, splits: Sequence[str], count: int) -> str:
+    """The content of dataset.yaml."""
+    lines = ["classes:"]
+    for name, color in zip(classes.names, classes.colors, strict=True):
+        lines.append(f"  - {{name: {_quoted(name)}, color: {list(color)}}}")
+    lines += ["format: index", "images: images", "labels: labels"]
+    if len(splits) > 1:
+        lines.append("splits:")
+        for split in splits:
+            folders = f"images: {_quoted(f'images/{split}')}, labels: {_quoted(f'labels/{split}')}"
+            lines.append(f"  {_quoted(split)}: {{{folders}}}")
+    elif count > 1:
+        lines.append("split: {val: 0.2}")
+    return _HEADER + "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6).strip()

@@ -1,0 +1,86 @@
+"""What a data set is: indexed, lazy, checked as it is read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from tarsia.card import IGNORED, Classes
+from tarsia.errors import DatasetError
+
+
+class Sample(NamedTuple):
+    """One labelled picture.
+
+    `image`: H x W x 3 uint8 RGB, or H x W x N where the data set has N bands.  `label`: H x W uint8, 0 .. K-1 or
+    255 = ignored.  `name`: unique in its split, the file stem where there is one.  `domain`: condition, scene, city or
+    sequence; "" where the data set has none.  `sequence`: the video or group whose pictures resemble each other; ""
+    for a picture by itself.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    name: str
+    domain: str = ""
+    sequence: str = ""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A split of a data set.  Indexing reads one sample from disk (or draws it) and checks it.
+
+    One whose pictures are not RGB says how many bands they have: `bands` (see `bands_of`).
+    """
+
+    classes: Classes
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def name(self, index: int) -> str:
+        """The name of sample `index` without reading it."""
+        ...
+
+
+def bands_of(dataset: Dataset) -> int:
+    """How many bands the pictures of a data set have: its `bands`, or 3 (red, green and blue) where it has none."""
+    return getattr(dataset, "bands", 3)
+
+
+def check_bands(dataset: Dataset, model_bands: int) -> None:
+    """DatasetError where a model takes pictures of other bands than the data set has."""
+    found = bands_of(dataset)
+    if found != model_bands:
+        raise DatasetError(
+            f"bands differ: the pictures of the data set have {found}, the model takes {model_bands}: use the data set "
+            "that the model was trained for, or say in its dataset.yaml how many bands its pictures have (bands: N)"
+        )
+
+
+def check_sample(sample: Sample, classes: Classes, bands: int = 3) -> Sample:
+    """`sample` itself, if it keeps its promises.
+
+    Raises DatasetError naming the sample, what was found and the remedy: image not H x W x `bands` uint8, sizes that
+    differ, a label that is neither a class nor 255.
+    """
+    image, label, name = sample.image, sample.label, sample.name
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != bands:
+        raise DatasetError(f"{name}: image is {image.dtype} {image.shape}, expected uint8 (H, W, {bands})")
+    if label.dtype != np.uint8 or label.ndim != 2:
+        raise DatasetError(f"{name}: label is {label.dtype} {label.shape}, expected uint8 (H, W)")
+    if image.shape[:2] != label.shape:
+        raise DatasetError(
+            f"{name}: image is {image.shape[0]}x{image.shape[1]} but its label {label.shape[0]}x{label.shape[1]} "
+            "(height x width): resize one of the two files, labels with nearest neighbour"
+        )
+    count = len(classes)
+    # A label within 0 .. K-1 or 255 is the rule; adding 1 wraps 255 to 0, so one maximum tells.
+    if label.size and int((label + np.uint8(1)).max()) > count:
+        strange = sorted({int(value) for value in np.unique(label)} - set(range(count)) - {IGNORED})
+        raise DatasetError(
+            f"{name}: label value {strange[0]} is neither a class (0 to {count - 1}) nor ignored ({IGNORED}); "
+            "add it to the classes, or to `ignore` in dataset.yaml"
+        )
+    return sample

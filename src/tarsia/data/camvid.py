@@ -1,0 +1,131 @@
+"""CamVid: street scenes filmed from a car in Cambridge, 11 classes.
+
+Brostow, Fauqueur, Cipolla, "Semantic object classes in video: a high-definition ground truth database", Pattern
+Recognition Letters 2009.  Folders `train/ trainannot/ val/ valannot/ test/ testannot/`, as in the reduced version of
+Badrinarayanan, Kendall, Cipolla (SegNet, PAMI 2017); images PNG, WebP or JPEG.  Labels are either
+
+- index masks, 0 .. 10 as `classes` says and 11 = void, ignored in memory (the SegNet version), or
+- the original RGB masks in 32 colours, merged to the 11 classes in the usual way; names may end in `_L`.
+
+The two agree but for OtherMoving, which is a car here and void in the reduced masks (seen in five frames of both).
+
+The domain of a sample is its drive, the name before the underscore: 0016E5_07959 -> 0016E5.  It is its sequence too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tarsia.card import IGNORED, Classes
+from tarsia.data._labels import LabelTable, Rgb
+from tarsia.data._pairs import PairedData, common_suffix, match, nearby, require_root
+from tarsia.errors import DatasetError, nearest
+
+SPLITS = ("train", "val", "test")
+VOID = 11
+
+# Names and colours in the order of the reduced version's masks.
+CLASSES = Classes(
+    names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign_symbol",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    colors=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+)
+
+# The 32 colours of the original masks (label_colors.txt of the data set), by the class each is merged into.
+ORIGINAL_COLORS: dict[str, dict[str, Rgb]] = {
+    "sky": {"Sky": (128, 128, 128)},
+    "building": {
+        "Building": (128, 0, 0),
+        "Archway": (192, 0, 128),
+        "Bridge": (0, 128, 64),
+        "Tunnel": (64, 0, 64),
+        "Wall": (64, 192, 0),
+    },
+    "pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
+    "road": {"Road": (128, 64, 128), "LaneMkgsDriv": (128, 0, 192), "LaneMkgsNonDriv": (192, 0, 64)},
+    "pavement": {"Sidewalk": (0, 0, 192), "ParkingBlock": (64, 192, 128), "RoadShoulder": (128, 128, 192)},
+    "tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
+    "sign_symbol": {"SignSymbol": (192, 128, 128), "Misc_Text": (128, 128, 64), "TrafficLight": (0, 64, 64)},
+    "fence": {"Fence": (64, 64, 128)},
+    "car": {
+        "Car": (64, 0, 128),
+        "SUVPickupTruck": (64, 128, 192),
+        "Truck_Bus": (192, 128, 192),
+        "Train": (192, 64, 128),
+        "OtherMoving": (128, 64, 64),
+    },
+    "pedestrian": {
+        "Pedestrian": (64, 64, 0),
+        "Child": (192, 128, 64),
+        "CartLuggagePram": (64, 0, 192),
+        "Animal": (64, 128, 64),
+    },
+    "bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
+}
+ORIGINAL_VOID: Rgb = (0, 0, 0)
+
+
+class Data(PairedData):
+    """One split of CamVid below `root`: train, val or test.  Raises DatasetError where files are missing."""
+
+    def __init__(self, root: str | Path | None, split: str = "train") -> None:
+        if split not in SPLITS:
+            raise DatasetError(f"camvid has no split {split}{nearest(split, SPLITS)}")
+        folder = require_root(root, "camvid", "train/ and trainannot/ in it")
+        images, labels = folder / split, folder / f"{split}annot"
+        if not (images.is_dir() and labels.is_dir()):
+            raise DatasetError(_missing(folder, split))
+        # The original masks are called NAME_L.png; elsewhere they carry the image's own name.
+        suffix = "_L" if common_suffix(images, labels) == "_L" else ""
+        pairs = match(images, labels, suffix)
+        drives = [Path(pair.name).name.partition("_")[0] for pair in pairs]
+        super().__init__(pairs, CLASSES, _table(), drives, drives)
+
+
+def _table() -> LabelTable:
+    values = {index: index for index in range(len(CLASSES))} | {VOID: IGNORED}
+    colors = {ORIGINAL_VOID: IGNORED}
+    for index, name in enumerate(CLASSES.names):
+        colors |= dict.fromkeys(ORIGINAL_COLORS[name].values(), index)
+    remedy = (
+        "CamVid's masks hold 0 to 10 and 11 for void, or its 32 RGB colours; for masks of your own write a "
+        "dataset.yaml and use folder:ROOT"
+    )
+    return LabelTable(values, colors, remedy)
+
+
+def _missing(folder: Path, split: str) -> str:
+    """What is not where it should be, and where it may be instead."""
+    wanted = [f"{split}/", f"{split}annot/"]
+    lacking = [name for name in wanted if not (folder / name).is_dir()]
+    there = [name for name in SPLITS if _has(folder, name)]
+    found = f"found: {', '.join(f'{name}/ with {name}annot/' for name in there) or 'no split of CamVid'}"
+    hint = "" if there else nearby(folder, lambda other: _has(other, split))
+    return f"{folder}: no {' and no '.join(lacking)}, camvid's {split} split needs both ({found}){hint}"
+
+
+def _has(folder: Path, split: str) -> bool:
+    return (folder / split).is_dir() and (folder / f"{split}annot").is_dir()

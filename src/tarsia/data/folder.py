@@ -1,0 +1,159 @@
+"""Any images and masks, with a `dataset.yaml` beside them that says what they are.
+
+The smallest one, for `images/` and `labels/` whose masks hold 0 for background and 1 for road:
+
+    classes: [background, road]
+    split: {val: 0.2}
+
+Everything it can say:
+
+    classes:                          # in this order they are 0, 1, 2 ... in memory, reports and predictions
+      - {name: background, values: [0]}
+      - {name: road, values: [1, 3], color: [128, 64, 128]}
+      - {name: car, values: [2], color: [64, 0, 128], colors: [[64, 0, 128], [64, 128, 192]]}
+                                      # values, colors: all that mean this class in the masks (merging).  Values
+                                      # default to the position in this list (all of them or none), colors to [color];
+                                      # a name alone is a class too; colours not given are chosen
+    ignore: [9, [0, 0, 0]]            # values and colours that are neither learned nor scored; 255 always is,
+                                      # unless it is a class
+    format: index                     # index: the masks' numbers (palette PNGs: their indices); rgb: their colours;
+                                      # without it grey and palette masks are numbers and RGB masks are colours
+    bands: 4                          # of the pictures, 1 to 64; without it 3, which are red, green and blue.  Other
+                                      # numbers: TIFFs of so many bands, .npy files (uint8, height x width x bands),
+                                      # and for 1 any grey pictures
+    images: images                    # folders, relative to this file; subfolders are looked through
+    labels: labels
+    label_suffix: _mask               # a.jpg goes with a_mask.png; without it with a.png
+    split: {val: 0.2, test: 0.1, seed: 0, group_by: "^(seq[0-9]+)"}
+                                      # drawn at random, always the same; pictures whose names agree in the regular
+                                      # expression's first group (a drive, a patient) are never divided
+    domain_by: "^(night|day)"         # the domain of a sample, likewise from its name
+    sequence_by: "^(seq[0-9]+)"       # pictures of one video, which resemble each other; default: split's group_by
+
+or, instead of `split`, what belongs to each split:
+
+    splits:
+      train: {images: train, labels: trainannot}
+      val: {list: val.txt}            # names, one a line, within `images` and `labels` above
+
+A picture's name is its path below the image folder without suffix; image and label are matched by it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tarsia.data._layout import Layout, divide
+from tarsia.data._pairs import BAND_SUFFIXES, SUFFIXES, Pair, PairedData, match, nearby, read_names, require_root
+from tarsia.errors import DatasetError, nearest
+from tarsia.runtime.image import open_rgb
+from tarsia.runtime.label_file import read_label
+
+NAME = "dataset.yaml"
+_EXAMPLE = "classes: [background, thing]\nimages: images\nlabels: labels\nsplit: {val: 0.2}"
+
+
+class Data(PairedData):
+    """One split of the data set that `root` (a folder with dataset.yaml, or that file) describes.
+
+    `split`: as dataset.yaml names them; `all` for every picture where it has none or draws them at random.  Raises
+    RecipeError for faults in dataset.yaml, with lines, DatasetError for faults among the files.
+    """
+
+    def __init__(self, root: str | Path | None, split: str = "train") -> None:
+        self.source = _find(root)
+        self.layout = Layout.load(self.source)
+        pairs = _pairs(self.source, self.layout, split)
+        domains = [_part(self.source, "domain_by", self.layout.domain_by, pair.name) for pair in pairs]
+        sequence_by = self.layout.sequence_by or (self.layout.split.group_by if self.layout.split else None)
+        sequences = [_part(self.source, "sequence_by", sequence_by, pair.name) for pair in pairs]
+        table = self.layout.table(str(self.source))
+        super().__init__(pairs, self.layout.palette(), table, domains, sequences, self.layout.bands)
+
+    def read_label(self, path: str) -> np.ndarray:
+        """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
+        stored = read_label(path)
+        if stored.ndim == 3:
+            return self._colored(stored, path)
+        if self.layout.format != "rgb":
+            return stored
+        if stored.dtype != np.uint8:
+            raise DatasetError(f"{path}: a mask of {stored.dtype} numbers, but {self.source} says `format: rgb`")
+        return open_rgb(path)
+
+    def _colored(self, stored_HW3: np.ndarray, path: str) -> np.ndarray:
+        grey = bool((stored_HW3 == stored_HW3[..., :1]).all())
+        if self.layout.format == "index":
+            if not grey:
+                raise DatasetError(
+                    f"{path}: an RGB mask with colours, but {self.source} says `format: index`: write `format: rgb` "
+                    "and give each class its color"
+                )
+            return stored_HW3[..., 0]
+        if not self.table.colors:
+            remedy = (
+                "its channels are equal: if they are class numbers, add `format: index`"
+                if grey
+                else ("give each class its color, as `- {name: road, color: [128, 64, 128]}`")
+            )
+            raise DatasetError(f"{path}: an RGB mask, but {self.source} gives no class a color; {remedy}")
+        return stored_HW3
+
+
+def _find(root: str | Path | None) -> Path:
+    path = require_root(root, "folder", f"a {NAME} in it")
+    if path.is_file():
+        if path.suffix not in (".yaml", ".yml"):
+            raise DatasetError(f"{path}: a file, expected a folder with a {NAME} in it, or that file")
+        return path
+    if not (path / NAME).is_file():
+        hint = nearby(path, lambda folder: (folder / NAME).is_file())
+        example = "" if hint else f"; write one that fits, such as\n{_EXAMPLE}"
+        raise DatasetError(f"{path}: no {NAME} in it{hint}{example}")
+    return path / NAME
+
+
+def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
+    root = source.parent
+    suffixes = SUFFIXES if layout.bands == 3 else BAND_SUFFIXES
+    if layout.splits:
+        if split not in layout.splits:
+            raise DatasetError(f"{source} has no split {split}{nearest(split, layout.splits)}")
+        images, labels, listed = layout.place(split)
+        only = read_names(root / listed) if listed else None
+        return match(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only, suffixes=suffixes)
+    parts = ("train", "val", "test", "all")
+    if split not in parts:
+        raise DatasetError(f"{source} has no split {split}{nearest(split, parts)}")
+    share = getattr(layout.split, split, 1) if layout.split else split in ("train", "all")
+    if not share:
+        wish = "{test: 0.1}" if split == "test" else "{val: 0.2}"
+        raise DatasetError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
+    pairs = match(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY, suffixes=suffixes)
+    if split == "all" or layout.split is None:
+        return pairs
+    pattern = layout.split.group_by
+    groups = [_part(source, "split.group_by", pattern, pair.name) for pair in pairs] if pattern else []
+    try:
+        return [pairs[index] for index in divide([pair.name for pair in pairs], layout.split, groups)[split]]
+    except DatasetError as error:
+        raise DatasetError(f"{source}: {error}") from error
+
+
+_SUFFIX_REMEDY = f"add `label_suffix: {{found}}` to {NAME}"
+
+
+def _part(source: Path, key: str, pattern: str | None, name: str) -> str:
+    """What `pattern` finds in a name: its first group, or all of it."""
+    if pattern is None:
+        return ""
+    found = re.search(pattern, name)
+    text = found[1 if found.re.groups else 0] if found else None
+    if text is None:
+        raise DatasetError(
+            f"{source}: {key} {pattern!r} does not match {name}: it must match the name of every picture"
+        )
+    return text

@@ -1,0 +1,71 @@
+"""What a check has found, for people, for programs and for the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tarsia.diagnosis.case import Case, listed
+from tarsia.diagnosis.facts import facts
+from tarsia.diagnosis.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding, number
+from tarsia.diagnosis.mend import Mended
+from tarsia.files import write_json
+
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+_INDENT = " " * 9
+
+
+class Line(NamedTuple):
+    """A line for the terminal, and rich's style for it."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """A data set and what is wrong with it, worst first."""
+
+    case: Case
+    findings: list[Finding]
+    mended: Mended | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 where there is nothing but notes, 1 with warnings, 2 with errors."""
+        return max((EXIT_CODES[finding.severity] for finding in self.findings), default=0)
+
+    def facts(self) -> dict[str, Any]:
+        """The content of check.json."""
+        found = facts(self.case, self.findings)
+        return found if self.mended is None else found | {"fixed": self.mended.facts()}
+
+    def write(self, folder: Path) -> None:
+        """Write check.json into `folder`."""
+        write_json(folder / "check.json", self.facts())
+
+    def lines(self) -> Iterator[Line]:
+        """What the terminal shows: every finding with a few of its places, then the sum of it."""
+        for finding in self.findings:
+            yield Line(f"{finding.severity.upper():8} {finding.title}", _STYLES[finding.severity])
+            for place in finding.places[:SHOWN]:
+                yield Line(f"{_INDENT}- {place.line()}")
+            if len(finding.places) > SHOWN:
+                yield Line(f"{_INDENT}- and {len(finding.places) - SHOWN:,} more, all of them in check.json")
+            yield Line(f"{_INDENT}Why: {finding.why}")
+            for start, line in zip(("Do:  ", *[_INDENT[:5]] * 99), finding.remedy.splitlines(), strict=False):
+                yield Line(f"{_INDENT}{start}{line}")
+            yield Line("")
+        yield Line(self.summary(), "bold")
+        if self.mended is not None:
+            yield Line(self.mended.summary())
+
+    def summary(self) -> str:
+        """`2 errors and 1 note in 468 pictures (train 367, val 101; no test)`."""
+        counts = {severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES}
+        told = listed([number(count, severity) for severity, count in counts.items() if count]) or "Nothing is wrong"
+        splits = ", ".join(f"{survey.split} {len(survey):,}" for survey in self.case.splits.values())
+        absent = "".join(f"; no {split}" for split in self.case.absent)
+        return f"{told} in {number(self.case.pictures(), 'picture')} ({splits}{absent})"

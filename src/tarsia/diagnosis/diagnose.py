@@ -1,0 +1,21 @@
+"""Every kind of finding: a function each, from a case to what is wrong with it.  A new kind is one more function."""
+
+from __future__ import annotations
+
+from tarsia.diagnosis import balance, copies, files, labels, placement, sequences
+from tarsia.diagnosis.case import Case, Check
+from tarsia.diagnosis.finding import Finding, worst_first
+
+CHECKS: tuple[Check, ...] = (
+    *files.CHECKS,
+    *labels.CHECKS,
+    *placement.CHECKS,
+    *copies.CHECKS,
+    *sequences.CHECKS,
+    *balance.CHECKS,
+)
+
+
+def diagnose(case: Case) -> list[Finding]:
+    """All that is wrong, worst first; the same case gives the same findings."""
+    return worst_first(finding for check in CHECKS for finding in check(case))

@@ -1,0 +1,96 @@
+"""Where a result came from: versions, machine, commit, command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("tarsia", "numpy", "pillow", "torch", "timm", "opencv-python-headless", "onnxruntime", "openvino")
+# All of them bring the one module `onnxruntime`; where there are two, that of the one installed last is left.
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-qnn")
+
+
+def describe() -> dict[str, Any]:
+    """What must be known to repeat a result on another machine; unknown entries are None."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": _command(),
+        "commit": _commit(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": cores(),
+    }
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many cores this process can keep busy: those it may run on, or its container's quota of them, rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        microseconds, period = map(int, quota.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no such file, or the word `max` in it
+        return allowed
+    return max(1, min(allowed, -(-microseconds // period)))
+
+
+def runtimes() -> dict[str, str]:
+    """The packages of ONNX Runtime that are installed, and their versions."""
+    found = {name: _version(name) for name in _RUNTIMES}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def runtime_conflict() -> str | None:
+    """What is wrong, and what to do, where packages of ONNX Runtime lie on top of each other; None where none do."""
+    installed = list(runtimes())
+    if len(installed) < 2:
+        return None
+    kept = "onnxruntime-gpu" if "onnxruntime-gpu" in installed else installed[-1]
+    return (
+        f"{' and '.join(installed)} are installed over each other, and which of them runs is left to chance (a GPU may "
+        f"not be used): pip uninstall -y {' '.join(installed)}, then pip install {kept}"
+    )
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    return " ".join(["tarsia", *sys.argv[1:]]) if program in ("tarsia", "__main__.py") else program
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+
+
+def _commit() -> str | None:
+    """The commit Tarsia itself runs from, `-dirty` where its tree was changed; None outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if git("ls-files", "--error-unmatch", __file__) == "":
+            return None
+        commit = git("rev-parse", "--short=12", "HEAD")
+        return commit + ("-dirty" if git("status", "--porcelain", "--", str(folder)) else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

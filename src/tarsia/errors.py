@@ -1,0 +1,68 @@
+"""Everything Tarsia says no with.
+
+    TarsiaError
+    ├── RecipeError        a recipe or dataset.yaml: unknown key, wrong type, out of range
+    ├── DatasetError       a data set: missing partner, other size, strange label value
+    ├── ImageError         one picture: truncated, too large, not a picture
+    ├── ModelFileError     a model file: cut, flipped, from another program, a pickle
+    ├── TrainingError      a training that cannot go on: loss not finite, out of memory
+    ├── ExportError        an export that would change the model's answers
+    ├── OutputError        a result that cannot be written: disk full, exists already
+    └── MissingExtraError  a feature whose optional packages are not installed
+
+A message says where, what was found, what was expected (or is nearest), and what to do.
+The command line prints the message alone and exits 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TarsiaError(Exception):
+    """Base of every error a user can cause or mend."""
+
+
+class RecipeError(TarsiaError):
+    """A recipe, study or dataset.yaml does not say what it must; lists every fault at once."""
+
+
+class DatasetError(TarsiaError):
+    """A data set is incomplete or a sample breaks its promises."""
+
+
+class ImageError(TarsiaError):
+    """A picture cannot be read as one."""
+
+
+class ModelFileError(TarsiaError):
+    """A file is not a sound Tarsia model file."""
+
+
+class TrainingError(TarsiaError):
+    """Training cannot go on."""
+
+
+class ExportError(TarsiaError):
+    """An exported model would not answer as the original does."""
+
+
+class OutputError(TarsiaError):
+    """A result cannot be written."""
+
+
+class MissingExtraError(TarsiaError):
+    """A feature needs packages of an optional extra."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f'{feature} needs packages that are not installed: pip install "tarsia[{extra}]"')
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`, did you mean X?` for a misspelt word, or the known words where nothing is near."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f", did you mean {close[0]}?"
+    return f"; known: {', '.join(sorted(known))}" if known else ""

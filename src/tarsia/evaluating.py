@@ -1,0 +1,263 @@
+"""evaluate: a model (or the predictions of another) and a labelled split -> Report, tables and pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tarsia import console, environment
+from tarsia.card import IGNORED, Calibration, find_model_file
+from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_sample
+from tarsia.data._predictions import known_values, read_prediction, require_files
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.report.folder import write_folder
+from tarsia.runtime.predictor import Predictor
+from tarsia.scores import DataHash, Report, count
+from tarsia.scores.calibration import TemperatureFit
+from tarsia.scores.details import Details
+from tarsia.scores.protocol import inference_of, model_facts, protocol
+
+Observe = Callable[[Any, list[np.ndarray]], None]
+_READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most
+_NAMED = 5  # classes named one by one
+
+
+def evaluate(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    dataset_name: str = "",
+    split: str = "",
+    out: Path | None = None,
+    pictures: int = 8,
+    batch: int = 1,
+    observe: Observe | None = None,
+    details: bool = True,
+) -> Report:
+    """Score `predictor` on every sample of `dataset`, at each label's own size.
+
+    Consecutive samples of one size go through the network together, up to `batch`.  `observe(scores, truths)` gets
+    each batch's scores and label maps, and may raise to stop.  `out`: a folder for report.json, counts.npz, pictures/
+    (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, details.png,
+    report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
+    (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where classes or
+    bands differ or a sample breaks its promises.  Samples are read by threads: `dataset[index]` must bear that.
+    """
+    _require_same_classes(predictor, dataset)
+    check_bands(dataset, predictor.card.bands)
+    if observe is not None and predictor.needs_probabilities:
+        raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
+    if out is not None and not details:
+        raise ValueError("a report folder needs the details")
+    tally = _Tally(dataset, details)
+    seconds = _score(predictor, dataset, tally, batch, observe)
+    model = model_facts(predictor, tally.first_size, seconds, batch) if details else None
+    report = tally.report(dataset_name, split, inference_of(predictor), model)
+    fitted = predictor.card.calibration
+    if details and fitted and predictor.temperature != 1 and fitted.data_hash == report.protocol["data_hash"]:
+        console.note("the model's temperature was fitted on these very pictures: judge its ECE on others")
+    if out is not None:
+        write_folder(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
+    return report
+
+
+def calibrate(
+    path: Path, predictor: Predictor, dataset: Dataset, *, dataset_name: str = "", split: str = "", **others: Any
+) -> tuple[Report, Calibration]:
+    """Fit a temperature on `dataset` and store it in the card of model file (or run folder) `path`, from which
+    `predictor` was loaded; its weights stay as they are, bit by bit, and an earlier temperature is replaced.
+
+    The report is that of `evaluate`, which takes `others`, without any temperature: what it does has to be judged on
+    another split.  Raises RecipeError with test-time augmentation or CRF, whose probabilities are not the network's,
+    and for an exported model, DatasetError where no temperature fits.
+    """
+    if predictor.needs_probabilities:
+        raise RecipeError("a temperature is fitted on the network's scores: leave out test-time augmentation and CRF")
+    path = find_model_file(path)
+    if path.suffix != ".safetensors":
+        raise RecipeError(f"{path}: calibrate the .safetensors model that it was exported from, and export it again")
+    if split == "train":
+        console.note("the network has learned the train split and is surer there than elsewhere: calibrate on another")
+    predictor.temperature = 1.0
+    fit = TemperatureFit(predictor.engine, max(1, len(dataset)))
+    report = evaluate(predictor, dataset, dataset_name=dataset_name, split=split, observe=fit.add, **others)
+    calibration = fit.result(dataset_name, split, report.protocol["data_hash"])
+    from tarsia.learning.checkpoint import load_model, save_model  # where scores come from, torch is
+
+    model, card = load_model(path)
+    save_model(path, model, card.model_copy(update={"calibration": calibration}))
+    return report, calibration
+
+
+def evaluate_predictions(
+    folder: Path,
+    dataset: Dataset,
+    *,
+    dataset_name: str = "",
+    split: str = "",
+    out: Path | None = None,
+    pictures: int = 8,
+    ignored_values: tuple[int, ...] = (),
+) -> Report:
+    """Score index PNGs of another system, `folder`/NAME.png for every sample NAME of `dataset`.
+
+    Values are the data set's classes 0 .. K-1; 255 and `ignored_values` are no class, which counts as wrong on every
+    labelled pixel.  Raises DatasetError for a missing file, another size or an unknown value, ImageError for a file
+    that is no index PNG.
+    """
+    folder = Path(folder)
+    require_files(folder, dataset)
+    known = known_values(dataset.classes, ignored_values)
+    tally = _Tally(dataset, details=True)
+
+    def read(sample: Sample) -> np.ndarray:
+        return read_prediction(folder / f"{sample.name}.png", sample, known, dataset.classes)
+
+    with contextlib.closing(_read_ahead(dataset)) as samples:
+        for sample in console.track(samples, len(dataset), "scoring"):
+            tally.add(sample, read(sample))
+    inference = {
+        "tta": "unknown",
+        "post_process": "unknown",
+        "network_input": "predictions of another system, from files",
+        "predicted_as_ignored": sorted({IGNORED, *ignored_values}),
+    }
+    report = tally.report(dataset_name, split, inference, None)
+    if out is not None:
+        write_folder(Path(out), report, dataset, pictures, read)
+    return report
+
+
+class _Tally:
+    """Counts as they come in; nothing of a picture is kept but its row of counts."""
+
+    def __init__(self, dataset: Dataset, details: bool) -> None:
+        self.classes, self.details = dataset.classes, details
+        if len(dataset) == 0:
+            raise DatasetError("the split has no samples: nothing to evaluate")
+        rows = len(dataset) if details else 1
+        width = len(self.classes)
+        # Allocated at once: pages of zeros are not resident before they are written to.
+        self.counts = np.zeros((rows, width, width + 1), np.uint32 if details else np.int64)
+        self.names: list[str] = [] if details else ["all"]
+        self.domains: list[str] = [] if details else [""]
+        self.sequences: list[str] = [] if details else [""]
+        self.hash = DataHash()
+        self.finer = Details(rows, width) if details else None
+        self.images = 0
+        self.first_size = (0, 0)
+
+    def add(self, sample: Sample, predicted_HW: np.ndarray, confidence_HW: np.ndarray | None = None) -> None:
+        counts = count(sample.label, predicted_HW, len(self.classes))
+        if not self.images:
+            self.first_size = sample.label.shape
+        self.counts[self.images if self.details else 0] += counts.astype(self.counts.dtype)
+        self.images += 1
+        if self.finer:
+            self.finer.add(sample.label, predicted_HW, confidence_HW)
+            self.names.append(sample.name)
+            self.domains.append(sample.domain)
+            self.sequences.append(sample.sequence)
+            self.hash.add(sample.name, sample.label)
+
+    def report(
+        self, dataset_name: str, split: str, inference: Mapping[str, Any], model: dict[str, Any] | None
+    ) -> Report:
+        data_hash = self.hash.text() if self.details else None
+        scored = protocol(dataset_name, split, self.classes, self.images, data_hash, inference)
+        texts = (self.names, self.domains, self.sequences)
+        finer = self.finer.arrays() if self.finer else {}
+        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), finer)
+
+
+def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
+    """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
+    seconds = array("d")
+    with contextlib.closing(_read_ahead(dataset)) as samples:
+        shown = console.track(samples, len(dataset), "evaluating") if tally.details else samples
+        for group in _batches(shown, batch):
+            labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
+            for sample, label, confidence in zip(group, labels, confidences, strict=True):
+                tally.add(sample, label, confidence)
+    return seconds
+
+
+def _predict(
+    predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float], confident: bool
+) -> tuple[np.ndarray, Iterable[np.ndarray | None]]:
+    """Labels and, where `confident`, how probable each is; `seconds` gets the time of a picture's labels."""
+    images_BHW3 = np.stack([sample.image for sample in group])
+    confidence_BHW: Iterable[np.ndarray | None] = [None] * len(group)
+    started = time.perf_counter()
+    if not predictor.needs_probabilities:
+        scores = predictor.scores(images_BHW3)
+        labels_BHW = predictor.engine.labels(scores, images_BHW3.shape[1:3])
+    elif confident:
+        labels_BHW, confidence_BHW = predictor.labels_and_confidence(images_BHW3)
+    else:
+        labels_BHW = predictor.labels(images_BHW3)
+    seconds.append((time.perf_counter() - started) / len(group))
+    if confident and not predictor.needs_probabilities:  # no part of the latency: labels do not need it
+        confidence_BHW = predictor.confidence(scores, labels_BHW)
+    if observe is not None:
+        observe(scores, [sample.label for sample in group])
+    return labels_BHW, confidence_BHW
+
+
+def _batches(samples: Iterable[Sample], batch: int) -> Iterator[list[Sample]]:
+    """Consecutive samples of one size, up to `batch` of them, in order."""
+    group: list[Sample] = []
+    for sample in samples:
+        if group and (len(group) >= batch or sample.label.shape != group[0].label.shape):
+            yield group
+            group = []
+        group.append(sample)
+    if group:
+        yield group
+
+
+def _read_ahead(dataset: Dataset) -> Generator[Sample]:
+    """Every sample in order, checked, with at most `_AHEAD` more in memory than the one in hand."""
+    waiting: deque[Future[Sample]] = deque()
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
+        try:
+            for index in range(len(dataset)):
+                waiting.append(pool.submit(_read, dataset, index))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _read(dataset: Dataset, index: int) -> Sample:
+    return check_sample(dataset[index], dataset.classes, bands_of(dataset))
+
+
+def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
+    model, data = predictor.classes.names, dataset.classes.names
+    if model == data:
+        return
+    only_model, only_data = [n for n in model if n not in data], [n for n in data if n not in model]
+    parts = [f"the model has {len(model)} classes, the data set {len(data)}"]
+    if only_model:
+        parts.append(f"only the model has {', '.join(only_model[:_NAMED])}")
+    if only_data:
+        parts.append(f"only the data set has {', '.join(only_data[:_NAMED])}")
+    if not only_model and not only_data:
+        k = next(k for k, (a, b) in enumerate(zip(model, data, strict=True)) if a != b)
+        parts.append(f"the order differs: class {k} is {model[k]} in the model and {data[k]} in the data set")
+    raise DatasetError(
+        f"classes differ: {'; '.join(parts)}.  Evaluate on the data set the model was trained for, or map the classes "
+        "in its dataset.yaml"
+    )

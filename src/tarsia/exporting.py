@@ -1,0 +1,253 @@
+"""export: a trained model -> one ONNX file that is shown, on real pictures, to answer as the model does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tarsia import console, environment
+from tarsia.card import SUM_KEY, Card, find_model_file, is_onnx, read_header
+from tarsia.data._dataset import Dataset, check_bands
+from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
+from tarsia.files import write_json, writing
+from tarsia.gate import Gate, Runner, Verdict, judge, runners
+from tarsia.learning.checkpoint import load_model
+from tarsia.learning.onnx_int8 import Quantizer
+from tarsia.learning.onnx_writer import OPSET, exported, with_interface, with_probabilities
+from tarsia.learning.torch_engine import TorchEngine
+from tarsia.parity import Side
+from tarsia.runtime import onnx_file
+from tarsia.runtime.image import pad_to_multiple, resize
+from tarsia.runtime.predictor import Predictor, network_size
+
+CALIBRATION_IMAGES = 64
+_KEPT = (0, 1, 2, 4, 8, 16, 32)  # layers that stay in float32, from one attempt to the next; at most half of them
+_KEPT_BYTES = 2**29  # of torch's answers, which every attempt is compared with
+_RANKED_ON = 2  # pictures, to find those that harm
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the ranges of a network in 8 bits are taken from: `images` evenly spaced samples of `dataset`."""
+
+    dataset: Dataset
+    images: int = CALIBRATION_IMAGES
+    name: str = ""  # of the data set and split, for the card
+
+
+def export(
+    model: str | Path,
+    onnx: str | Path,
+    *,
+    check_on: Dataset,
+    dataset_name: str = "",
+    split: str = "",
+    images: int = 32,
+    tolerance: float | None = None,
+    int8: Calibration | None = None,
+    probabilities: bool = False,
+    overwrite: bool = False,
+) -> Gate:
+    """Write a model file (or run folder) as the file `onnx`, if it answers as before -> what was compared.
+
+    All run on the CPU over `images` evenly spaced samples of `check_on` and at odd sizes: torch, and every engine and
+    precision of .onnx files that is installed (gate.py says what may change; `tolerance` is the share of pixels, with
+    `int8` the loss of mIoU, in place of the usual).  ONNX Runtime decides; those others that change too much are named
+    in the card and refused by `load`.  `int8` puts the network into 8 bits, but for the layers without which the gate
+    is passed, if not all can be.  `probabilities` adds the outputs `label` and `confidence`, at the card's temperature.
+
+    Beside `onnx` come the report, NAME.export.json, and where pixels changed a picture of them, NAME.export.png.
+    Raises ExportError, and writes nothing, where the network cannot be exported or changes too much; OutputError where
+    a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
+    """
+    path = find_model_file(Path(model))
+    out = Path(onnx)
+    places = out, out.with_suffix(".export.json"), out.with_suffix(".export.png")
+    _check_places(path, places, overwrite)
+    network, card = load_model(path)
+    for dataset in (check_on, *([int8.dataset] if int8 else [])):
+        check_bands(dataset, card.bands)
+    if probabilities and card.calibration is None:
+        console.note(f"{path}: no temperature in its card, so 1: `tarsia evaluate --calibrate` finds one")
+    reference = TorchEngine(network.to(memory_format=torch.channels_last), card, "cpu")
+    export = _Export(path, reference, check_on, images, tolerance, probabilities)
+    graph = exported(network, card.architecture)
+    facts = _facts(path, reference, check_on) | {"dataset": dataset_name, "split": split}
+    if int8 is None:
+        content, gate = export.judged(graph, facts)
+    else:
+        content, gate = _in_8_bits(export, graph, facts, int8)
+    _require_passed(path, gate)
+    for line in gate.refusals():
+        console.note(line)
+    onnx_file.parse(content, str(out))
+    _write(places, content, gate)
+    return gate
+
+
+class _Export:
+    """One export: what stays the same from one attempt to the next."""
+
+    def __init__(
+        self,
+        path: Path,
+        reference: TorchEngine,
+        dataset: Dataset,
+        images: int,
+        tolerance: float | None,
+        probabilities: bool,
+    ) -> None:
+        self.path, self.card = path, reference.card
+        self.reference = Side("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
+        self.dataset, self.images, self.tolerance = dataset, images, tolerance
+        self.probabilities = probabilities
+
+    def judged(self, graph: bytes, facts: dict[str, Any]) -> tuple[bytes, Gate]:
+        """The file's content, what was found in its card, and every verdict."""
+        verdicts = self.verdicts(graph, facts, runners())
+        return self.finished(graph, facts, verdicts), Gate(verdicts)
+
+    def verdicts(self, graph: bytes, facts: dict[str, Any], chosen: Sequence[Runner]) -> list[Verdict]:
+        """What the `chosen` make of a network; ExportError where it does not even run in ONNX Runtime."""
+        content = self._content(graph, facts)
+        threads = torch.get_num_threads()
+        where = self.path.stem
+        try:
+            found = judge(self.reference, content, where, chosen, self.dataset, self.images, self.tolerance, threads)
+        except ModelFileError as error:
+            raise self._broken(str(error)) from error
+        for verdict in found:
+            if verdict.runner.engine == "onnxruntime" and verdict.report is None:
+                raise self._broken(verdict.error)
+        return found
+
+    def finished(self, graph: bytes, facts: dict[str, Any], verdicts: Sequence[Verdict]) -> bytes:
+        """The file's content, with the verdicts in its card."""
+        first = verdicts[0]
+        assert first.report is not None
+        limit = first.limit.share if first.limit.share is not None else first.limit.loss
+        judged = {
+            "images": first.report.pictures,
+            "tolerance": limit,
+            "changed_share": first.report.changed_share,
+            "engines": [verdict.facts() for verdict in verdicts],
+        }
+        return self._content(graph, facts | judged)
+
+    def _content(self, graph: bytes, facts: dict[str, Any]) -> bytes:
+        fitted = self.card.calibration
+        if self.probabilities:
+            graph = with_probabilities(graph, fitted.temperature if fitted else 1.0)
+        provenance = self.card.provenance | {"export": facts}
+        return with_interface(graph, self.card.model_copy(update={"provenance": provenance}))
+
+    def _broken(self, reason: str) -> ExportError:
+        return ExportError(f"{self.path}: the exported network does not run, nothing was written: {reason}")
+
+
+def _in_8_bits(export: _Export, graph: bytes, facts: dict[str, Any], calibration: Calibration) -> tuple[bytes, Gate]:
+    """The network in 8 bits with as few layers in float32 as pass the gate, or as many as were tried.
+
+    Where no attempt passes with every engine, it is the first that passes with ONNX Runtime, if there is one.
+    """
+    pictures = _for_calibration(export.card, calibration)
+    quantizer = Quantizer(graph, pictures, torch.get_num_threads())
+    layers = quantizer.layers
+    looked_at = {"data": calibration.name, "images": min(calibration.images, len(calibration.dataset))}
+    facts = facts | {"precision": "int8", "layers": len(layers), "calibrated_on": looked_at}
+    quick = [one for one in runners() if one.precision == "float32"]
+    ranked: list[tuple[float, str]] = []
+    best: tuple[bytes, dict[str, Any], list[Verdict]] | None = None
+    for count in (one for one in _KEPT if 2 * one <= len(layers)):
+        if count and not ranked:
+            ranked = quantizer.most_harmful(list(_for_calibration(export.card, calibration, _RANKED_ON)))
+        if count > 1 and len(ranked) <= count // 2:
+            break  # no more than last time
+        kept = [name for _, name in ranked[:count]]
+        attempt, said = quantizer.quantized(kept), facts | {"kept_in_float32": [one for one in layers if one in kept]}
+        verdicts = export.verdicts(attempt, said, quick)
+        passed = all(verdict.passed for verdict in verdicts)
+        if best is None or passed or not best[2][0].passed:
+            best = attempt, said, verdicts
+        if passed:
+            break
+        console.note(f"8 bits, {len(kept)} of {len(layers)} layers kept in float32: {_worst(verdicts)}")
+    assert best is not None
+    attempt, said, verdicts = best
+    rest = [one for one in runners() if one not in quick]
+    if rest and verdicts[0].passed:
+        verdicts += export.verdicts(attempt, said, rest)
+    return export.finished(attempt, said, verdicts), Gate(verdicts)
+
+
+def _worst(verdicts: Sequence[Verdict]) -> str:
+    failed = next(verdict for verdict in verdicts if not verdict.passed)
+    return f"{failed.runner.name}: {failed}"
+
+
+def _for_calibration(card: Card, calibration: Calibration, images: int | None = None) -> Iterator[np.ndarray]:
+    """Evenly spaced pictures, 1 x H x W x 3, as the network takes them."""
+    dataset, wanted = calibration.dataset, images or calibration.images
+    if not len(dataset):
+        raise DatasetError("the split to calibrate on has no samples: name another with --calibration-data")
+    for index in np.unique(np.linspace(0, len(dataset) - 1, min(wanted, len(dataset))).round().astype(int)).tolist():
+        image_HW3 = dataset[index].image
+        size = network_size((image_HW3.shape[0], image_HW3.shape[1]), card.input)
+        yield pad_to_multiple(resize(image_HW3, size)[None], card.input.stride)
+
+
+def _check_places(path: Path, places: tuple[Path, ...], overwrite: bool) -> None:
+    out = places[0]
+    if is_onnx(path):
+        raise ExportError(f"{path} is an exported model already: give the .safetensors file that it was made from")
+    if not is_onnx(out):
+        raise OutputError(f"{out}: an exported model is known by its name, which ends in .onnx: choose another --out")
+    for place in places:
+        if place.is_dir() or (place.exists() and not overwrite):
+            raise OutputError(f"{place} exists already: choose another --out or add --overwrite")
+
+
+def _require_passed(path: Path, gate: Gate) -> None:
+    verdict = gate.first
+    if verdict.passed:
+        return
+    assert verdict.report is not None
+    raise ExportError(
+        f"{path}: exported, it would answer otherwise: {verdict}, but {verdict.limit}; {verdict.report.summary()}: "
+        "nothing was written; --tolerance allows more, and the card says so then"
+    )
+
+
+def _facts(path: Path, reference: TorchEngine, dataset: Dataset) -> dict[str, Any]:
+    """What the card says of the export, whatever comes of it."""
+    settings = reference.card.input
+    height, width = dataset[0].image.shape[:2] if len(dataset) else (1, 1)
+    size = tuple(-(-side // settings.stride) * settings.stride for side in network_size((height, width), settings))
+    return {
+        "model_sha256": read_header(path)[SUM_KEY],
+        "precision": "float32",
+        "opset": OPSET,
+        "exporter": f"torch {torch.__version__}",
+        "multiply_adds": reference.facts((size[0], size[1]))["multiply_adds"],
+        "multiply_adds_size": list(size),
+    }
+
+
+def _write(places: tuple[Path, ...], content: bytes, gate: Gate) -> None:
+    out, figures, picture = places
+    card = onnx_file.parse(content, str(out)).card
+    with writing(out) as part:
+        part.write_bytes(content)
+    said = {"threads": torch.get_num_threads(), "export": card.provenance["export"]}
+    write_json(figures, gate.to_json() | said | {"environment": environment.describe()})
+    drawn = gate.picture()
+    if drawn is None:
+        picture.unlink(missing_ok=True)  # of an earlier export
+        return
+    with writing(picture) as part:
+        drawn.save(part, format="PNG")

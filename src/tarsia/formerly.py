@@ -1,0 +1,38 @@
+"""What was written while this package was called Inlay: the one place that knows that name.
+
+Files of that time keep its marks (`inlay_card` in a model's header, `inlay train` in a report's record).  They are
+translated as they are read, and what is written anew carries the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tarsia.errors import RecipeError
+
+_NAME, _NOW = "inlay", "tarsia"
+
+
+def key(name: str) -> str:
+    """A key of a file's metadata under its present name: `inlay_card` -> `tarsia_card`; others as they are."""
+    return f"{_NOW}_{name.removeprefix(f'{_NAME}_')}" if name.startswith(f"{_NAME}_") else name
+
+
+def command(provenance: Mapping[str, Any]) -> str:
+    """The command that a report or a model says it is of, under the present name; empty where it says none."""
+    said = str(provenance.get("command") or "")
+    program, space, rest = said.partition(" ")
+    return f"{_NOW}{space}{rest}" if program == _NAME else said
+
+
+def version_of(versions: Mapping[str, Any]) -> str | None:
+    """Which version of this package stands among `versions`, under either name."""
+    return versions.get(_NOW) or versions.get(_NAME)
+
+
+def refuse_old_key(environment: Mapping[str, str]) -> None:
+    """RecipeError where a service's key is given under the old name alone: unread, it would leave the service open."""
+    old, now = (f"{name.upper()}_API_KEY" for name in (_NAME, _NOW))
+    if old in environment and now not in environment:
+        raise RecipeError(f"{old} is set and {now} is not: the package's name has changed, rename the variable")

@@ -1,0 +1,187 @@
+"""Model files and resume points: safetensors only, summed, written whole or not at all.  Never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tarsia import console, models
+from tarsia.card import CARD_KEY, SUM_KEY, Card, find_model_file, read_card, read_header
+from tarsia.errors import ModelFileError, TarsiaError, TrainingError
+from tarsia.files import writing
+from tarsia.models._segmenter import Segmenter
+
+_TREE_KEY = "tarsia_tree"
+
+
+def save_model(path: Path, model: Segmenter, card: Card) -> None:
+    """Write weights and card as one model file, atomically."""
+    with writing(path) as part:
+        write_tensors(part, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
+
+
+def load_model(path: Path) -> tuple[Segmenter, Card]:
+    """The network and card of a model file, its sum checked.
+
+    Raises ModelFileError for a cut, flipped or foreign file, or one whose weights do not fit its card.
+    """
+    card = read_card(path)
+    tensors = read_tensors(path, CARD_KEY)
+    try:
+        model = models.create(card.architecture, len(card.classes), options=card.model)
+    except TarsiaError as error:
+        raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {error}") from error
+    faults = misfits(model.state_dict(), tensors)
+    if faults:
+        raise ModelFileError(f"{path}: its weights do not fit its card: {'; '.join(faults[:5])}")
+    model.load_state_dict(tensors)
+    return model, card
+
+
+def misfits(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
+    """How `found` differs from `wanted` in names and shapes, a line each."""
+    lines = [f"{key}: missing" for key in wanted.keys() - found.keys()]
+    lines += [f"{key}: unexpected" for key in found.keys() - wanted.keys()]
+    for key in wanted.keys() & found.keys():
+        if wanted[key].shape != found[key].shape:
+            lines.append(f"{key}: {tuple(found[key].shape)}, expected {tuple(wanted[key].shape)}")
+    return sorted(lines)
+
+
+def carry_over(model: Segmenter, card: Card, path: Path) -> str:
+    """Load the weights of model file `path` into `model` (described by `card`); says in words what was carried over.
+
+    The same architecture and options are needed.  With other classes the last layers are new, but rows of classes
+    with the same name are kept.
+    """
+    path = find_model_file(path)
+    theirs, tensors = read_card(path), read_tensors(path, CARD_KEY)
+    if theirs.architecture != card.architecture:
+        raise ModelFileError(
+            f"train.start_from: {path} is a {theirs.architecture}, the recipe says {card.architecture}"
+        )
+    mine = model.state_dict()
+    per_class = _per_class_tensors(card)
+    faults = misfits(
+        {key: value[0] if key in per_class else value for key, value in mine.items()},
+        {key: value[0] if key in per_class else value for key, value in tensors.items()},
+    )
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise ModelFileError(f"train.start_from: {path} does not fit the recipe's model: {'; '.join(faults[:5])}{more}")
+    kept = [name for name in card.classes.names if name in theirs.classes.names]
+    if card.classes.names != theirs.classes.names:
+        to = [card.classes.names.index(name) for name in kept]
+        of = [theirs.classes.names.index(name) for name in kept]
+        for key in per_class & tensors.keys():
+            mine[key][to] = tensors[key][of].to(mine[key].dtype)
+            tensors[key] = mine[key]
+    model.load_state_dict(tensors)
+    new = [name for name in card.classes.names if name not in kept]
+    return (
+        f"started from {path}: all weights, classes kept: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}"
+    )
+
+
+def save_state(path: Path, tree: dict[str, Any]) -> None:
+    """Write a nested dict of tensors and plain values as a resume point; the one before is kept as `.previous`."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_split(tree, "", tensors))
+    with writing(path) as part:
+        write_tensors(part, tensors, _TREE_KEY, text)
+        if path.exists():  # only now: a full disk leaves both points as they were
+            path.replace(_previous(path))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The newest sound resume point at `path` or its predecessor; TrainingError where there is neither."""
+    reasons: list[str] = []
+    for candidate in (path, _previous(path)):
+        if not candidate.exists():
+            continue
+        try:
+            tensors = read_tensors(candidate, _TREE_KEY)
+            if reasons:  # else the next save would put the damaged point in the place of this sound one
+                path.replace(path.with_suffix(".damaged"))
+            return _join(json.loads(read_header(candidate)[_TREE_KEY]), tensors)
+        except ModelFileError as error:
+            reasons.append(str(error))
+            console.note(f"{error}; trying the resume point before it")
+    raise TrainingError(f"{path.parent}: no sound resume point ({'; '.join(reasons) or 'none was written yet'})")
+
+
+def _previous(path: Path) -> Path:
+    return path.with_suffix(".previous" + path.suffix)
+
+
+def _per_class_tensors(card: Card) -> set[str]:
+    """Names of the tensors whose first axis is the classes: those that grow when a class is added."""
+    with torch.device("meta"):
+        one, two = (
+            models.create(card.architecture, count, options=card.model).state_dict()
+            for count in (len(card.classes), len(card.classes) + 1)
+        )
+    return {key for key in one if one[key].shape != two[key].shape}
+
+
+def write_tensors(part: Path, tensors: dict[str, Tensor], key: str, text: str) -> None:
+    save_file(tensors, part, metadata={key: text, SUM_KEY: _sum(tensors, text)})
+
+
+def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
+    metadata = read_header(path)
+    if key not in metadata or SUM_KEY not in metadata:
+        raise ModelFileError(f"{path}: a .safetensors file without Tarsia's {key}: not written by Tarsia")
+    try:
+        with safe_open(str(path), "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: cut or damaged ({error}): get the file again") from error
+    if _sum(tensors, metadata[key]) != metadata[SUM_KEY]:
+        raise ModelFileError(f"{path}: its sha256 does not match, the file was changed or damaged: get it again")
+    return tensors
+
+
+def _sum(tensors: dict[str, Tensor], text: str) -> str:
+    """sha256 over the text and every tensor's name, type, shape and bytes, in the order of names."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def _split(value: Any, where: str, tensors: dict[str, Tensor]) -> Any:
+    """Plain values with tensors replaced by {"tensor": name}; tensors are gathered into `tensors`."""
+    if isinstance(value, Tensor):
+        # A copy: safetensors refuses shared memory, and channels-last weights must come back in the same layout.
+        name = f"{len(tensors)}{where}"  # the number keeps names apart where keys contain a slash
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"items": [[key, _split(item, f"{where}/{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_split(item, f"{where}/{index}", tensors) for index, item in enumerate(value)]}
+    return {"value": value}
+
+
+def _join(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
+    if "tensor" in skeleton:
+        return tensors[skeleton["tensor"]]
+    if "items" in skeleton:
+        return {key: _join(item, tensors) for key, item in skeleton["items"]}
+    if "list" in skeleton:
+        return [_join(item, tensors) for item in skeleton["list"]]
+    return skeleton["value"]

@@ -1,0 +1,64 @@
+"""What stops a training, as the error that says what to do: memory that runs out, a loss that is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tarsia.errors import TrainingError
+from tarsia.files import writing
+from tarsia.learning import probe
+from tarsia.learning.loader import Batch
+from tarsia.learning.session import Session
+
+T = TypeVar("T")
+
+
+def within_memory(explain: Callable[[], TrainingError], work: Callable[..., T], *arguments: Any) -> T:
+    """`work(*arguments)`; where memory runs out the error that `explain` makes."""
+    try:
+        return work(*arguments)
+    except (RuntimeError, MemoryError) as error:
+        if not probe.is_out_of_memory(error):
+            raise
+    # Not within `except`, which holds on to the failed step's tensors: `explain` tries what would fit.
+    raise explain()
+
+
+def out_of_memory(session: Session, batch: Batch) -> TrainingError:
+    """The error of a step that `batch` was too much for, with the batch that would fit."""
+    session.optimizer.zero_grad(set_to_none=True)
+    fits = probe.fitting_batch(session.model, batch, session.criterion, session.device, session.recipe.train.precision)
+    if session.adaptation:
+        fits //= 2  # tried without the pictures that it adds, as many at most
+    size, accumulate = len(batch.names), session.recipe.train.accumulate
+    advice = "not even one picture fits: use a smaller augment.crop, input.size or model"
+    if fits:
+        more = math.ceil(size / fits) * accumulate
+        advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
+    return TrainingError(f"out of memory in step {session.progress.step + 1} with a batch of {size}; {advice}")
+
+
+def out_of_memory_in_validation(session: Session) -> TrainingError:
+    """The error of a validation, which reads as many pictures at a time as a step."""
+    batch = session.recipe.train.batch
+    return TrainingError(
+        f"out of memory in validation after epoch {session.progress.epoch + 1}, where whole pictures go through the "
+        f"network {batch} at a time: lower train.batch and raise train.accumulate as much, or set input.short_side"
+    )
+
+
+def not_finite(session: Session, batch: Batch, terms: dict[str, float]) -> TrainingError:
+    """The error of a loss of these `terms`; `batch` is saved as bad_batch.npz in the run folder."""
+    path = session.folder / "bad_batch.npz"
+    with writing(path) as part, part.open("wb") as file:
+        image = batch.image_B3HW.permute(0, 2, 3, 1).numpy()
+        np.savez_compressed(file, image=image, label=batch.label_BHW.numpy(), names=np.array(batch.names))
+    return TrainingError(
+        f"loss is not finite in step {session.progress.step + 1} of epoch {session.progress.epoch + 1} ({terms}); "
+        f"samples {', '.join(batch.names)}, saved in {path}: lower train.learning_rate, set train.clip_norm, or "
+        "train.precision float32"
+    )

@@ -1,0 +1,152 @@
+"""The engine that runs a model file with torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from tarsia import models
+from tarsia.card import Card
+from tarsia.errors import OutputError, RecipeError
+from tarsia.learning.checkpoint import load_model
+from tarsia.models._attention import Attentive
+from tarsia.models._segmenter import Segmenter
+from tarsia.runtime.engine import AttentionMap
+
+
+class TorchEngine:
+    """A Segmenter behind the Engine protocol (runtime/engine.py)."""
+
+    streams = 1
+
+    def __init__(self, model: Segmenter, card: Card, device: str, precision: str = "float32") -> None:
+        self.model = model
+        self.card = card
+        self.device = device
+        self.precision = precision
+
+    @classmethod
+    def open(cls, path: Path, device: str = "auto") -> TorchEngine:
+        """The engine for a model file; ModelFileError where it is not sound."""
+        model, card = load_model(path)
+        where = pick_device(device)
+        return cls(model.to(where, memory_format=torch.channels_last).eval(), card, where)  # type: ignore[call-overload]
+
+    def described(self) -> str:
+        """torch, its version, the device, and the threads."""
+        threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""
+        return f"torch {torch.__version__}, {self.device}{threads}"
+
+    def scores(self, images_BHW3: np.ndarray) -> Tensor:
+        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
+        return self._run(self.model, images_BHW3)
+
+    @torch.inference_mode()
+    def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 at `size`."""
+        # max is several times faster than argmax on CPUs in this layout.
+        return _at(scores_BKHW, size).max(1).indices.to(torch.uint8).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 at `size`."""
+        return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
+
+    def check_attention(self) -> None:
+        """OutputError naming what would have attention, where this network has none to show."""
+        if not _attends(self.model):
+            raise OutputError(
+                f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}"
+            )
+
+    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
+        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
+        return [
+            AttentionMap(
+                name,
+                found.map_BHW[0].float().cpu().numpy(),
+                None if found.weights_BC is None else found.weights_BC[0].float().cpu().numpy(),
+            )
+            for name, found in self._run(self.model.attention, image_HW3[None])
+        ]
+
+    @torch.inference_mode()
+    def _run(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
+        """`function` of the pictures, the network only looked at."""
+        images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with autocast(self.device, self.precision):
+                return function(images)
+        finally:
+            self.model.train(was_training)
+
+    def facts(self, size: tuple[int, int]) -> dict[str, Any]:
+        """Parameters, and multiply-adds of one picture of `size` (multiples of the stride)."""
+        image = torch.zeros((1, self.model.bands, *size), dtype=torch.uint8, device=self.device)
+        counter = FlopCounterMode(display=False)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), counter:
+                self.model(image)
+        finally:
+            self.model.train(was_training)
+        return {
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "multiply_adds": counter.get_total_flops() // 2,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+        }
+
+
+def pick_device(device: str) -> str:
+    """`auto` -> cuda where there is one, else cpu; RecipeError for a device that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"--device {device}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error
+    return device
+
+
+def autocast(device: str, precision: str) -> Any:
+    """The context in which a network computes in `precision`."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16)
+
+
+def _at(scores_BKHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(scores_BKHW.shape[-2:]) == tuple(size):
+        return scores_BKHW
+    return functional.interpolate(scores_BKHW, size=size, mode="bilinear", align_corners=False)
+
+
+def _attends(model: Segmenter) -> bool:
+    return any(isinstance(part, Attentive) for part in model.modules())
+
+
+def _where_attention_is(card: Card) -> str:
+    """What to train for attention maps: this network with a switch of it on, else the networks that have them."""
+
+    def attends(name: str, options: dict[str, Any]) -> bool:
+        with torch.device("meta"):
+            return _attends(models.create(name, 2, options=options))
+
+    for option, value in card.model.items():
+        if value is False and attends(card.architecture, card.model | {option: True}):
+            return f"it was trained with model.{option}: false, train one with true"
+    having = [name for name in models.names() if attends(name, models.config_class(name).smallest)]
+    return f"networks that have it: {', '.join(having)}"

@@ -1,0 +1,76 @@
+"""The catalogue of networks: every file here without a leading underscore is one architecture.
+
+A model file holds `class Config(ModelConfig)` and `class Model(Segmenter)`; nothing else needs to know of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tarsia.errors import MissingExtraError, RecipeError, nearest
+from tarsia.yaml_tree import Fault, faults_of
+
+if TYPE_CHECKING:
+    from tarsia.models._segmenter import ModelConfig, Segmenter
+
+
+def names() -> list[str]:
+    """The architectures in this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+
+
+def config_class(name: str) -> type[ModelConfig]:
+    """The configuration of architecture `name`; RecipeError with the nearest name where there is none."""
+    return _module(name).Config
+
+
+def create(
+    name: str, class_count: int, *, seed: int = 0, weights: str = "none", options: dict[str, Any] | None = None
+) -> Segmenter:
+    """A network for `class_count` classes; the same seed gives the same weights.
+
+    `options` are fields of the architecture's Config; `weights`: none, imagenet, or a file for the encoder.
+    Raises RecipeError for unknown names or options, ModelFileError for weights that cannot be had or do not fit.
+    """
+    import torch
+
+    faults = option_faults(name, options or {}, [])
+    if faults:
+        raise RecipeError("\n".join(f"model.{'.'.join(str(part) for part in where)}: {what}" for where, what in faults))
+    module = _module(name)
+    config = module.Config.model_validate(options or {})
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # networks are made on the CPU; torch.manual_seed would seed GPUs too
+        return module.Model(config, class_count, weights)
+
+
+def option_faults(name: str, options: dict[str, Any], known: list[str]) -> list[Fault]:
+    """What is wrong with `options` of architecture `name`; `known` are further keys allowed beside them."""
+    if name not in names():
+        return [(("name",), f"unknown model {name}{nearest(name, names())}")]
+    schema = config_class(name)
+    try:
+        schema.model_validate(options)
+    except ValidationError as error:
+        faults = faults_of(error, schema)
+        return [(where, _with_nearest(where, what, [*schema.model_fields, *known])) for where, what in faults]
+    return []
+
+
+def _with_nearest(where: tuple[str | int, ...], what: str, known: list[str]) -> str:
+    if len(where) == 1 and what.startswith("unknown key"):
+        return "unknown key" + nearest(str(where[0]), known)
+    return what
+
+
+def _module(name: str) -> Any:
+    if name not in names():
+        raise RecipeError(f"unknown model {name}{nearest(name, names())}")
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ImportError as error:
+        raise MissingExtraError(f"model {name}", "train") from error

@@ -1,0 +1,154 @@
+"""Pieces that several networks share."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tarsia.errors import RecipeError, nearest
+from tarsia.models._attention import Attended
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation that has an answer for one value per channel.
+
+    A batch of one picture pooled to 1x1 has no variance; torch raises there.  This uses the running statistics
+    for such a batch instead, so that a last batch of one picture trains.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and _is_single(x):
+            assert self.running_mean is not None and self.running_var is not None
+            mean, variance = self.running_mean.clone(), self.running_var.clone()
+            return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        return super().forward(x)
+
+
+class NormAct(BatchNormAct2d):
+    """timm's batch normalisation with its activation, with the same answer for one value per channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.training and _is_single(x)):
+            return super().forward(x)
+        self.training = False
+        try:
+            return super().forward(x)
+        finally:
+            self.training = True
+
+
+class ConvNormReLU(nn.Sequential):
+    """Convolution without bias (same size at stride 1), batch normalisation, ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, dilation: int = 1, groups: int = 1, stride: int = 1
+    ) -> None:
+        padding = dilation * (kernel // 2)
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
+            Norm(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class SqueezeExcitation(nn.Module):
+    """B x C x H x W -> the same, each channel weighted by what all channels are on average.
+
+    Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018; S1 eq. 1 to 3, S3 eq. 3 to 5: z = mean over H x W,
+    s = sigmoid(W2 relu(W1 z)), x = s u; W1 brings C channels to C / `reduction`, at least 4.  The equations show no
+    biases, Hu et al.'s released network has them, and S1's number of parameters is met with them alone.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(4, channels // reduction)
+        self.squeeze = nn.Conv2d(channels, hidden, 1)
+        self.excite = nn.Conv2d(hidden, channels, 1)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """B x C x H x W -> s, B x C x 1 x 1, each 0 .. 1 (eq. 1, 2)."""
+        return self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights(x)
+
+    def attended(self, x: Tensor) -> Attended:
+        """Each channel's weight, and where the weighted channels are active: their mean absolute value."""
+        weights = self.weights(x)
+        return Attended((x * weights).abs().mean(1), weights.flatten(1))
+
+
+class SpatialPyramid(nn.Module):
+    """Atrous spatial pyramid pooling: the same map seen by convolutions of several dilations, and as a whole.
+
+    Chen et al., "Rethinking Atrous Convolution", 2017, section 3.3: a 1x1 and one 3x3 convolution per rate, and the
+    map's mean through a 1x1 convolution (image pooling), concatenated and projected by 1x1.
+    """
+
+    def __init__(self, channels: int, branch_channels: int, rates: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.point = ConvNormReLU(channels, branch_channels, kernel=1)
+        self.dilated = nn.ModuleList(ConvNormReLU(channels, branch_channels, dilation=rate) for rate in rates)
+        self.pooled = ConvNormReLU(channels, branch_channels, kernel=1)
+        self.projection = ConvNormReLU(branch_channels * (len(rates) + 2), outputs, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
+        return self.projection(torch.cat([self.point(x), *(branch(x) for branch in self.dilated), whole], 1))
+
+
+class Freezable(nn.Module):
+    """A part of a network that the recipe's `model.freeze` can keep as it is."""
+
+    _frozen: list[nn.Module]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._frozen = []
+
+    def freezable(self) -> nn.Module:
+        """The module whose parts go by the names that `freeze` takes."""
+        return self
+
+    def freeze(self, parts: tuple[str, ...]) -> None:
+        """Keep the named parts (module names, as `layer1` or `blocks.0`; `all`) as they are, statistics included."""
+        whole = self.freezable()
+        named = dict(whole.named_modules())
+        for part in parts:
+            if part != "all" and part not in named:
+                known = [name for name, _ in whole.named_children()]
+                raise RecipeError(f"model.freeze: the encoder has no part {part}{nearest(part, ['all', *known])}")
+            self._frozen.append(whole if part == "all" else named[part])
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+
+def _is_single(x: Tensor) -> bool:
+    return x.shape[0] * x.shape[2] * x.shape[3] == 1
+
+
+def resize_as(x: Tensor, like: Tensor) -> Tensor:
+    """`x` resized bilinearly to the height and width of `like`."""
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def kaiming(module: nn.Module) -> None:
+    """He initialisation of a decoder's convolutions (He et al. 2015, eq. 10), zero biases."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            if part.bias is not None:
+                torch.nn.init.zeros_(part.bias)

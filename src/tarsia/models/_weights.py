@@ -1,0 +1,124 @@
+"""Weights for encoders: a local .safetensors file, or timm's hub through its cache.  Never a pickle."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor
+
+from tarsia.card import CARD_KEY, read_header
+from tarsia.errors import ModelFileError
+
+_REACH_SECONDS = 3.0
+# Buffers that older timm versions stored and newer ones compute.
+_COMPUTED = {"num_batches_tracked", "relative_position_index", "attn_mask"}
+
+
+def encoder_weights(name: str, weights: str, options: dict[str, Any]) -> dict[str, Tensor]:
+    """The state dict for timm's network `name`; `weights`: imagenet (from the hub), or a file.
+
+    Raises ModelFileError for a file that is absent, damaged or of another network, and where the hub cannot be had.
+    """
+    if weights == "imagenet":
+        return _read(_from_hub(name))
+    file = Path(weights)
+    if not file.is_file():
+        raise ModelFileError(f"model.weights: {weights}: no such file; known words: none, imagenet")
+    if CARD_KEY in read_header(file):
+        raise ModelFileError(f"model.weights: {file} is a whole Tarsia model: give it as train.start_from")
+    tensors = _read(file)
+    _check_fits(name, file, tensors, options)
+    return tensors
+
+
+def refuse_weights(name: str, weights: str) -> None:
+    """Raise ModelFileError where `weights` asks for more than architecture `name` has: it starts from scratch."""
+    if weights != "none":
+        raise ModelFileError(
+            f"model.weights: {weights}: {name} has no encoder that weights are known for and starts from scratch: "
+            "leave weights out; a whole Tarsia model goes to train.start_from"
+        )
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    read_header(file)  # says what the file is, where it is something else
+    try:
+        with safe_open(str(file), "pt") as stored:
+            return {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{file}: damaged or not a .safetensors file ({error}): get the file again") from error
+
+
+def _from_hub(name: str) -> Path:
+    """The hub's file for `name`, downloaded unless it is cached; fails within seconds where there is no network."""
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        raise ModelFileError(f"model.weights: timm has no imagenet weights for {name}: choose none or give a FILE")
+    filename = config.hf_hub_filename or "model.safetensors"
+    cached = huggingface_hub.try_to_load_from_cache(config.hf_hub_id, filename)
+    if isinstance(cached, str):
+        return Path(cached)
+    advice = f"give model.weights: FILE with a timm state dict of {name} in .safetensors, or none to start from scratch"
+    if constants.HF_HUB_OFFLINE:
+        raise ModelFileError(
+            f"model.weights: imagenet weights of {name} are not on this machine and --offline is on; {advice}"
+        )
+    reason = _unreachable(constants.ENDPOINT)
+    if reason:
+        raise ModelFileError(f"model.weights: the hub with imagenet weights cannot be reached ({reason}); {advice}")
+    try:
+        return Path(huggingface_hub.hf_hub_download(config.hf_hub_id, filename))
+    except (errors.HfHubHTTPError, OSError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(f"model.weights: {filename} of {config.hf_hub_id} ({first}); {advice}") from error
+
+
+def _unreachable(address: str) -> str | None:
+    """Why `address` does not answer within seconds, None where it does."""
+    reasons = [f"no answer in {_REACH_SECONDS:.0f} seconds"]
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(address, timeout=_REACH_SECONDS):
+                reasons.clear()
+        except urllib.error.HTTPError:
+            reasons.clear()  # it answered
+        except OSError as error:
+            reasons[:] = [str(getattr(error, "reason", error))]
+
+    # A thread, because the time limit of urlopen does not hold for the name's resolution.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_REACH_SECONDS)
+    return reasons[0] if reasons else None
+
+
+def _check_fits(name: str, file: Path, tensors: dict[str, Tensor], options: dict[str, Any]) -> None:
+    """Raise ModelFileError listing the tensors of `file` that do not fit timm's `name` (its classifier aside)."""
+    with torch.device("meta"):
+        full: Any = timm.create_model(name, **{key: value for key, value in options.items() if key != "out_indices"})
+    heads = full.pretrained_cfg.get("classifier") or ()
+    prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    wanted = {key: tuple(value.shape) for key, value in full.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    faults = [
+        f"{key}: {found.get(key, 'missing')}, expected {wanted.get(key, 'no such tensor')}"
+        for key in [*wanted, *(key for key in found if key not in wanted)]
+        if found.get(key) != wanted.get(key)
+        and not key.startswith(prefixes)
+        and key.rpartition(".")[2] not in _COMPUTED
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise ModelFileError(f"{file} does not fit encoder {name}: {'; '.join(faults[:5])}{more}")

@@ -1,0 +1,281 @@
+"""The command `predict`: pictures, huge TIFFs and videos in; label maps, overlays, polygons and class shares out.
+
+What is written for a picture, below `out`, of what is asked for (NAME: output/sources.py):
+
+    NAME.png             the label map: class indices with the classes' palette (a raster's: NAME.tif)
+    NAME_overlay.jpg     the picture with its classes in colour, and a legend (a video's: NAME_overlay.mp4)
+    NAME_confidence.png  the probability of each label, 255 = certain
+    NAME.geojson         its regions as polygons
+    NAME_attention.jpg   what each attention module of the network attends to in the picture
+    shares.json          one for all: each picture's size and each class's share of its pixels
+    shares.csv           the same as a table, with counts
+    coco.json            one for all: every region as COCO has it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tarsia import console
+from tarsia.errors import ImageError, MissingExtraError, OutputError
+from tarsia.output import pictures, rasters, summary, videos
+from tarsia.output.journal import Journal
+from tarsia.output.pictures import Segmented
+from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
+from tarsia.output.wanted import KINDS, OUTPUTS, Wanted, class_indices
+from tarsia.runtime.bands import open_bands
+from tarsia.runtime.image import shown
+from tarsia.runtime.predictor import Predictor
+from tarsia.runtime.raster import is_raster
+from tarsia.runtime.tiles import Tiling, segment
+
+__all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
+
+_NO_MEMORY = "not enough memory for a picture of this size; try --tile 512"
+
+
+@dataclass(frozen=True)
+class PredictionRun:
+    """What became of the pictures: `done` (source, label file or None), `failed` (source, message).
+
+    `before`: those that an interrupted run had finished.
+    """
+
+    done: list[tuple[Path, Path | None]] = field(default_factory=list)
+    failed: Failed = field(default_factory=list)
+    before: list[Path] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every picture was done, else 2."""
+        return 2 if self.failed else 0
+
+
+def predict(
+    predictor: Predictor,
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    recursive: bool = True,
+    save: Sequence[str] | None = None,
+    only: Sequence[str] = (),
+    min_confidence: float = 0.0,
+    simplify: float = 0.0,
+    batch: int = 1,
+    tile: int | None = None,
+    overlap: float | None = None,
+    frames: int | None = None,
+) -> PredictionRun:
+    """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
+
+    `only` these classes, and where the probability is at least `min_confidence`: other pixels get 255.  `simplify`:
+    tolerance of polygons in pixels.  `batch`: so many pictures (or tiles) of one size go through the network at once.
+    `tile` and `overlap` (a part of it): in tiles (runtime/tiles.py), as huge TIFFs always are.  `frames`: so many of
+    each video at most.  `resume` leaves alone what an interrupted run into `out` has finished.
+
+    `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.
+
+    A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
+    ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
+    would lie outside `out`, or would replace a source, and for classes and outputs that there are not.
+    """
+    out = Path(out)
+    kinds = OUTPUTS if save is None else tuple(save)
+    indices = class_indices(only, predictor.classes)
+    wanted = Wanted(kinds, indices, min_confidence, simplify, tile, overlap, default=save is None)
+    tiling = Tiling.of(predictor.card.input, tile, overlap) if tile or predictor.card.input.tile else None
+    if overlap is not None and not tiling:
+        raise OutputError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (--tile 512)")
+    if batch < 1:
+        raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
+    if "attention" in kinds:
+        predictor.check_attention()
+    run = PredictionRun()
+    with _noted():
+        sources = named(find(paths, out, recursive, run.failed, is_raster, predictor.card.bands), run.failed, kinds)
+    if not sources:
+        reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
+        raise ImageError("\n".join(reasons) or "no pictures given: name files or folders")
+    summaries = [out / name for kind, name in summary.FILES.items() if kind in kinds]
+    check_outputs([*_planned(sources, out, wanted), *summaries], sources, out)
+    if not (overwrite or resume):
+        _refuse_existing([*_planned(sources, out, wanted), *summaries])
+    with Journal(out, _settings(predictor, wanted), resume) as journal:
+        if resume and not overwrite:
+            _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
+        for source, message in run.failed:
+            console.note(f"{shown(source)}: {message}")
+        _Work(predictor, out, wanted, journal, run, batch, tiling, frames).all(sources)
+    return run
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A run under way."""
+
+    predictor: Predictor
+    out: Path
+    wanted: Wanted
+    journal: Journal
+    run: PredictionRun
+    batch: int
+    tiling: Tiling | None
+    frames: int | None
+
+    def all(self, sources: Sequence[Source]) -> None:
+        """Every source that is not finished; then the summaries, also of a run that is interrupted."""
+        open_ones = []
+        for source in sources:
+            if self.journal.finished(source):
+                self.run.before.append(source.path)
+            else:
+                open_ones.append(source)
+        try:
+            waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]] = {}
+            for source in console.track(open_ones, len(open_ones), "predict"):
+                for group in self._grouped(source, waiting):
+                    self._segment(group)
+            for group in waiting.values():
+                self._segment(group)
+        except BaseException:
+            # Interrupted or out of room: what is done stays usable, and the first error is the one to show.
+            try:
+                self._sum_up(sources, complete=False)
+            except OutputError as error:
+                console.note(str(error))
+            raise
+        self._sum_up(sources, complete=True)
+
+    def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
+        card = self.predictor.card
+        order = {source.path: place for place, source in enumerate(sources)}
+        self.run.done.sort(key=lambda done: order[done[0]])
+        summary.write(self.wanted.save, self.out, card, self.journal, sources, self.run.failed, complete)
+
+    def _grouped(
+        self, source: Source, waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]]
+    ) -> Iterator[list[tuple[Source, np.ndarray]]]:
+        """Read a picture; pictures of one size where they are enough, or too many are held.
+
+        Rasters and videos are done at once.
+        """
+        self._note_missing(source)
+        if source.medium != "picture":
+            self._attempt(source, lambda: self._large(source))
+            return
+        image_HW3 = self._attempt(source, lambda: open_bands(source.path, self.predictor.card.bands))
+        if image_HW3 is None:
+            return
+        same = waiting.setdefault(image_HW3.shape, [])
+        same.append((source, image_HW3))
+        if len(same) == self.batch:
+            yield waiting.pop(image_HW3.shape)
+        elif sum(map(len, waiting.values())) >= 2 * self.batch:
+            yield waiting.pop(max(waiting, key=lambda size: len(waiting[size])))
+
+    def _segment(self, group: list[tuple[Source, np.ndarray]]) -> None:
+        """Segment and write pictures of one size; where they fail together, one by one."""
+        if len(group) > 1:
+            try:
+                found = self._labelled(np.stack([image_HW3 for _, image_HW3 in group]))
+            except (ImageError, MemoryError):
+                for one in group:
+                    self._segment([one])
+                return
+            for (source, image_HW3), (label_HW, confidence_HW) in zip(group, found, strict=True):
+                self._attempt(source, lambda: self._write(source, image_HW3, label_HW, confidence_HW))  # noqa: B023
+            return
+        ((source, image_HW3),) = group
+        self._attempt(source, lambda: self._write(source, image_HW3, *self._labelled(image_HW3[None])[0]))
+
+    def _labelled(self, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        if self.tiling and max(images_BHW3.shape[1:3]) > self.tiling.side:
+            asked = self.wanted.needs_confidence
+            return [segment(self.predictor, one, self.tiling, asked, self.batch) for one in images_BHW3]
+        if not self.wanted.needs_confidence:
+            return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
+        return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
+
+    def _write(
+        self, source: Source, image_HW3: np.ndarray, label_HW: np.ndarray, confidence_HW: np.ndarray | None
+    ) -> None:
+        label_HW = self.wanted.selected(label_HW, confidence_HW)
+        maps = self.predictor.attention(image_HW3) if "attention" in self.wanted.save else []
+        self.journal.begin(source)
+        one = Segmented(image_HW3, label_HW, confidence_HW, maps)
+        more = pictures.write(one, source, self.out, self.wanted, self.predictor.classes)
+        row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card)
+        self._finish(source, row, **more)
+
+    def _large(self, source: Source) -> None:
+        """A raster or a video, written while it is read."""
+        self.journal.begin(source)
+        if source.medium == "raster":
+            made = rasters.write(self.predictor, source, self.out, self.wanted, self.tiling, self.batch)
+        else:
+            card = self.predictor.card
+            made = videos.write(self._labelled, card, source, self.out, self.wanted, self.batch, self.frames)
+        self._finish(source, made.pop("row"), **made)
+
+    def _note_missing(self, source: Source) -> None:
+        for kind in self.wanted.kinds(source.medium):
+            if kind in ENDINGS["picture"] and kind not in ENDINGS[source.medium]:
+                console.note(f"{shown(source.path)}: no {kind} of a {source.medium}")
+
+    def _finish(self, source: Source, row: dict[str, Any], **more: Any) -> None:
+        files = source.outputs(self.out, self.wanted)
+        self.journal.finish(source, files, row, file_name=text(source.relative), **more)
+        label = source.output(self.out, "label") if "label" in self.wanted.kinds(source.medium) else None
+        self.run.done.append((source.path, label))
+
+    def _attempt(self, source: Source, work: Callable[[], Any]) -> Any:
+        """What `work` gives; None where it fails for a picture's fault, which is noted, not raised."""
+        try:
+            with _noted():
+                return work()
+        except (ImageError, MissingExtraError, MemoryError) as error:
+            message = _NO_MEMORY if isinstance(error, MemoryError) else str(error)
+            # The predictor has seen an array and cannot name the file.
+            message = message if shown(source.path) in message else f"{shown(source.path)}: {message}"
+            self.run.failed.append((source.path, message))
+            console.note(message)
+            return None
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[None]:
+    """Warnings within are lines for people."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for remark in remarks:
+        console.note(str(remark.message))
+
+
+def _planned(sources: Sequence[Source], out: Path, wanted: Wanted) -> list[Path]:
+    return [path for source in sources for path in source.outputs(out, wanted)]
+
+
+def _refuse_existing(planned: Sequence[Path]) -> None:
+    existing = [path for path in planned if os.path.lexists(path)]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise OutputError(f"{shown(existing[0])}{more} exists already: choose another --out or add --overwrite")
+
+
+def _settings(predictor: Predictor, wanted: Wanted) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    model = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()[:16]
+    tta, crf = (None if one is None else str(one) for one in (predictor.tta, predictor.crf))
+    return {"model": model, "tta": tta, "crf": crf, **wanted.settings()}

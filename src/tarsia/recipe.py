@@ -1,0 +1,329 @@
+"""Recipe: every setting of a training, with its default, unit and bounds, in one place.
+
+On disk a recipe is YAML with the same keys.  Options of one model or data set stand beside its name and are
+checked by that model's or data set's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from tarsia.scores.expected import Expected
+from tarsia.yaml_tree import Document, Fault, Node
+
+Weight = Annotated[float, Field(ge=0)]
+LossWeight = Annotated[float, Field(ge=0, le=1e6)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Size = tuple[Annotated[int, Field(ge=1, le=65_536)], Annotated[int, Field(ge=1, le=65_536)]]  # (height, width)
+_LOSSES = ("cross_entropy", "dice", "jaccard", "lovasz", "focal", "ohem")
+
+
+class _OpenNode(Node):
+    """A node whose further keys belong to the model or data set it names."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class DataRecipe(_OpenNode):
+    """Which pictures; further keys are options of the data set (as `count` of streets)."""
+
+    name: str
+    root: str | None = None
+    train: str = "train"
+    val: str | None = "val"
+    val_options: dict[str, Any] = Field({}, description="options of the data set that differ for the val split")
+    cache: str | None = Field(None, description="folder for decoded pictures (a memory map); none by default")
+
+
+class ModelRecipe(_OpenNode):
+    """Which network; further keys are options of the model (as `encoder`, `bins`)."""
+
+    name: str
+    weights: str = Field("none", description="none | imagenet | a .safetensors file with the encoder's weights")
+    freeze: tuple[str, ...] = Field((), description="encoder parts that stay as they are; [all] for the whole encoder")
+
+
+class InputRecipe(Node):
+    """How pictures are brought to the network, in training, evaluation and prediction alike."""
+
+    size: Size | None = Field(None, description="resize every picture to exactly (height, width)")
+    short_side: Annotated[int, Field(ge=8, le=16_384)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> InputRecipe:
+        if self.size and self.short_side:
+            raise ValueError("size and short_side exclude each other: keep one")
+        return self
+
+
+class Scale(Node):
+    """Random scale between `min` and `max`, log-uniform."""
+
+    probability: Probability = 1.0
+    min: Annotated[float, Field(ge=0.1, le=10)] = 0.5
+    max: Annotated[float, Field(ge=0.1, le=10)] = 2.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Scale:
+        if self.min > self.max:
+            raise ValueError("min is larger than max")
+        return self
+
+
+class Rotation(Node):
+    """Rotation by up to `degrees` either way; corners become the ignored value."""
+
+    probability: Probability = 0.5
+    degrees: Annotated[float, Field(gt=0, le=180)] = 10.0
+
+
+class ColorJitter(Node):
+    """Brightness, contrast, saturation: factors 1 +- value; hue: +- value of the full circle."""
+
+    probability: Probability = 0.8
+    brightness: Annotated[float, Field(ge=0, le=1)] = 0.3
+    contrast: Annotated[float, Field(ge=0, le=1)] = 0.3
+    saturation: Annotated[float, Field(ge=0, le=1)] = 0.3
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+
+
+class Blur(Node):
+    """Gaussian blur with a deviation of up to `sigma` pixels."""
+
+    probability: Probability = 0.2
+    sigma: Annotated[float, Field(gt=0, le=20)] = 1.5
+
+
+class Noise(Node):
+    """Gaussian noise with a deviation of up to `std` grey levels (of 255)."""
+
+    probability: Probability = 0.2
+    std: Annotated[float, Field(gt=0, le=100)] = 10.0
+
+
+class CutMix(Node):
+    """A box of another sample, pasted with its label; its share of the area is drawn from Beta(alpha, alpha)."""
+
+    probability: Probability = 0.5
+    alpha: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+
+
+class Rain(Node):
+    """Rain of up to `strength` (1: a downpour) that falls up to `angle` degrees off the vertical."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
+    angle: Annotated[float, Field(ge=0, le=60)] = 20.0
+
+
+class Snow(Node):
+    """Falling snow of up to `strength`."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Fog(Node):
+    """Fog of up to `strength`, denser towards the horizon (depth is taken to be the same along a row)."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+class MotionBlur(Node):
+    """Blur along a line of up to `length` picture heights, up to `angle` degrees off the horizontal."""
+
+    probability: Probability = 0.2
+    length: Annotated[float, Field(gt=0, le=0.1)] = 0.02
+    angle: Annotated[float, Field(ge=0, le=90)] = 20.0
+
+
+class Shadow(Node):
+    """One to `count` soft-edged polygons, in which up to `strength` of the light is missing."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.7
+    count: Annotated[int, Field(ge=1, le=3)] = 3
+
+
+class Darkening(Node):
+    """Towards night by up to `strength`: darker, cooler, less saturated, noisy."""
+
+    probability: Probability = 0.2
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+class AugmentRecipe(Node):
+    """Changes of training pictures, drawn from (seed, epoch, sample): the same whatever the workers."""
+
+    threefold: bool = Field(False, description="original, horizontal and vertical flip of each picture (S2)")
+    horizontal_flip: Probability = 0.0
+    vertical_flip: Probability = 0.0
+    scale: Scale | None = None
+    rotation: Rotation | None = None
+    crop: Size | None = Field(None, description="random crop (height, width); the ignored value beyond the border")
+    class_balanced: Probability = Field(
+        0.0, description="crops that show a class drawn evenly from those in the picture"
+    )
+    cutmix: CutMix | None = None
+    shadow: Shadow | None = None
+    darkening: Darkening | None = None
+    fog: Fog | None = None
+    rain: Rain | None = None
+    snow: Snow | None = None
+    motion_blur: MotionBlur | None = None
+    color_jitter: ColorJitter | None = None
+    blur: Blur | None = None
+    noise: Noise | None = None
+
+    @model_validator(mode="after")
+    def _balanced_crops(self) -> AugmentRecipe:
+        if self.class_balanced and self.crop is None:
+            raise ValueError("class_balanced places crops: give crop (height, width) too, or leave it out")
+        return self
+
+
+class LossRecipe(Node):
+    """Losses with their weights, summed; cross_entropy alone by default.  A name says that loss with weight 1."""
+
+    cross_entropy: LossWeight = Field(0.0, description="takes class_weights and label_smoothing")
+    dice: LossWeight = Field(0.0, description="1 - 2 I / (P + T), over the classes that the batch shows")
+    jaccard: LossWeight = Field(0.0, description="1 - I / (P + T - I), over the classes that the batch shows")
+    lovasz: LossWeight = Field(0.0, description="Lovasz-Softmax, over the classes that the batch shows")
+    focal: LossWeight = Field(0.0, description="takes class_weights and label_smoothing")
+    ohem: LossWeight = Field(0.0, description="hard pixels; takes class_weights and label_smoothing")
+    focal_gamma: Annotated[float, Field(ge=0, le=20)] = Field(2.0, description="0: as cross_entropy")
+    ohem_threshold: Annotated[float, Field(gt=0, le=1)] = Field(0.7, description="hard: the true class has less")
+    ohem_least: Annotated[float, Field(gt=0, le=1)] = Field(0.0625, description="share of the pixels kept at least")
+    smooth: Annotated[float, Field(ge=0, le=1e6)] = Field(
+        0.0, description="pixels added above and below in dice, jaccard"
+    )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss that has one."""
+        return {name: weight for name in _LOSSES if (weight := getattr(self, name)) > 0}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {value: 1.0} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _something(self) -> LossRecipe:
+        if not self.weights:
+            raise ValueError(f"no loss has a weight above 0: give one to {', '.join(_LOSSES[:-1])} or {_LOSSES[-1]}")
+        return self
+
+
+class TrainRecipe(Node):
+    """The loop: how long, how large, how fast."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
+    steps_per_epoch: Annotated[int, Field(ge=1)] | None = Field(None, description="default: all pictures once")
+    batch: Annotated[int, Field(ge=1, le=4096)] = 8
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="batches summed before a step")
+    workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    encoder_multiplier: Annotated[float, Field(ge=0, le=100)] = Field(1.0, description="learning rate of the encoder")
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 1e-2
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    power: Annotated[float, Field(gt=0, le=10)] = Field(0.9, description="of the poly schedule")
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    loss: LossRecipe = LossRecipe(cross_entropy=1.0)
+    class_weights: Literal["none", "median_frequency", "root_median_frequency"] | tuple[Weight, ...] = "none"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm")
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="decay of the weights' moving average")
+    early_stop: Annotated[int, Field(ge=1)] | None = Field(None, description="epochs without a better val mIoU")
+    keep: Literal["best", "all"] = Field("best", description="all: the weights of every epoch in epochs/")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    save_every_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="between resume points in an epoch")
+    start_from: str | None = Field(None, description="a Tarsia model file to continue from")
+
+
+class AdaptRecipe(Node):
+    """Unlabelled pictures of another condition: each batch brings as many of them as it has labelled ones.
+
+    histogram, fourier, style: labelled pictures are learned as they are and in the look of these (S3, training-time
+    use).  self-training: these are learned too, with labels where the starting model is sure.
+    """
+
+    target: str = Field(description="a folder of pictures, or NAME[:ROOT][,key=value...], whose labels are not read")
+    method: Literal["histogram", "fourier", "style", "self-training"]
+    style: str | None = Field(None, description="of style: a file of `tarsia adapt --train-style`")
+    share: Probability = Field(
+        1.0, description="of each batch, how many pictures are restyled, or learned by themselves"
+    )
+    strength: Probability = Field(1.0, description="of the restyling; 0: the labelled picture's own look")
+    kl_weight: LossWeight = Field(1.0, description="of KL(p_original || p_restyled), the mean over pixels")
+    least_confidence: Probability = Field(
+        0.9, description="of self-training: of a label, unless its class has few such"
+    )
+
+    @model_validator(mode="after")
+    def _style_file(self) -> AdaptRecipe:
+        if (self.method == "style") != (self.style is not None):
+            raise ValueError("style: a file of `tarsia adapt --train-style`, for method style and no other")
+        return self
+
+
+class Recipe(Node):
+    """Everything a training needs to be repeated."""
+
+    name: str | None = Field(None, description="of the run; default: the recipe's file name")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data: DataRecipe
+    model: ModelRecipe
+    input: InputRecipe = InputRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    train: TrainRecipe = TrainRecipe()
+    adapt: AdaptRecipe | None = Field(None, description="learn for another condition by its unlabelled pictures too")
+    expected: Expected | None = Field(None, description="scores that it should reach; said when it has trained")
+
+    @model_validator(mode="after")
+    def _someone_to_learn_from(self) -> Recipe:
+        if self.adapt and self.adapt.method == "self-training" and not self.train.start_from:
+            raise ValueError("adapt.method self-training learns from a model: give its file as train.start_from")
+        return self
+
+    @field_validator("name")
+    @classmethod
+    def _is_one_folder(cls, name: str | None) -> str | None:
+        if name is not None and (name.strip() in ("", ".", "..") or "/" in name or "\0" in name):
+            raise ValueError("a run's name is the name of one folder, without /")
+        return name
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """The recipe at `path` with `key.key=value` overrides; RecipeError lists every fault, with lines."""
+        document = Document.read(path, overrides)
+        document.tree.setdefault("name", Path(path).stem)
+        return document.validate(cls, _option_faults(document.tree))
+
+
+def _option_faults(tree: dict[str, Any]) -> list[Fault]:
+    """Faults among the options of the named model and data set, which only their own files know."""
+    from tarsia import data, models
+
+    faults: list[Fault] = []
+    for section, schema, catalogue in (("data", DataRecipe, data), ("model", ModelRecipe, models)):
+        node = tree.get(section)
+        if isinstance(node, dict) and isinstance(node.get("name"), str):
+            options = {key: value for key, value in node.items() if key not in schema.model_fields}
+            known = list(schema.model_fields)
+            faults += [
+                ((section, *where), what) for where, what in catalogue.option_faults(node["name"], options, known)
+            ]
+    return faults

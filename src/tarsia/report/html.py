@@ -1,0 +1,135 @@
+"""What the HTML pages share: their template, pictures within a page's size, facts in words."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tarsia.errors import MissingExtraError, OutputError
+
+PAGE_LIMIT_BYTES = 5_000_000
+_SHOWN_WIDTH = 1064  # of the page's column, CSS pixels
+_FIGURE_DENSITY = 1.3  # pixels of a figure to a CSS pixel: letters like the page's, and sharp on fine screens
+_SHARP_BYTES = 300_000  # figures stay PNG up to here: JPEG blurs letters and thin lines
+# (largest width, JPEG quality) tried in turn until the page is small enough
+REDUCTIONS = ((1600, 85), (1200, 85), (1000, 80), (800, 75), (640, 70), (480, 60))
+_WORDS = {
+    "dataset": "Data set",
+    "data_hash": "Data hash",
+    "ignored_value": "Ignored value",
+    "absent_class_rule": "Absent classes",
+    "tta": "Test-time augmentation",
+    "multiply_adds": "Multiply-adds",
+    "latency_ms": "Latency",
+    "peak_memory_bytes": "Peak memory",
+}
+
+
+def template_of(source: str) -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("writing the report page", "report") from error
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(source)
+
+
+def script_hash(source: str) -> str:
+    """What the page's policy knows its one script by; the script holds no template code, so it stays as it is."""
+    found = re.search(r"<script>(.*?)</script>", source, re.DOTALL)
+    assert found is not None
+    return "sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+
+
+def fit(
+    figures: Sequence[tuple[str, Path]], pictures: Sequence[tuple[str, Path]], room: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """Figures and pictures as data URIs that take at most `room` bytes together, and what had to be done for that."""
+    for width, quality in REDUCTIONS:
+        drawn = [embedded(caption, path, width, quality, figure=True) for caption, path in figures]
+        shown = [embedded(caption, path, width, quality) for caption, path in pictures]
+        if sum(item["bytes"] for item in drawn + shown) <= room:
+            reduced = f"Pictures are reduced to at most {width} pixels in width to keep this page under 5 MB."
+            return drawn, shown, "" if width == REDUCTIONS[0][0] else reduced
+    kept: list[dict[str, Any]] = []
+    room -= sum(item["bytes"] for item in drawn)
+    for item in shown:
+        room -= item["bytes"]
+        if room < 0:
+            break
+        kept.append(item)
+    left = f"the last {len(shown) - len(kept)} of {len(shown)} left out"
+    return drawn, kept, f"Pictures are reduced to at most {width} pixels in width and {left} to stay under 5 MB."
+
+
+def embedded(caption: str, path: Path, width: int, quality: int, figure: bool = False) -> dict[str, Any]:
+    """One picture for the template: JPEG or PNG, whichever is smaller; a figure stays PNG up to _SHARP_BYTES."""
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+    except OSError as error:
+        raise OutputError(f"the report page cannot show {path}: {error}; write that picture again") from error
+    shown = min(round(picture.width / (_FIGURE_DENSITY if figure else 1)), _SHOWN_WIDTH)
+    tall = max(1, round(picture.height * shown / picture.width))
+    if picture.width > width:
+        size = (width, max(1, round(picture.height * width / picture.width)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    kind, data = "png", _encode(picture, "png", quality)
+    if not figure or len(data) > _SHARP_BYTES:
+        kind, data = min((kind, data), ("jpeg", _encode(picture, "jpeg", quality)), key=lambda choice: len(choice[1]))
+    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    markup = 1000 + 12 * len(caption.encode())  # escaped, and twice in the page
+    return {"caption": caption, "uri": uri, "bytes": len(uri) + markup, "shown": shown, "tall": tall}
+
+
+def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": quality, "optimize": True} if kind == "jpeg" else {}
+    picture.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def listed(facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+    """(name in words, value in words, exact value) of every fact there is."""
+    rows = []
+    for key, value in (facts or {}).items():
+        if value is not None and value != "":
+            text = _in_words(key, value)
+            exact = f"{value:,}" if isinstance(value, int) and key in ("parameters", "multiply_adds") else ""
+            rows.append((_WORDS.get(key, str(key).replace("_", " ").capitalize()), text, exact))
+    return rows
+
+
+def _in_words(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(str(name), item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        if key == "command":
+            return " ".join(str(item) for item in value)
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, int | float):
+        return _number_in_words(key, value)
+    return str(value)
+
+
+def _number_in_words(key: str, value: float) -> str:
+    if key.endswith("_bytes"):
+        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+    if key.endswith("_ms"):
+        return f"{value:.1f} ms"
+    if key.endswith("_seconds"):
+        return f"{value:.1f} s"
+    if key in ("parameters", "multiply_adds"):
+        for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= size:
+                return f"{value / size:.3g} {unit}"
+    return str(value)

@@ -1,0 +1,147 @@
+"""What runs a network.  An engine hides torch (or ONNX Runtime) behind three calls on numpy pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from tarsia.card import Card, find_model_file, is_onnx
+from tarsia.errors import MissingExtraError, ModelFileError, RecipeError, nearest
+
+ENGINES = ("onnxruntime", "openvino")  # of .onnx files
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Engine(Protocol):
+    """A network ready to run.
+
+    `scores` are the engine's own arrays, to be sliced, divided by a number, or handed back to it, no more.
+    """
+
+    card: Card
+    device: str
+    streams: int  # calls that may run at once
+
+    def described(self) -> str:
+        """What runs the network, for people: the program and its version, the device, the threads."""
+        ...
+
+    def scores(self, images_BHW3: np.ndarray) -> Any:
+        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
+        ...
+
+    def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 class indices at `size`: resized bilinearly, then the largest."""
+        ...
+
+    def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
+        ...
+
+
+@runtime_checkable
+class LabelEngine(Protocol):
+    """An engine whose network may give labels itself, where `gives_labels`."""
+
+    gives_labels: bool
+
+    def labelled(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 RGB, H and W multiples of the stride -> B x H x W uint8 labels and the float32 probability of each."""
+        ...
+
+
+class AttentionMap(NamedTuple):
+    """What one attention module does to a picture."""
+
+    name: str  # of the module in its network
+    map_HW: np.ndarray  # float32: how much of the attention each position gets, at the module's own resolution
+    weights_C: np.ndarray | None  # float32, 0 .. 1: each channel's weight, where the module weights channels
+
+
+@runtime_checkable
+class AttentionEngine(Protocol):
+    """An engine that can also say what its network attends to."""
+
+    def check_attention(self) -> None:
+        """OutputError, with what to do, where the network has no attention to show."""
+        ...
+
+    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
+        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
+        ...
+
+
+def open_engine(
+    path: Path, device: str = "auto", engine: str = "auto", precision: str = "float32", streams: int = 1
+) -> Engine:
+    """The engine for a model file or run folder: torch for .safetensors; for .onnx ONNX Runtime (`auto`) or OpenVINO.
+
+    `precision` of OpenVINO: float32 or bfloat16.  `streams` of an .onnx file: calls that may run at once, each on its
+    share of the cores.  Raises ModelFileError for anything but a sound model file, and one that was not exported for
+    this engine and precision, RecipeError for engines and precisions that there are not, and MissingExtraError where
+    torch or OpenVINO is needed and not there.
+    """
+    _check_choice(engine, precision)
+    path = find_model_file(path)
+    if is_onnx(path):
+        return _of_onnx_file(path, device, engine, precision, streams)
+    for name, value, usual in ("engine", engine, "auto"), ("precision", precision, "float32"), ("streams", streams, 1):
+        if value != usual:
+            raise RecipeError(f"--{name} {value} is for .onnx files: `tarsia export {path}` makes one")
+    try:
+        from tarsia.learning.torch_engine import TorchEngine
+    except ImportError as error:
+        raise MissingExtraError(f"running {path.name}", "train") from error
+    return TorchEngine.open(path, device)
+
+
+def engine_class(name: str) -> Any:
+    """The class of an engine of .onnx files; MissingExtraError where its package is not installed."""
+    if name == "onnxruntime":
+        from tarsia.runtime.onnx_engine import OnnxEngine
+
+        return OnnxEngine
+    try:
+        import openvino  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("--engine openvino", "openvino") from error
+    from tarsia.runtime.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine
+
+
+def _check_choice(engine: str, precision: str) -> None:
+    if engine not in ("auto", *ENGINES):
+        raise RecipeError(f"--engine {engine}: no such engine{nearest(engine, ('auto', *ENGINES))}")
+    if precision not in PRECISIONS:
+        raise RecipeError(f"--precision {precision}: no such precision{nearest(precision, PRECISIONS)}")
+    if precision != "float32" and engine != "openvino":
+        raise RecipeError(f"--precision {precision}: only --engine openvino computes in it")
+
+
+def _of_onnx_file(path: Path, device: str, engine: str, precision: str, streams: int) -> Engine:
+    from tarsia.runtime import onnx_file
+
+    file = onnx_file.read(path)
+    if engine != "openvino":
+        return engine_class("onnxruntime")(file, str(path), device, streams=streams)
+    _check_judged(file.card, path, precision)
+    return engine_class("openvino")(file, str(path), device, streams=streams, precision=precision)
+
+
+def _check_judged(card: Card, path: Path, precision: str) -> None:
+    """ModelFileError where `tarsia export` has not let the file pass with OpenVINO in this precision."""
+    judged = (card.provenance.get("export") or {}).get("engines") or []
+    found = [one for one in judged if (one.get("engine"), one.get("precision")) == ("openvino", precision)]
+    if not found:
+        raise ModelFileError(
+            f"{path}: was not checked with OpenVINO in {precision} when it was exported: export it again where it "
+            'is installed (pip install "tarsia[openvino]"), or leave --engine out'
+        )
+    if found[-1].get("passed") is not True:
+        raise ModelFileError(
+            f"{path}: with OpenVINO in {precision} its answers changed too much when it was exported "
+            f"({found[-1].get('verdict')}): choose another --engine or --precision"
+        )

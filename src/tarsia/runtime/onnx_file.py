@@ -1,0 +1,218 @@
+"""What an ONNX file says of itself, read and written without onnx or onnxruntime: card, sum, tensors.
+
+The file is a protocol buffer: a sequence of fields, each a tag and then a number, or a length and as many bytes, which
+may be fields again.  Only the messages in which a tensor can lie are walked.  The metadata holds the card and a sha256
+of all bytes of the file, taken with the sum's own 64 digits as zeros: a file is read with its sum checked, or not at
+all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tarsia import formerly
+from tarsia.card import CARD_KEY, SUM_KEY, Card
+from tarsia.errors import ModelFileError
+
+_MAX_BYTES = 2**31  # of a protocol buffer
+_NO_SUM = "0" * 64
+
+# Which fields of a message are messages in which tensors can lie (onnx.proto of ONNX 1.15).
+_MODEL, _GRAPH, _NODE, _ATTRIBUTE, _TENSOR, _SPARSE, _FUNCTION, _TRAINING = range(8)
+_INSIDE: dict[int, dict[int, int]] = {
+    _MODEL: {7: _GRAPH, 20: _TRAINING, 25: _FUNCTION},
+    _GRAPH: {1: _NODE, 5: _TENSOR, 15: _SPARSE},
+    _NODE: {5: _ATTRIBUTE},
+    _ATTRIBUTE: {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH, 22: _SPARSE, 23: _SPARSE},
+    _SPARSE: {1: _TENSOR, 2: _TENSOR},
+    _FUNCTION: {7: _NODE, 11: _ATTRIBUTE},
+    _TRAINING: {1: _GRAPH, 2: _GRAPH},
+}
+_METADATA, _KEY, _VALUE = 14, 1, 2
+_DIMENSIONS, _TYPE, _NAME, _OUTSIDE, _LOCATION = 1, 2, 8, 13, 14
+_WEIGHTS = {1, 2, 3, 10, 11, 16}  # float, uint8, int8, float16, double, bfloat16; other types are sizes and positions
+
+
+class OnnxFile(NamedTuple):
+    """A file that is whole and has a card."""
+
+    content: bytes
+    card: Card
+    parameters: int  # numbers in the weights
+
+
+class _Field(NamedTuple):
+    number: int
+    value: int
+    inside: range  # of its bytes, empty for a number
+    whole: range  # with its tag
+
+
+class _Damaged(Exception):
+    pass
+
+
+def read(path: Path) -> OnnxFile:
+    """The ONNX file at `path`.
+
+    Raises ModelFileError where it is none, is cut or changed, has no card, or keeps weights outside of itself.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+            raise ModelFileError(f"{path}: no file, or larger than an ONNX file can be (2 GiB)")
+        return parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def parse(content: bytes, where: str) -> OnnxFile:
+    """`read` for the content of a file; errors name `where`."""
+    try:
+        metadata = _metadata(content)
+        if CARD_KEY in metadata and SUM_KEY in metadata and _text(content, metadata[SUM_KEY]) != _sum(content):
+            raise ModelFileError(f"{where}: its sha256 does not match, the file was changed or damaged: get it again")
+        parameters, outside = _tensors(content)
+        card = _text(content, metadata[CARD_KEY]) if CARD_KEY in metadata and SUM_KEY in metadata else None
+    except (_Damaged, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{where}: cut, damaged or no ONNX file: get the file again") from error
+    if outside:
+        raise ModelFileError(
+            f"{where}: keeps weights outside of itself ({outside[0]}), and Tarsia reads no other file for it: "
+            "`tarsia export` writes one file"
+        )
+    if card is None:
+        raise ModelFileError(
+            f"{where}: an ONNX file without a Tarsia card (another program's?): Tarsia runs what `tarsia export` writes"
+        )
+    return OnnxFile(content, Card.from_json(card, where), parameters)
+
+
+def with_card(content: bytes, card: Card, **entries: str) -> bytes:
+    """An ONNX file's content -> the same with this card, these entries of metadata, and its sum."""
+    texts = {**entries, CARD_KEY: card.to_json(), SUM_KEY: _NO_SUM}
+    old = [field for key, field in _entries(content) if key in texts]
+    kept = b"".join(content[part.start : part.stop] for part in _between(len(content), old))
+    # Fields may come in any order, and an entry's two may be longer than a byte can count.
+    added = [_encoded(_KEY, key.encode()) + _encoded(_VALUE, text.encode()) for key, text in texts.items()]
+    made = kept + b"".join(_encoded(_METADATA, entry) for entry in added)
+    place = _metadata(made)[SUM_KEY]
+    return made[: place.start] + _sum(made).encode() + made[place.stop :]
+
+
+def _between(end: int, fields: Iterable[_Field]) -> Iterator[range]:
+    """What of 0 .. end lies outside `fields`, which are in order."""
+    start = 0
+    for field in fields:
+        yield range(start, field.whole.start)
+        start = field.whole.stop
+    yield range(start, end)
+
+
+def _sum(content: bytes) -> str:
+    place = _metadata(content)[SUM_KEY]
+    total = hashlib.sha256(memoryview(content)[: place.start])
+    total.update(_NO_SUM.encode())
+    total.update(memoryview(content)[place.stop :])
+    return total.hexdigest()
+
+
+def _metadata(content: bytes) -> dict[str, range]:
+    """The keys of the metadata, and where in the file their texts are."""
+    found = {}
+    for key, entry in _entries(content):
+        texts = {field.number: field.inside for field in _fields(content, entry.inside)}
+        found[key] = texts.get(_VALUE, range(0))
+    return found
+
+
+def _entries(content: bytes) -> Iterator[tuple[str, _Field]]:
+    for field in _fields(content, range(len(content))):
+        if field.number == _METADATA:
+            keys = [part.inside for part in _fields(content, field.inside) if part.number == _KEY]
+            yield formerly.key(_text(content, keys[0] if keys else range(0))), field
+
+
+def _tensors(content: bytes) -> tuple[int, list[str]]:
+    """How many numbers the weights are, and the names of tensors that are stored outside the file."""
+    parameters, outside = 0, []
+    waiting = [(_MODEL, range(len(content)), False)]
+    while waiting:  # no recursion: a file may nest its graphs as deep as it likes
+        message, place, is_weight = waiting.pop()
+        found = list(_fields(content, place))
+        if message != _TENSOR:
+            inner = [(_INSIDE[message][one.number], one.inside) for one in found if one.number in _INSIDE[message]]
+            waiting += [(kind, inside, message == _GRAPH and kind == _TENSOR) for kind, inside in inner]
+            continue
+        if any(one.number == _OUTSIDE or (one.number == _LOCATION and one.value) for one in found):
+            outside.append("".join(_text(content, one.inside) for one in found if one.number == _NAME))
+        if is_weight and any(one.number == _TYPE and one.value in _WEIGHTS for one in found):
+            parameters += math.prod(_dimensions(content, found))
+    return parameters, outside
+
+
+def _dimensions(content: bytes, found: list[_Field]) -> Iterator[int]:
+    """A tensor's sides, one a field, or many packed into one."""
+    for field in found:
+        if field.number == _DIMENSIONS:
+            position = field.inside.start
+            while position < field.inside.stop:
+                side, position = _number(content, position, field.inside.stop)
+                yield side
+            if not field.inside:
+                yield field.value
+
+
+def _fields(content: bytes, place: range) -> Iterator[_Field]:
+    """The fields of the message at `place`; _Damaged where it is none."""
+    position = place.start
+    while position < place.stop:
+        start, length, value = position, 0, 0
+        tag, position = _number(content, position, place.stop)
+        kind = tag & 7
+        if kind == 0:
+            value, position = _number(content, position, place.stop)
+        elif kind == 2:
+            length, position = _number(content, position, place.stop)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise _Damaged
+        inside = range(position, position + length)
+        position += length
+        if position > place.stop:
+            raise _Damaged
+        yield _Field(tag >> 3, value, inside, range(start, position))
+
+
+def _number(content: bytes, position: int, stop: int) -> tuple[int, int]:
+    """The number at `position`, seven bits a byte, the last byte below 128; and where the next one is."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= stop:
+            break
+        byte = content[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+    raise _Damaged
+
+
+def _encoded(number: int, payload: bytes) -> bytes:
+    """A field of bytes."""
+    return bytes(_varint(number << 3 | 2)) + bytes(_varint(len(payload))) + payload
+
+
+def _varint(value: int) -> Iterator[int]:
+    while value > 127:
+        yield value & 127 | 128
+        value >>= 7
+    yield value
+
+
+def _text(content: bytes, place: range) -> str:
+    return content[place.start : place.stop].decode()

@@ -1,0 +1,115 @@
+"""The engine that runs an .onnx file with OpenVINO, on a CPU; torch is not needed."""
+
+from __future__ import annotations
+
+import functools
+import queue
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tarsia.errors import ModelFileError, RecipeError
+from tarsia.runtime.graph_engine import INPUT, SCORES, GraphEngine, first_line
+from tarsia.runtime.onnx_file import OnnxFile
+
+if TYPE_CHECKING:
+    import openvino
+
+_TYPES = {"f32": "float32", "u8": "uint8"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVinoEngine(GraphEngine):
+    """OpenVINO in the precision that is asked for: left to itself it would choose bfloat16 and not say so."""
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        file: OnnxFile,
+        where: str,
+        device: str = "auto",
+        threads: int | None = None,
+        streams: int = 1,
+        precision: str = "float32",
+    ) -> None:
+        """As GraphEngine; `precision`: float32 or bfloat16.
+
+        Raises ModelFileError for a graph that OpenVINO cannot run or that does not fit its card, RecipeError for a
+        device or a precision that is not there.
+        """
+        super().__init__(file, where, threads, streams)
+        if device not in ("auto", "cpu"):
+            raise RecipeError(f"--device {device}: OpenVINO runs on the CPU here; known: auto, cpu")
+        self.precision = precision
+        compiled = self._compiled(file.content)
+        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()  # a request is busy while it runs
+        for _ in range(streams):
+            self._idle.put(compiled.create_infer_request())
+        takes = [(one.any_name, *_kind(one), _side(one, 1)) for one in compiled.inputs]
+        gives = {one.any_name: _kind(one) for one in compiled.outputs}
+        self._check_interface(takes, gives, _side(compiled.output(SCORES), 1) if SCORES in gives else None)
+
+    def _program(self) -> str:
+        """The engine and its version."""
+        return f"openvino {_version()}, CPU"
+
+    def _run(self, names: list[str], image_B3HW: np.ndarray) -> list[np.ndarray]:
+        request = self._idle.get()
+        try:
+            found = request.infer({INPUT: image_B3HW})
+            return [found[name] for name in names]
+        finally:
+            self._idle.put(request)
+
+    def _compiled(self, content: bytes) -> openvino.CompiledModel:
+        core = _core()
+        if self.precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise RecipeError("--precision bfloat16: this processor does not compute in it; known here: float32")
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": self.threads,
+            "NUM_STREAMS": self.streams,
+            "PERFORMANCE_HINT": "LATENCY" if self.streams == 1 else "THROUGHPUT",
+        }
+        try:
+            return core.compile_model(core.read_model(content), "CPU", settings)
+        except RuntimeError as error:
+            raise ModelFileError(
+                f"{self._where}: OpenVINO {_version()} cannot run it ({_reason(error)}): --engine onnxruntime may"
+            ) from error
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    """The one of this process, never given back.
+
+    Each Core puts a signal stack of its own in place and, when it goes, the one that it found there back: where that
+    one's Core has gone before, the next signal (of a child's end, say) finds no memory and the process dies.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
+def _version() -> str:
+    import openvino
+
+    return str(openvino.__version__).partition("-")[0]
+
+
+def _kind(end: openvino.ConstOutput) -> tuple[str, int]:
+    """An input's or output's type and number of axes."""
+    name = end.element_type.get_type_name()
+    return _TYPES.get(name, name), end.partial_shape.rank.get_length()
+
+
+def _side(end: openvino.ConstOutput, axis: int) -> int | None:
+    shape = end.partial_shape
+    return shape[axis].get_length() if len(shape) > axis and shape[axis].is_static else None
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last line of OpenVINO's that says something: those before it are places in its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return first_line(RuntimeError(lines[-1] if lines else "no reason given"))

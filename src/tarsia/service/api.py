@@ -1,0 +1,140 @@
+"""The addresses of the service: pictures in, answers out; models, health and figures."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+
+from tarsia.runtime.predictor import Predictor
+from tarsia.service import contract, metrics
+from tarsia.service.answers import FORMATS, Ask, Format
+from tarsia.service.problems import Problem
+from tarsia.service.requests import ClientLeft
+from tarsia.service.service import Service
+
+_LEFT = 499  # as nginx has it: nobody reads this answer, but the log does
+_Model = Annotated[str | None, Query(description="one of /v1/models; the first one by default", max_length=64)]
+_Format = Annotated[Format | None, Query(description="png by default")]
+_Confidence = Annotated[float | None, Query(ge=0, le=1, description="pixels below it become 255, ignored")]
+
+
+def add_to(app: FastAPI, service: Service) -> None:
+    """Every address but those of the page."""
+    router = APIRouter()
+    _add_segment(router, service)
+    _add_models(router, service)
+    _add_health(router, service)
+    app.include_router(router)
+
+
+def _add_segment(router: APIRouter, service: Service) -> None:
+    @router.post(
+        "/v1/segment",
+        summary="Segment a picture",
+        response_class=Response,
+        responses=contract.SEGMENT_ANSWERS,
+        openapi_extra=contract.SEGMENT_BODY,
+        dependencies=service.keys.guard(),
+    )
+    async def segment(
+        request: Request,
+        model: _Model = None,
+        format: _Format = None,
+        min_confidence: _Confidence = None,
+    ) -> Response:
+        service.model(model).check_room()  # before the body is read
+        try:
+            with service.body(request) as body:
+                upload = await service.upload(request, body)
+                wanted = _checked({"model": model, "format": format, "min_confidence": min_confidence} | upload.fields)
+                chosen = service.model(wanted["model"])
+                ask = Ask(wanted["format"] or "png", wanted["min_confidence"], request.state.request_id)
+                answer = await service.answer(request, chosen, upload, ask)
+        except ClientLeft:
+            service.metrics.left.inc()
+            return Response(status_code=_LEFT)
+        request.state.facts = {"model": chosen.name, "format": ask.format, "seconds": answer.seconds}
+        timing = ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in answer.seconds.items())
+        return Response(answer.content, media_type=answer.media_type, headers={"Server-Timing": timing})
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """What the address and then the form ask for; Problem 422 where that is out of range."""
+    if given["format"] not in (None, *FORMATS):
+        raise Problem(422, "invalid-parameter", f"format is not one of {', '.join(FORMATS)}")
+    if isinstance(given["min_confidence"], str):
+        try:
+            least = float(given["min_confidence"])
+        except ValueError:
+            least = math.nan
+        if not 0 <= least <= 1:
+            raise Problem(422, "invalid-parameter", "min_confidence is not a number from 0 to 1")
+        given["min_confidence"] = least
+    return given
+
+
+def _add_models(router: APIRouter, service: Service) -> None:
+    guard = service.keys.guard()
+
+    @router.get("/v1/models", summary="The models", responses=contract.refusals(401, 405, 503), dependencies=guard)
+    async def models() -> contract.Models:
+        found = [_facts(name, one.predictor) for name, one in service.models.items()]
+        return contract.Models(models=[one.model_copy(update={"default": not n}) for n, one in enumerate(found)])
+
+
+def _facts(name: str, predictor: Predictor) -> contract.ModelFacts:
+    card, engine = predictor.card, cast(Any, predictor.engine)
+    # torch's own facts would count multiply-adds, which takes a run of the network.
+    facts = engine.facts((0, 0)) if hasattr(engine, "described") else {"engine": f"torch, {engine.device}"}
+    listed = zip(card.classes.names, card.classes.colors, strict=True)
+    classes = [contract.ClassFacts(index=k, name=name, color=color) for k, (name, color) in enumerate(listed)]
+    # Recipe, environment and export tell of folders and commands on the machine that trained it.
+    told = {key: value for key, value in card.provenance.items() if isinstance(value, str | int | float)}
+    return contract.ModelFacts(
+        name=name,
+        default=False,
+        classes=classes,
+        input=card.input.model_dump(mode="json"),
+        stride=card.input.stride,
+        architecture=card.architecture,
+        engine=facts["engine"],
+        precision=str(facts.get("precision") or getattr(engine, "precision", "float32")),
+        card=card.model_dump(mode="json", exclude={"provenance"}) | {"provenance": told},
+    )
+
+
+def _add_health(router: APIRouter, service: Service) -> None:
+    async def healthz() -> contract.Health:
+        return contract.Health(status="ok")
+
+    async def readyz(response: Response) -> contract.Health:
+        if service.stopping:
+            response.status_code = 503
+            response.headers["Retry-After"] = "5"
+        return contract.Health(status="stopping" if service.stopping else "ready")
+
+    for path, answer, summary, told in (
+        ("/healthz", healthz, "Alive", {}),
+        ("/readyz", readyz, "Ready for pictures", contract.STOPPING),
+    ):
+        # One route answers, so that a 405 names both methods; in the OpenAPI each has an operation of its own.
+        router.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)
+        for method in ("GET", "HEAD"):
+            responses = contract.refusals(405) | told
+            router.add_api_route(path, answer, methods=[method], summary=summary, responses=responses)
+
+    text: contract.Answers = {
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus' text format"}
+    }
+
+    @router.get(
+        "/metrics",
+        summary="Figures",
+        response_class=Response,
+        responses=text | contract.refusals(401, 405),
+        dependencies=service.keys.guard(),
+    )
+    async def figures() -> Response:
+        return Response(service.metrics.text(), headers={"Content-Type": metrics.MEDIA_TYPE})

@@ -1,0 +1,118 @@
+"""The command `serve`: models behind an address; pictures in, masks out, and a page for people.
+
+`create_app` is the same as an application of its own, to be mounted in another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from tarsia import console
+from tarsia.card import find_model_file
+from tarsia.errors import RecipeError
+from tarsia.runtime.predictor import Predictor, load
+from tarsia.service import api, examples, logs, pages, problems, server
+from tarsia.service.envelope import Envelope
+from tarsia.service.keys import Keys
+from tarsia.service.limits import Limits
+from tarsia.service.reload import Watch
+from tarsia.service.service import Service
+
+
+def serve(
+    paths: Sequence[str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits | None = None,
+    keys: Iterable[str] = (),
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "float32",
+    streams: int = 1,
+    reload_on_change: bool = False,
+    grace_seconds: float = 30.0,
+    drain_seconds: float = 2.0,
+) -> None:
+    """Serve model files or run folders, each as NAME=PATH or by its file's name, until SIGTERM or SIGINT.
+
+    The port opens when every model has seen a picture.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of
+    it still accepting.  `streams`: pictures that a model computes at once, each on its share of the cores: more answers
+    a second, each of them later.  `reload_on_change`: a model file that is replaced takes over while requests go on.
+    Raises what `load` raises for a model, RecipeError for names that are equal and an address that cannot be had; after
+    SIGINT, when all is done, KeyboardInterrupt.
+    """
+    if not 0 <= drain_seconds < grace_seconds:
+        raise RecipeError(f"grace is {grace_seconds:g} seconds, of which {drain_seconds:g} still accept: expected less")
+    named = _named(paths)
+    logs.configure()
+
+    def opened(path: Path) -> Predictor:
+        return load(path, device, engine=engine, precision=precision, streams=streams)
+
+    app = create_app({name: opened(path) for name, path in named.items()}, limits, keys=keys)
+    watch = Watch(app.state.service, named, opened)
+    socket = server.listening(host, port)
+    for name, batcher in app.state.service.models.items():
+        console.note(f"{name}: {batcher.predictor.engine.described()}")
+    console.note(f"{', '.join(named)}: {server.address(socket)}")
+    with watch.running() if reload_on_change else contextlib.nullcontext():
+        running = server.Server(app, grace_seconds, drain_seconds)
+        running.run(sockets=[socket])
+    if running.interrupted:
+        raise KeyboardInterrupt
+
+
+def create_app(
+    predictors: Predictor | Mapping[str, Predictor], limits: Limits | None = None, *, keys: Iterable[str] = ()
+) -> FastAPI:
+    """A predictor, or several by name (the first is the default), as a FastAPI application.
+
+    With `keys`, segmenting asks for one of them.  Each predictor has seen a picture when this returns; raises what it
+    raises then, and RecipeError for an API key that could be guessed.
+    """
+    named = {"model": predictors} if isinstance(predictors, Predictor) else dict(predictors)
+    service = Service(named, limits or Limits(), Keys(keys))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with service.running():
+            yield
+
+    app = FastAPI(
+        title="Tarsia",
+        summary="Semantic segmentation of pictures",
+        version=version("tarsia"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.add_middleware(Envelope, service=service)
+    problems.handle_in(app)
+    api.add_to(app, service)
+    examples.add_to(app, service)
+    pages.add_to(app)
+    return app
+
+
+def _named(paths: Sequence[str | Path]) -> dict[str, Path]:
+    """NAME=PATH by NAME; else by the file's name without suffix, or its folder's where the file is called model."""
+    named: dict[str, Path] = {}
+    for given in map(str, paths):
+        name, path = "", Path(given)
+        if "=" in given and not path.exists():
+            name, path = given.partition("=")[0], Path(given.partition("=")[2])
+        if not name:
+            file = find_model_file(path).absolute()
+            name = file.parent.name if file.stem == "model" else file.stem
+        if name in named:
+            raise RecipeError(f"{named[name]} and {path} are both called {name}: give one a name, as other={path}")
+        named[name] = path
+    return named

@@ -1,0 +1,155 @@
+"""Run state: what of a study's training is in its folder already, and whether that is the training asked for.
+
+A study's folder holds a run folder for each training, and in recipes/ each one's recipe as it was asked for, before
+precision and class weights were measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import importlib.util
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tarsia import yaml_tree
+from tarsia.errors import RecipeError
+from tarsia.recipe import Recipe
+from tarsia.study import Run
+
+# What may differ between a training and the one asked for: none of it changes the model.
+_OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache"}, "train": {"workers", "save_every_seconds"}}
+_NAMED = 3  # settings that differ, named one by one
+
+
+class State(NamedTuple):
+    """`missing`, `started` (killed, or at work), `finished`, or `changed`: there is another training's; in words."""
+
+    kind: Literal["missing", "started", "finished", "changed"]
+    detail: str
+
+
+def run_folder(study: Path, run: Run) -> Path:
+    """The folder of `run` in the study's."""
+    return study / run.name
+
+
+def asked_path(study: Path, run: Run) -> Path:
+    """The recipe of `run` as it was asked for."""
+    return study / "recipes" / f"{run.name}.yaml"
+
+
+def note_asked(study: Path, run: Run) -> None:
+    """Write the recipe of `run` as it is asked for."""
+    yaml_tree.dump(asked_path(study, run), run.recipe, "as the study asks for it; the run's recipe.yaml is resolved")
+
+
+def state(study: Path, run: Run) -> State:
+    """What of `run` is in the study's folder."""
+    folder = run_folder(study, run)
+    stored = folder / "recipe.yaml"
+    if not stored.is_file():
+        others = [path.name for path in folder.glob("*") if not path.name.endswith(".part")]
+        return State("changed", f"{others[0]}, but no recipe.yaml") if others else State("missing", "")
+    asked = asked_path(study, run)
+    try:
+        there = Recipe.load(stored)
+        difference = _difference(_settled(run.recipe, there), there)
+        if not difference and asked.is_file():  # which other class weights gave the numbers that are stored
+            difference = _difference(run.recipe, Recipe.load(asked))
+    except RecipeError as error:
+        difference = f"a recipe that is not sound: {error}"
+    if difference:
+        return State("changed", difference)
+    if all((folder / name).is_file() for name in _last_files()):
+        return State("finished", f"mIoU {_miou(folder)}")
+    return State("started", f"after epoch {len(_epochs(folder))} of {run.recipe.train.epochs}")
+
+
+def seconds_taken(folder: Path) -> float:
+    """How long a finished run took, 0 where it does not say: by the clock, or for one that was stopped its epochs."""
+    try:
+        began = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        ended = json.loads((folder / "report.json").read_text(encoding="utf-8"))["provenance"]
+        if "resumed" not in began:
+            return _moment(ended) - _moment(began)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+    return sum(float(row["seconds"]) for row in _epochs(folder))
+
+
+@contextlib.contextmanager
+def alone(study: Path, run: Run) -> Iterator[bool]:
+    """Whether no other process is at work on `run`; none begins while this one is within."""
+    path = study / "recipes" / f".{run.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass  # a file system without locks: it is for the user to start one study at a time
+        yield True
+
+
+def _last_files() -> list[str]:
+    """What a training writes last: its report, and the report's page where that can be drawn."""
+    return ["counts.npz", "report.json", *(["report.html"] if importlib.util.find_spec("jinja2") else [])]
+
+
+def _settled(wanted: Recipe, there: Recipe) -> Recipe:
+    """`wanted` with what a training measures before it starts taken from `there`."""
+    measured: dict[str, Any] = {}
+    if wanted.train.precision == "auto":
+        measured["precision"] = there.train.precision
+    if wanted.train.class_weights != "none" and isinstance(wanted.train.class_weights, str):
+        measured["class_weights"] = there.train.class_weights
+    return wanted.model_copy(update={"train": wanted.train.model_copy(update=measured)})
+
+
+def _difference(wanted: Recipe, there: Recipe) -> str:
+    """The settings in which two trainings differ, in words; at most three of them."""
+    ours, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=_OF_THE_PLACE))) for recipe in (wanted, there))
+    keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
+    found = [f"{key} is {_shown(theirs, key)} there and {_shown(ours, key)} in the study" for key in keys[:_NAMED]]
+    return "; ".join(found) + (f"; and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+
+
+def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as key.key and value."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _shown(settings: dict[str, Any], key: str) -> str:
+    return "not set" if settings.get(key) is None else json.dumps(settings[key], ensure_ascii=False)
+
+
+def _epochs(folder: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv, one for each epoch that is done."""
+    try:
+        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return []
+
+
+def _miou(folder: Path) -> str:
+    """The mIoU in report.json, as text; ? where it cannot be read."""
+    try:
+        return f"{json.loads((folder / 'report.json').read_text(encoding='utf-8'))['miou']:.4f}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "?"
+
+
+def _moment(facts: dict[str, Any]) -> float:
+    return datetime.fromisoformat(facts["created"]).timestamp()

@@ -1,0 +1,292 @@
+"""compare --study: a list of trainings -> what is missing of them trained, all of them scored and compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from tarsia import console, evaluating
+from tarsia.card import SUM_KEY, find_model_file, read_header
+from tarsia.comparing import compare
+from tarsia.comparison import Comparison, Figure
+from tarsia.errors import OutputError, TarsiaError
+from tarsia.files import write_json
+from tarsia.learning.interrupt import Interrupted
+from tarsia.report.comparison_table import interval, p_value, signed
+from tarsia.runtime.predictor import load
+from tarsia.scores import Report
+from tarsia.scores.expected import judge
+from tarsia.study import Evaluation, Run, Study, Target, validation
+from tarsia.study.process import apart
+from tarsia.study.run_state import State, alone, asked_path, note_asked, run_folder, seconds_taken, state
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What came of a study: its runs as they are now, comparisons by folder, what else to say, why something failed.
+
+    `plan`, of a dry run alone, is what would be done, as a table.
+    """
+
+    folder: Path
+    states: dict[str, State]
+    plan: Table | None = None
+    comparisons: dict[Path, Comparison] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where nothing failed, else 2."""
+        return 2 if self.failed else 0
+
+    def failures(self) -> list[str]:
+        """A line for each reason, with all that it has stopped."""
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.failed.items():
+            reasons.setdefault(reason, []).append(name)
+        return [f"failed: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+    def facts(self) -> dict[str, Any]:
+        """The result for JSON: each comparison as its comparison.json has it."""
+        found = {
+            folder.name: json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+            for folder in self.comparisons
+        }
+        runs = {name: now._asdict() for name, now in self.states.items()}
+        facts = {"folder": str(self.folder), "runs": runs, "comparisons": found}
+        return facts | {"said": self.said, "failed": self.failed}
+
+
+def run_study(
+    study: Study | str | Path,
+    *,
+    out: str | Path | None = None,
+    only: Sequence[str] = (),
+    dry_run: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    **drawing: Any,
+) -> StudyResult:
+    """Train what of `study` (or of `only` some of it) is missing below `out`, by default runs/NAME, then compare.
+
+    A finished training with the same recipe is skipped, a killed one resumed, one that fails is noted and the rest goes
+    on; each runs in a process of its own.  Several such calls at once share the work.  Every model is scored on each of
+    `study.evaluate` too.  With `overwrite`, trainings whose recipe has changed are begun anew.  `dry_run` prints what
+    would be done.  `drawing`: level, resamples, permutations and seed of `compare`.
+
+    Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
+    trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.
+    """
+    study = study if isinstance(study, Study) else Study.load(study)
+    folder = Path(out) if out else Path("runs") / study.name
+    runs = study.chosen(only)
+    states = {run.name: state(folder, run) for run in runs}
+    if dry_run:
+        return StudyResult(folder, states, _plan(study, runs, states), said=[_rest(folder, study, runs, states)])
+    if not overwrite:
+        _refuse_changed(folder, runs, states)
+    result = StudyResult(folder, states)
+    try:
+        for count, run in enumerate(runs, 1):
+            left = _left(folder, runs, states) if states[run.name].kind != "finished" else ""
+            console.note(f"run {count} of {len(runs)}, {run.name}: {_doing(states[run.name])}{left}")
+            _complete(result, study, run, overwrite, device)
+        finished = [run for run in runs if states[run.name].kind == "finished"]
+        _judge(folder, finished)
+        for evaluation in (None, *study.evaluate):
+            _compare(result, study, finished, evaluation, {"device": device} | drawing)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        saved = str(stop).partition("; go on with")[0] or signal.Signals(number).name
+        raise Interrupted(number, f"{saved}; go on with the same command") from None
+    return result
+
+
+def _complete(result: StudyResult, study: Study, run: Run, overwrite: bool, device: str) -> None:
+    """Train and score one run, as far as that is not done; whatever goes wrong is noted."""
+    try:
+        todo = result.states[run.name].kind != "finished"
+        if todo and apart(_finish, result.folder, run, overwrite, device) == "busy":
+            result.said.append(f"{run.name}: another process is at work on it, and it is left to that")
+            return
+        for evaluation in study.evaluate:
+            if not _is_scored(result.folder, run, evaluation):
+                console.note(f"{run.name}: scoring on {evaluation.name}")
+                apart(_score, result.folder, run, evaluation, device)
+    except TarsiaError as error:
+        result.failed[run.name] = str(error)
+        console.note(f"{run.name}: failed: {error}")
+    finally:
+        result.states[run.name] = state(result.folder, run)
+
+
+def _finish(study: Path, run: Run, overwrite: bool, device: str) -> str:
+    """In a process of its own: the training of `run`, from wherever it stands -> done or busy."""
+    from tarsia.training import train
+
+    with alone(study, run) as is_mine:
+        if not is_mine:
+            return "busy"
+        now, folder = state(study, run), run_folder(study, run)  # another process may have finished it meanwhile
+        if now.kind == "changed" and not overwrite:
+            _refuse_changed(study, [run], {run.name: now})
+        note_asked(study, run)
+        if now.kind == "started":
+            sys.argv = ["tarsia", "train", "--resume", str(folder)]  # the command that does the same, for its records
+            train(resume=folder, device=device)
+        elif now.kind != "finished":
+            sys.argv = ["tarsia", "train", str(asked_path(study, run)), "--out", str(folder)]
+            train(run.recipe, out=folder, overwrite=True, device=device)  # all that is there is what a kill has left
+    return "done"
+
+
+def _score(study: Path, run: Run, evaluation: Evaluation, device: str) -> str:
+    """In a process of its own: a report of `run` on further pictures, in its folder's evaluations/NAME."""
+    folder, target = _scores_folder(study, run, evaluation), evaluation.target(run.recipe)
+    model = run_folder(study, run)
+    sys.argv = ["tarsia", "evaluate", str(model), "--data", target.spec, "--split", target.split]
+    facts = _scored_on(model, target)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(model / "recipe.yaml", folder / "recipe.yaml")  # by which compare pools seeds
+    predictor = load(model, device)
+    dataset = target.open(run.recipe.data.cache)
+    evaluating.evaluate(predictor, dataset, dataset_name=target.name, split=target.split, out=folder)
+    write_json(folder / "scored.json", facts)
+    return "done"
+
+
+def _is_scored(study: Path, run: Run, evaluation: Evaluation) -> bool:
+    """Whether the report of this very model on these very pictures is there."""
+    folder = _scores_folder(study, run, evaluation)
+    try:
+        found = json.loads((folder / "scored.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found == _scored_on(run_folder(study, run), evaluation.target(run.recipe)))
+
+
+def _scored_on(model: Path, target: Target) -> dict[str, str]:
+    return {"model_sha256": read_header(find_model_file(model)).get(SUM_KEY, ""), "pictures": target.key}
+
+
+def _scores_folder(study: Path, run: Run, evaluation: Evaluation | None) -> Path:
+    """Where the report of `run` is, its own without `evaluation`."""
+    folder = run_folder(study, run)
+    return folder if evaluation is None else folder / "evaluations" / evaluation.name
+
+
+def _compare(
+    result: StudyResult, study: Study, finished: Sequence[Run], evaluation: Evaluation | None, options: dict[str, Any]
+) -> None:
+    """Compare what was scored on the same pictures: one comparison for each data set among the runs."""
+    groups: dict[str, list[Run]] = {}
+    for run in finished:
+        if evaluation is None or _is_scored(result.folder, run, evaluation):
+            groups.setdefault(_target(run, evaluation).key, []).append(run)
+    for count, group in enumerate(groups.values(), 1):
+        common = [part for part in group[0].parts if all(part in run.parts for run in group)]
+        which = (common or [str(count)]) if len(groups) > 1 else []
+        out = result.folder / "-".join(["comparison", *([evaluation.name] if evaluation else []), *which])
+        if len(group) < 2:
+            result.said.append(f"{out.name}: there is nothing to compare {group[0].name} with")
+            continue
+        labels = [run.label for run in group]
+        names = labels if len(set(labels)) == len(labels) else [run.name for run in group]
+        folders = [_scores_folder(result.folder, run, evaluation) for run in group]
+        domain = (evaluation or study).reference_domain
+        shown: dict[str, Any] = {"names": names, "reference_domain": domain, "out": out} | options
+        try:
+            pictures = _target(group[0], evaluation).open(group[0].recipe.data.cache)
+            comparison = compare(folders, data=pictures, **shown)
+        except TarsiaError as error:
+            result.failed[out.name] = str(error)
+            continue
+        result.comparisons[out] = comparison
+        result.said.extend(f"{out.name}: {line}" for line in _against(comparison, study.reference, group))
+
+
+def _target(run: Run, evaluation: Evaluation | None) -> Target:
+    """The pictures of a report of `run`, of its own without `evaluation`."""
+    return validation(run.recipe) if evaluation is None else evaluation.target(run.recipe)
+
+
+def _against(comparison: Comparison, reference: str | None, group: Sequence[Run]) -> list[str]:
+    """A line for each model: how far it is from the reference, and whether that is more than chance."""
+    names = {name for run in group if run.label == reference for name in (run.label, run.name)}
+    places = [k for k, one in enumerate(comparison.standings) if names & set(one.entry.members)]
+    lines = []
+    for pair in comparison.pairs if places else ():
+        if places[0] not in (pair.first, pair.second):
+            continue
+        other, figure = comparison.standings[pair.first].name, pair.difference
+        if pair.first == places[0]:  # the better of a pair comes first
+            other, (value, low, high) = comparison.standings[pair.second].name, pair.difference
+            figure = Figure(-value, -high, -low)
+        told = "different" if pair.different else "not to be told apart"
+        difference = f"mIoU {signed(figure.value)} {interval(figure)}, p {p_value(pair.p_holm)} (Holm)"
+        lines.append(f"{other} against {reference}: {difference}, {told}")
+    return lines
+
+
+def _judge(folder: Path, finished: Sequence[Run]) -> None:
+    """Judge each run by what the study expects of it now; the comparison says how."""
+    for run in finished:
+        if run.recipe.expected is not None:
+            report = Report.read(run_folder(folder, run))
+            judge(run.recipe.expected, report, run_folder(folder, run))
+
+
+def _refuse_changed(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> None:
+    """OutputError for trainings of another recipe in the study's folder."""
+    reasons: dict[str, list[str]] = {}
+    for run in runs:
+        if states[run.name].kind == "changed":
+            reasons.setdefault(states[run.name].detail, []).append(run.name)
+    if reasons:
+        lines = [f"{folder}: {', '.join(names)}: not as this study asks: {why}" for why, names in reasons.items()]
+        raise OutputError("\n".join([*lines, "choose another --out, or train these anew with --overwrite"]))
+
+
+def _doing(now: State) -> str:
+    words = {"missing": "training", "started": "resuming ", "changed": "training anew", "finished": "finished, "}
+    return words[now.kind] + (now.detail if now.kind in ("started", "finished") else "")
+
+
+def _plan(study: Study, runs: Sequence[Run], states: dict[str, State]) -> Table:
+    """What would be done, as a table for the terminal."""
+    words = {"missing": "train", "started": "resume", "finished": "nothing", "changed": "refuse, or --overwrite"}
+    table = Table("run", "network", "to do", "what is there", title=f"{study.name}: {len(runs)} runs")
+    for run in runs:
+        now = states[run.name]
+        table.add_row(run.name, run.recipe.model.name, words[now.kind], now.detail)
+    return table
+
+
+def _rest(folder: Path, study: Study, runs: Sequence[Run], states: dict[str, State]) -> str:
+    """How much would be done, and what after it."""
+    todo = sum(states[run.name].kind != "finished" for run in runs)
+    scored = "".join(f"score on {one.name}, " for one in study.evaluate)
+    return f"{todo} of {len(runs)} to do{_left(folder, runs, states)}; then {scored}compare in {folder / 'comparison'}"
+
+
+def _left(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> str:
+    """How long the runs to do will take, by those that are finished: other seeds of the same, or else all."""
+    took: dict[str, list[float]] = {}
+    for run in runs:
+        if states[run.name].kind == "finished" and (seconds := seconds_taken(run_folder(folder, run))):
+            took.setdefault(run.label, []).append(seconds)
+    every = [one for seconds in took.values() for one in seconds]
+    todo = [took.get(run.label, every) for run in runs if states[run.name].kind != "finished"]
+    if not every or not todo:
+        return ""
+    left = sum(sum(seconds) / len(seconds) for seconds in todo)
+    return f"; about {left / 60:.0f} min left" if left >= 60 else f"; about {left:.0f} s left"

@@ -1,0 +1,294 @@
+"""train: a recipe -> a run folder with a scored model.  The loop, top to bottom, in plain PyTorch."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from tarsia import console, evaluating, scores, yaml_tree
+from tarsia.card import IGNORED
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.files import new_folder, require_new
+from tarsia.learning import checkpoint, failures, optimizer
+from tarsia.learning.augment import Extra
+from tarsia.learning.interrupt import Interrupt, Interrupted
+from tarsia.learning.journal import Journal, clear, note_environment
+from tarsia.learning.loader import Batch, TargetBatch
+from tarsia.learning.session import Progress, Session
+from tarsia.learning.torch_engine import autocast, pick_device
+from tarsia.learning.workers import explained
+from tarsia.recipe import Recipe
+from tarsia.runtime.predictor import Predictor, load
+from tarsia.scores import expected
+
+
+def train(
+    recipe: Recipe | str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    augment: Extra | None = None,
+) -> Path:
+    """Train `recipe` (or go on with the run folder `resume`) and score the best model -> the run folder.
+
+    `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called as
+    albumentations' are.  Raises RecipeError, DatasetError, ModelFileError before the first step, TrainingError where
+    the loss is not finite or memory runs out, Interrupted after SIGTERM or Ctrl-C, once the state is saved.
+    """
+    device = pick_device(device)
+    if resume is not None:
+        session = Session.open(_started(Path(resume), recipe), Path(resume), device, augment, resume=True)
+    else:
+        session = _new(_settled(recipe), Path(out) if out else None, device, overwrite, augment)
+    clear(session.folder, keep_run=resume is not None)
+    yaml_tree.dump(session.folder / "recipe.yaml", session.recipe, "resolved by tarsia train; repeat with tarsia train")
+    session.environment = note_environment(session.folder)
+    _run(session)
+    return session.folder
+
+
+def _new(settled: Recipe, out: Path | None, device: str, overwrite: bool, augment: Extra | None) -> Session:
+    """A session in a new folder, which comes after all that can be wrong: a mistake leaves nothing behind."""
+    if out is not None and out.exists():
+        require_new(out, overwrite)  # said now, before anything slow
+    session = Session.open(settled, out or Path("runs"), device, augment)
+    session.folder = require_new(out, overwrite) if out else new_folder(Path("runs"), settled.name or "train")
+    return session
+
+
+def _run(session: Session) -> None:
+    journal = Journal(session.folder, session.history, _total_steps(session))
+    try:
+        with explained(), Interrupt() as interrupt:  # a dead worker comes up wherever this process happens to be
+            _loop(session, journal, interrupt)
+            _score(session, journal, interrupt)
+    except Interrupted as stop:
+        session.save()
+        saved = f"{stop}: saved after step {session.progress.step}"
+        message = f"{saved}; go on with: tarsia train --resume {session.folder}"
+        journal.log.info(message)
+        raise Interrupted(stop.number, message) from None
+    finally:
+        journal.close()
+
+
+def _started(folder: Path, recipe: object) -> Recipe:
+    """The recipe of the run folder to go on with."""
+    if recipe is not None:
+        raise RecipeError(f"--resume {folder} goes on with the run's own recipe: leave the other recipe out")
+    if not (folder / "recipe.yaml").is_file():
+        what = "a folder without recipe.yaml" if folder.is_dir() else "no such folder"
+        raise RecipeError(f"--resume {folder}: {what}, expected the run folder of a training that has started")
+    return Recipe.load(folder / "recipe.yaml")
+
+
+def _settled(recipe: Recipe | str | Path | None) -> Recipe:
+    if recipe is None:
+        raise RecipeError("train needs a recipe, or a run folder to resume")
+    return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+
+
+def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
+    settings, progress = session.recipe.train, session.progress
+    if not _goes_on(session):
+        journal.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
+        return
+    batches = session.batches()
+    while _goes_on(session):
+        _train_epoch(session, batches, journal, interrupt)
+        row = _train_row(session) | _validate(session, interrupt)
+        miou = row["val_miou"]
+        if miou is not None and math.isnan(miou):
+            raise DatasetError("the validation split has no labelled pixel: choose another data.val, or null for none")
+        improved = miou is None or miou > progress.best_miou
+        progress.next_epoch()
+        session.counts_KK1[:] = 0
+        if improved:
+            progress.best_miou, progress.best_epoch = -1.0 if miou is None else miou, progress.epoch
+        journal.epoch(row)
+        _save_weights(session, row, improved)
+        session.save()
+        interrupt.check()
+    if progress.epoch < settings.epochs:
+        journal.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
+
+
+def _goes_on(session: Session) -> bool:
+    """Whether an epoch is left: asked of the state alone, so that a resumed run stops where an unbroken one does."""
+    settings, progress = session.recipe.train, session.progress
+    waited = progress.epoch - progress.best_epoch
+    return progress.epoch < settings.epochs and not (settings.early_stop and waited >= settings.early_stop)
+
+
+def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, interrupt: Interrupt) -> None:
+    settings, progress = session.recipe.train, session.progress
+    session.model.train()
+    steps, total, saved = session.order().steps, _total_steps(session), time.monotonic()
+    while progress.batch < steps:
+        started = time.perf_counter()
+        batch = next(batches)
+        progress.waiting_seconds += time.perf_counter() - started
+        group = min(settings.accumulate, steps - progress.batch // settings.accumulate * settings.accumulate)
+        explain = partial(failures.out_of_memory, session, batch)
+        loss = failures.within_memory(explain, _backward, session, batch, group)
+        progress.batch += 1
+        progress.loss_sum += loss * len(batch.names)
+        progress.pictures += len(batch.names)
+        at_step = progress.batch % settings.accumulate == 0 or progress.batch == steps
+        if at_step:
+            learning_rate = failures.within_memory(explain, _step, session, total)
+        progress.seconds += time.perf_counter() - started
+        if not at_step:
+            continue
+        journal.step(progress.step, _facts(session, loss, learning_rate))
+        interrupt.check()
+        if time.monotonic() - saved >= settings.save_every_seconds:
+            session.save()
+            saved = time.monotonic()
+
+
+def _backward(session: Session, batch: Batch, group: int) -> float:
+    """Add the gradients of one batch of a `group`, and count what the network saw in it -> its loss."""
+    image = batch.image_B3HW.to(session.device, non_blocking=True)
+    label = batch.label_BHW.to(session.device, non_blocking=True)
+    with autocast(session.device, session.recipe.train.precision):
+        if session.adaptation and batch.target:
+            target = TargetBatch(*(part.to(session.device, non_blocking=True) for part in batch.target))
+            terms, scores_BKHW = session.adaptation.loss(session.model, image, label, target, session.criterion)
+        else:
+            terms, scores_BKHW = session.model.loss(image, label, session.criterion)
+    loss = torch.stack(list(terms.values())).sum()
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise failures.not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
+    (loss / group).backward()
+    predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
+    for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
+        session.counts_KK1 += scores.count(truth_HW, predicted_HW, len(session.card.classes))
+    return value
+
+
+def _step(session: Session, total: int) -> float:
+    """One optimizer step with the gradients gathered; returns the learning rate it used."""
+    settings, progress = session.recipe.train, session.progress
+    learning_rate = optimizer.set_learning_rate(session.optimizer, optimizer.factor(settings, progress.step, total))
+    if settings.clip_norm:
+        torch.nn.utils.clip_grad_norm_(session.model.parameters(), settings.clip_norm)
+    session.optimizer.step()
+    session.optimizer.zero_grad(set_to_none=True)
+    if session.average:
+        session.average.update(session.model, progress.step)
+    progress.step += 1
+    return learning_rate
+
+
+def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
+    """The epoch's validation figures, None each where there is no validation split."""
+    names = ("val_loss", "val_miou", "val_mpa", "val_pixel_accuracy")
+    if session.val_data is None:
+        return dict.fromkeys(names)
+    loss_sum, pixels = 0.0, 0
+
+    def observe(found: torch.Tensor, truths: list[np.ndarray]) -> None:
+        nonlocal loss_sum, pixels
+        interrupt.check()
+        label = torch.from_numpy(np.stack(truths)).to(found.device)
+        resized = functional.interpolate(found.float(), size=label.shape[1:], mode="bilinear", align_corners=False)
+        labelled = int((label != IGNORED).sum())
+        loss_sum += float(session.criterion(resized, label)) * labelled
+        pixels += labelled
+
+    score = partial(evaluating.evaluate, batch=session.recipe.train.batch, observe=observe, details=False)
+    explain = partial(failures.out_of_memory_in_validation, session)
+    report = failures.within_memory(explain, score, Predictor(session.engine()), session.val_data)
+    figures = report.metrics
+    values = (loss_sum / max(pixels, 1), figures.miou, figures.mpa, figures.pixel_accuracy)
+    return dict(zip(names, values, strict=True))
+
+
+def _train_row(session: Session) -> dict[str, Any]:
+    progress, figures = session.progress, scores.metrics(session.counts_KK1)
+    images_per_second, waiting_share = _pace(progress)
+    return {
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "learning_rate": max(group["lr"] for group in session.optimizer.param_groups),
+        "train_loss": progress.loss_sum / max(progress.pictures, 1),
+        "train_miou": figures.miou,
+        "train_mpa": figures.mpa,
+        "train_pixel_accuracy": figures.pixel_accuracy,
+        "images_per_second": images_per_second,
+        "seconds": progress.seconds,
+        "waiting_share": waiting_share,
+    }
+
+
+def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None:
+    engine = session.engine()
+    facts = {"run": session.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
+    provenance = facts | {"recipe": session.recipe.model_dump(mode="json"), "environment": session.environment}
+    card = session.card.model_copy(update={"provenance": provenance})
+    checkpoint.save_model(session.folder / "last.safetensors", engine.model, card)
+    if improved:
+        checkpoint.save_model(session.folder / "model.safetensors", engine.model, card)
+    if session.recipe.train.keep == "all":
+        path = session.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors"
+        checkpoint.save_model(path, engine.model, card)
+
+
+def _score(session: Session, journal: Journal, interrupt: Interrupt) -> None:
+    """Report on the best model, by the same path as `tarsia evaluate`, and say whether `expected` is reached."""
+    section, wanted = session.recipe.data, session.recipe.expected
+    if session.val_data is None:
+        console.note("no validation split: the model is the last one, unscored")
+        if wanted is not None:
+            journal.say("expected: there is no score to judge, for want of a validation split")
+        return
+    report = evaluating.evaluate(
+        load(session.folder, session.device),
+        session.val_data,
+        dataset_name=section.name,
+        split=section.val or "",
+        out=session.folder,
+        observe=lambda *_: interrupt.check(),
+    )
+    if wanted is not None:
+        journal.say(f"expected: {expected.judge(wanted, report, session.folder)}")
+
+
+def _total_steps(session: Session) -> int:
+    settings = session.recipe.train
+    return math.ceil(session.order().steps / settings.accumulate) * settings.epochs
+
+
+def _pace(progress: Progress) -> tuple[float, float]:
+    """Pictures a second in this epoch, and the share of its time that went into waiting for them."""
+    seconds = max(progress.seconds, 1e-9)
+    return progress.pictures / seconds, progress.waiting_seconds / seconds
+
+
+def _facts(session: Session, loss: float, learning_rate: float) -> dict[str, Any]:
+    """What the progress bar says of a step."""
+    images_per_second, waiting_share = _pace(session.progress)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if session.device.startswith("cuda"):
+        memory = torch.cuda.max_memory_allocated() / 2**30
+    return {
+        "epoch": f"{session.progress.epoch + 1}/{session.recipe.train.epochs}",
+        "loss": f"{loss:.4f}",
+        "lr": f"{learning_rate:.2e}",
+        "images/s": f"{images_per_second:.1f}",
+        "waiting": f"{100 * waiting_share:.0f} %",
+        "memory": f"{memory:.1f} GB",
+    }

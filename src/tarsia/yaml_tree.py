@@ -1,0 +1,243 @@
+"""YAML on disk -> a typed tree; every fault at once, each with its line and the nearest known name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from tarsia.errors import RecipeError, nearest
+from tarsia.files import write_text
+
+Tree = TypeVar("Tree", bound=BaseModel)
+Location = tuple[str | int, ...]
+Fault = tuple[Location, str]  # where in the tree, what is wrong
+
+_MAX_BYTES = 1_000_000
+_MAX_DEPTH = 50
+_FLOAT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")  # 1e-3, which YAML 1.1 calls text for want of a dot
+
+
+class Node(BaseModel):
+    """The base of everything that is read from YAML: frozen, and a truth value is no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        inner = value if isinstance(value, list | tuple) else (value,)
+        if cls.model_fields[str(info.field_name)].annotation is not bool and any(isinstance(v, bool) for v in inner):
+            raise ValueError("YAML reads true, false, yes, no, on, off as truth values: quote a name, write a number")
+        return value
+
+
+class _Loader(yaml.SafeLoader):
+    """Keys are the text that stands there, whatever YAML would make of them (`no`, `1`)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+        return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # a date 2020-13-45, !!int words
+            what = f"{_short(node.value)} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text that looks like a number to `_Loader` in quotes."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
+
+
+class Document:
+    """A parsed YAML mapping that remembers the line of each of its keys."""
+
+    def __init__(self, source: str, text: str, overrides: Sequence[str] = ()) -> None:
+        self.source = source
+        self.lines: dict[Location, str] = {(): source}
+        self.faults: list[Fault] = []
+        self.tree = self._parse(text)
+        for override in overrides:
+            self._override(override)
+
+    @classmethod
+    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Document:
+        """The document at `path`; RecipeError where it is absent, too large or no YAML mapping."""
+        path = Path(path)
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise RecipeError(f"{path}: larger than {_MAX_BYTES} bytes, not a recipe")
+            return cls(str(path), path.read_text(encoding="utf-8"), overrides)
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path}: not UTF-8 text, expected YAML") from error
+
+    def validate(self, schema: type[Tree], extra_faults: Iterable[Fault] = ()) -> Tree:
+        """The typed tree, or a RecipeError that lists every fault."""
+        faults = [*self.faults, *extra_faults]
+        result = None
+        try:
+            result = schema.model_validate(self.tree)
+        except ValidationError as error:
+            faults += faults_of(error, schema)
+        if faults or result is None:
+            lines = dict.fromkeys(f"{self._where(where)}: {what}" for where, what in faults)
+            raise RecipeError("\n".join(sorted(lines, key=self._line_number)))
+        return result
+
+    def _parse(self, text: str) -> dict[str, Any]:
+        try:
+            self._refuse_aliases_and_depth(text)
+            node = yaml.compose(text, Loader=_Loader)
+            tree = yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            raise RecipeError(f"{self.source}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+        if tree is None:
+            tree = {}
+        if not isinstance(tree, dict):
+            raise RecipeError(f"{self.source}: expected keys and values, found {type(tree).__name__}")
+        if node is not None:
+            self._note_lines(node, ())
+        return tree
+
+    def _refuse_aliases_and_depth(self, text: str) -> None:
+        """RecipeError for aliases, and before a hostile depth costs time: PyYAML's grows with its square."""
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            where = f"{self.source}:{event.start_mark.line + 1}" if event.start_mark else self.source
+            if isinstance(event, yaml.AliasEvent):
+                raise RecipeError(f"{where}: YAML aliases (*name) are not allowed: write the value out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                raise RecipeError(f"{where}: nested more than {_MAX_DEPTH} deep, not a recipe")
+
+    def _note_lines(self, node: yaml.Node, where: Location) -> None:
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                below = (*where, str(key.value))
+                if str(key.value) in seen:
+                    self.faults.append((below, f"key given twice (again in line {key.start_mark.line + 1})"))
+                seen.add(str(key.value))
+                self.lines[below] = f"{self.source}:{key.start_mark.line + 1}"
+                self._note_lines(value, below)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                self.lines[(*where, index)] = f"{self.source}:{value.start_mark.line + 1}"
+                self._note_lines(value, (*where, index))
+
+    def _override(self, override: str) -> None:
+        name, equals, text = override.partition("=")
+        keys = tuple(name.strip().split("."))
+        if not equals or not all(keys):
+            raise RecipeError(f"--set {override}: expected key.key=value, as in --set train.epochs=5")
+        try:
+            value = yaml.load(text, Loader=_Loader)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise RecipeError(f"--set {override}: the value is not valid YAML") from error
+        place = self.tree
+        for depth, key in enumerate(keys[:-1], 1):
+            if place.get(key) is None:
+                place[key] = {}
+            place = place[key]
+            if not isinstance(place, dict):
+                raise RecipeError(f"--set {override}: {'.'.join(keys[:depth])} is {_short(place)}, it has no keys")
+        place[keys[-1]] = value
+        for below in [line for line in self.lines if line[: len(keys)] == keys]:
+            del self.lines[below]
+        for depth in range(1, len(keys) + 1):
+            if depth == len(keys) or keys[:depth] not in self.lines:
+                self.lines[keys[:depth]] = f"--set {override}"
+
+    def _where(self, where: Location) -> str:
+        for length in range(len(where), -1, -1):
+            if where[:length] in self.lines:
+                path = ".".join(str(part) for part in where)
+                return f"{self.lines[where[:length]]}: {path}" if path else self.lines[where[:length]]
+        return self.source
+
+    def _line_number(self, fault: str) -> int:
+        number = fault.removeprefix(f"{self.source}:").partition(":")[0]
+        return int(number) if number.isdigit() else 0
+
+
+def faults_of(error: ValidationError, schema: type[BaseModel], prefix: Location = ()) -> list[Fault]:
+    """Pydantic's errors as faults in our words."""
+    faults: dict[Location, str] = {}
+    items = [(_without_tags(item["loc"], item["type"]), item) for item in error.errors(include_url=False)]
+    for where, item in items:
+        within = any(other[: len(where)] == where and other != where for other, _ in items)
+        if within and item["type"] in ("literal_error", "too_short"):
+            continue  # a list is no word, and a list of wrong items has too few: the items' own faults say more
+        if item["type"] == "extra_forbidden":
+            what = "unknown key" + nearest(str(where[-1]), _fields_at(schema, where[:-1]))
+        elif item["type"] == "missing":
+            what = "is missing"
+        elif item["type"] in ("model_type", "model_attributes_type", "dict_type"):
+            what = f"expected keys and values below it, got {_short(item['input'])}"
+        else:
+            what = f"{item['msg'].removeprefix('Value error, ')}, got {_short(item['input'])}"
+        where = (*prefix, *where)
+        # The branches of a union complain one by one of the same value.
+        faults[where] = what if where not in faults else f"{faults[where].rpartition(', got ')[0]}; or: {what}"
+    return list(faults.items())
+
+
+def dump(path: Path, tree: BaseModel, header: str = "") -> None:
+    """Write a typed tree as YAML, atomically."""
+    text = yaml.dump(tree.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    write_text(path, "".join(f"# {line}\n" for line in header.splitlines()) + text)
+
+
+def _fields_at(schema: type[BaseModel], where: Location) -> list[str]:
+    found: Any = schema
+    for part in where:
+        if isinstance(part, int):
+            continue
+        field = found.model_fields.get(part) if isinstance(found, type) and issubclass(found, BaseModel) else None
+        found = model_within(field.annotation) if field else None
+        if found is None:
+            return []
+    return list(found.model_fields)
+
+
+def model_within(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in get_args(annotation):
+        found = model_within(part)
+        if found:
+            return found
+    return None
+
+
+def _without_tags(where: Location, kind: str) -> Location:
+    written = where[-1:] if kind == "extra_forbidden" else ()  # a key a person wrote, however it looks
+    return (*(part for part in where[: len(where) - len(written)] if not _is_tag(part)), *written)
+
+
+def _is_tag(part: str | int) -> bool:
+    """Pydantic names the branch of a union within the location; a person did not write it."""
+    return isinstance(part, str) and (
+        part in ("int", "float", "str", "bool") or re.match(r"[a-z-]+\[", part) is not None
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
