@@ -7,6 +7,8 @@ FROM python:3.13-slim-trixie AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICES.md ./
 COPY src src
+COPY recipes recipes
+COPY studies studies
 ARG EXTRAS=serve
 RUN python -m venv /opt/tarsia \
     && /opt/tarsia/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[$EXTRAS]" \

@@ -274,7 +274,7 @@ def test_what_makes_costs_incomparable_is_noted():
     slow = made(0.7, model={"threads": 2}, provenance={"command": "tarsia train recipe.yaml"})
     found = compare([made(0.8), slow], names=["A", "B"], **QUICK)
     assert any("Latency was measured in different ways" in note and "1 thread" in note for note in found.notes)
-    assert "Peak memory of B is that of the training; tarsia evaluate MODEL gives prediction's." in found.notes
+    assert "Peak memory of B is the training's; tarsia evaluate MODEL gives prediction's." in found.notes
 
 
 def test_finer_figures_are_shown_where_all_have_them():
@@ -357,7 +357,7 @@ def test_the_latex_is_escaped_and_whole(folder):
 def test_without_jinja_the_page_is_left_out_and_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     compare([made(0.8), made(0.7)], out=tmp_path / "out", **QUICK)
-    assert "tarsia[report]" in capsys.readouterr().err.replace("\n", "")
+    assert "extra `report`" in capsys.readouterr().err.replace("\n", "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("comparison.csv", "comparison.json", "comparison.tex", "pairs.csv"),
     ]

@@ -49,6 +49,15 @@ def test_bases_are_slim_and_pinned() -> None:
     assert base and f"Programming Language :: Python :: {base[1]}" in versions
 
 
+def test_the_image_is_given_all_that_the_wheel_is_made_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"src", "pyproject.toml", "README.md", "LICENSE", *wheel["force-include"]}
+    copied = {name for word, rest in stages()["build"] if word == "COPY" for name in rest.split()[:-1]}
+    let_in = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE))
+    assert needed <= copied and needed <= let_in
+
+
 def test_what_runs_is_not_root_and_tells_of_its_health() -> None:
     words = dict(stages()["runtime"])
     user, _, group = words["USER"].partition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import small_onnx
 from tarsia import cli, environment
-from tarsia.errors import RecipeError
+from tarsia.errors import MissingExtraError, RecipeError
 from tarsia.runtime import onnx_file
 from tarsia.runtime.onnx_engine import OnnxEngine
 
@@ -71,3 +72,28 @@ def test_a_containers_quota_bounds_the_cores(
     if quota is not None:
         (tmp_path / "cpu.max").write_text(f"{quota}\n")
     assert environment.cores(tmp_path / "cpu.max") == expected
+
+
+def test_an_install_line_names_the_packages_that_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not this package, which is on no index: what is printed must work wherever it came from."""
+    needs = ['here>=1; extra == "x"', "gone<3,>=2; extra == 'x'", "bare", "other; extra == 'y'", "lost; extra == 'x'"]
+    monkeypatch.setattr(environment, "requires", lambda _: needs)
+    monkeypatch.setattr(environment, "_version", lambda name: "1.0" if name == "here" else None)
+    assert environment.install_line("x") == "pip install 'gone<3,>=2' lost"
+    monkeypatch.setattr(environment, "_version", lambda _: "1.0")  # all there, and yet one cannot be imported
+    assert environment.install_line("x") == "pip install 'here>=1' 'gone<3,>=2' lost"
+
+
+def test_an_install_line_of_a_folder_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> list[str]:
+        raise environment.PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment, "requires", unknown)
+    assert environment.install_line("train") == ""
+    assert str(MissingExtraError("training", "train")).endswith("are not installed (the extra `train`)")
+
+
+def test_every_extra_has_an_install_line() -> None:
+    for extra in ("report", "train", "serve", "geo", "video", "openvino", "all"):
+        words = shlex.split(environment.install_line(extra))
+        assert words[:2] == ["pip", "install"] and len(words) > 2 and "tarsia" not in " ".join(words)

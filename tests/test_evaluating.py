@@ -429,7 +429,7 @@ def test_without_the_report_extra_the_json_is_there_and_what_is_missing_is_said(
     evaluate(Predictor(RedEngine()), Pictures(MIXED), out=tmp_path, pictures=0)
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "counts.npz"}
     said = capsys.readouterr().err
-    assert "confusion.png is left out" in said and "report.html is left out" in said and "tarsia[report]" in said
+    assert "confusion.png is left out" in said and "report.html is left out" in said and "extra `report`" in said
 
 
 def rendered(shown):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,21 @@ def runtime_conflict() -> str | None:
         f"{' and '.join(installed)} are installed over each other, and which of them runs is left to chance (a GPU may "
         f"not be used): pip uninstall -y {' '.join(installed)}, then pip install {kept}"
     )
+
+
+def install_line(extra: str) -> str:
+    """What to type for the packages of an extra that are not here: themselves, by name, wherever Tarsia came from.
+
+    Empty where Tarsia was not installed but is run from its folder, and nobody knows what the extra holds.
+    """
+    marker = re.compile(rf"""extra == ['"]{extra}['"]""")
+    try:
+        said = [line.partition(";") for line in requires("tarsia") or []]
+    except PackageNotFoundError:
+        return ""
+    wanted = [need.strip() for need, _, condition in said if marker.search(condition)]
+    absent = [need for need in wanted if _version(re.split(r"[<>=!~\[ ]", need)[0]) is None]
+    return shlex.join(["pip", "install", *(absent or wanted)])
 
 
 def _command() -> str:

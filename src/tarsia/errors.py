@@ -19,6 +19,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from tarsia import environment
+
 
 class TarsiaError(Exception):
     """Base of every error a user can cause or mend."""
@@ -56,7 +58,8 @@ class MissingExtraError(TarsiaError):
     """A feature needs packages of an optional extra."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f'{feature} needs packages that are not installed: pip install "tarsia[{extra}]"')
+        line = environment.install_line(extra)
+        super().__init__(f"{feature} needs packages that are not installed (the extra `{extra}`){line and ': ' + line}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from tarsia import shipped
 from tarsia.scores.expected import Expected
 from tarsia.yaml_tree import Document, Fault, Node
 
@@ -307,8 +308,11 @@ class Recipe(Node):
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-        """The recipe at `path` with `key.key=value` overrides; RecipeError lists every fault, with lines."""
-        document = Document.read(path, overrides)
+        """The recipe at `path`, or one that comes with Tarsia, with `key.key=value` overrides.
+
+        RecipeError lists every fault, with lines.
+        """
+        document = Document.read(shipped.find(path), overrides)
         document.tree.setdefault("name", Path(path).stem)
         return document.validate(cls, _option_faults(document.tree))
 

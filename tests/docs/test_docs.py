@@ -37,16 +37,16 @@ NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on 
 # The first line of each block marked `not-run`, and why.
 NOT_RUN = {
     ("README.md", "make demo"): "installs packages, trains for minutes, and runs this very test",
-    ("README.md", 'pip install "tarsia[all]"'): "installs packages",
+    ("README.md", 'pip install ".[all]"'): "installs packages",
     ("docs/quickstart.md", "make demo"): "installs packages and trains for minutes",
-    ("docs/quickstart.md", 'pip install "tarsia[all]"'): "installs packages and trains for minutes",
+    ("docs/quickstart.md", 'pip install ".[all]"'): "installs packages and trains for minutes",
     ("README.md", "tarsia serve runs/demo"): "serves for ever",
     (
         "docs/export.md",
         "tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",
     ): "needs CamVid and a model of it",
     ("docs/export.md", "pip uninstall -y onnxruntime onnxruntime-gpu"): "changes what is installed",
-    ("docs/serving.md", 'pip install "tarsia[serve]"'): "installs packages, serves for ever",
+    ("docs/serving.md", 'pip install ".[serve]"'): "installs packages, serves for ever",
     (
         "docs/serving.md",
         'curl --data-binary @street.jpg -H "Content-Type: image/jpeg" localhost:8000/v1/segment > mask.png',

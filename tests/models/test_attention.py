@@ -15,6 +15,10 @@ from tarsia.models._attention import Attended, Attentive, attend, attention_rece
 from tarsia.models._blocks import SqueezeExcitation
 from tarsia.models._segmenter import Segmenter
 
+SCHEMA = (
+    "aten::_softmax_backward_data.out(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype, *, "
+    "Tensor(a!) grad_input) -> Tensor(a!)"
+)
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
@@ -238,3 +242,9 @@ def test_hooks_are_removed_where_the_network_fails():
 def test_a_network_without_attention_has_none():
     model = models.create("unet", 3, options={"encoder": "test_resnet"}).eval()
     assert model.attention(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)) == []
+
+
+def test_the_private_operator_is_still_what_it_was() -> None:
+    """models/_attention.py calls it; seen with torch 2.15, and pyproject.toml allows no torch 3."""
+    found = str(torch.ops.aten._softmax_backward_data.out._schema)
+    assert found == SCHEMA, f"torch {torch.__version__} has changed it: write models/_attention.py anew"

@@ -258,7 +258,7 @@ def test_without_rasterio(tmp_path):
     arguments = [str(Path(__file__).parents[1]), str(tmp_path / "map.tif"), str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.stdout == "['map.png']\n", done.stderr
-    assert "its georeference is lost" in done.stderr and "tarsia[geo]" in done.stderr
+    assert "its georeference is lost" in done.stderr and "extra `geo`" in done.stderr
 
 
 def test_a_missing_file_and_one_of_another_kind(tmp_path):

@@ -190,7 +190,10 @@ def test_without_av(tmp_path):
     )
     arguments = [str(Path(__file__).parents[1]), str(tmp_path / "a.mp4"), str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    assert 'a.mp4: reading videos needs packages that are not installed: pip install "tarsia[video]"' in done.stdout
+    assert (
+        "a.mp4: reading videos needs packages that are not installed (the extra `video`): pip install 'av>="
+        in done.stdout
+    )
 
 
 @pytest.mark.parametrize("limit", [1_000, 9_000])

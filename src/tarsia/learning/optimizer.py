@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tarsia.models._segmenter import Segmenter
 from tarsia.recipe import TrainRecipe
@@ -60,6 +61,6 @@ class Average:
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.model.parameters()), list(model.parameters()), step)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)

@@ -138,7 +138,7 @@ def _check_judged(card: Card, path: Path, precision: str) -> None:
     if not found:
         raise ModelFileError(
             f"{path}: was not checked with OpenVINO in {precision} when it was exported: export it again where it "
-            'is installed (pip install "tarsia[openvino]"), or leave --engine out'
+            "is installed, or leave --engine out"
         )
     if found[-1].get("passed") is not True:
         raise ModelFileError(

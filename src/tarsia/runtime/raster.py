@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tarsia import environment
 from tarsia.errors import ImageError, MissingExtraError, OutputError
 from tarsia.files import writing
 from tarsia.runtime.gdal_file import bounded, check_blocks, explained, gdal_file, opened
@@ -262,5 +263,7 @@ def _warn_of_georeference(path: Path) -> None:
         return
     if any(tag in tags for tag in _GEOREFERENCE_TAGS):
         warnings.warn(
-            f'{shown(path)}: its georeference is lost on the way: pip install "tarsia[geo]" to keep it', stacklevel=3
+            f"{shown(path)}: its georeference is lost on the way, kept with the extra `geo`: "
+            f"{environment.install_line('geo')}",
+            stacklevel=3,
         )

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tarsia import shipped
 from tarsia.errors import RecipeError, nearest
 from tarsia.study.reading import faults_of, read_runs, refuse_taken
 from tarsia.study.schema import Evaluation, Run, Target, Tree, validation
@@ -50,7 +51,7 @@ class Study:
 
         RecipeError lists every fault of the study and of every recipe that it means, each with its line.
         """
-        document = Document.read(path)
+        document = Document.read(shipped.find(path))
         document.tree.setdefault("name", Path(path).stem)
         refuse_taken(document, overrides)
         runs, lines = read_runs(document, overrides)

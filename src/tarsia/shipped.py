@@ -1,0 +1,21 @@
+"""Recipes and studies that come with Tarsia: in `recipes/` and `studies/` of a checkout, and inside of a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_KINDS = ("recipes", "studies")
+
+
+def find(path: str | Path) -> Path:
+    """The file meant by `path`: what lies there, or else the one of that name that comes with Tarsia.
+
+    Only `recipes/NAME` and `studies/NAME`, as documents and messages write them, can be one that comes with it.
+    """
+    path = Path(path)
+    if not path.exists() and len(path.parts) == 2 and path.parts[0] in _KINDS:
+        for root in (_PACKAGE / "shipped", _PACKAGE.parents[1]):  # of a wheel; of a checkout
+            if (root / path).is_file():
+                return root / path
+    return path
