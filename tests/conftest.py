@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from made_models import Made
 
 
 @pytest.fixture
@@ -15,3 +19,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"{folder} with data/ and weights/ is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_models(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A model of every kind, trained and exported by the commands; half a minute, so only for what needs real ones."""
+    pytest.importorskip("torch", reason="torch is not installed (extra train)")
+    from made_models import make
+
+    return make(tmp_path_factory.mktemp("made"))

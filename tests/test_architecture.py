@@ -104,6 +104,14 @@ def test_no_pickles_and_no_eval() -> None:
                 assert node.func.id not in ("eval", "exec"), f"{place(path)}:{node.lineno}"
 
 
+def test_nobody_guesses_what_an_engine_can_do() -> None:
+    """The protocol of runtime/engine.py says it: a caller that asks with hasattr goes wrong when an engine gains a name."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
+                assert not ast.unparse(node.args[0]).endswith("engine"), f"{place(path)}:{node.lineno}"
+
+
 LIGHT = sorted(
     "tarsia" + ("." + place(path)[: -len(".py")].replace("/", ".")).replace(".__init__", "")
     for path in FILES

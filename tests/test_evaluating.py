@@ -21,6 +21,7 @@ from tarsia.errors import DatasetError, ImageError, MissingExtraError, ModelFile
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
 from tarsia.report.folder import table
 from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.engine import EngineFacts
 from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
 from tarsia.scores import Report, count, data_hash, metrics
 from tarsia.scores.details import Details
@@ -56,6 +57,8 @@ class RedEngine:
     """A network of numpy: the score of class k is high where red is k."""
 
     device = "cpu"
+    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
+    multiply_adds = staticmethod(lambda size: None)
 
     def __init__(self, classes=CLASSES, settings=None):
         self.card = Card(architecture="red", model={}, classes=classes, input=settings or Input(stride=4))

@@ -117,7 +117,7 @@ def test_in_8_bits_it_is_smaller_and_the_card_says_what_was_done(
     assert kinds.count("DequantizeLinear") > kinds.count("QuantizeLinear") > 5
     assert facts["engines"][0]["miou_loss"] == report.miou_loss and facts["engines"][0]["passed"]
     engine = OnnxEngine.open(out, "cpu")
-    assert engine.facts((48, 72))["precision"] == "int8, the rest float32"
+    assert engine.facts().precision == "int8, the rest float32"
     again = json.loads(out.with_suffix(".export.json").read_text())
     assert again["miou"]["difference"] == -report.miou_loss and again["export"] == facts
 

@@ -233,7 +233,7 @@ def _facts(path: Path, reference: TorchEngine, dataset: Dataset) -> dict[str, An
         "precision": "float32",
         "opset": OPSET,
         "exporter": f"torch {torch.__version__}",
-        "multiply_adds": reference.facts((size[0], size[1]))["multiply_adds"],
+        "multiply_adds": reference.multiply_adds((size[0], size[1])),
         "multiply_adds_size": list(size),
     }
 

@@ -66,7 +66,7 @@ def test_a_network_in_training_is_only_looked_at():
     engine.model.train()
     before = {key: value.clone() for key, value in engine.model.state_dict().items()}
     engine.scores(np.zeros((1, 32, 32, 3), np.uint8))
-    engine.facts((32, 32))
+    engine.multiply_adds((32, 32))
     assert engine.model.training and engine.model.encoder.training
     assert all(torch.equal(value, before[key]) for key, value in engine.model.state_dict().items())
 
@@ -86,9 +86,17 @@ def test_multiply_adds_against_a_count_by_hand():
     for part in engine.model.modules():
         if isinstance(part, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
             part.register_forward_hook(count)
-    facts = engine.facts((64, 32))
-    assert facts["multiply_adds"] == total > 0
-    assert facts["parameters"] == sum(one.numel() for one in engine.model.parameters())
+    assert engine.multiply_adds((64, 32)) == total > 0
+
+
+def test_facts_run_nothing_and_say_what_described_says(engine):
+    ran = []
+    hook = engine.model.register_forward_hook(lambda *_: ran.append(1))
+    facts = engine.facts()
+    hook.remove()
+    assert facts.parameters == sum(one.numel() for one in engine.model.parameters())
+    assert engine.described() == f"{facts.engine}, {facts.threads} threads" and facts.precision == "float32"
+    assert not ran
 
 
 def test_opened_from_a_file_it_answers_as_before(engine, images, tmp_path):

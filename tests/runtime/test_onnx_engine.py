@@ -18,7 +18,7 @@ import small_onnx
 from tarsia.card import Input
 from tarsia.errors import ImageError, ModelFileError, OutputError, RecipeError
 from tarsia.runtime import onnx_engine, onnx_file
-from tarsia.runtime.engine import open_engine
+from tarsia.runtime.engine import EngineFacts, open_engine
 from tarsia.runtime.onnx_engine import OnnxEngine
 from tarsia.runtime.predictor import load
 
@@ -75,14 +75,9 @@ def test_facts_say_what_runs_it(tmp_path: Path) -> None:
     provenance = {"export": {"multiply_adds": 1234, "multiply_adds_size": [16, 24], "precision": "float32"}}
     (tmp_path / "m.onnx").write_bytes(small_onnx.content(provenance=provenance))
     engine = OnnxEngine.open(tmp_path / "m.onnx", "cpu", threads=1)
-    assert engine.facts((16, 24)) == {
-        "parameters": 12,
-        "multiply_adds": 1234,
-        "precision": "float32",
-        "threads": 1,
-        "engine": f"onnxruntime {onnxruntime.__version__}, CPUExecutionProvider",
-    }
-    assert engine.facts((16, 32))["multiply_adds"] is None
+    program = f"onnxruntime {onnxruntime.__version__}, CPUExecutionProvider"
+    assert engine.facts() == EngineFacts(program, "float32", threads=1, parameters=12)
+    assert engine.multiply_adds((16, 24)) == 1234 and engine.multiply_adds((16, 32)) is None
     assert OnnxEngine.open(tmp_path / "m.onnx").threads >= 1
 
 

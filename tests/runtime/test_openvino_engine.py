@@ -63,14 +63,14 @@ def test_the_precision_is_the_one_that_was_asked_for(path: Path) -> None:
     expected = small_onnx.expected_scores(image)
     exact = open_engine(path, engine="openvino")
     assert np.abs(exact.scores(image) - expected).max() < 1e-3
-    facts = exact.facts((64, 64))
-    assert facts["precision"] == "float32" and facts["engine"].startswith("openvino 20") and facts["threads"] >= 1
+    facts = exact.facts()
+    assert facts.precision == "float32" and facts.engine.startswith("openvino 20") and facts.threads >= 1
     if not BFLOAT16:
         with pytest.raises(RecipeError, match="does not compute in it"):
             open_engine(path, engine="openvino", precision="bfloat16")
         return
     rough = open_engine(path, engine="openvino", precision="bfloat16")
-    assert rough.facts((64, 64))["precision"] == "bfloat16"
+    assert rough.facts().precision == "bfloat16"
     assert 1e-2 < np.abs(rough.scores(image) - expected).max() < 4
 
 
@@ -100,7 +100,7 @@ def test_what_the_gate_has_not_let_pass_is_refused(
     with pytest.raises(ModelFileError, match=message) as caught:
         open_engine(tmp_path / "m.onnx", engine="openvino", precision=precision)
     assert str(caught.value).startswith(f"{tmp_path / 'm.onnx'}: ")
-    assert open_engine(tmp_path / "m.onnx").facts((8, 8))["engine"].startswith("onnxruntime")  # which is always judged
+    assert open_engine(tmp_path / "m.onnx").facts().engine.startswith("onnxruntime")  # which is always judged
 
 
 @pytest.mark.parametrize(

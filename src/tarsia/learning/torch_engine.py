@@ -19,7 +19,7 @@ from tarsia.errors import OutputError, RecipeError
 from tarsia.learning.checkpoint import load_model
 from tarsia.models._attention import Attentive
 from tarsia.models._segmenter import Segmenter
-from tarsia.runtime.engine import AttentionMap
+from tarsia.runtime.engine import AttentionMap, EngineFacts
 
 
 class TorchEngine:
@@ -43,7 +43,7 @@ class TorchEngine:
     def described(self) -> str:
         """torch, its version, the device, and the threads."""
         threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""
-        return f"torch {torch.__version__}, {self.device}{threads}"
+        return f"{self._program()}{threads}"
 
     def scores(self, images_BHW3: np.ndarray) -> Tensor:
         """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
@@ -90,8 +90,13 @@ class TorchEngine:
         finally:
             self.model.train(was_training)
 
-    def facts(self, size: tuple[int, int]) -> dict[str, Any]:
-        """Parameters, and multiply-adds of one picture of `size` (multiples of the stride)."""
+    def facts(self) -> EngineFacts:
+        """What runs the weights, and how many numbers they are."""
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return EngineFacts(self._program(), self.precision, torch.get_num_threads(), parameters)
+
+    def multiply_adds(self, size: tuple[int, int]) -> int:
+        """Of one picture of `size` (multiples of the stride), counted in a run of the network."""
         image = torch.zeros((1, self.model.bands, *size), dtype=torch.uint8, device=self.device)
         counter = FlopCounterMode(display=False)
         was_training = self.model.training
@@ -101,12 +106,10 @@ class TorchEngine:
                 self.model(image)
         finally:
             self.model.train(was_training)
-        return {
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "multiply_adds": counter.get_total_flops() // 2,
-            "precision": self.precision,
-            "threads": torch.get_num_threads(),
-        }
+        return counter.get_total_flops() // 2
+
+    def _program(self) -> str:
+        return f"torch {torch.__version__}, {self.device}"
 
 
 def pick_device(device: str) -> str:

@@ -14,6 +14,15 @@ ENGINES = ("onnxruntime", "openvino")  # of .onnx files
 PRECISIONS = ("float32", "bfloat16")
 
 
+class EngineFacts(NamedTuple):
+    """What runs a network, and how large it is; known without running it."""
+
+    engine: str  # the program, its version, and what it runs on
+    precision: str  # that it computes in
+    threads: int
+    parameters: int  # numbers in the weights
+
+
 class Engine(Protocol):
     """A network ready to run.
 
@@ -26,6 +35,14 @@ class Engine(Protocol):
 
     def described(self) -> str:
         """What runs the network, for people: the program and its version, the device, the threads."""
+        ...
+
+    def facts(self) -> EngineFacts:
+        """The same for programs; runs nothing, so that it may be asked of a service at any time."""
+        ...
+
+    def multiply_adds(self, size: tuple[int, int]) -> int | None:
+        """Of one picture of `size` (multiples of the stride), for which the network may run; None where unknown."""
         ...
 
     def scores(self, images_BHW3: np.ndarray) -> Any:

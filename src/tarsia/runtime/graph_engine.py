@@ -13,6 +13,7 @@ from tarsia.card import Card
 from tarsia.environment import cores
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.runtime import onnx_file, resample
+from tarsia.runtime.engine import EngineFacts
 from tarsia.runtime.onnx_file import OnnxFile
 
 INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
@@ -61,18 +62,16 @@ class GraphEngine(ABC):
         """Scores -> B x K x h x w float32 at `size`."""
         return resample.probabilities(scores_BKHW, size)
 
-    def facts(self, size: tuple[int, int]) -> dict[str, Any]:
-        """The weights' numbers, what runs them, and multiply-adds of a picture of `size` where the card knows them."""
+    def facts(self) -> EngineFacts:
+        """What runs the weights, and how; what the file holds in 8 bits is said first."""
+        stored = (self.card.provenance.get("export") or {}).get("precision", "float32")
+        precision = self.precision if stored == "float32" else f"{stored}, the rest {self.precision}"
+        return EngineFacts(self._program(), precision, self.threads, self._parameters)
+
+    def multiply_adds(self, size: tuple[int, int]) -> int | None:
+        """Of a picture of `size`, where the card knows them: they were counted before the export, at one size."""
         exported = self.card.provenance.get("export") or {}
-        known = exported.get("multiply_adds_size") == list(size)
-        stored = exported.get("precision", "float32")
-        return {
-            "parameters": self._parameters,
-            "multiply_adds": exported.get("multiply_adds") if known else None,
-            "precision": self.precision if stored == "float32" else f"{stored}, the rest {self.precision}",
-            "threads": self.threads,
-            "engine": self._program(),
-        }
+        return exported.get("multiply_adds") if exported.get("multiply_adds_size") == list(size) else None
 
     def described(self) -> str:
         """The engine, its version, what it runs on, and the threads."""

@@ -63,12 +63,16 @@ def model_facts(predictor: Predictor, size: tuple[int, int], seconds: Sequence[f
     The first of them warmed it up and is no part of the latency where there are more.
     """
     settings = predictor.card.input
-    seen = tuple(-(-side // settings.stride) * settings.stride for side in network_size(size, settings))
-    facts = getattr(predictor.engine, "facts", None)
+    height, width = (-(-side // settings.stride) * settings.stride for side in network_size(size, settings))
+    facts = predictor.engine.facts()
     return {
         "architecture": predictor.card.architecture,
-        **(facts(seen) if callable(facts) else {}),
-        "network_size": list(seen),
+        "parameters": facts.parameters,
+        "multiply_adds": predictor.engine.multiply_adds((height, width)),
+        "precision": facts.precision,
+        "threads": facts.threads,
+        "engine": facts.engine,
+        "network_size": [height, width],
         "device": predictor.engine.device,
         "batch": batch,
         "latency_seconds": statistics.median(seconds[1:] or seconds),

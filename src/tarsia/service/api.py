@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 
+from tarsia.card import Card
 from tarsia.runtime.predictor import Predictor
-from tarsia.service import contract, metrics
+from tarsia.service import contract, logs, metrics
 from tarsia.service.answers import FORMATS, Ask, Format
 from tarsia.service.problems import Problem
 from tarsia.service.requests import ClientLeft
@@ -85,13 +88,20 @@ def _add_models(router: APIRouter, service: Service) -> None:
 
 
 def _facts(name: str, predictor: Predictor) -> contract.ModelFacts:
-    card, engine = predictor.card, cast(Any, predictor.engine)
-    # torch's own facts would count multiply-adds, which takes a run of the network.
-    facts = engine.facts((0, 0)) if hasattr(engine, "described") else {"engine": f"torch, {engine.device}"}
+    """What there is to say of a model; one that cannot say it is listed with what is wrong, beside the others."""
+    card = predictor.card
     listed = zip(card.classes.names, card.classes.colors, strict=True)
     classes = [contract.ClassFacts(index=k, name=name, color=color) for k, (name, color) in enumerate(listed)]
-    # Recipe, environment and export tell of folders and commands on the machine that trained it.
-    told = {key: value for key, value in card.provenance.items() if isinstance(value, str | int | float)}
+    engine = precision = ""
+    told: dict[str, Any] = {}
+    problem = None
+    try:
+        engine, precision, *_ = predictor.engine.facts()
+        told = _told(card)
+    except Exception as error:
+        # The error's own words may name files of this machine, which is nothing to strangers.
+        problem = f"it cannot describe itself ({type(error).__name__}): the service's log says more"
+        logs.say("model-untold", logging.ERROR, error, model=name)
     return contract.ModelFacts(
         name=name,
         default=False,
@@ -99,10 +109,20 @@ def _facts(name: str, predictor: Predictor) -> contract.ModelFacts:
         input=card.input.model_dump(mode="json"),
         stride=card.input.stride,
         architecture=card.architecture,
-        engine=facts["engine"],
-        precision=str(facts.get("precision") or getattr(engine, "precision", "float32")),
-        card=card.model_dump(mode="json", exclude={"provenance"}) | {"provenance": told},
+        engine=engine,
+        precision=precision,
+        card=told,
+        problem=problem,
     )
+
+
+def _told(card: Card) -> dict[str, Any]:
+    """The card without what tells of the machine that trained it; ValueError for numbers that JSON does not have."""
+    # Recipe, environment and export tell of folders and commands.
+    told = {key: value for key, value in card.provenance.items() if isinstance(value, str | int | float)}
+    found = card.model_dump(mode="json", exclude={"provenance"}) | {"provenance": told}
+    json.dumps(found, allow_nan=False)
+    return found
 
 
 def _add_health(router: APIRouter, service: Service) -> None:

@@ -58,7 +58,10 @@ class Segmented(BaseModel):
 
 
 class ModelFacts(BaseModel):
-    """A model that is served; `card`: what its file says of itself, without where and on what it was made."""
+    """A model that is served; `card`: what its file says of itself, without where and on what it was made.
+
+    `problem`: what is wrong where a model cannot say all of this; what it cannot say is empty then.
+    """
 
     name: str
     default: bool
@@ -69,6 +72,7 @@ class ModelFacts(BaseModel):
     engine: str
     precision: str
     card: dict[str, Any]
+    problem: str | None = None
 
 
 class Models(BaseModel):
