@@ -3,7 +3,8 @@
     TarsiaError
     ├── RecipeError        a recipe or dataset.yaml: unknown key, wrong type, out of range
     ├── DatasetError       a data set: missing partner, other size, strange label value
-    ├── ImageError         one picture: truncated, too large, not a picture
+    ├── ImageError         one picture: truncated, not a picture
+    │   └── TooLargeError  more pixels than may be decoded, or than the model may see
     ├── ModelFileError     a model file: cut, flipped, from another program, a pickle
     ├── TrainingError      a training that cannot go on: loss not finite, out of memory
     ├── ExportError        an export that would change the model's answers
@@ -36,6 +37,10 @@ class DatasetError(TarsiaError):
 
 class ImageError(TarsiaError):
     """A picture cannot be read as one."""
+
+
+class TooLargeError(ImageError):
+    """A picture has more pixels than the limit, or than there is memory for."""
 
 
 class ModelFileError(TarsiaError):

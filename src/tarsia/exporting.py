@@ -22,8 +22,8 @@ from tarsia.learning.onnx_writer import OPSET, exported, with_interface, with_pr
 from tarsia.learning.torch_engine import TorchEngine
 from tarsia.parity import Side
 from tarsia.runtime import onnx_file
-from tarsia.runtime.image import pad_to_multiple, resize
-from tarsia.runtime.predictor import Predictor, network_size
+from tarsia.runtime.network_input import padded_size, prepared
+from tarsia.runtime.predictor import Predictor
 
 CALIBRATION_IMAGES = 64
 _KEPT = (0, 1, 2, 4, 8, 16, 32)  # layers that stay in float32, from one attempt to the next; at most half of them
@@ -197,8 +197,7 @@ def _for_calibration(card: Card, calibration: Calibration, images: int | None = 
         raise DatasetError("the split to calibrate on has no samples: name another with --calibration-data")
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(wanted, len(dataset))).round().astype(int)).tolist():
         image_HW3 = dataset[index].image
-        size = network_size((image_HW3.shape[0], image_HW3.shape[1]), card.input)
-        yield pad_to_multiple(resize(image_HW3, size)[None], card.input.stride)
+        yield prepared(image_HW3[None], card)[0]
 
 
 def _check_places(path: Path, places: tuple[Path, ...], overwrite: bool) -> None:
@@ -225,15 +224,14 @@ def _require_passed(path: Path, gate: Gate) -> None:
 
 def _facts(path: Path, reference: TorchEngine, dataset: Dataset) -> dict[str, Any]:
     """What the card says of the export, whatever comes of it."""
-    settings = reference.card.input
     height, width = dataset[0].image.shape[:2] if len(dataset) else (1, 1)
-    size = tuple(-(-side // settings.stride) * settings.stride for side in network_size((height, width), settings))
+    size = padded_size((height, width), reference.card.input)
     return {
         "model_sha256": read_header(path)[SUM_KEY],
         "precision": "float32",
         "opset": OPSET,
         "exporter": f"torch {torch.__version__}",
-        "multiply_adds": reference.multiply_adds((size[0], size[1])),
+        "multiply_adds": reference.multiply_adds(size),
         "multiply_adds_size": list(size),
     }
 

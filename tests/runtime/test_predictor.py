@@ -15,7 +15,7 @@ from tarsia.errors import ImageError, ModelFileError, OutputError
 from tarsia.runtime.crf import CrfSettings, refine
 from tarsia.runtime.engine import AttentionMap
 from tarsia.runtime.image import resize
-from tarsia.runtime.predictor import Predictor, TestTimeAugmentation, load, network_size
+from tarsia.runtime.predictor import Predictor, TestTimeAugmentation, load
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES = np.array([0.0, 128.0, 255.0], np.float32)
@@ -86,22 +86,6 @@ def test_what_the_network_sees_is_the_projects_resize_then_edge_padding():
     np.testing.assert_array_equal(seen_HW3[:12, :21], resize(image_HW3, (12, 21)))
     np.testing.assert_array_equal(seen_HW3[12:, :], np.broadcast_to(seen_HW3[11], (4, 24, 3)))
     assert (label_HW == nearest_brightness(image_HW3)).mean() > 0.85
-
-
-@pytest.mark.parametrize(
-    ("settings", "scale", "expected"),
-    [
-        (Input(), 1.0, (300, 400)),
-        (Input(), 0.5, (150, 200)),
-        (Input(size=(64, 96)), 1.0, (64, 96)),
-        (Input(size=(64, 96)), 1.5, (96, 144)),
-        (Input(short_side=150), 1.0, (150, 200)),
-        (Input(short_side=600), 0.25, (150, 200)),
-        (Input(short_side=1), 0.1, (1, 1)),
-    ],
-)
-def test_network_size(settings, scale, expected):
-    assert network_size((300, 400), settings, scale) == expected
 
 
 def test_strips_that_a_short_side_would_blow_up_are_refused():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from small_onnx import CLASSES
-from small_service import Gated, client, decoded, encoded, pixels, segment, until
+from small_service import Gated, client, decoded, encoded, engine, pixels, segment, until
+from tarsia.card import Input
 from tarsia.runtime.predictor import Predictor
 from tarsia.service.limits import Limits
 from tarsia.serving import create_app
@@ -55,6 +57,45 @@ def test_the_form_goes_before_the_address(app: TestClient) -> None:
 def test_every_kind_of_picture(app: TestClient, kind: str) -> None:
     answer = segment(app, encoded(pixels(), kind), kind=f"image/{kind.lower()}")
     assert answer.status_code == 200 and decoded(answer.content).shape == (24, 32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 126), (126, 1), (33, 65)])
+def test_the_limit_is_on_what_the_network_sees(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of N pixels is 32 rows to a network of stride 32; refused before anything is decoded."""
+    limited = TestClient(create_app(Predictor(engine(input=Input(stride=32))), Limits(pixels=32 * 128 - 1)))
+    assert segment(limited, encoded(pixels(max(1, height - 32), max(1, width - 32)))).status_code == 200
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("decoded"))
+    for kind in ("PNG", "GIF", "TIFF", "JPEG", "BMP", "PPM", "WEBP", "AVIF"):
+        body = encoded(pixels(height, width), kind)
+        for answer in (
+            segment(limited, body, kind="application/octet-stream"),
+            limited.post("/v1/segment", files={"image": ("a", body, "image/png")}, data={"format": "json"}),
+        ):
+            assert answer.status_code == 413 and answer.json()["type"] == "urn:tarsia:too-many-pixels", answer.text
+            assert "sides padded to multiples of 32" in answer.json()["detail"]
+
+
+def test_a_short_side_counts_as_it_is_brought_to() -> None:
+    limited = TestClient(create_app(Predictor(engine(input=Input(short_side=64, stride=8))), Limits(pixels=64 * 128)))
+    assert segment(limited, encoded(pixels(2, 4))).status_code == 200
+    for size, status, said in (((2, 5), 413, "short side brought to 64"), ((1, 65), 422, "too narrow")):
+        answer = segment(limited, encoded(pixels(*size)))
+        assert answer.status_code == status and said in answer.json()["detail"], answer.text
+
+
+@pytest.mark.parametrize("sides", [(15_000, 12_000), (2**31 - 1, 2**31 - 1), (2_000_000, 1), (30_000, 30_000)])
+def test_too_many_pixels_are_413_however_many(app: TestClient, sides: tuple[int, int]) -> None:
+    """Beyond 178,956,970 Pillow refuses by itself."""
+    png = bytearray(PICTURE)
+    png[16:24] = sides[1].to_bytes(4, "big") + sides[0].to_bytes(4, "big")
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
+    bmp = bytearray(encoded(pixels(), "BMP"))
+    bmp[18:26] = sides[1].to_bytes(4, "little") + sides[0].to_bytes(4, "little")
+    if sides == (2_000_000, 1):  # 16 million pixels to a network of stride 8
+        app = client(Limits(pixels=15_999_999))
+    for body in (png, bmp):
+        answer = segment(app, bytes(body), kind="application/octet-stream")
+        assert answer.status_code == 413 and answer.json()["type"] == "urn:tarsia:too-many-pixels", answer.text
 
 
 def test_a_remark_on_the_picture_is_told(app: TestClient) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from small_service import Gated, decoded, encoded, engine, pixels, until
-from tarsia.errors import ModelFileError
+from tarsia.errors import ModelFileError, TooLargeError
 from tarsia.runtime.predictor import Predictor
 from tarsia.service.answers import Ask
 from tarsia.service.batching import Batcher, Job
@@ -97,6 +97,32 @@ def test_no_more_than_the_limits_go_together(batcher: Batcher, gated: Gated) -> 
         one.future.result(20)
     assert sorted(shape[0] for shape in gated.batches if shape[1] == 24) == [2, 2]
     assert sorted(shape[0] for shape in gated.batches if shape[1] == 16) == [2, 3]
+
+
+def test_what_goes_together_is_counted_as_the_network_sees_it(batcher: Batcher, gated: Gated) -> None:
+    batcher._limits = Limits(queue=9, batch=4, batch_pixels=2 * 8 * 96, batch_seconds=0.02)
+    busy(batcher, gated)
+    jobs = [job(1, 90) for _ in range(4)]  # 8 x 96 each to a network of stride 8
+    for one in jobs:
+        batcher.submit(one)
+    gated.gate.set()
+    for one in jobs:
+        one.future.result(20)
+    assert [shape[0] for shape in gated.batches if shape[2] == 96] == [2, 2]
+
+
+def test_a_model_that_was_replaced_has_limits_of_its_own(batcher: Batcher, gated: Gated) -> None:
+    batcher._limits = Limits(queue=9, pixels=24 * 32)
+    busy(batcher, gated)
+    waiting = job()
+    batcher.submit(waiting)
+    batcher.predictor = Predictor(engine(input={"stride": 32}))
+    gated.gate.set()
+    with pytest.raises(Problem, match="1,024 pixels to this model") as refused:
+        waiting.future.result(20)
+    assert refused.value.status == 413
+    with pytest.raises(TooLargeError):
+        batcher.submit(job())
 
 
 def test_on_a_cpu_each_goes_alone_and_on_a_gpu_eight_together(gated: Gated) -> None:

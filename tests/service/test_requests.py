@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import Request
 
 from small_service import Program, encoded, model_file, pixels, program
-from tarsia.errors import ImageError
-from tarsia.service import requests
+from tarsia.errors import ImageError, TooLargeError
+from tarsia.service import problems, requests
 from tarsia.service.limits import Limits
 from tarsia.service.problems import Problem
 from tarsia.service.requests import Body, ClientLeft, Held, opened
@@ -38,7 +38,7 @@ def test_a_form_is_its_picture_and_fields() -> None:
     sent = part("image", PICTURE, '; filename="a \\"b\\".png"') + part("format", b"json") + part("model", b"x") + END
     for body in (sent, b"a preamble\r\n" + sent + b"an epilogue", sent.replace(b"--b\r\n", b"--b \t\r\n")):
         found = form(body)
-        assert found.picture == PICTURE and found.size == (32, 24) and found.fields == {"format": "json", "model": "x"}
+        assert found.picture == PICTURE and found.size == (24, 32) and found.fields == {"format": "json", "model": "x"}
     assert form(sent, '"b"').picture == PICTURE
 
 
@@ -94,11 +94,11 @@ def test_pixels_are_counted_by_the_header(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", never)
     for limit, fits in ((24 * 32, True), (24 * 32 - 1, False)):
         if fits:
-            assert opened(PICTURE, "image/png", Limits(pixels=limit)).size == (32, 24)
+            assert opened(PICTURE, "image/png", Limits(pixels=limit)).size == (24, 32)
             continue
-        with pytest.raises(Problem, match="more than the 767 allowed") as refused:
+        with pytest.raises(TooLargeError, match="more than the 767 allowed") as refused:
             opened(PICTURE, "image/png", Limits(pixels=limit))
-        assert refused.value.status == 413
+        assert problems.of(refused.value).status == 413
     for content in (b"", b"text", PICTURE[:10], b"<svg></svg>"):
         with pytest.raises((Problem, ImageError)):
             opened(content, "image/png", Limits())

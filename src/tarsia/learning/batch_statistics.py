@@ -13,7 +13,7 @@ from tarsia.card import Input
 from tarsia.errors import RecipeError
 from tarsia.models._segmenter import Segmenter
 from tarsia.runtime import image as pictures
-from tarsia.runtime.predictor import network_size
+from tarsia.runtime.network_input import network_size
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from tarsia.errors import DatasetError
 from tarsia.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
 from tarsia.learning.workers import Failure, set_up, started
 from tarsia.runtime import image as pictures
-from tarsia.runtime.predictor import network_size
+from tarsia.runtime.network_input import network_size
 
 TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
 

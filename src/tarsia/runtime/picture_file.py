@@ -11,7 +11,7 @@ from typing import Any
 # The plugins are named so that Pillow registers these formats alone and never starts its forty other readers.
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
-from tarsia.errors import ImageError, TarsiaError
+from tarsia.errors import ImageError, TarsiaError, TooLargeError
 from tarsia.runtime.signatures import identified
 from tarsia.runtime.tiff_bands import tiff_bands
 
@@ -81,9 +81,9 @@ def explained(where: str, head: bytes, formats: tuple[str, ...]) -> Iterator[Non
         raise ImageError(f"{where}: {identified(head, formats, FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = str(error).partition(",")[0]
-        raise ImageError(f"{where}: refused, too many pixels ({reason}); cut it into smaller pictures") from error
+        raise TooLargeError(f"{where}: refused, too many pixels ({reason}); cut it into smaller pictures") from error
     except MemoryError as error:
-        raise ImageError(f"{where}: not enough memory to decode it; make the picture smaller") from error
+        raise TooLargeError(f"{where}: not enough memory to decode it; make the picture smaller") from error
     except Exception as error:
         raise ImageError(f"{where}: damaged or cut off ({shown(str(error))}); get the file again") from error
 
@@ -99,12 +99,12 @@ def most_pixels(bands: int, limit: int) -> int:
 
 
 def check_size(size: tuple[int, int], where: str, limit: int) -> None:
-    """ImageError for a picture of no pixels, or of more than `limit`; size: (width, height)."""
+    """ImageError for a picture of no pixels, TooLargeError for more than `limit`; size: (width, height)."""
     width, height = size
     if width < 1 or height < 1:
         raise ImageError(f"{where}: an empty picture ({height}x{width}, height x width)")
     if width * height > limit:
-        raise ImageError(
+        raise TooLargeError(
             f"{where}: {height}x{width} (height x width) is {width * height:,} pixels, more than the {limit:,} "
             "allowed; cut it into smaller pictures"
         )

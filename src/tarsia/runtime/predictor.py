@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tarsia.card import Card, Classes, Input
-from tarsia.errors import ImageError, OutputError, RecipeError
-from tarsia.runtime import image as pictures
+from tarsia.card import Card, Classes
+from tarsia.errors import OutputError, RecipeError
 from tarsia.runtime.bands import as_bands
 from tarsia.runtime.crf import CrfSettings, refine
 from tarsia.runtime.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, open_engine
 from tarsia.runtime.image import ImageLike
-from tarsia.runtime.picture_file import bands_in_words
-
-_LONGEST = 64  # sides' ratio: a 1 x 5000 strip brought to a short side of 224 would be 250 million pixels
+from tarsia.runtime.network_input import check_size, network_size, pixels_seen, prepared
+from tarsia.runtime.picture_file import MAX_PIXELS, bands_in_words
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,24 @@ class Predictor:
         """Whether the labels follow from probabilities and not from scores alone."""
         return self.tta is not None or self.crf is not None
 
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Those at which the network sees a picture."""
+        return self.tta.scales if self.tta else (1.0,)
+
+    def pixels_seen(self, size: tuple[int, int]) -> int:
+        """How many pixels are worked on at a time for a picture of `size` (height, width), as `network_input` says."""
+        return pixels_seen(size, self.card.input, self.scales)
+
+    def check_size(self, size: tuple[int, int], limit: int = MAX_PIXELS) -> None:
+        """ImageError for a picture of `size` (height, width) that is too narrow, or too large, as TooLargeError."""
+        check_size(size, self.card, self.scales, limit)
+
     def __call__(self, image: ImageLike, confidence: bool = False) -> Prediction:
         """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
 
         Of a model for other bands: H x W x bands, or a file that has so many (runtime/bands.py).  Raises ImageError for
-        what cannot be read as such a picture, or is too narrow for the model's short side.
+        what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`).
         """
         images_BHW3 = as_bands(image, self.card.bands)[None]
         if confidence:
@@ -131,7 +142,7 @@ class Predictor:
             return None
         if network_size(size, self.card.input) != size or self.temperature != (fitted.temperature if fitted else 1.0):
             return None
-        padded, (height, width) = self._prepared(images_BHW3)
+        padded, (height, width) = prepared(images_BHW3, self.card)
         label_BHW, confidence_BHW = engine.labelled(padded)
         return label_BHW[:, :height, :width], confidence_BHW[:, :height, :width]
 
@@ -141,7 +152,7 @@ class Predictor:
 
     def scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
         """Pictures of one size -> the engine's scores at the size the network saw, padding cropped away."""
-        padded, size = self._prepared(images_BHW3, scale)
+        padded, size = prepared(images_BHW3, self.card, scale)
         return self.engine.scores(padded)[:, :, : size[0], : size[1]]
 
     def probabilities(self, images_BHW3: np.ndarray) -> np.ndarray:
@@ -178,7 +189,7 @@ class Predictor:
         no attention, ImageError as `Predictor(image)` does.
         """
         engine = self.check_attention()
-        padded, size = self._prepared(as_bands(image, self.card.bands)[None])
+        padded, size = prepared(as_bands(image, self.card.bands)[None], self.card)
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
         return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in engine.attention(padded[0])]
 
@@ -191,22 +202,6 @@ class Predictor:
         self.engine.check_attention()
         return self.engine
 
-    def _prepared(self, images_BHW3: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, tuple[int, int]]:
-        """Pictures as the network sees them, resized and padded, and their size without the padding."""
-        height, width, bands = images_BHW3.shape[1:]
-        if bands != self.card.bands:
-            raise ImageError(
-                f"a picture of {bands_in_words(bands)}, the model takes {self.card.bands}: give it what it has learned"
-            )
-        if self.card.input.short_side and max(height, width) > _LONGEST * min(height, width):
-            raise ImageError(
-                f"picture of {height}x{width} (height x width) is too narrow for this model, which brings the short "
-                f"side to {self.card.input.short_side}: cut it into pieces at most {_LONGEST} times as long as wide"
-            )
-        size = network_size((height, width), self.card.input, scale)
-        resized = np.stack([pictures.resize(image, size) for image in images_BHW3])
-        return pictures.pad_to_multiple(resized, self.card.input.stride), size
-
 
 def _of_labels(probabilities_BKHW: np.ndarray, label_BHW: np.ndarray) -> np.ndarray:
     return np.take_along_axis(probabilities_BKHW, label_BHW[:, None].astype(np.intp), 1)[:, 0]
@@ -218,17 +213,6 @@ def _without_padding(map_HW: np.ndarray, covered: tuple[float, float]) -> np.nda
     size = max(1, round(width)), max(1, round(height))
     part = Image.fromarray(map_HW).resize(size, Image.Resampling.BILINEAR, box=(0, 0, width, height))
     return np.asarray(part)
-
-
-def network_size(size: tuple[int, int], settings: Input, scale: float = 1.0) -> tuple[int, int]:
-    """The (height, width) a picture of `size` is resized to before padding: `size` or `short_side` times `scale`."""
-    height, width = size
-    if settings.size:
-        height, width = settings.size
-    elif settings.short_side:
-        factor = settings.short_side / min(height, width)
-        height, width = round(height * factor), round(width * factor)
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def load(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tarsia.card import IGNORED, Classes, Input
-from tarsia.runtime.predictor import Predictor, network_size
+from tarsia.runtime.network_input import padded_size
+from tarsia.runtime.predictor import Predictor
 from tarsia.scores import ABSENT_CLASS_RULE
 
 
@@ -62,17 +63,16 @@ def model_facts(predictor: Predictor, size: tuple[int, int], seconds: Sequence[f
 
     The first of them warmed it up and is no part of the latency where there are more.
     """
-    settings = predictor.card.input
-    height, width = (-(-side // settings.stride) * settings.stride for side in network_size(size, settings))
+    seen = padded_size(size, predictor.card.input)
     facts = predictor.engine.facts()
     return {
         "architecture": predictor.card.architecture,
         "parameters": facts.parameters,
-        "multiply_adds": predictor.engine.multiply_adds((height, width)),
+        "multiply_adds": predictor.engine.multiply_adds(seen),
         "precision": facts.precision,
         "threads": facts.threads,
         "engine": facts.engine,
-        "network_size": [height, width],
+        "network_size": list(seen),
         "device": predictor.engine.device,
         "batch": batch,
         "latency_seconds": statistics.median(seconds[1:] or seconds),

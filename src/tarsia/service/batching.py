@@ -70,7 +70,12 @@ class Batcher:
                 raise problems.busy("queue", "too many pictures wait for this model: try again", seconds)
 
     def submit(self, job: Job) -> Future[Answer]:
-        """Put `job` at the end of the queue; Problem 503 where that is full."""
+        """Put `job` at the end of the queue; Problem 503 where that is full.
+
+        ImageError, TooLargeError among them, for a picture that the network must not see, by its header.
+        """
+        if job.upload.size is not None:
+            self.predictor.check_size(job.upload.size, self._limits.pixels)
         with self._changed:
             self.check_room()
             if self._closed:
@@ -113,7 +118,7 @@ class Batcher:
                 first = self._next(lambda job: True)
             batch, until = [first], time.monotonic() + self._limits.batch_seconds
             size = first.upload.size
-            most = min(self._most(), self._limits.batch_pixels // (size[0] * size[1])) if size else 1
+            most = min(self._most(), self._limits.batch_pixels // self.predictor.pixels_seen(size)) if size else 1
             while len(batch) < most:
                 found = self._next(lambda job: job.upload.size == size)
                 left = until - time.monotonic()
@@ -138,24 +143,26 @@ class Batcher:
         return None
 
     def _run(self, batch: list[Job]) -> None:
-        decoded = [one for one in map(self._decode, batch) if one is not None]
+        predictor = self.predictor
+        decoded = [one for one in (self._decode(predictor, job) for job in batch) if one is not None]
         decoded.sort(key=lambda one: one.image_HW3.shape)  # a turned picture has another shape than its header said
         for _, group in itertools.groupby(decoded, key=lambda one: one.image_HW3.shape):
-            self._segment(list(group))
+            self._segment(predictor, list(group))
 
-    def _decode(self, job: Job) -> _Decoded | None:
+    def _decode(self, predictor: Predictor, job: Job) -> _Decoded | None:
         started = time.perf_counter()
         try:
             with _decoding, warnings.catch_warnings(record=True) as remarks:
                 warnings.simplefilter("always", UserWarning)
-                image_HW3 = open_bands(job.upload.picture, self.predictor.card.bands, self._limits.pixels)
+                image_HW3 = open_bands(job.upload.picture, predictor.card.bands, self._limits.pixels)
+            # Again: the model may be a newer one than when the picture came, and some headers say nothing of the size.
+            predictor.check_size((image_HW3.shape[0], image_HW3.shape[1]), self._limits.pixels)
         except Exception as error:
             self._fail(job, error)
             return None
         return _Decoded(job, image_HW3, [str(one.message) for one in remarks], time.perf_counter() - started)
 
-    def _segment(self, group: list[_Decoded]) -> None:
-        predictor = self.predictor
+    def _segment(self, predictor: Predictor, group: list[_Decoded]) -> None:
         # One picture is not copied: it may be a large one.
         images_BHW3 = np.stack([one.image_HW3 for one in group]) if len(group) > 1 else group[0].image_HW3[None]
         confidence_BHW = None
@@ -172,7 +179,7 @@ class Batcher:
                 if len(group) == 1:
                     self._fail(one.job, error)
                 else:  # none should fail for its neighbour's sake, as for want of memory
-                    self._segment([one])
+                    self._segment(predictor, [one])
             return
         self._seconds_a_picture += 0.2 * (taken / len(group) - self._seconds_a_picture)
         self._metrics.batches.labels(self.name).observe(len(group))

@@ -15,7 +15,7 @@ class Limits:
 
     body_bytes: int = 20 * 2**20  # of one request, multipart framing included
     held_bytes: int = 256 * 2**20  # of the bodies of all requests together
-    pixels: int = 25_000_000  # of one picture, by its header
+    pixels: int = 25_000_000  # of one picture, as the network sees it, by its header
     parts: int = 8  # of a multipart body
     body_seconds: float = 10.0
     body_bytes_per_second: int = 32 * 2**10
@@ -23,7 +23,7 @@ class Limits:
     connections: int = 1000  # open at a time, where `tarsia serve` has the port; health may be asked on a few more
     queue: int = 32  # pictures of one model that wait
     batch: int | None = None  # pictures of equal size the network sees together; None: 1 on a CPU, 8 on a GPU
-    batch_pixels: int = 4_000_000  # of those together; a larger picture is seen alone
+    batch_pixels: int = 4_000_000  # of those together, as the network sees them; a larger picture is seen alone
     batch_seconds: float = 0.003  # how long a picture waits for others of its size
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from tarsia.errors import ImageError
+from tarsia.errors import ImageError, TooLargeError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -50,6 +50,8 @@ def of(error: Exception) -> Problem:
     """What a failed picture is to its sender: 4xx where the picture is at fault, else 500 and no details."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, TooLargeError):
+        return Problem(413, "too-many-pixels", str(error))
     if isinstance(error, ImageError):
         return Problem(422, "unreadable-picture", str(error))
     if isinstance(error, MemoryError):

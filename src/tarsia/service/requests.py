@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 import re
 import time
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from PIL import Image
 from starlette.requests import Request
 
-from tarsia.errors import ImageError, nearest
+from tarsia.errors import nearest
 from tarsia.runtime.bands import header_size
 from tarsia.runtime.image import FORMATS, open_rgb
 from tarsia.runtime.picture_file import check_size, shown
@@ -31,7 +30,7 @@ class Upload(NamedTuple):
     """What a body holds."""
 
     picture: bytes
-    size: tuple[int, int] | None  # (width, height) as its header has it, before any turning upright
+    size: tuple[int, int] | None  # (height, width) as its header has it, before any turning upright
     fields: dict[str, str]
 
 
@@ -109,7 +108,10 @@ def check_type(content_type: str) -> None:
 
 
 def opened(content: bytes, content_type: str, limits: Limits) -> Upload:
-    """A body -> its picture and fields; Problem or ImageError for one that holds no picture within the limits."""
+    """A body -> its picture and fields; Problem or ImageError for one that holds no picture within the limits.
+
+    What the picture is to the model, `Batcher.submit` checks.
+    """
     fields: dict[str, str] = {}
     if content_type.lower().startswith("multipart/"):
         content, fields = _parts(content, content_type, limits.parts)
@@ -124,15 +126,11 @@ def _size(content: bytes, most: int) -> tuple[int, int] | None:
             size = image.size
     except Exception:  # Pillow raises nearly everything; open_rgb knows what to say
         size = header_size(content) or (0, 0)  # of an array, or a TIFF of many bands
-    if math.prod(size) > most:
-        try:
-            check_size(size, shown(content), most)
-        except ImageError as error:
-            raise Problem(413, "too-many-pixels", str(error)) from error
     if min(size) < 1:
         open_rgb(content, most)
         return None
-    return size
+    check_size(size, shown(content), most)
+    return size[1], size[0]
 
 
 def _parts(body: bytes, content_type: str, most: int) -> tuple[bytes, dict[str, str]]:
