@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import subprocess
 import sys
 import threading
 import weakref
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +19,7 @@ from small_data import same_weights
 from tarsia import cli
 from tarsia.card import IGNORED, Card, Classes, Input, read_card
 from tarsia.data._dataset import Sample
+from tarsia.data._predictions import known_values, read_prediction
 from tarsia.errors import DatasetError, ImageError, MissingExtraError, ModelFileError, RecipeError
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
 from tarsia.report.folder import table
@@ -517,6 +520,27 @@ def test_missing_and_surplus_predictions(tmp_path, capsys):
     save_predictions(folder, Pictures([(4, 4)] * 10))
     assert len(evaluate_predictions(folder, dataset).names) == 9
     assert "1 more PNGs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_predictions_of_few_bits_are_read_as_stored(bits, tmp_path):
+    """Pillow shows a grey file of 4 bits with 17 for 1, which is a class too where there are many."""
+    dataset = Pictures([(4, 6)])
+    values_HW = np.array([[0, 1, 2, 3, 0, 1]] * 4, np.uint8)
+    rows = np.packbits((values_HW[..., None] >> np.arange(bits - 1, -1, -1)).reshape(4, -1) & 1, axis=1)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 6, 4, bits, 0, 0, 0, 0))
+    content = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    path = tmp_path / "picture0.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", content) + chunk(b"IEND", b""))
+    numbers = range(60)
+    classes = Classes(names=tuple(f"c{number}" for number in numbers), colors=tuple((n, 0, 0) for n in numbers))
+    sample = dataset[0]._replace(label=values_HW)
+    found = read_prediction(path, sample, known_values(classes, ()), classes)
+    np.testing.assert_array_equal(found, values_HW)
 
 
 def test_predictions_that_are_no_label_maps(tmp_path):

@@ -106,6 +106,24 @@ def test_palette_masks_are_indices_unless_format_says_rgb(tmp_path):
     assert data[0].label[0].tolist() == [0, 1, 2, 0, 1, 2]
     write(tmp_path, yaml + "\nformat: rgb")
     assert Data(tmp_path)[0].label[0].tolist() == [2, 1, 0, 2, 1, 0]
+    for transparent in (0, 1, bytes([0, 0, 255])):
+        with Image.open(tmp_path / "labels/a.png") as mask:
+            mask.load()
+        mask.save(tmp_path / "labels/a.png", transparency=transparent)
+        assert Data(tmp_path)[0].label[0].tolist() == [2, 1, 0, 2, 1, 0]
+
+
+@pytest.mark.parametrize("transparent", [None, 0])
+def test_a_palette_whose_background_is_transparent_stays_background(transparent, tmp_path):
+    """Laid on white, as a photo is, it would be the white class."""
+    yaml = "classes: [{name: ground, color: [0, 0, 0]}, {name: roof, color: [255, 255, 255]}]\nformat: rgb"
+    tree(tmp_path, yaml, names=["a"])
+    mask = Image.fromarray(np.array([[0, 1, 0, 0, 1, 1]] * 4, np.uint8))
+    mask.putpalette([0, 0, 0, 255, 255, 255])
+    mask.save(tmp_path / "labels/a.png", **({} if transparent is None else {"transparency": transparent}))
+    assert Data(tmp_path)[0].label[0].tolist() == [0, 1, 0, 0, 1, 1]
+    Image.fromarray(np.array([[0, 1, 0, 0, 1, 1]] * 4, bool)).save(tmp_path / "labels/a.png")  # one bit a pixel
+    assert Data(tmp_path)[0].label[0].tolist() == [0, 1, 0, 0, 1, 1]
 
 
 def test_grey_rgb_masks_need_format_index(tmp_path):

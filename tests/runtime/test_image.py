@@ -18,7 +18,7 @@ from PIL import Image
 
 from tarsia.errors import DatasetError, ImageError
 from tarsia.runtime.image import as_rgb, open_rgb, pad_to_multiple, resize, resize_label, shown
-from tarsia.runtime.label_file import read_label
+from tarsia.runtime.label_file import read_colors, read_label
 
 HEIGHT, WIDTH = 13, 17
 
@@ -555,6 +555,56 @@ def test_colour_labels(tmp_path):
         np.testing.assert_array_equal(read_label(path), ramp_HW3())
 
 
+FOUR = np.array([[0, 1, 2, 3]] * 2, np.uint8)
+FOUR_COLORS = np.array([[0, 0, 0], [255, 255, 255], [0, 0, 255], [9, 9, 9]], np.uint8)
+
+
+@pytest.mark.parametrize("transparent", [None, 0, 2, bytes([0, 128, 255, 0])])
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_the_colours_of_a_palette_are_never_laid_on_white(format, transparent, tmp_path):
+    """Programs mark the background's index transparent; read as a photo it would be white, another class."""
+    image = Image.fromarray(FOUR)
+    image.putpalette(FOUR_COLORS.tobytes())
+    path = tmp_path / "label"
+    transparent = 1 if format == "GIF" and isinstance(transparent, bytes) else transparent  # a GIF has one such index
+    path.write_bytes(encoded(image, format, **({} if transparent is None else {"transparency": transparent})))
+    np.testing.assert_array_equal(read_colors(path), FOUR_COLORS[FOUR])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_colours_of_grey_files_of_few_bits(bits, tmp_path):
+    """White is white whatever number stands for it; these are also the colours that a viewer shows."""
+    values_HW = (INDICES[:, :16] % 2**bits).astype(np.uint8)
+    spread = (values_HW[..., None] >> np.arange(bits - 1, -1, -1)) & 1
+    rows = b"".join(b"\0" + np.packbits(row.ravel()).tobytes() for row in spread)
+    path = tmp_path / "label.png"
+    path.write_bytes(png(16, HEIGHT, bits, 0, rows))
+    np.testing.assert_array_equal(read_colors(path), open_rgb(path))
+    assert read_colors(path).max() == 255
+
+
+def test_the_colours_of_grey_and_rgb_files_that_declare_one_transparent(tmp_path):
+    path = tmp_path / "label.png"
+    for colors_HW3, transparent in ((FOUR_COLORS[FOUR], (0, 0, 0)), (np.repeat(FOUR[..., None], 3, axis=2), 1)):
+        grey = not isinstance(transparent, tuple)
+        image = Image.fromarray(colors_HW3[..., 0] if grey else colors_HW3)
+        image.save(path, transparency=transparent)
+        np.testing.assert_array_equal(read_colors(path), colors_HW3)
+    Image.merge("LA", [Image.fromarray(FOUR), Image.new("L", (4, 2), 255)]).save(path)
+    np.testing.assert_array_equal(read_label(path), FOUR)
+    np.testing.assert_array_equal(read_colors(path)[..., 2], FOUR)
+
+
+def test_colours_that_a_file_does_not_have(tmp_path):
+    path = tmp_path / "label.png"
+    Image.fromarray(VALUES).save(path)
+    with pytest.raises(DatasetError, match=r"label\.png: a mask of uint16 numbers, expected colours"):
+        read_colors(path)
+    path.write_bytes(png(4, 1, 8, 3, b"\0\0\1\2\3", chunk(b"PLTE", bytes(9))))
+    with pytest.raises(DatasetError, match=r"label\.png: index 3 is beyond its palette of 3 colours"):
+        read_colors(path)
+
+
 def oriented_label() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -566,7 +616,7 @@ REFUSED_LABELS = {
     "webp": (encoded(Image.fromarray(INDICES), "WEBP"), "WEBP|WebP"),
     "pgm": (encoded(Image.fromarray(INDICES), "PPM"), "PPM"),
     "float": (encoded(Image.fromarray(VALUES.astype(np.float32)), "TIFF"), "pixel kind F is no label"),
-    "grey with alpha": (encoded(Image.new("LA", (4, 4)), "PNG"), "pixel kind LA"),
+    "grey with alpha": (encoded(Image.new("LA", (4, 4)), "PNG"), "partly transparent.*as grey without alpha"),
     "cmyk": (encoded(Image.new("CMYK", (4, 4)), "TIFF"), "pixel kind CMYK"),
     "transparent": (encoded(Image.new("RGBA", (4, 4), (1, 2, 3, 254)), "PNG"), "partly transparent"),
     "16-bit colour": (png(1, 1, 16, 2, b"\0" * 7), "16 bits per colour channel"),

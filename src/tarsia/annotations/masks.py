@@ -23,14 +23,13 @@ from tarsia.data._labels import LabelTable, Rgb, distinct_colors
 from tarsia.data._layout import Layout
 from tarsia.data._pairs import SUFFIXES, Pair, common_suffix, match, some
 from tarsia.errors import DatasetError
-from tarsia.runtime.label_file import LABEL_FORMATS, read_label
+from tarsia.runtime.label_file import LABEL_FORMATS, read_colors, read_label
 
 _NUMBERS = r"(?P<red>\d{1,3})[,;:\s]+(?P<green>\d{1,3})[,;:\s]+(?P<blue>\d{1,3})"
 _NAME_FIRST = re.compile(rf"(?P<name>.*?\S)[,;:\s]+{_NUMBERS}[,;:\s]*$")
 _NAME_LAST = re.compile(rf"{_NUMBERS}[,;:\s]+(?P<name>\S.*)$")
 _SMEARED = 64  # more colours or numbers than this in one mask: smoothed or compressed, not drawn
 _COLORED = ("RGB", "RGBA", "P")
-_GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 _HEADER = re.compile(r"\W*name\W+(r|red)\W", re.IGNORECASE)
 
 
@@ -159,13 +158,7 @@ def _mode(path: str) -> str:
 
 def _stored(path: str, colors: bool) -> np.ndarray:
     """A mask's numbers H x W or colours H x W x 3; with `colors`, palettes and greys as colours too."""
-    stored = read_label(path)
-    if stored.ndim == 3 or not colors:
-        return stored
-    if int(stored.max()) > 255:
-        raise DatasetError(f"{path}: a grey mask of 16 bits, but the classes are given by colour: save it as RGB")
-    palette = _palette(path)
-    return (_GREYS if palette is None else palette)[stored]
+    return read_colors(path) if colors else read_label(path)
 
 
 def _palette(path: str) -> np.ndarray | None:

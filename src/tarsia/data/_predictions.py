@@ -11,6 +11,7 @@ from tarsia import console
 from tarsia.card import IGNORED, Classes
 from tarsia.data._dataset import Dataset, Sample
 from tarsia.errors import DatasetError, ImageError
+from tarsia.runtime.label_file import read_label
 
 _NAMED = 5  # missing files named one by one
 
@@ -50,11 +51,13 @@ def read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Clas
     """The label map in `path` for `sample`; DatasetError or ImageError naming the file where it is not one."""
     try:
         with Image.open(path) as picture:
-            mode, values = picture.mode, np.asarray(picture)
+            picture.load()
+            mode = picture.mode
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
     if mode not in ("L", "P"):
         raise ImageError(f"{path}: mode {mode}, expected an index PNG (8-bit grey or palette) of class numbers")
+    values = read_label(path)  # Pillow alone would spread greys of 2 and 4 bits over 0 .. 255
     if values.shape != sample.label.shape:
         found, expected = ("x".join(map(str, shape)) for shape in (values.shape, sample.label.shape))
         raise DatasetError(

@@ -49,8 +49,7 @@ import numpy as np
 from tarsia.data._layout import Layout, divide
 from tarsia.data._pairs import BAND_SUFFIXES, SUFFIXES, Pair, PairedData, match, nearby, read_names, require_root
 from tarsia.errors import DatasetError, nearest
-from tarsia.runtime.image import open_rgb
-from tarsia.runtime.label_file import read_label
+from tarsia.runtime.label_file import read_colors, read_label
 
 NAME = "dataset.yaml"
 _EXAMPLE = "classes: [background, thing]\nimages: images\nlabels: labels\nsplit: {val: 0.2}"
@@ -75,14 +74,10 @@ class Data(PairedData):
 
     def read_label(self, path: str) -> np.ndarray:
         """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
+        if self.layout.format == "rgb":
+            return self._colored(read_colors(path), path)
         stored = read_label(path)
-        if stored.ndim == 3:
-            return self._colored(stored, path)
-        if self.layout.format != "rgb":
-            return stored
-        if stored.dtype != np.uint8:
-            raise DatasetError(f"{path}: a mask of {stored.dtype} numbers, but {self.source} says `format: rgb`")
-        return open_rgb(path)
+        return self._colored(stored, path) if stored.ndim == 3 else stored
 
     def _colored(self, stored_HW3: np.ndarray, path: str) -> np.ndarray:
         grey = bool((stored_HW3 == stored_HW3[..., :1]).all())

@@ -1,4 +1,4 @@
-"""Label files in, their stored values out: never colour-converted, never scaled."""
+"""Label files in, their stored values or colours out: never composited, values never scaled."""
 
 from __future__ import annotations
 
@@ -35,6 +35,33 @@ def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
         raise DatasetError(f"label {error}") from error
 
 
+def read_colors(path: str | Path) -> np.ndarray:
+    """A label file -> its colours, H x W x 3 uint8: those of its palette, greys as three equal channels.
+
+    What a file declares transparent keeps its colour: no background is laid under a label.  Raises DatasetError as
+    `read_label` does, and for more than 8 bits of grey and for indices beyond the palette.
+    """
+    where = shown(path)
+    try:
+        with opened(path, where, LABEL_FORMATS, MAX_PIXELS) as image:
+            palette = image.getpalette("RGB") if image.mode == "P" else None
+            whitest = {"1": 255, "2": 85, "4": 17}.get("1" if image.mode == "1" else _raw_mode(image)[2:3], 1)
+            grey = image.mode in ("1", "L", "LA")
+            stored = _stored_values(image, where)
+    except ImageError as error:
+        raise DatasetError(f"label {error}") from error
+    if stored.ndim == 3:
+        return stored
+    if palette is None and not grey:
+        raise DatasetError(f"label {where}: a mask of {stored.dtype} numbers, expected colours: save it as RGB")
+    colors = np.arange(256).repeat(3) * whitest if palette is None else np.array(palette)
+    colors_N3 = colors.astype(np.uint8).reshape(-1, 3)
+    if int(stored.max()) >= len(colors_N3):
+        found = f"index {stored.max()} is beyond its palette of {len(colors_N3)} colours"
+        raise DatasetError(f"label {where}: {found}: save it again, as RGB or with its whole palette")
+    return colors_N3[stored]
+
+
 def _stored_values(image: Image.Image, where: str, upper_bytes: bool = False) -> np.ndarray:
     raw = _raw_mode(image)
     if getattr(image, "is_animated", False):
@@ -54,14 +81,15 @@ def _stored_values(image: Image.Image, where: str, upper_bytes: bool = False) ->
         return np.array(image).astype(np.uint16)
     if image.mode == "I":
         return np.array(image).astype(np.int32)
-    if image.mode not in ("RGB", "RGBA"):
+    if image.mode not in ("RGB", "RGBA", "LA"):
         raise ImageError(f"{where}: pixel kind {image.mode} is no label; save it as index PNG (grey or palette) or RGB")
     if packing.startswith("16") and not upper_bytes:
         raise ImageError(f"{where}: 16 bits per colour channel; save the class numbers as an 8- or 16-bit grey PNG")
     values = np.array(image)
-    if image.mode == "RGBA" and int(values[..., 3].min()) < 255:
-        raise ImageError(f"{where}: partly transparent, so its colours are unclear; save it as RGB without alpha")
-    return np.ascontiguousarray(values[..., :3])
+    if image.mode != "RGB" and int(values[..., -1].min()) < 255:
+        kind = "RGB" if image.mode == "RGBA" else "grey"
+        raise ImageError(f"{where}: partly transparent, so its colours are unclear; save it as {kind} without alpha")
+    return np.ascontiguousarray(values[..., :3] if image.mode != "LA" else values[..., 0])
 
 
 def _raw_mode(image: Image.Image) -> str:
