@@ -26,7 +26,8 @@ class Made(NamedTuple):
 
 def make(folder: Path) -> Made:
     """All of it in `folder`; takes seconds."""
-    made = Made(write_folder(folder / "data", 8, 6, (48, 64)), *(folder / n for n in ("run", "plain.onnx", "int8.onnx")))
+    data = write_folder(folder / "data", 8, 6, (48, 64))
+    made = Made(data, folder / "run", folder / "plain.onnx", folder / "int8.onnx")
     recipe = tiny(made.data) | {"model": {"name": "unet_original", "channels": [8, 16, 16]}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     _done("train", folder / "tiny.yaml", "--out", made.run, "--device", "cpu", "--quiet")

@@ -105,7 +105,7 @@ def test_no_pickles_and_no_eval() -> None:
 
 
 def test_nobody_guesses_what_an_engine_can_do() -> None:
-    """The protocol of runtime/engine.py says it: a caller that asks with hasattr goes wrong when an engine gains a name."""
+    """The protocol of runtime/engine.py says it: who asks with hasattr errs once an engine gains a name."""
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
