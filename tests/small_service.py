@@ -94,7 +94,11 @@ class Program:
         self.process, self.lines = process, list[str]()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.port = int(until(lambda: re.search(r"http://127\.0\.0\.1:(\d+)", self.log))[1])
+        self.port = int(until(self._address, 120)[1])  # torch alone takes seconds, and a busy machine many
+
+    def _address(self) -> re.Match[str] | None:
+        assert self.process.poll() is None, self.log
+        return re.search(r"http://127\.0\.0\.1:(\d+)", self.log)
 
     @property
     def log(self) -> str:

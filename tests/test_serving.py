@@ -25,7 +25,7 @@ from small_service import Program, client, decoded, encoded, engine, model_file,
 from tarsia.cli.serve import _keys
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.runtime.predictor import Predictor, load
-from tarsia.serving import _named, create_app
+from tarsia.serving import create_app
 
 PICTURE = encoded(pixels())
 
@@ -86,22 +86,6 @@ def test_a_model_that_cannot_run_is_no_application() -> None:
     for names in ({}, {"": Predictor(engine())}, {"a/b": Predictor(engine())}):
         with pytest.raises(RecipeError):
             create_app(names)
-
-
-def test_names_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = model_file(tmp_path)
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "model.safetensors").touch()
-    exported = model_file(run, "model.onnx")
-    assert _named([file, run]) == {"small": file, "run": run}
-    assert _named([exported]) == {"run": exported}
-    assert _named([f"day={file}", f"night={file}"]) == {"day": file, "night": file}
-    assert _named(["x=missing"]) == {"x": Path("missing")}  # load says that it is not there
-    monkeypatch.chdir(run)
-    assert _named(["."]) == {"run": Path(".")}
-    with pytest.raises(RecipeError, match="both called run: give one a name"):
-        _named([run, exported])
 
 
 # ---- the program
@@ -186,13 +170,14 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, served: Program
     cut, flipped = tmp_path / "cut.onnx", tmp_path / "flipped.onnx"
     cut.write_bytes(file.read_bytes()[:-40])
     flipped.write_bytes(file.read_bytes().replace(b"weight", b"weihgt", 1))
-    keys, none = tmp_path / "keys", tmp_path / "none"
+    keys, none, empty = tmp_path / "keys", tmp_path / "none", tmp_path / "empty"
+    empty.mkdir()
     keys.write_text("short\n")
     none.write_text("\n")
     cases = (
         ((), "no model to serve"),
         (("missing.onnx",), "missing.onnx: no such model file"),
-        ((tmp_path,), "a folder without model.safetensors"),
+        ((empty,), "empty: holds no model: expected model.safetensors"),
         ((cut,), "cut.onnx: "),
         ((flipped,), "sha256 does not match"),
         ((file, file), "both called small"),

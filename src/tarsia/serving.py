@@ -13,13 +13,13 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from tarsia import console
-from tarsia.card import find_model_file
 from tarsia.errors import RecipeError
 from tarsia.runtime.predictor import Predictor, load
 from tarsia.service import api, examples, logs, pages, problems, server
 from tarsia.service.envelope import Envelope
 from tarsia.service.keys import Keys
 from tarsia.service.limits import Limits
+from tarsia.service.naming import named
 from tarsia.service.reload import Watch
 from tarsia.service.service import Service
 
@@ -39,28 +39,28 @@ def serve(
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
 ) -> None:
-    """Serve model files or run folders, each as NAME=PATH or by its file's name, until SIGTERM or SIGINT.
+    """Serve models until SIGTERM or SIGINT: files, run folders and folders of several (service/naming.py).
 
     The port opens when every model has seen a picture.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of
     it still accepting.  `streams`: pictures that a model computes at once, each on its share of the cores: more answers
     a second, each of them later.  `reload_on_change`: a model file that is replaced takes over while requests go on.
-    Raises what `load` raises for a model, RecipeError for names that are equal and an address that cannot be had; after
-    SIGINT, when all is done, KeyboardInterrupt.
+    Raises what `named` and `load` raise for models, RecipeError for an address that cannot be had; after SIGINT, when
+    all is done, KeyboardInterrupt.
     """
     if not 0 <= drain_seconds < grace_seconds:
         raise RecipeError(f"grace is {grace_seconds:g} seconds, of which {drain_seconds:g} still accept: expected less")
-    named = _named(paths)
+    models = named(paths)
     logs.configure()
 
     def opened(path: Path) -> Predictor:
         return load(path, device, engine=engine, precision=precision, streams=streams)
 
-    app = create_app({name: opened(path) for name, path in named.items()}, limits, keys=keys)
-    watch = Watch(app.state.service, named, opened)
+    app = create_app({name: opened(path) for name, path in models.items()}, limits, keys=keys)
+    watch = Watch(app.state.service, models, opened)
     socket = server.listening(host, port)
     for name, batcher in app.state.service.models.items():
         console.note(f"{name}: {batcher.predictor.engine.described()}")
-    console.note(f"{', '.join(named)}: {server.address(socket)}")
+    console.note(f"{', '.join(models)}: {server.address(socket)}")
     with watch.running() if reload_on_change else contextlib.nullcontext():
         running = server.Server(app, grace_seconds, drain_seconds)
         running.run(sockets=[socket])
@@ -76,8 +76,8 @@ def create_app(
     With `keys`, segmenting asks for one of them.  Each predictor has seen a picture when this returns; raises what it
     raises then, and RecipeError for an API key that could be guessed.
     """
-    named = {"model": predictors} if isinstance(predictors, Predictor) else dict(predictors)
-    service = Service(named, limits or Limits(), Keys(keys))
+    by_name = {"model": predictors} if isinstance(predictors, Predictor) else dict(predictors)
+    service = Service(by_name, limits or Limits(), Keys(keys))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -100,19 +100,3 @@ def create_app(
     examples.add_to(app, service)
     pages.add_to(app)
     return app
-
-
-def _named(paths: Sequence[str | Path]) -> dict[str, Path]:
-    """NAME=PATH by NAME; else by the file's name without suffix, or its folder's where the file is called model."""
-    named: dict[str, Path] = {}
-    for given in map(str, paths):
-        name, path = "", Path(given)
-        if "=" in given and not path.exists():
-            name, path = given.partition("=")[0], Path(given.partition("=")[2])
-        if not name:
-            file = find_model_file(path).absolute()
-            name = file.parent.name if file.stem == "model" else file.stem
-        if name in named:
-            raise RecipeError(f"{named[name]} and {path} are both called {name}: give one a name, as other={path}")
-        named[name] = path
-    return named

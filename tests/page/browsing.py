@@ -130,11 +130,13 @@ def visiting(browser: Any, url: str, refusals: bool = False, examples: bool = Tr
 
     with contextlib.closing(browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)) as fresh:
         page = fresh.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)  # a busy machine takes its time
         page.on("console", listen)
         page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
         page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda one: one.url.startswith((url, "blob:", "data:")) or faults.append(one.url))
+        if not refusals:
+            page.on("response", lambda one: one.ok or faults.append(f"{one.status} {one.url}"))
         if not examples:
             page.route("**/v1/examples", lambda route: route.fulfill(json={"examples": []}))
         page.add_init_script(

@@ -16,7 +16,9 @@ _MIB = 2**20
 
 
 def serve(
-    *models: Annotated[str, Parameter(help="model files (.safetensors or .onnx) or run folders, or NAME=MODEL")],
+    *models: Annotated[
+        str, Parameter(help="model files (.safetensors or .onnx), run folders or folders of several, or NAME=MODEL")
+    ],
     host: Annotated[str, Parameter(help="0.0.0.0: every address of this machine")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="0: any that is free", validator=at_least(0))] = 8000,
     device: Device = "auto",

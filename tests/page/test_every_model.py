@@ -1,0 +1,89 @@
+"""The page with real parts: models that Tarsia's own commands made, behind the program as a user starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from browsing import ask, drawn, encoded, give, indices, pixel_by_pixel, shown, until, visiting
+
+from made_models import Made
+from small_data import CLASSES, draw
+from tarsia.card import read_card
+
+FILE = encoded(draw(5000, (48, 64))[0])
+
+
+class Started(NamedTuple):
+    """A service that the program started: its address, and its models' names in the order of the page."""
+
+    url: str
+    names: list[str]
+
+
+@contextlib.contextmanager
+def started(*arguments: object, **environment: str) -> Iterator[Started]:
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
+    from small_service import program
+
+    with program(*arguments, **environment) as running:
+        url = f"http://127.0.0.1:{running.port}/"
+        with urllib.request.urlopen(f"{url}v1/models", timeout=60) as answer:
+            listed = json.loads(answer.read())["models"]
+        assert [one["problem"] for one in listed] == [None] * len(listed)
+        yield Started(url, [one["name"] for one in listed])
+
+
+@pytest.fixture(scope="module")
+def colors(made_models: Made) -> np.ndarray:
+    return np.array(read_card(made_models.onnx).classes.colors, np.uint8)
+
+
+def look(page: Any, service: Started, name: str, colors: np.ndarray) -> None:
+    """Choose a model, give it a picture, and see what it sees in it: pixel by pixel what the service answers."""
+    page.select_option("#model", name)
+    until(page, "#knows", f"{name} tells {len(CLASSES)} classes apart: {', '.join(CLASSES)}.")
+    give(page, FILE, f"{name}.png")
+    assert page.locator("#notice").is_hidden()
+    assert set(page.locator("#legend .name").all_text_contents()) == set(CLASSES)
+    assert f"64 × 48 · {name} in " in page.locator("#facts").text_content()
+    pixel_by_pixel(page)
+    assert np.array_equal(shown(page), colors[indices(ask(service.url, FILE, model=name))])
+    page.click("#new")
+
+
+@pytest.mark.parametrize("kind", ["run", "exported", "int8"])
+def test_a_model_of_every_kind(browser: Any, made_models: Made, colors: np.ndarray, kind: str) -> None:
+    with started(made_models.models[kind]) as service, visiting(browser, service.url) as page:
+        (name,) = service.names
+        assert page.locator("#other-field").is_hidden()
+        look(page, service, name, colors)
+
+
+@pytest.fixture(scope="module")
+def folder(made_models: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of several: links to a run folder and to exported files."""
+    made = tmp_path_factory.mktemp("several") / "models"
+    made.mkdir()
+    for path in made_models.models.values():
+        (made / path.name).symlink_to(path)
+    return made
+
+
+def test_a_folder_of_several_and_one_by_name(browser: Any, made_models: Made, folder: Path, colors: np.ndarray) -> None:
+    with started(folder, f"again={made_models.run}") as service, visiting(browser, service.url) as page:
+        assert service.names == ["int8", "plain", "run", "again"]
+        for name in service.names:
+            look(page, service, name, colors)
+        give(page, FILE)
+        page.select_option("#other", "run")
+        drawn(page)
+        pixel_by_pixel(page)
+        for pane, name in enumerate(("again", "run")):
+            assert np.array_equal(shown(page, pane), colors[indices(ask(service.url, FILE, model=name))])
