@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import ConvNormReLU, kaiming
+from tarsia.models._blocks import ConvNormReLU, convolve_upsampled, kaiming
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
 
 
@@ -42,6 +42,10 @@ class _Up(nn.Module):
         self.convolutions = nn.Sequential(*(ConvNormReLU(a, b) for a, b in zip(widths, widths[1:], strict=False)))
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        if self.up is None and self.training:
+            convolution, norm, activation = self.convolutions[0]
+            first = activation(norm(convolve_upsampled(x, skip, convolution.weight)))
+            return self.convolutions[1:](first)
         x = self.up(x) if self.up else functional.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.convolutions(x if skip is None else torch.cat([x, skip], 1))
 
