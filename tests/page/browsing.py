@@ -112,6 +112,17 @@ def encoded(image_HW3: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
     return file.getvalue()
 
 
+_NOISE = encoded(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
+_HALF = encoded(drawing())
+# What is no picture, or too large a one: content, type, and what the page says of it.
+NO_PICTURES: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
+    "notes.txt": (b"Dear diary", "text/plain", ("no picture", "Choose a JPEG, PNG or WebP picture")),
+    "notes.png": (b"Dear diary", "image/png", ("no picture", "Request ")),
+    "empty.png": (b"", "image/png", ("no picture", "Choose a JPEG")),
+    "half.png": (_HALF[: len(_HALF) // 2], "image/png", ("no picture", "Request ")),
+    "large.png": (_NOISE, "image/png", ("more than the service takes", "The picture is larger than")),
+}
+
 # ---- the browser
 
 
@@ -189,3 +200,13 @@ def pixel_by_pixel(page: Any, opacity: int = 100) -> None:
     """One pixel of the screen for each of the picture, its classes at `opacity`."""
     page.click("#actual")
     slide(page, "#opacity", opacity)
+
+
+def words(page: Any) -> str:
+    page.wait_for_selector("#notice:not([hidden])")
+    assert page.locator("#notice").get_attribute("role") == "alert"
+    return page.locator("#notice").inner_text()
+
+
+def put(page: Any, content: bytes, name: str, kind: str) -> None:
+    page.locator("#file").set_input_files({"name": name, "mimeType": kind, "buffer": content})

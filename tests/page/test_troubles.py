@@ -13,6 +13,7 @@ import numpy as np
 from browsing import (
     COLORS,
     EVIL,
+    NO_PICTURES,
     ask,
     drawing,
     drawn,
@@ -21,38 +22,20 @@ from browsing import (
     indices,
     pixel_by_pixel,
     predictor,
+    put,
     serving,
     shown,
     until,
     visiting,
+    words,
 )
 
 from tarsia.card import Classes
 
 FILE = encoded(drawing())
-NOISE = encoded(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
-
-
-def words(page: Any) -> str:
-    page.wait_for_selector("#notice:not([hidden])")
-    assert page.locator("#notice").get_attribute("role") == "alert"
-    return page.locator("#notice").inner_text()
-
-
-def put(page: Any, content: bytes, name: str, kind: str) -> None:
-    page.locator("#file").set_input_files({"name": name, "mimeType": kind, "buffer": content})
 
 
 # ---- what cannot be done is said, with what to do
-
-
-NO_PICTURES: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
-    "notes.txt": (b"Dear diary", "text/plain", ("no picture", "Choose a JPEG, PNG or WebP picture")),
-    "notes.png": (b"Dear diary", "image/png", ("no picture", "Request ")),
-    "empty.png": (b"", "image/png", ("no picture", "Choose a JPEG")),
-    "half.png": (FILE[: len(FILE) // 2], "image/png", ("no picture", "Request ")),
-    "large.png": (NOISE, "image/png", ("more than the service takes", "The picture is larger than")),
-}
 
 
 def test_what_is_no_picture(browser: Any, service: Any) -> None:

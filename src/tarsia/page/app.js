@@ -9,19 +9,21 @@ import { wireControls } from "./controls.js";
 import { listen, showExamples } from "./intake.js";
 import { askKey } from "./key.js";
 import { Legend } from "./legend.js";
-import { chosen, offer } from "./models.js";
+import { choose, chosen, offer } from "./models.js";
 import { busy, fail, inform, notice, say } from "./news.js";
 import { readBase64 } from "./png.js";
 import { wireTaking } from "./taking.js";
 import { Viewer } from "./viewer.js";
 import { find, percent, seconds } from "./words.js";
 
-const state = { file: null, results: [], job: null }; // a result for each model chosen, null while it is missing
+// What is asked for: a result for each model chosen, null while it is missing.  `shown` is what was last seen whole, with
+// what was chosen for it: it comes back when something else goes wrong.
+const state = { file: null, picture: null, results: [], job: null, shown: null };
 const viewer = new Viewer(find("stage"), { onView: () => controls.showZoom(), onRead: readOut });
 const legend = new Legend(find("legend"), find("all"), (hidden) => viewer.setHidden(hidden));
 const controls = wireControls(viewer, { onConfidence: () => askAnew(0, 1) });
 const taking = wireTaking({
-  current: () => ({ file: state.file, models: chosen(), leastConfidence: controls.leastConfidence() }),
+  current: () => state.shown,
   authorised,
   fail,
 });
@@ -37,7 +39,9 @@ async function start() {
 
 function goToStart() {
   state.job?.abort();
-  Object.assign(state, { file: null, results: [] });
+  state.job = null; // that it was cancelled is no news to whoever left
+  for (const picture of new Set([state.picture, state.shown?.picture])) picture?.close();
+  Object.assign(state, { file: null, picture: null, results: [], shown: null });
   viewer.clear();
   document.title = "Tarsia";
   find("work").hidden = true;
@@ -45,20 +49,28 @@ function goToStart() {
   find("choose").focus();
 }
 
-/** Show a picture at once, and what the models see in it as soon as they say so. */
+/** Show a picture as soon as it is known to be one, and what the models see in it as soon as they say so. */
 async function open(file) {
   state.job?.abort();
-  Object.assign(state, { file, results: [] });
-  makeRoom(file.name);
+  if (state.picture !== state.shown?.picture) state.picture?.close();
+  Object.assign(state, { file, picture: null, results: [] });
+  if (!state.shown) makeRoom(file.name);
   const segmented = segment();
   const picture = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
   if (state.file !== file) return picture?.close();
-  if (picture) place(picture, picture);
+  if (picture) {
+    if (state.shown?.file === file) {
+      state.shown.picture = picture; // the result was faster
+    } else if (state.shown) {
+      state.shown.view = viewer.view.place;
+      makeRoom(file.name);
+    }
+    state.picture = picture;
+    place(picture, picture);
+  }
   await segmented;
   if (state.file !== file || picture) return;
-  const result = state.results.find(Boolean);
-  if (!result) return goToStart();
-  place(null, result);
+  if (!state.results.some(Boolean)) return goToStart();
   inform("Your browser cannot show this kind of picture, so you see the classes alone.");
 }
 
@@ -66,17 +78,21 @@ function makeRoom(name) {
   viewer.clear();
   viewer.setPanes(captions());
   find("legend").replaceChildren();
-  find("name").textContent = name;
   find("facts").textContent = "\u00a0";
-  document.title = `${name} · Tarsia`;
   find("start").hidden = true;
   find("work").hidden = false;
   find("work").classList.add("empty");
+  head(name);
   find("name").focus({ preventScroll: true });
 }
 
-function place(picture, { width, height }) {
-  viewer.setPicture(picture, width, height);
+function head(name) {
+  find("name").textContent = name;
+  document.title = `${name} · Tarsia`;
+}
+
+function place(picture, { width, height }, view = null) {
+  viewer.setPicture(picture, width, height, view);
   find("work").classList.remove("empty");
 }
 
@@ -89,11 +105,12 @@ function askAnew(...places) {
   segment();
 }
 
-/** Ask for every result that is missing, and show all. */
+/** Ask for every result that is missing, and show all; where that fails, what was shown before stays. */
 async function segment() {
   state.job?.abort();
   const job = state.job = new AbortController();
-  const names = chosen();
+  const { file } = state;
+  const [names, leastConfidence] = [chosen(), controls.leastConfidence()];
   state.results.length = names.length;
   const places = [...names.keys()].filter((at) => !state.results[at]);
   const sent = new Map(places.map((at) => [at, 0]));
@@ -112,15 +129,51 @@ async function segment() {
     if (state.job !== job) return;
     places.forEach((at, order) => { state.results[at] = found[order]; });
     busy(null);
+    keep(names, leastConfidence);
     show();
+    announce();
   } catch (problem) {
     if (state.job !== job) return;
     job.abort(); // the other model's request, where only one failed
     busy(null);
-    for (const at of places) viewer.setResult(at, null); // an older answer would pass for this one
-    if (problem.name === "AbortError") notice({ title: "Cancelled", text: "" }, segment);
-    else fail(problem, segment);
+    const again = () => {
+      choose(names);
+      controls.setLeastConfidence(leastConfidence);
+      if (state.file === file) askAnew(...places);
+      else open(file);
+    };
+    const kept = restore();
+    if (problem.name === "AbortError") notice({ title: "Cancelled", text: kept }, again);
+    else fail(problem, again, kept);
   }
+}
+
+/** From here on this is what comes back. */
+function keep(models, leastConfidence) {
+  const { file, results, shown } = state;
+  if (shown?.file !== file) {
+    if (!state.picture) { // not yet there, or never: the browser may be unable to show it
+      makeRoom(file.name);
+      place(null, results[0]);
+    }
+    shown?.picture?.close();
+  }
+  state.shown = { file, picture: state.picture, results: [...results], models, leastConfidence };
+}
+
+/** Back to what was shown, and to what was chosen for it; returns words about that, none where nothing was. */
+function restore() {
+  if (!state.shown) return "";
+  const { file, picture, results, models, leastConfidence, view } = state.shown;
+  const name = state.file === file ? "" : state.file.name;
+  if (state.picture !== picture) state.picture?.close();
+  Object.assign(state, { file, picture, results: [...results] });
+  choose(models);
+  controls.setLeastConfidence(leastConfidence);
+  head(file.name);
+  if (viewer.picture !== picture) place(picture, results[0], view);
+  show();
+  return name && `${name} was left out; you see ${file.name} still.`;
 }
 
 /** What a model sees in the picture: the service's answer, its label and confidence as one number a pixel. */
@@ -139,6 +192,9 @@ function show() {
   taking.show();
   const [{ width, height }] = state.results;
   find("facts").textContent = [`${width} × ${height}`, ...state.results.map(timing)].join(" · ");
+}
+
+function announce() {
   say(`Done. ${state.results.map(summary).join(". ")}.`);
   const remarks = new Set(state.results.flatMap((one) => one.remarks));
   if (remarks.size) inform([...remarks].join(" "));
@@ -156,7 +212,7 @@ function summary({ model, classes }) {
 
 /** What each pane says where the keys went, for those who listen. */
 function readOut(texts, { x, y }) {
-  const names = chosen();
+  const names = state.shown?.models ?? [];
   const said = texts.map((text, at) => texts.length > 1 ? `${names[at]}: ${text}` : text);
   find("reading").textContent = texts.every(Boolean) ? `${said.join("; ")}, at ${x}, ${y}` : "";
 }

@@ -20,13 +20,19 @@ export function wireControls(viewer, { onConfidence }) {
   });
 
   // The figure follows at once; the service is asked when the slider has come to rest.
-  find("confidence").addEventListener("input", ({ target }) => {
-    find("confidence-value").textContent = target.value === "0" ? "any" : percent(target.value / 100, 0);
-  });
+  const sayConfidence = () => {
+    const { value } = find("confidence");
+    find("confidence-value").textContent = value === "0" ? "any" : percent(value / 100, 0);
+  };
+  find("confidence").addEventListener("input", sayConfidence);
   find("confidence").addEventListener("change", onConfidence);
 
   return {
     leastConfidence: () => Number(find("confidence").value) / 100,
+    setLeastConfidence(share) {
+      find("confidence").value = String(Math.round(share * 100));
+      sayConfidence();
+    },
     showZoom() {
       const { scale, smallest, largest } = viewer.view;
       find("zoom").textContent = percent(scale, 0);

@@ -4,6 +4,8 @@ import { element, find } from "./words.js";
 
 const SHOWN = 14; // names of classes in the page's head
 
+let offered = [];
+
 /** The names of the models asked, one or two; an empty name is the service's default. */
 export function chosen() {
   const [model, other] = [find("model").value, find("other").value];
@@ -12,6 +14,7 @@ export function chosen() {
 
 /** Offer `models`, as the service lists them; `onChange(place)` once another one is chosen. */
 export function offer(models, onChange) {
+  offered = models;
   const options = () => models.map(({ name }) => element("option", { value: name }, name));
   find("model").replaceChildren(...options());
   find("model").value = models.find((one) => one.default).name;
@@ -19,12 +22,20 @@ export function offer(models, onChange) {
   find("other-field").hidden = models.length < 2;
   find("model").addEventListener("change", () => {
     keepApart();
-    introduce(models);
+    introduce();
     onChange(0);
   });
   find("other").addEventListener("change", () => onChange(1));
   keepApart();
-  introduce(models);
+  introduce();
+}
+
+/** Choose these, one or two, without `onChange`. */
+export function choose([model, other = ""]) {
+  find("model").value = model;
+  find("other").value = other;
+  keepApart();
+  introduce();
 }
 
 /** A model is not compared with itself. */
@@ -34,10 +45,12 @@ function keepApart() {
   if (other.value === model.value) other.value = "";
 }
 
-function introduce(models) {
-  const { name, classes } = models.find((one) => one.name === find("model").value);
-  const words = classes.map((one) => one.name.replaceAll("_", " "));
-  const more = words.length - SHOWN;
-  const listed = words.slice(0, SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
-  find("knows").textContent = `${name} tells ${words.length} classes apart: ${listed}.`;
+function introduce() {
+  const model = offered.find((one) => one.name === find("model").value);
+  if (!model) return;
+  const { name, classes, problem } = model;
+  const more = classes.length - SHOWN;
+  const listed = classes.slice(0, SHOWN).map((one) => one.name).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const known = `${name} tells ${classes.length} classes apart: ${listed}.`;
+  find("knows").textContent = problem ? `${known} But ${problem}.` : known;
 }

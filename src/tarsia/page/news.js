@@ -38,9 +38,11 @@ export function inform(text) {
   notice({ title: "Please note", text });
 }
 
-export function fail(error, again) {
+/** `more`: a sentence after what happened and what to do. */
+export function fail(error, again, more = "") {
   if (error.name === "AbortError") return;
   const words = explain(error instanceof Problem ? error : new Problem(500, { detail: error.message }));
+  words.text = [words.text, more].filter(Boolean).join(" ");
   notice(words, words.again ? again : null);
 }
 

@@ -6,7 +6,7 @@ import { element, enable, find } from "./words.js";
 
 const ENDINGS = { png: "-mask.png", overlay: "-overlay.jpg", geojson: ".geojson" };
 
-/** `current()` -> {file, models, leastConfidence}; `authorised` and `fail` as the page has them. */
+/** `current()` -> {file, models, leastConfidence} of what is shown, null before; `authorised` and `fail`: the page's. */
 export function wireTaking({ current, authorised, fail }) {
   const buttons = [...document.querySelectorAll("[data-format]")];
   let language = curl;
@@ -14,6 +14,7 @@ export function wireTaking({ current, authorised, fail }) {
   const query = (format) => api.segmentQuery(find("taken").value, format, current().leastConfidence);
 
   function showCode() {
+    if (!current()) return;
     const { file } = current();
     find("code").textContent = language({
       url: api.address("v1/segment", query("png")).href,
@@ -25,9 +26,9 @@ export function wireTaking({ current, authorised, fail }) {
   }
 
   async function download(button) {
-    const { file } = current();
     const format = button.dataset.format;
-    if (button.ariaDisabled === "true") return;
+    if (!current() || button.ariaDisabled === "true") return;
+    const { file } = current();
     enable(button, false);
     try {
       const content = await authorised(() => api.segment(file, query(format)));

@@ -48,18 +48,19 @@ export class Viewer {
     this.redraw();
   }
 
-  /** A new picture: an ImageBitmap, or null where the browser cannot show it, and its size. */
-  setPicture(picture, width, height) {
+  /** A picture: an ImageBitmap, or null where the browser cannot show it, and its size; all of it, or from `place`. */
+  setPicture(picture, width, height, place = null) {
     this.picture = picture;
     this.cursor = null;
     this.stage.style.setProperty("--ratio", String(width / height));
     this.view.setPicture(width, height);
+    if (place) this.view.place = place;
     this.point(null);
     this.#measure();
   }
 
+  /** Show nothing; the picture stays its owner's to close. */
   clear() {
-    this.picture?.close();
     this.picture = null;
     for (const pane of this.panes) pane.setResult(null);
   }

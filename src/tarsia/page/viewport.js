@@ -20,6 +20,17 @@ export class Viewport {
     this.fit();
   }
 
+  /** Where the view is in its picture, to come back to. */
+  get place() {
+    const { scale, left, top, fitted } = this;
+    return { scale, left, top, fitted };
+  }
+
+  set place(place) {
+    Object.assign(this, place);
+    this.#hold();
+  }
+
   setFrame(width, height) {
     this.frame = { width: Math.max(1, width), height: Math.max(1, height) };
     if (this.fitted) this.fit();
