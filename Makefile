@@ -18,11 +18,15 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The processor's tests once more, with torch held to what most machines have.
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python docs/reference.py --check
+	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m processor
 
 docs: setup
 	$(BIN)/python docs/reference.py

@@ -10,17 +10,16 @@ alike, and the figure is the median.  SMP gives true and false positives and neg
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from tarsia import hardware
 from tarsia.card import IGNORED
 from tarsia.scores import count
 
@@ -64,15 +63,6 @@ def contenders(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[s
     }
 
 
-def processor() -> str:
-    """The processor's name as Linux gives it, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -94,7 +84,8 @@ def main() -> None:
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)
-    print(f"{processor()}, {args.threads} thread(s), torch {torch.__version__}, numpy {np.__version__}")
+    print(f"{hardware.processor()} ({hardware.torch_described()}), {args.threads} thread(s), torch {torch.__version__}")
+    print(f"numpy {np.__version__}")
     print(f"{args.images} x {args.size[0]} x {args.size[1]}, {args.classes} classes, medians of {args.rounds} rounds")
     own = statistics.median(seconds["tarsia"])
     for name, measured in seconds.items():

@@ -6,13 +6,11 @@ import importlib.metadata
 import json
 import shlex
 import sys
-from pathlib import Path
 
-import onnxruntime
 import pytest
 
 import small_onnx
-from tarsia import cli, environment
+from tarsia import cli, environment, hardware
 from tarsia.errors import MissingExtraError, RecipeError
 from tarsia.runtime import onnx_file
 from tarsia.runtime.onnx_engine import OnnxEngine
@@ -41,7 +39,7 @@ def test_the_one_package_is_named_with_its_providers(
 ) -> None:
     out, err = info(capsys, monkeypatch, "--json")
     found = json.loads(out)
-    assert found["onnxruntime"]["providers"] == onnxruntime.get_available_providers() and not err
+    assert found["onnxruntime"]["providers"] == hardware.onnxruntime_providers() and not err
     (package,) = found["onnxruntime"]["packages"].items()
     assert package[0].startswith("onnxruntime") and environment.runtime_conflict() is None
     assert "openvino" in found["versions"]
@@ -56,22 +54,9 @@ def test_two_packages_are_warned_of(
     told = " ".join(err.split())
     assert told.startswith("warning: onnxruntime and onnxruntime-gpu are installed over each other")
     assert "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu" in told
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" not in hardware.onnxruntime_providers():
         with pytest.raises(RecipeError, match="installed over each other"):
             OnnxEngine(onnx_file.parse(small_onnx.content(), "m"), "m", "cuda")
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [("max 100000", 64), ("150000 100000", 2), ("50000 100000", 1), ("9900000 100000", 64), ("", 64), (None, 64)],
-)
-def test_a_containers_quota_bounds_the_cores(
-    quota: str | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(environment.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    if quota is not None:
-        (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert environment.cores(tmp_path / "cpu.max") == expected
 
 
 def test_an_install_line_names_the_packages_that_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from onnx import numpy_helper
 
 from small_data import CLASSES, draw, write_folder
-from tarsia import cli, console, data, exporting, gate, models
+from tarsia import cli, console, data, exporting, gate, hardware, models
 from tarsia.card import Calibration as Temperature
 from tarsia.card import Card, Classes, Input, read_card
 from tarsia.data._dataset import Sample
@@ -234,7 +235,16 @@ def test_limits_by_precision() -> None:
 
 
 @pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
-def test_every_engine_and_precision_is_judged_and_then_runs(labelling: Path, folder: Path) -> None:
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_every_engine_and_precision_is_judged_and_then_runs(
+    model: Path, folder: Path, has_bfloat16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    really_has = hardware.openvino_computes_bfloat16(openvino.Core())
+    monkeypatch.setattr(hardware, "openvino_computes_bfloat16", lambda core: has_bfloat16)
+    labelling = tmp_path / "m.onnx"
+    judged = export(model, labelling, check_on=data.open("folder", folder, "val"), images=2, probabilities=True)
     found = engines(read_card(labelling))
     assert list(found) == [("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16")]
     assert found["openvino", "float32"]["passed"] and found["openvino", "float32"]["changed_share"] <= gate.SHARE
@@ -243,6 +253,18 @@ def test_every_engine_and_precision_is_judged_and_then_runs(labelling: Path, fol
     assert (first.label_HW != second.label_HW).mean() <= 1e-3
     np.testing.assert_allclose(first.confidence_HW, second.confidence_HW, atol=1e-3)
     rough = found["openvino", "bfloat16"]
+    if not has_bfloat16:
+        assert not rough["passed"] and "this processor does not compute in it" in rough["verdict"]
+        assert "changed_share" not in rough
+        assert [line.partition(": ")[0] for line in judged.refusals()] == ["openvino bfloat16"]
+        with pytest.raises(
+            ModelFileError,
+            match=r"could not be checked when it was exported \(does not run: --precision bfloat16: this processor",
+        ):
+            load(labelling, engine="openvino", precision="bfloat16")
+        return
+    if not really_has:
+        pytest.skip("this processor does not compute in bfloat16: judged, but it says nothing")
     assert 0 < rough["changed_share"] < 0.2  # it is another precision
     if rough["passed"]:
         load(labelling, engine="openvino", precision="bfloat16")(sample.image)
@@ -265,15 +287,21 @@ def test_an_engine_that_changes_too_much_is_named_and_refused(
     assert load(out)(seen[0].image)
 
 
+@pytest.mark.parametrize("fails", ["to open", "to run"])
 def test_an_engine_that_does_not_run_it_is_no_reason_to_stop(
-    model: Path, seen: AsSeen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, seen: AsSeen, fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "runners", lambda: [Runner("onnxruntime"), Runner("openvino")])
     monkeypatch.setattr(exporting, "runners", gate.runners)
     real = gate.engine_class
 
     def of(name: str) -> Any:
-        def refuse(*_: Any, **__: Any) -> None:
+        def refuse(*_: Any, **__: Any) -> Any:
+            if fails == "to open":
+                raise ModelFileError("m: OpenVINO 9 cannot run it")
+            return SimpleNamespace(scores=lambda _: refuse_to_run())
+
+        def refuse_to_run() -> None:
             raise ModelFileError("m: OpenVINO 9 cannot run it")
 
         return refuse if name == "openvino" else real(name)

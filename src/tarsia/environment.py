@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shlex
@@ -12,6 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
+
+from tarsia import hardware
 
 _PACKAGES = ("tarsia", "numpy", "pillow", "torch", "timm", "opencv-python-headless", "onnxruntime", "openvino")
 # All of them bring the one module `onnxruntime`; where there are two, that of the one installed last is left.
@@ -26,19 +27,10 @@ def describe() -> dict[str, Any]:
         "commit": _commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": cores(),
+        "processor": hardware.processor(),
+        "instructions": hardware.instructions(),
+        "cores": hardware.cores(),
     }
-
-
-def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """How many cores this process can keep busy: those it may run on, or its container's quota of them, rounded up."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        microseconds, period = map(int, quota.read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no such file, or the word `max` in it
-        return allowed
-    return max(1, min(allowed, -(-microseconds // period)))
 
 
 def runtimes() -> dict[str, str]:
@@ -84,14 +76,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _processor() -> str | None:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
 def _commit() -> str | None:

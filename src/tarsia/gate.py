@@ -16,11 +16,12 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
+from tarsia.card import Card
 from tarsia.data._dataset import Dataset
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.parity import ParityReport, Side, parity
 from tarsia.runtime import onnx_file
-from tarsia.runtime.engine import engine_class
+from tarsia.runtime.engine import DOES_NOT_RUN, Engine, engine_class
 from tarsia.runtime.predictor import Predictor
 
 SHARE = 1e-4  # of the pixels
@@ -84,7 +85,7 @@ class Verdict:
     def __str__(self) -> str:
         report = self.report
         if report is None:
-            return f"does not run: {self.error}"
+            return f"{DOES_NOT_RUN}: {self.error}"
         before, after = report.before.metrics.miou, report.after.metrics.miou
         name, loss = report.worst_class
         return (
@@ -187,6 +188,7 @@ def judge(
         options = {"precision": runner.precision} if runner.engine == "openvino" else {}
         try:
             engine = engine_class(runner.engine)(file, where, "cpu", threads=threads, **options)
+            _run_once(engine, file.card)
             sides[runner] = Side(runner.name, Predictor(engine), len(content))
         except (ModelFileError, RecipeError) as error:
             errors[runner] = str(error)
@@ -197,3 +199,8 @@ def judge(
         Verdict(runner, Limit.of(stored, runner, tolerance), reports.get(runner), errors.get(runner, ""))
         for runner in chosen
     ]
+
+
+def _run_once(engine: Engine, card: Card) -> None:
+    """What opens may still fail on every picture: where it does, it is told of here and not in the midst of all."""
+    engine.scores(np.zeros((1, card.input.stride, card.input.stride, card.bands), np.uint8))

@@ -101,6 +101,7 @@ def test_a_batch_of_a_class_with_weight_zero_costs_nothing():
     assert float(loss.detach()) == 0.0 and not scores.grad.any()
 
 
+@pytest.mark.processor
 def test_bfloat16_scores_are_summed_in_float32():
     scores, label = sample()
     rough = scores.bfloat16()

@@ -11,6 +11,8 @@ from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
 
+pytestmark = pytest.mark.processor
+
 
 @pytest.fixture
 def model():

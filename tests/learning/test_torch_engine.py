@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tarsia import models
+from tarsia import hardware, models
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ModelFileError, OutputError, RecipeError
 from tarsia.learning.checkpoint import save_model
 from tarsia.learning.torch_engine import TorchEngine, pick_device
 from tarsia.runtime.engine import open_engine
+
+pytestmark = pytest.mark.processor
 
 CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (9, 0, 0), (0, 9, 0)))
 OPTIONS = {"encoder": "test_resnet", "channels": [8]}
@@ -119,7 +121,7 @@ def test_a_device_that_is_not_there_is_named_with_the_known_ones(device):
 
 def test_devices_that_are():
     assert pick_device("cpu") == "cpu"
-    assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert pick_device("auto") == ("cuda" if hardware.has_cuda() else "cpu")
 
 
 def attentive(architecture: str = "msanet", **options: object) -> TorchEngine:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tarsia import models
+from tarsia import hardware, models
 from tarsia.models import _attention
 from tarsia.models._attention import Attended, Attentive, attend, attention_received
 from tarsia.models._blocks import SqueezeExcitation
@@ -19,7 +19,8 @@ SCHEMA = (
     "aten::_softmax_backward_data.out(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype, *, "
     "Tensor(a!) grad_input) -> Tensor(a!)"
 )
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = pytest.mark.processor
+needs_gpu = pytest.mark.skipif(not hardware.has_cuda(), reason="needs a GPU")
 
 
 def naive(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

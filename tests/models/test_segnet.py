@@ -21,6 +21,7 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(4))
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["NCHW", "NHWC"])
 @pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 4, 6, 10), (2, 5, 32, 2)])
 def test_unpooling_and_its_gradient_are_torch_s(shape, layout):
@@ -87,6 +88,7 @@ def test_the_network_against_torch_s_unpooling():
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("options", [{"width": 0.0625}, {"encoder": "test_resnet"}], ids=["unpools", "interpolates"])
+@pytest.mark.processor
 def test_mixed_precision_and_channels_last_train(options, batch):
     model = create(**options).to(memory_format=torch.channels_last).train()
     generator = torch.Generator().manual_seed(4)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from browsing import FLAGS, LARGEST_BODY, Gated, predictor, serving, visiting
@@ -17,13 +19,23 @@ class Served(NamedTuple):
     models: dict[str, Gated]
 
 
+def absent(what: str) -> NoReturn:
+    """Without a browser the page's tests skip, but not where they must not (.ci/run): nobody would have opened it."""
+    if os.environ.get("TARSIA_REQUIRE_BROWSER"):
+        pytest.fail(f"{what}, and TARSIA_REQUIRE_BROWSER is set")
+    pytest.skip(what)
+
+
 # Of the package and not of the session: while it is open, its event loop counts as running for all other tests.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    try:
+        from playwright import sync_api as playwright
+    except ImportError:
+        absent("playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("no chromium is installed")
+        absent("no chromium is installed")
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=chromium, args=FLAGS)
         yield opened
@@ -33,7 +45,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two small models behind an address."""
-    pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
+    if importlib.util.find_spec("uvicorn") is None:
+        absent("uvicorn is not installed (extra serve)")
     from tarsia.service.limits import Limits
     from tarsia.serving import create_app
 

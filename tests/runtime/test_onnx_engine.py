@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import small_onnx
+from tarsia import hardware
 from tarsia.card import Input
 from tarsia.errors import ImageError, ModelFileError, OutputError, RecipeError
 from tarsia.runtime import onnx_engine, onnx_file
@@ -48,7 +49,7 @@ def test_scores_labels_and_probabilities(path: Path) -> None:
 
 
 def test_streams_answer_at_once_and_share_the_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tarsia.runtime.graph_engine.cores", lambda: 4)
+    monkeypatch.setattr(hardware, "cores", lambda: 4)
     engine = open_engine(path, "cpu", streams=2)
     assert isinstance(engine, OnnxEngine) and (engine.streams, engine.threads) == (2, 4)
     assert engine._session.get_session_options().intra_op_num_threads == 2
@@ -150,7 +151,7 @@ def test_a_device_that_is_not_there_is_named_with_the_known_ones(path: Path, dev
 def test_a_cuda_provider_that_does_not_start_is_not_used_in_silence(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [onnx_engine._CUDA, onnx_engine._CPU])
+    monkeypatch.setattr(hardware, "onnxruntime_providers", lambda: [onnx_engine._CUDA, onnx_engine._CPU])
     if onnx_engine._CUDA not in onnxruntime.InferenceSession(small_onnx.content()).get_providers():
         assert open_engine(path, "auto").device == "cpu"
         assert "does not start here: running on the CPU" in capsys.readouterr().err

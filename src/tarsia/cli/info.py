@@ -33,9 +33,7 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
 
 
 def _of_this_machine() -> dict[str, Any]:
-    import onnxruntime
+    from tarsia import environment, hardware
 
-    from tarsia import environment
-
-    runtime = {"packages": environment.runtimes(), "providers": onnxruntime.get_available_providers()}
+    runtime = {"packages": environment.runtimes(), "providers": hardware.onnxruntime_providers()}
     return environment.describe() | {"onnxruntime": runtime}

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tarsia import console
+from tarsia import console, hardware
 from tarsia.data._dataset import Dataset
 from tarsia.data._pairs import PairedData
 from tarsia.diagnosis.finding import Place
 from tarsia.diagnosis.fit import Fit
 from tarsia.diagnosis.likeness import THUMB
 from tarsia.diagnosis.sample import GRID, Exam, examine
-from tarsia.environment import cores
 
 _AHEAD = 3  # samples read ahead of their turn, for each thread
 _KINDS = 5000  # different strange values that are counted; more are damage, and which no longer matters
@@ -145,7 +144,7 @@ class Survey:
 def survey(split: str, dataset: Dataset, threads: int | None = None) -> Survey:
     """Look at every sample of a split, showing how far it is; nothing that a sample holds raises."""
     kept = Survey(split, dataset)
-    threads = threads or min(cores(), _MOST_THREADS)
+    threads = threads or min(hardware.cores(), _MOST_THREADS)
     # Warnings cannot be told apart by thread; each of Tarsia's names its picture.
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from tarsia import models
+from tarsia import hardware, models
 from tarsia.card import Card
 from tarsia.errors import OutputError, RecipeError
 from tarsia.learning.checkpoint import load_model
@@ -115,7 +115,7 @@ class TorchEngine:
 def pick_device(device: str) -> str:
     """`auto` -> cuda where there is one, else cpu; RecipeError for a device that is not there."""
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if hardware.has_cuda() else "cpu"
     try:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:

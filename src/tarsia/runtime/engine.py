@@ -12,6 +12,7 @@ from tarsia.errors import MissingExtraError, ModelFileError, RecipeError, neares
 
 ENGINES = ("onnxruntime", "openvino")  # of .onnx files
 PRECISIONS = ("float32", "bfloat16")
+DOES_NOT_RUN = "does not run"  # how the verdict of an engine begins that gave no answers when a file was exported
 
 
 class EngineFacts(NamedTuple):
@@ -158,7 +159,13 @@ def _check_judged(card: Card, path: Path, precision: str) -> None:
             "is installed, or leave --engine out"
         )
     if found[-1].get("passed") is not True:
+        verdict = str(found[-1].get("verdict"))
+        if verdict.startswith(DOES_NOT_RUN):
+            raise ModelFileError(
+                f"{path}: OpenVINO in {precision} could not be checked when it was exported ({verdict}): choose "
+                "another --engine or --precision, or export it again on a machine where it runs"
+            )
         raise ModelFileError(
             f"{path}: with OpenVINO in {precision} its answers changed too much when it was exported "
-            f"({found[-1].get('verdict')}): choose another --engine or --precision"
+            f"({verdict}): choose another --engine or --precision"
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tarsia import hardware
 from tarsia.card import Card
-from tarsia.environment import cores
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.runtime import onnx_file, resample
 from tarsia.runtime.engine import EngineFacts
@@ -33,7 +33,7 @@ class GraphEngine(ABC):
         Errors name the file as `where`; RecipeError for more streams than threads.
         """
         self.card: Card = file.card
-        self.threads = threads or cores()
+        self.threads = threads or hardware.cores()
         self.streams = streams
         if streams > self.threads:
             raise RecipeError(f"--streams {streams}: each takes a core at least, and there are {self.threads}")

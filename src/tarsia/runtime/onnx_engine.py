@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tarsia import console, environment
+from tarsia import console, environment, hardware
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.runtime.graph_engine import INPUT, SCORES, GraphEngine, first_line
 from tarsia.runtime.onnx_file import OnnxFile
@@ -78,13 +78,13 @@ def _kind(end: Any) -> tuple[str, str, int]:
 
 def _device(asked: str) -> str:
     """cpu, cuda or cuda:N; RecipeError for anything that this ONNX Runtime does not have."""
-    has_cuda = _CUDA in onnxruntime.get_available_providers()
+    has_cuda = _CUDA in hardware.onnxruntime_providers()
     if asked == "auto":
         return "cuda" if has_cuda else "cpu"
     if asked == "cpu" or (has_cuda and re.fullmatch(r"cuda(:\d+)?", asked)):
         return asked
     conflict = environment.runtime_conflict()
     raise RecipeError(
-        f"--device {asked}: not usable here (ONNX Runtime has {', '.join(onnxruntime.get_available_providers())}); "
+        f"--device {asked}: not usable here (ONNX Runtime has {', '.join(hardware.onnxruntime_providers())}); "
         f"known: auto, cpu, cuda, cuda:N{f'; {conflict}' if conflict else ''}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tarsia import hardware
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.runtime.graph_engine import INPUT, SCORES, GraphEngine, first_line
 from tarsia.runtime.onnx_file import OnnxFile
@@ -64,7 +65,7 @@ class OpenVinoEngine(GraphEngine):
 
     def _compiled(self, content: bytes) -> openvino.CompiledModel:
         core = _core()
-        if self.precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if self.precision == "bfloat16" and not hardware.openvino_computes_bfloat16(core):
             raise RecipeError("--precision bfloat16: this processor does not compute in it; known here: float32")
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],

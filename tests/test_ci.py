@@ -1,0 +1,69 @@
+"""`.ci/run`: a page that no browser opened does not land."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A folder of programs to be the whole PATH: what scripts need, a `make` that says what it is asked, no browser."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "env", "dirname", "id"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    program(programs, "make", 'echo "make $1 browser required: $TARSIA_REQUIRE_BROWSER"')
+    return programs
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def ci(programs: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CHECKOUT / ".ci/run"], env={"PATH": str(programs)}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_with_a_browser_both_targets_run_and_require_it(bare: Path) -> None:
+    program(bare, "chromium", "exit 0")
+    done = ci(bare)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [f"make {target} browser required: 1" for target in ("check", "test")]
+
+
+@pytest.mark.parametrize("installs", ["", "exit 1", "exit 0"], ids=["no apt-get", "it fails", "it brings none"])
+def test_without_a_browser_it_fails_and_runs_nothing(bare: Path, installs: str) -> None:
+    if installs:
+        program(bare, "apt-get", installs)
+    done = ci(bare)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "install chromium" in done.stderr
+
+
+def test_a_browser_is_installed_where_that_can_be(bare: Path) -> None:
+    (bare / "id").unlink()
+    program(bare, "id", "echo 0")
+    (bare / "ln").symlink_to(str(shutil.which("ln")))
+    program(bare, "apt-get", f'if [ "$1" = install ]; then ln -s {shutil.which("true")} {bare}/chromium; fi')
+    done = ci(bare)
+    assert done.returncode == 0 and "make test" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("required", "word"), [("", "skipped"), ("1", "error")])
+def test_the_pages_tests_skip_for_a_user_and_fail_there(required: str, word: str, bare: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "tests/page/test_viewing.py", "-x", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PATH": str(bare), "TARSIA_REQUIRE_BROWSER": required}
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=240)
+    assert f"1 {word}" in done.stdout or (word == "skipped" and word in done.stdout), done.stdout
+    assert (done.returncode != 0) == bool(required) and ("chromium is installed" in done.stdout) == bool(required)
