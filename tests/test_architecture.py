@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ import pytest
 
 import tarsia
 from small_data import write_folder
+from tarsia import cli
 
 PACKAGE = Path(tarsia.__file__).parent
 CHECKOUT = PACKAGE.parents[1]
@@ -110,6 +112,36 @@ def test_nobody_guesses_what_an_engine_can_do() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
                 assert not ast.unparse(node.args[0]).endswith("engine"), f"{place(path)}:{node.lineno}"
+
+
+PRINTED = [path for path in FILES if place(path) != "console.py"]
+
+
+@pytest.mark.parametrize("path", PRINTED, ids=place)
+def test_all_is_printed_by_the_console(path: Path) -> None:
+    """So that a name is plain text wherever it is printed; of rich others take what prints nothing."""
+    for module, typing_only in imports(path):
+        assert typing_only or module.split(".")[0] != "rich" or module in _SILENT, f"{place(path)}: {module}"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            assert name not in ("print", "print_json"), f"{place(path)}:{node.lineno}"
+
+
+_SILENT = ("rich", "rich.box", "rich.cells", "rich.cells.cell_len", "rich.console", "rich.console.Group")
+_COMMAND = re.compile(rf"\btarsia ({'|'.join(cli.COMMANDS)})\b")
+
+
+@pytest.mark.parametrize("path", PRINTED, ids=place)
+def test_commands_and_lines_of_errors_are_made_of_parts(path: Path) -> None:
+    """Words that are not known here go through `plain_text.command`; an error's lines are its arguments."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+            found = _COMMAND.search(text)
+            assert found is None or "\0" not in text[found.end() :].partition("`")[0], f"{place(path)}:{node.lineno}"
+        if isinstance(node, ast.Call) and str(getattr(node.func, "id", "")).endswith("Error"):
+            assert not any("\\n" in ast.unparse(given) for given in node.args), f"{place(path)}:{node.lineno}"
 
 
 LIGHT = sorted(

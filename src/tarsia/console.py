@@ -1,14 +1,22 @@
-"""What a person sees in the terminal: one progress bar for long work, plain lines where nobody watches."""
+"""What a person sees in the terminal: plain lines and tables, and one progress bar for long work.
+
+All that is printed goes through here, as plain text (`plain_text.plain`): a name may hold whatever it likes.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+import rich.table
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from tarsia.plain_text import plain
 
 T = TypeVar("T")
 _PLAIN_INTERVAL_SECONDS = 10.0
@@ -22,9 +30,60 @@ def quiet(on: bool) -> None:
     err.quiet = on
 
 
-def note(text: str) -> None:
+def say(text: object, style: str = "", wrapped: bool = False) -> None:
+    """One line of the result, on standard output; `wrapped` at words, for prose."""
+    out.print(Text(plain(text)), style=style, soft_wrap=not wrapped)
+
+
+def show(table: RenderableType, wrapped: bool = True) -> None:
+    """A `Table` of the result, or several in a `stack`; `wrapped`: within the terminal's width."""
+    out.print(table, soft_wrap=not wrapped)
+
+
+def data(value: Any) -> None:
+    r"""JSON for a program, a value or the text of it: exact, and what does not print is `\uXXXX` in it."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    text = text.removesuffix("\n")
+    utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
+    print("".join(c if c == "\n" or (c.isprintable() and (utf8 or c < "\x7f")) else json.dumps(c)[1:-1] for c in text))
+
+
+def note(text: object) -> None:
     """One line a person should see, on standard error."""
-    err.print(text, markup=False)
+    err.print(Text(plain(text)))
+
+
+def complain(error: object) -> None:
+    """Why there is no result, on standard error, however quiet; of an error of ours its lines are lines."""
+    quiet(False)
+    err.print(Text(plain(f"tarsia: {error}", lines=isinstance(error, Exception))))
+
+
+class Table(rich.table.Table):
+    """rich's, of plain text in place of markup; a heading or caption of ours may have several lines."""
+
+    def __init__(self, *headings: str, title: str | None = None, caption: str | None = None, **options: Any) -> None:
+        super().__init__(title=_lines(title, "table.title"), caption=_lines(caption, "table.caption"), **options)
+        for heading in headings:
+            self.add_column(heading)
+
+    def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
+        """A column under a heading."""
+        super().add_column(_lines(header), _lines(footer), **options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """A row, each cell of one line."""
+        super().add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
+def _lines(text: Any, style: str = "") -> Any:
+    return Text(plain(text, lines=True), style) if isinstance(text, str) else text
+
+
+def stack(title: str, table: Table, caption: str = "") -> Group:
+    """A table between a bold title and a dim caption, with room below."""
+    below = [Text(plain(caption), style="dim")] if caption else []
+    return Group(Text(plain(title), style="bold"), table, *below, "")
 
 
 def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
@@ -35,9 +94,23 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     if not sys.stderr.isatty():
         yield from _plain(items, total, what)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (_description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
-        yield from bar.track(items, total=total, description=what)
+        yield from bar.track(items, total=total, description=plain(what))
+
+
+def training_bar() -> Progress | None:
+    """The bar of a training, started, on a terminal where somebody watches; else None."""
+    if err.quiet or not sys.stderr.isatty():
+        return None
+    columns = (BarColumn(24), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, _description(), console=err, transient=True)
+    bar.start()
+    return bar
+
+
+def _description() -> TextColumn:
+    return TextColumn("{task.description}", markup=False)
 
 
 def _plain(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:

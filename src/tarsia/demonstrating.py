@@ -10,6 +10,7 @@ from PIL import Image
 
 from tarsia import console, data, predicting, training
 from tarsia.files import require_new, writing
+from tarsia.plain_text import command
 from tarsia.recipe import Recipe
 from tarsia.report.folder import table
 from tarsia.runtime.predictor import load
@@ -41,15 +42,15 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
         with writing(out / "scenes" / f"{sample.name}.png") as part:
             Image.fromarray(sample.image).save(part, format="PNG")
     predicting.predict(load(out, device), [out / "scenes"], out / "predictions", overwrite=True)
-    console.out.print(table(report))
+    console.show(table(report), wrapped=False)
     seconds = time.monotonic() - started
     for line in (
         f"mIoU {report.metrics.miou:.3f} on {_VAL} scenes the network never saw, {seconds:.0f} s in all",
         f"Open:  {out / 'report.html'} and the pictures in {out / 'predictions'}",
-        f"Next:  tarsia predict {out} YOUR_PICTURE.jpg --out seen",
+        f"Next:  {command('predict', out, 'YOUR_PICTURE.jpg', '--out', 'seen')}",
         "       tarsia train recipes/camvid-fast.yaml --set data.root=YOUR_CAMVID",
     ):
-        console.out.print(line, markup=False)
+        console.say(line)
     return report
 
 

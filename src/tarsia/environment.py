@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import hardware
+from tarsia.plain_text import command
 
 _PACKAGES = ("tarsia", "numpy", "pillow", "torch", "timm", "opencv-python-headless", "onnxruntime", "openvino")
 # All of them bring the one module `onnxruntime`; where there are two, that of the one installed last is left.
@@ -68,7 +69,7 @@ def install_line(extra: str) -> str:
 
 def _command() -> str:
     program = Path(sys.argv[0]).name
-    return " ".join(["tarsia", *sys.argv[1:]]) if program in ("tarsia", "__main__.py") else program
+    return command(*sys.argv[1:]) if program in ("tarsia", "__main__.py") else program
 
 
 def _version(package: str) -> str | None:

@@ -21,10 +21,20 @@ import difflib
 from collections.abc import Iterable
 
 from tarsia import environment
+from tarsia.plain_text import plain
 
 
 class TarsiaError(Exception):
-    """Base of every error a user can cause or mend."""
+    """Base of every error a user can cause or mend, told in one or more lines.
+
+    A line is plain text: what it quotes, as the name of a file or class, forges no other line and moves no cursor.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*(plain(line) for line in lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class RecipeError(TarsiaError):

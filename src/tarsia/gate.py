@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.table import Table
 
 from tarsia.card import Card
+from tarsia.console import Table
 from tarsia.data._dataset import Dataset
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.parity import ParityReport, Side, parity

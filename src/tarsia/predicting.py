@@ -106,7 +106,7 @@ def predict(
         sources = named(find(paths, out, recursive, run.failed, is_raster, predictor.card.bands), run.failed, kinds)
     if not sources:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
-        raise ImageError("\n".join(reasons) or "no pictures given: name files or folders")
+        raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
     summaries = [out / name for kind, name in summary.FILES.items() if kind in kinds]
     check_outputs([*_planned(sources, out, wanted), *summaries], sources, out)
     if not (overwrite or resume):

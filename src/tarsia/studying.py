@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from tarsia import console, evaluating
 from tarsia.card import SUM_KEY, find_model_file, read_header
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison, Figure
+from tarsia.console import Table
 from tarsia.errors import OutputError, TarsiaError
 from tarsia.files import write_json
 from tarsia.learning.interrupt import Interrupted
@@ -253,7 +252,7 @@ def _refuse_changed(folder: Path, runs: Sequence[Run], states: dict[str, State])
             reasons.setdefault(states[run.name].detail, []).append(run.name)
     if reasons:
         lines = [f"{folder}: {', '.join(names)}: not as this study asks: {why}" for why, names in reasons.items()]
-        raise OutputError("\n".join([*lines, "choose another --out, or train these anew with --overwrite"]))
+        raise OutputError(*lines, "choose another --out, or train these anew with --overwrite")
 
 
 def _doing(now: State) -> str:

@@ -26,6 +26,7 @@ from tarsia.learning.loader import Batch, TargetBatch
 from tarsia.learning.session import Progress, Session
 from tarsia.learning.torch_engine import autocast, pick_device
 from tarsia.learning.workers import explained
+from tarsia.plain_text import command
 from tarsia.recipe import Recipe
 from tarsia.runtime.predictor import Predictor, load
 from tarsia.scores import expected
@@ -76,7 +77,7 @@ def _run(session: Session) -> None:
     except Interrupted as stop:
         session.save()
         saved = f"{stop}: saved after step {session.progress.step}"
-        message = f"{saved}; go on with: tarsia train --resume {session.folder}"
+        message = f"{saved}; go on with: {command('train', '--resume', session.folder)}"
         journal.log.info(message)
         raise Interrupted(stop.number, message) from None
     finally:

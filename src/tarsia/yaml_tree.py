@@ -95,7 +95,7 @@ class Document:
             faults += faults_of(error, schema)
         if faults or result is None:
             lines = dict.fromkeys(f"{self._where(where)}: {what}" for where, what in faults)
-            raise RecipeError("\n".join(sorted(lines, key=self._line_number)))
+            raise RecipeError(*sorted(lines, key=self._line_number))
         return result
 
     def _parse(self, text: str) -> dict[str, Any]:

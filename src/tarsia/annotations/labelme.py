@@ -167,7 +167,7 @@ def _mask(content: Any, corners_22: np.ndarray, size: Size, where: str) -> tuple
             if (image.height, image.width) != wanted:
                 raise ValueError(f"{image.height}x{image.width}, but its corners say {wanted[0]}x{wanted[1]}")
             if image.mode in ("LA", "RGBA"):
-                raise ValueError(f"of mode {image.mode}: is the object what is opaque or what is light? Save it as grey")
+                raise ValueError(f"of mode {image.mode}: is the object what is opaque, or what is light? Save grey")
             stored = np.asarray(image) != 0  # of a palette the indices, whatever their colours
             return stored if stored.ndim == 2 else stored.any(axis=2), (top, left)
     except Exception as error:  # Pillow raises nearly everything

@@ -52,8 +52,7 @@ def main() -> None:
         code = app(sys.argv[1:], exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except (TarsiaError, CycloptsError) as error:
-        console.quiet(False)
-        console.err.print(f"tarsia: {error}", markup=False)
+        console.complain(error)
         code = 2
     except KeyboardInterrupt:
         code = 130
@@ -64,6 +63,5 @@ def main() -> None:
         code = getattr(error, "exit_code", None)  # learning.interrupt.Interrupted, which needs no torch to be known
         if code is None:
             raise
-        console.quiet(False)
-        console.err.print(f"tarsia: {error}", markup=False)
+        console.complain(error)
     sys.exit(code if isinstance(code, int) else 0)

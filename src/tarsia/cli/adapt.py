@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, at_least, needs_training, share, writing_to
+from tarsia.plain_text import command
 
 
 def above_zero(_: object, value: float | None) -> None:
@@ -87,7 +88,7 @@ def adapt(
             "steps": steps or 2000,
         }
         card = adapting.train_style(content, style, out, device=device, overwrite=overwrite, **given, **training)
-        console.out.print(f"Style file: {out}, loss {card.provenance['loss']:.4f}", markup=False)
+        console.say(f"Style file: {out}, loss {card.provenance['loss']:.4f}")
         return
     if model is None or source is None or target is None:
         raise RecipeError("adapt needs MODEL, --source DATA and --target FOLDER or DATA; or --train-style")
@@ -106,12 +107,12 @@ def adapt(
     if json:
         from tarsia.card import read_card
 
-        console.out.print_json(data=read_card(found.model).provenance["adapted"])
+        console.data(read_card(found.model).provenance["adapted"])
         return
     if found.comparison is not None:
         from tarsia.report.comparison_table import tables
 
         for table in tables(found.comparison, console.out.width):
-            console.out.print(table, soft_wrap=False)
-        console.out.print(found.comparison.verdict(), markup=False, soft_wrap=False)
-    console.out.print(f"Adapted: {found.model}; next: tarsia predict {found.model} PICTURE", markup=False)
+            console.show(table)
+        console.say(found.comparison.verdict(), wrapped=True)
+    console.say(f"Adapted: {found.model}; next: {command('predict', found.model, 'PICTURE')}")

@@ -58,12 +58,12 @@ def check(
     with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
         checkup = run(data, split=split, model=predictor, out=folder, fix=fix, threads=threads or None)
     if json:
-        print((folder / "check.json").read_text(encoding="utf-8"), end="")
+        console.data((folder / "check.json").read_text(encoding="utf-8"))
         return checkup.exit_code
     for text, style in checkup.lines():
-        console.out.print(text, style=style, markup=False)
+        console.say(text, style)
     page = folder / ("check.html" if (folder / "check.html").is_file() else "check.json")
-    console.out.print(f"Report: {page}", markup=False)
+    console.say(f"Report: {page}")
     return checkup.exit_code
 
 
@@ -83,4 +83,4 @@ def _draw_augmentation(
     dataset = open_spec(data, split=split, default_split="train")
     with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
         path = augmentation_sheet(recipe, dataset, folder, seed=seed)
-    console.out.print(f"Augmentation of {augment}: {path}", markup=False)
+    console.say(f"Augmentation of {augment}: {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +61,7 @@ def compare(
     with writing_to(out, "compare", overwrite) as folder:
         found = run(reports, out=folder, device=device, **draws, **shown)
     if json:
-        print((folder / "comparison.json").read_text(encoding="utf-8"), end="")
+        console.data((folder / "comparison.json").read_text(encoding="utf-8"))
     else:
         _print_comparison(folder, found)
     return 0
@@ -72,11 +71,11 @@ def _print_comparison(folder: Path, found: Any) -> None:
     from tarsia.report.comparison_table import tables
 
     for table in tables(found, console.out.width):
-        console.out.print(table, soft_wrap=False)
+        console.show(table)
     for line in (found.verdict(), *found.notes):
-        console.out.print(line, markup=False, soft_wrap=False)
+        console.say(line, wrapped=True)
     page = folder / ("comparison.html" if (folder / "comparison.html").is_file() else "comparison.json")
-    console.out.print(f"Comparison: {page}", markup=False)
+    console.say(f"Comparison: {page}")
 
 
 def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -> int:
@@ -86,14 +85,14 @@ def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -
         from tarsia.studying import run_study
     result = run_study(Study.load(path, overrides), **options)
     if json:
-        print(json_text.dumps(result.facts(), indent=2, ensure_ascii=False))
+        console.data(result.facts())
         return result.exit_code
     if result.plan is not None:
-        console.out.print(result.plan, soft_wrap=False)
+        console.show(result.plan)
     for folder, found in result.comparisons.items():
         _print_comparison(folder, found)
     for line in result.said:
-        console.out.print(line, markup=False)
+        console.say(line)
     for line in result.failures():
-        console.err.print(f"tarsia: {line}", markup=False)
+        console.complain(line)
     return result.exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import Json, Overwrite, Quiet
+from tarsia.plain_text import command
 
 
 def convert(
@@ -43,9 +43,9 @@ def convert(
     options: dict[str, Any] = {"images": images, "classes": classes, "background": background}
     done = run(source, to, kind=kind, copy=copy, overwrite=overwrite, **options)
     if json:
-        print(json_text.dumps(done.facts(), indent=2, ensure_ascii=False))
+        console.data(done.facts())
         return
     for line in done.lines():
-        console.out.print(line, markup=False)
-    wanted = f"--set data.name=folder --set data.root={to}"
-    console.out.print(f"Next: tarsia check folder:{to}; tarsia train RECIPE {wanted}", markup=False)
+        console.say(line)
+    wanted = ("--set", "data.name=folder", "--set", f"data.root={to}")
+    console.say(f"Next: {command('check', f'folder:{to}')}; {command('train', 'RECIPE', *wanted)}")

@@ -16,4 +16,4 @@ def datasets() -> None:
 
     for name in data.names():
         document = importlib.import_module(f"tarsia.data.{name}").__doc__ or ""
-        console.out.print(f"{name}: {document.partition(chr(10))[0]}", markup=False)
+        console.say(f"{name}: {document.partition(chr(10))[0]}")

@@ -92,12 +92,12 @@ def evaluate(
             assert predictions is not None
             report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
     if json:
-        print((folder / "report.json").read_text(encoding="utf-8"), end="")
+        console.data((folder / "report.json").read_text(encoding="utf-8"))
         return
-    console.out.print(score_table(report))
+    console.show(score_table(report), wrapped=False)
     page = folder / ("report.html" if (folder / "report.html").is_file() else "report.json")
     refined = " with the CRF" if crf else ""
-    console.out.print(f"mIoU {report.metrics.miou:.4f}{refined}; report: {page}", markup=False)
+    console.say(f"mIoU {report.metrics.miou:.4f}{refined}; report: {page}")
     if calibrate:
         gain = f"ECE {fitted.ece_before:.4f} without it, {fitted.ece_after:.4f} with it on these pictures"
-        console.out.print(f"Temperature {fitted.temperature:g} is in {model}: {gain}; judge it on others", markup=False)
+        console.say(f"Temperature {fitted.temperature:g} is in {model}: {gain}; judge it on others")

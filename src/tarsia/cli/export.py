@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import Json, Quiet, at_least, needs_training, share
+from tarsia.plain_text import command
 
 
 def export(
@@ -66,10 +67,10 @@ def export(
     made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
     gate = run(model, out, check_on=dataset, **checks, **made)
     if json:
-        print(out.with_suffix(".export.json").read_text(encoding="utf-8"), end="")
+        console.data(out.with_suffix(".export.json").read_text(encoding="utf-8"))
         return
-    console.out.print(gate.table(), soft_wrap=False)
-    console.out.print(f"Exported: {out}; next: tarsia predict {out} PICTURE", markup=False)
+    console.show(gate.table())
+    console.say(f"Exported: {out}; next: {command('predict', out, 'PICTURE')}")
 
 
 def _calibration(check_on: str, named: str | None, images: int | None) -> Any:

@@ -25,11 +25,11 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
     if conflict and model is None:
         console.note(f"warning: {conflict}")
     if json:
-        print(json_text.dumps(facts, indent=2, ensure_ascii=False))
+        console.data(facts)
         return
     for key, value in facts.items():
         shown = value if not isinstance(value, dict) else json_text.dumps(value, ensure_ascii=False)
-        console.out.print(f"{key}: {shown}", markup=False)
+        console.say(f"{key}: {shown}")
 
 
 def _of_this_machine() -> dict[str, Any]:

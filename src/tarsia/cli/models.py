@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
-
 from tarsia import console
 from tarsia.cli._options import Json, Quiet, needs_training
 
@@ -24,15 +22,16 @@ def models(name: str | None = None, *, json: Json = False, quiet: Quiet = False)
         names = catalogue.names()
         found = [_summary.summarise(one) for one in console.track(names, len(names), "networks")]
         if json:
-            print(json_text.dumps([one._asdict() for one in found], indent=2))
+            console.data([one._asdict() for one in found])
         else:
-            console.out.print(_summary.table(found), soft_wrap=False)
+            console.show(_summary.table(found))
         return
     network = _summary.describe(name)
     if json:
-        print(json_text.dumps(network, indent=2))
+        console.data(network)
         return
-    console.out.print(f"{name}: {network['what']}\n{network['publication']}\nOptions (model.OPTION):", markup=False)
+    for line in (f"{name}: {network['what']}", network["publication"], "Options (model.OPTION):"):
+        console.say(line)
     for key, option in network["options"].items():
         meaning = f"  ({option['meaning']})" if option["meaning"] else ""
-        console.out.print(f"    {key} = {option['default']}{meaning}", markup=False)
+        console.say(f"    {key} = {option['default']}{meaning}")

@@ -102,11 +102,11 @@ def predict(
             frames=frames,
         )
     if json:
-        print((folder / "shares.json").read_text(encoding="utf-8"), end="")
+        console.data((folder / "shares.json").read_text(encoding="utf-8"))
     else:
         before = f"{len(result.before)} done before, " if result.before else ""
         line = f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}"
-        console.out.print(line, markup=False)
+        console.say(line)
     return result.exit_code
 
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import Device, Out, Overwrite, Quiet, needs_training, score_table
+from tarsia.plain_text import command
 
 
 def train(
@@ -49,7 +50,8 @@ def train(
     section = Recipe.load(folder / "recipe.yaml").data
     data = f"{section.name}:{section.root}" if section.root else section.name
     if (folder / "report.json").is_file():
-        console.out.print(score_table(Report.read(folder)))
+        console.show(score_table(Report.read(folder)), wrapped=False)
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
-    console.out.print(f"Run folder: {folder}{page}", markup=False)
-    console.out.print(f"Next: tarsia evaluate {folder} --data {data}; tarsia predict {folder} PICTURE", markup=False)
+    console.say(f"Run folder: {folder}{page}")
+    scored, seen = command("evaluate", folder, "--data", data), command("predict", folder, "PICTURE")
+    console.say(f"Next: {scored}; {seen}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ import yaml
 from tarsia import formerly
 from tarsia.card import Classes, find_model_file, read_card
 from tarsia.errors import DatasetError, TarsiaError
+from tarsia.plain_text import command
 from tarsia.scores import Report, finer, significance
 
 # What must be equal for figures to be comparable; the rest of a protocol is how the model itself was run.
@@ -69,7 +71,8 @@ def entrants(reports: Sequence[str | Path | Report], names: Sequence[str] | None
 def _folder(report: str | Path) -> Path:
     path = Path(report)
     if path.suffix in (".safetensors", ".onnx"):
-        raise DatasetError(f"{path} is a model, not a report of one: tarsia evaluate {path} --data DATA makes one")
+        scored = command("evaluate", path, "--data", "DATA")
+        raise DatasetError(f"{path} is a model, not a report of one: {scored} makes one")
     return path.parent if path.suffix == ".json" else path
 
 
@@ -138,7 +141,10 @@ def _model_file(folder: Path, provenance: dict[str, Any]) -> Path | None:
     beside = folder / "model.safetensors"
     if beside.is_file():
         return beside
-    words = formerly.command(provenance).split()
+    try:
+        words = shlex.split(formerly.command(provenance))
+    except ValueError:  # of a record that was written without quotes
+        return None
     if words[:2] != ["tarsia", "evaluate"] or len(words) < 3 or words[2].startswith("-"):
         return None
     try:

@@ -52,7 +52,7 @@ from tarsia.errors import DatasetError, nearest
 from tarsia.runtime.label_file import read_colors, read_label
 
 NAME = "dataset.yaml"
-_EXAMPLE = "classes: [background, thing]\nimages: images\nlabels: labels\nsplit: {val: 0.2}"
+_EXAMPLE = ("classes: [background, thing]", "images: images", "labels: labels", "split: {val: 0.2}")
 
 
 class Data(PairedData):
@@ -106,8 +106,10 @@ def _find(root: str | Path | None) -> Path:
         return path
     if not (path / NAME).is_file():
         hint = nearby(path, lambda folder: (folder / NAME).is_file())
-        example = "" if hint else f"; write one that fits, such as\n{_EXAMPLE}"
-        raise DatasetError(f"{path}: no {NAME} in it{hint}{example}")
+        fault = f"{path}: no {NAME} in it{hint}"
+        if hint:
+            raise DatasetError(fault)
+        raise DatasetError(f"{fault}; write one that fits, such as", *_EXAMPLE)
     return path / NAME
 
 

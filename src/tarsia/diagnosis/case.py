@@ -13,6 +13,7 @@ from tarsia.data._doctor_open import Unpaired
 from tarsia.data._layout import Layout
 from tarsia.diagnosis.finding import Finding
 from tarsia.diagnosis.survey import Survey
+from tarsia.plain_text import command
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Case:
     @property
     def fix(self) -> str:
         """The command that writes a corrected copy."""
-        return f"tarsia check {self.spec} --fix --out FOLDER"
+        return command("check", self.spec, "--fix", "--out", "FOLDER")
 
     def training(self) -> Survey | None:
         """The split that is trained on, where there is one of the usual name."""

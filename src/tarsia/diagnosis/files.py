@@ -11,6 +11,7 @@ import numpy as np
 from tarsia.diagnosis.case import Case, Check, indices, total
 from tarsia.diagnosis.finding import Finding, Place, number
 from tarsia.diagnosis.sample import FLAT
+from tarsia.plain_text import command
 from tarsia.runtime.image import shown
 
 _TINY = 32  # of a side: the deepest features of most networks have a 32nd of the resolution
@@ -23,7 +24,8 @@ def cannot_open(case: Case) -> Iterator[Finding]:
     for split, said in case.unopened.items():
         title = f"the split {split} cannot be opened"
         why = "Nothing can be trained or scored on it, and the rest of this report says nothing about it."
-        remedy = f"{said}\nto check one of the others alone:\ntarsia check {case.spec} --split SPLIT"
+        alone = command("check", case.spec, "--split", "SPLIT")
+        remedy = f"{said}\nto check one of the others alone:\n{alone}"
         yield Finding("cannot-open", "error", title, why, remedy)
 
 

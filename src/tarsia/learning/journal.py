@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tarsia import console, environment
 from tarsia.errors import MissingExtraError, OutputError
 from tarsia.files import write_json, write_text
+from tarsia.plain_text import plain
 from tarsia.report.figures import save_curves
 
 _PLAIN_INTERVAL_SECONDS = 15.0
@@ -82,8 +82,8 @@ class Journal:
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""
-        self.log.info(text)
-        self.bar.print(text)
+        self.log.info(plain(text))
+        self.bar.say(text)
 
     def step(self, done: int, facts: dict[str, Any]) -> None:
         """Progress after step `done`."""
@@ -138,14 +138,9 @@ class _Bar:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.live: Progress | None = None
-        self.task: TaskID | None = None
         self.shown = time.monotonic()
-        if sys.stderr.isatty() and not console.err.quiet:
-            columns = (BarColumn(24), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn(), TimeRemainingColumn())
-            self.live = Progress(*columns, TextColumn("{task.description}"), console=console.err, transient=True)
-            self.task = self.live.add_task("", total=total)
-            self.live.start()
+        self.live = console.training_bar()
+        self.task = self.live.add_task("", total=total) if self.live is not None else None
 
     def update(self, done: int, text: str) -> None:
         if self.live is not None and self.task is not None:
@@ -154,7 +149,7 @@ class _Bar:
             self.shown = time.monotonic()
             console.note(f"step {done} of {self.total}  {text}")
 
-    def print(self, text: str) -> None:
+    def say(self, text: str) -> None:
         console.note(text)
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ def create(
 
     faults = option_faults(name, options or {}, [])
     if faults:
-        raise RecipeError("\n".join(f"model.{'.'.join(str(part) for part in where)}: {what}" for where, what in faults))
+        raise RecipeError(*(f"model.{'.'.join(str(part) for part in where)}: {what}" for where, what in faults))
     module = _module(name)
     config = module.Config.model_validate(options or {})
     with torch.random.fork_rng(devices=[]):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from rich import box
-from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from tarsia import models
+from tarsia.console import Table
 
 PICTURE = (360, 480)  # CamVid's
 CLASS_COUNT = 19  # Cityscapes'

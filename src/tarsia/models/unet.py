@@ -9,7 +9,7 @@ first), the level has no skip.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -43,7 +43,8 @@ class _Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         if self.up is None and self.training:
-            convolution, norm, activation = self.convolutions[0]
+            block: Any = self.convolutions[0]  # any: mypy cannot tell what a Sequential holds
+            convolution, norm, activation = block
             first = activation(norm(convolve_upsampled(x, skip, convolution.weight)))
             return self.convolutions[1:](first)
         x = self.up(x) if self.up else functional.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -9,10 +9,9 @@ from typing import NamedTuple
 from rich import box
 from rich.cells import cell_len
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from tarsia.comparison import Comparison, Figure, Standing
+from tarsia.console import Table, stack
 from tarsia.scores import finer
 
 INTERVAL = 1  # the importance of the interval's column
@@ -226,29 +225,24 @@ def _fitted(
     shown.add_column(first, no_wrap=True)
     columns_kept = [(heading, values) for heading, values, _ in cells if heading in kept]
     for heading, _ in columns_kept:
-        shown.add_column(Text(heading), justify="right", no_wrap=True)
+        shown.add_column(heading, justify="right", no_wrap=True)
     for row, name in enumerate(names):
         name = cut(name, min(longest, _SHORTEST_NAME) + room)
-        shown.add_row(Text(name), *(Text(values[row]) for _, values in columns_kept))
-    return _titled(title, shown, caption)
+        shown.add_row(name, *(values[row] for _, values in columns_kept))
+    return stack(title, shown, caption.strip())
 
 
 def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
 
 
-def _titled(title: str, table: Table, caption: str) -> Group:
-    below = [Text(caption.strip(), style="dim")] if caption.strip() else []
-    return Group(Text(title, style="bold"), table, *below, "")
-
-
 def _settings(comparison: Comparison) -> Group:
     shown = _table()
     for heading in ("model", *comparison.settings):
-        shown.add_column(Text(heading))
+        shown.add_column(heading)
     for name, values in zip(_numbered(comparison), settings(comparison), strict=True):
-        shown.add_row(Text(name), *map(Text, values))
-    return _titled("How they were run", shown, "")
+        shown.add_row(name, *values)
+    return stack("How they were run", shown)
 
 
 def cut(text: str, width: int) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from tarsia import console, files
 from tarsia.data._dataset import Dataset, Sample
@@ -73,11 +72,20 @@ def _history(path: Path) -> list[dict[str, Any]] | None:
         return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def table(report: Report) -> Table:
+def table(report: Report) -> console.Table:
     """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, means, details."""
     figures, found, truth = report.metrics, report.finer, report.total_KK1.sum(1)
     pixels = max(int(truth.sum()), 1)
-    shown = Table(title=f"{report.protocol.get('images', len(report.names))} images", show_footer=True)
+    caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
+    if found:
+        borders = [f"{FIGURES[key].words} {_figure(found[key])}" for key in _BORDERS_AND_ECE if key in found]
+        sizes = [f"{name} {_figure(found[f'recall_{name}'])}" for name in SIZES]
+        caption += f"\n{', '.join(borders)}\nobjects found: {', '.join(sizes)}"
+    ignored = int(report.total_KK1[:, -1].sum())
+    if ignored:
+        caption += f"; {100 * ignored / pixels:.2f} % of the labelled pixels were predicted as ignored"
+    title = f"{report.protocol.get('images', len(report.names))} images"
+    shown = console.Table(title=title, caption=caption, show_footer=True)
     shown.add_column("class", footer="mean")
     for name, footer in (("IoU", figures.miou), ("accuracy", figures.mpa), ("Dice", figures.dice)):
         shown.add_column(name, justify="right", footer=_figure(footer))
@@ -85,14 +93,6 @@ def table(report: Report) -> Table:
     columns = zip(report.classes.names, figures.iou_K, figures.accuracy_K, figures.dice_K, truth, strict=True)
     for name, iou, accuracy, dice, own in columns:
         shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
-    shown.caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
-    if found:
-        borders = [f"{FIGURES[key].words} {_figure(found[key])}" for key in _BORDERS_AND_ECE if key in found]
-        sizes = [f"{name} {_figure(found[f'recall_{name}'])}" for name in SIZES]
-        shown.caption += f"\n{', '.join(borders)}\nobjects found: {', '.join(sizes)}"
-    ignored = int(report.total_KK1[:, -1].sum())
-    if ignored:
-        shown.caption += f"; {100 * ignored / pixels:.2f} % of the labelled pixels were predicted as ignored"
     return shown
 
 

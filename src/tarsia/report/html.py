@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from tarsia.errors import MissingExtraError, OutputError
+from tarsia.plain_text import plain
 
 PAGE_LIMIT_BYTES = 5_000_000
 _SHOWN_WIDTH = 1064  # of the page's column, CSS pixels
@@ -37,8 +38,15 @@ def template_of(source: str) -> Any:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("writing the report page", "report") from error
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_plain
+    )
     return environment.from_string(source)
+
+
+def _plain(value: Any) -> Any:
+    """What a template prints: autoescaping sees to markup, and this to characters that do not print."""
+    return plain(value, lines=True) if type(value) is str else value
 
 
 def script_hash(source: str) -> str:

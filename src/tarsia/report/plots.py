@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tarsia.comparison import Figure
+from tarsia.plain_text import plain
 
 COLORS = (
     *("#1f6feb", "#d9480f", "#2b8a3e", "#9c36b5", "#b58900", "#0b7285", "#c2255c", "#5c6b7a", "#66a80f", "#7048e8"),
@@ -43,6 +44,11 @@ class Box(NamedTuple):
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, width) * max(0.0, height)
+
+
+def _escaped(text: str) -> str:
+    """Text in SVG: no markup, and nothing that does not print."""
+    return html.escape(plain(text))
 
 
 def color_of(place: int) -> str:
@@ -113,7 +119,7 @@ def class_bars(names: Sequence[str], models: Sequence[tuple[str, str, Sequence[F
             if math.isnan(figure.value):
                 parts.append(_text(left + 3, y + bar - 1, "absent", "start", "tiny"))
                 continue
-            words = html.escape(f"{name}, {model}: {figure.value:.3f}")
+            words = _escaped(f"{name}, {model}: {figure.value:.3f}")
             parts.append(
                 f'<rect x="{left}" y="{y:.1f}" width="{at(figure.value) - left:.1f}" height="{bar - 1}" '
                 f'fill="{color}"><title>{words}</title></rect>'
@@ -206,9 +212,7 @@ def reliability(models: Sequence[tuple[str, str, np.ndarray]], size: int = 420) 
         parts.append(f'<polyline fill="none" stroke="{color}" stroke-width="2" points="{path}"/>')
         for point, share in zip(shown, bins_b3[bins_b3[:, 0] > 0, 0], strict=True):
             x, y = at(*point)
-            words = html.escape(
-                f"{name}: confidence {point[0]:.3f}, right {point[1]:.3f}, {100 * share:.1f} % of pixels"
-            )
+            words = _escaped(f"{name}: confidence {point[0]:.3f}, right {point[1]:.3f}, {100 * share:.1f} % of pixels")
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"><title>{words}</title></circle>')
     return _svg(size, size, parts)
 
@@ -238,12 +242,12 @@ def _names(points: Sequence[Point], taken: Sequence[Box], frame: Box) -> list[st
         if box.left >= own.right or box.right <= own.left:
             at, anchor = (box.left, "start") if box.left >= own.right else (box.right, "end")
         start = f'x="{at:.1f}" y="{middle + 4:.1f}" text-anchor="{anchor}"'
-        parts.append(f"<text {start}>{html.escape(text)}{_title(point)}</text>")
+        parts.append(f"<text {start}>{_escaped(text)}{_title(point)}</text>")
     return parts
 
 
 def _title(point: Point) -> str:
-    return f"<title>{html.escape(f'{point.name}: mIoU {point.score.value:.4f}')}</title>"
+    return f"<title>{_escaped(f'{point.name}: mIoU {point.score.value:.4f}')}</title>"
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -276,7 +280,7 @@ def _cut(text: str, length: int) -> str:
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str = "", length: int = 200) -> str:
     kind = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{html.escape(_cut(words, length))}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{_escaped(_cut(plain(words), length))}</text>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, color: str, width: float, opacity: float = 1.0) -> str:

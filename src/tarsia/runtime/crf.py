@@ -67,7 +67,7 @@ class CrfSettings(Node):
             return cls.model_validate(given)
         except ValidationError as error:
             faults = faults_of(error, cls)
-            raise RecipeError("\n".join(f"--crf {where[0]}: {what}" for where, what in faults)) from error
+            raise RecipeError(*(f"--crf {where[0]}: {what}" for where, what in faults)) from error
 
     def __str__(self) -> str:
         return (

@@ -9,6 +9,7 @@ import numpy as np
 
 from tarsia.card import Card, find_model_file, is_onnx
 from tarsia.errors import MissingExtraError, ModelFileError, RecipeError, nearest
+from tarsia.plain_text import command
 
 ENGINES = ("onnxruntime", "openvino")  # of .onnx files
 PRECISIONS = ("float32", "bfloat16")
@@ -107,7 +108,7 @@ def open_engine(
         return _of_onnx_file(path, device, engine, precision, streams)
     for name, value, usual in ("engine", engine, "auto"), ("precision", precision, "float32"), ("streams", streams, 1):
         if value != usual:
-            raise RecipeError(f"--{name} {value} is for .onnx files: `tarsia export {path}` makes one")
+            raise RecipeError(f"--{name} {value} is for .onnx files: `{command('export', path)}` makes one")
     try:
         from tarsia.learning.torch_engine import TorchEngine
     except ImportError as error:

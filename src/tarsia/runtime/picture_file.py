@@ -12,6 +12,7 @@ from typing import Any
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
+from tarsia.plain_text import plain
 from tarsia.runtime.signatures import identified
 from tarsia.runtime.tiff_bands import tiff_bands
 
@@ -32,7 +33,7 @@ def shown(source: str | Path | bytes) -> str:
     """How a file is named in a message: line breaks and other unprintable characters escaped, bytes by their count."""
     if isinstance(source, bytes):
         return f"picture of {len(source)} bytes"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(source))
+    return plain(source)
 
 
 @contextlib.contextmanager

@@ -59,9 +59,9 @@ class Study:
         try:
             tree = document.validate(Tree, faults)
         except RecipeError as error:
-            lines.insert(0, str(error))
+            lines[:0] = error.args
         if lines:
-            raise RecipeError("\n".join(lines))
+            raise RecipeError(*lines)
         return cls(tree.name, str(path), tuple(runs), tree.evaluate, tree.reference, tree.reference_domain)
 
     def chosen(self, only: Sequence[str] = ()) -> list[Run]:

@@ -72,7 +72,7 @@ def _run(answer: Connection, quiet: bool, function: Callable[..., str], argument
     except KeyboardInterrupt:
         said = ("interrupted", "", int(signal.SIGINT))
     except TarsiaError as error:
-        said = ("failed", str(error), 0)
+        said = ("failed", "; ".join(error.args), 0)
     except Exception as error:
         traceback.print_exc()
         said = ("failed", f"{type(error).__name__}: {error}", 0)

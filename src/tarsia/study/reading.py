@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from tarsia import data
 from tarsia.errors import DatasetError, RecipeError, nearest
+from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
 from tarsia.study.schema import Evaluation, Run, Variation
 from tarsia.yaml_tree import Document, Fault, Location, Node
@@ -94,7 +95,7 @@ def _resolved(path: Path, sets: Sequence[tuple[str, str]]) -> tuple[Recipe | Non
     try:
         recipe = Recipe.load(path, [override for override, _ in sets])
     except RecipeError as error:
-        return None, [_placed(line, sets) for line in str(error).split("\n")]
+        return None, [_placed(line, sets) for line in error.args]
     if recipe.data.val is None:
         return None, [f"{path}: data.val is null, and a study compares scores on it: name a split"]
     return recipe, []
@@ -103,8 +104,8 @@ def _resolved(path: Path, sets: Sequence[tuple[str, str]]) -> tuple[Recipe | Non
 def _placed(line: str, sets: Sequence[tuple[str, str]]) -> str:
     """A fault of a recipe with the study's line in the place of --set."""
     for override, place in reversed(sets):
-        if line.startswith(f"--set {override}: "):
-            return place + line.removeprefix(f"--set {override}")
+        if line.startswith(told := plain(f"--set {override}: ")):
+            return f"{place}: {line.removeprefix(told)}"
     return line
 
 

@@ -1,0 +1,49 @@
+"""How names and commands are written for a person: as plain text, never as markup, escapes, or words a shell splits."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+
+def plain(text: object, lines: bool = False) -> str:
+    r"""`text` with every character that does not print as `\x1b`, `\n`, `\u202e`; plain text stays as it is.
+
+    Those are all control characters, what turns the direction of writing, and halves of surrogate pairs.  With `lines`
+    its line breaks stay: for text of our own, whose names are plain already.
+    """
+    found = str(text)
+    if found.isprintable():
+        return found
+    return "".join(c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in found)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def command(*words: object) -> str:
+    r"""`tarsia` and `words` as one line for a shell, which gives these very words back.
+
+    A path that begins with a dash gets `./` before it, so that it is no option; what does not print is written as
+    `$'\033'`, which bash, zsh and ksh read.
+    """
+    return " ".join(["tarsia", *map(quoted, words)])
+
+
+def quoted(word: object) -> str:
+    """One word of a command line as a shell takes it."""
+    text = str(word)
+    if isinstance(word, os.PathLike) and text.startswith("-"):
+        text = f"./{text}"
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(map(_in_dollars, text)) + "'"
+
+
+def _in_dollars(character: str) -> str:
+    if character.isprintable():
+        return f"\\{character}" if character in "\\'" else character
+    # Octal, as a hexadecimal escape would go on into letters after it.  Half a pair may be a byte of a file's name.
+    rule = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", rule))

@@ -1,0 +1,97 @@
+"""Names and commands as a person reads them: nothing moves the cursor, and a shell gives the same words back."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tarsia import console, environment
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.plain_text import command, plain, quoted
+
+TEXT = st.text(max_size=12)
+TYPED = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+HOSTILE = (
+    "[/red][bold]x",
+    "\x1b]0;pwn\x07\x1b[31mred",
+    "$x^{2$",
+    "two\nlines",
+    "\u202eabc",
+    "\ud800",
+    "\x9b31m",
+    "\x7f",
+)
+
+
+@given(TEXT)
+def test_plain_prints_stays_plain_and_says_all(text):
+    found = plain(text)
+    assert found.isprintable() and plain(found) == found
+    if "\\" not in text:
+        assert found.encode("ascii", "backslashreplace").decode("unicode_escape") == text
+
+
+def test_plain_by_hand():
+    assert plain("\x1b[31mred\n\u202e\ud800 [bold]é") == r"\x1b[31mred\n\u202e\ud800 [bold]é"
+    assert plain("one\ntwo\r", lines=True) == "one\ntwo\\r"
+
+
+def test_an_error_has_the_lines_it_was_given_and_no_other():
+    error = RecipeError("a.yaml:1: \x1b[31m\nb", "second")
+    assert str(error) == "a.yaml:1: \\x1b[31m\\nb\nsecond"
+    assert str(copy.copy(error)) == str(error)
+    assert str(DatasetError("plain")) == "plain"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(TYPED, min_size=1, max_size=4))
+def test_bash_gives_the_words_back(words):
+    line = command(*words)
+    assert line.isprintable()
+    done = subprocess.run(
+        ["bash", "-c", f'tarsia() {{ printf "%s\\0" "$@"; }}; {line}'], capture_output=True, check=True, timeout=30
+    )
+    assert done.stdout.decode() == "".join(f"{word}\0" for word in words)
+
+
+def test_quoting_by_hand():
+    assert command("predict", Path("runs/demo"), "PICTURE") == "tarsia predict runs/demo PICTURE"
+    assert quoted("my photos") == "'my photos'" and quoted("it's") == shlex.quote("it's")
+    assert quoted(Path("-rf")) == "./-rf" and quoted("--out") == "--out"
+    assert quoted("a\x1b1'\\") == r"$'a\0331\'\\'"
+    assert quoted("\udcff") == r"$'\377'"  # a byte that is no UTF-8, as Python names files
+
+
+def test_the_record_of_a_command_is_quoted(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/bin/tarsia", "train", "my recipes/a.yaml"])
+    assert environment.describe()["command"] == "tarsia train 'my recipes/a.yaml'"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_tables_and_lines_are_plain_text(name, capsys):
+    table = console.Table("class\nname", name, title=name, caption=name)
+    table.add_column(name, footer=name)
+    table.add_row(name, name, name)
+    console.show(console.stack(name, table, name))
+    console.say(name)
+    console.note(name)
+    console.complain(RecipeError(name))
+    said = "".join(capsys.readouterr())
+    assert "".join(said.split("\n")).isprintable()
+    assert said.count(plain(name)) >= 5
+
+
+def test_json_is_exact_and_prints(capsys):
+    value = {"names": list(HOSTILE), "é": 1.5}
+    console.data(value)
+    console.data(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    once, twice = capsys.readouterr().out.split("}\n", 1)
+    assert once + "}\n" == twice and json.loads(twice) == value
+    assert "".join(twice.split("\n")).isprintable() and "é" in twice
