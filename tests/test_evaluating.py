@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 import zlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -333,8 +334,37 @@ def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
         run(str(path), "--calibrate", "--tta", "flip")
 
 
-def test_pictures_without_labels_count_nothing(tmp_path):
-    report = evaluate(Predictor(RedEngine()), Pictures([(8, 8), (5, 5)], ignored=1.0))
+@pytest.mark.parametrize("details", [True, False])
+def test_a_split_without_labels_has_no_score(details):
+    with pytest.raises(DatasetError, match="no labelled pixels: those of all 2 pictures are ignored"):
+        evaluate(Predictor(RedEngine()), Pictures([(8, 8), (5, 5)], ignored=1.0), details=details)
+
+
+def test_one_class_has_no_score(tmp_path):
+    """Whatever is predicted, its IoU would be 1."""
+    engine, pictures = RedEngine(), Pictures([(8, 8)])
+    only = Classes(names=("defect",), colors=((1, 2, 3),))
+    engine.card = engine.card.model_copy(update={"classes": only})
+    pictures.classes = only
+    for score in (
+        lambda: evaluate(Predictor(engine), pictures),
+        lambda: evaluate_predictions(written(tmp_path, pictures), pictures),
+    ):
+        with pytest.raises(DatasetError, match=r"one class .*classes: \[background, defect\]"):
+            score()
+
+
+def written(folder, pictures):
+    """Their labels as the predictions of another system."""
+    for index in range(len(pictures)):
+        Image.fromarray(pictures[index].label).save(folder / f"{pictures.name(index)}.png")
+    return folder
+
+
+def test_a_report_of_nothing_has_no_figures(tmp_path):
+    """As of earlier versions, which scored pictures without labels too."""
+    report = evaluate(Predictor(RedEngine()), Pictures([(8, 8), (5, 5)]))
+    report = replace(report, counts_NKK1=np.zeros_like(report.counts_NKK1))
     assert not report.counts_NKK1.any() and np.isnan(report.metrics.miou) and report.worst(5) == []
     report.write(tmp_path)
     assert Report.read(tmp_path).protocol == report.protocol

@@ -368,15 +368,17 @@ def test_a_last_batch_of_one(tmp_path: Path) -> None:
 
 def test_a_picture_with_only_ignored_pixels(tmp_path: Path) -> None:
     """Alone in its batch it costs nothing and teaches nothing."""
-    data = write_folder(tmp_path / "data", 0, 1, (32, 32))
-    write_pair(data, "train", "void", draw(0, (32, 32))[0], np.full((32, 32), IGNORED, np.uint8))
-    run = fit(tmp_path / "run", unscored(data, weight_decay=0.0))
-    row = history(run)[0]
-    assert float(row["train_loss"]) == 0.0 and row["train_miou"] == "nan"
-    before = models.create("unet", 3, options={"encoder": "test_resnet", "channels": [8] * 5})
-    after = weights(run)
-    for key, value in before.named_parameters():
-        np.testing.assert_array_equal(after[key], value.detach().numpy())
+    void, labelled = np.full((32, 32), IGNORED, np.uint8), draw(0, (32, 32))
+    plain = {"batch": 1, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"}
+    for name in ("with", "without"):
+        data = write_folder(tmp_path / name / "data", 0, 1, (32, 32))
+        write_pair(data, "train", "some", *labelled)
+        if name == "with":
+            write_pair(data, "train", "void", draw(1, (32, 32))[0], void)
+        fit(tmp_path / name / "run", unscored(data, **plain))
+    found, expected = (weights(tmp_path / name / "run") for name in ("with", "without"))
+    for key, _ in models.create("unet", 3, options={"encoder": "test_resnet", "channels": [8] * 5}).named_parameters():
+        np.testing.assert_array_equal(found[key], expected[key])
 
 
 @pytest.mark.parametrize("kind", ["none", "median_frequency"])
@@ -389,11 +391,34 @@ def test_an_absent_class(tmp_path: Path, kind: str) -> None:
         assert Recipe.load(run / "recipe.yaml").train.class_weights[3] == 1.0
 
 
-def test_validation_without_a_labelled_pixel_is_an_error(tmp_path: Path) -> None:
-    data = write_folder(tmp_path / "data", 2, 0, (32, 32))
-    write_pair(data, "val", "void", draw(0, (32, 32))[0], np.full((32, 32), IGNORED, np.uint8))
-    with pytest.raises(DatasetError, match="no labelled pixel"):
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_a_labelled_pixel_is_an_error_before_anything_is_written(tmp_path: Path, split: str) -> None:
+    counts = {"train": 2, "val": 2} | {split: 0}
+    data = write_folder(tmp_path / "data", **counts, size=(32, 32))
+    for name in ("void", "voided"):
+        write_pair(data, split, name, draw(0, (32, 32))[0], np.full((32, 32), IGNORED, np.uint8))
+    with pytest.raises(DatasetError, match=rf"data\.{split} {split}.*: no labelled pixels: those of all 2 pictures"):
         fit(tmp_path / "run", tiny(data))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_first_labelled_pixel_is_enough(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "data", 0, 1, (32, 32))
+    label = np.full((32, 32), IGNORED, np.uint8)
+    write_pair(data, "train", "a", draw(0, (32, 32))[0], label)
+    label[3, 4] = 1
+    write_pair(data, "train", "b", draw(0, (32, 32))[0], label)
+    assert (fit(tmp_path / "run", tiny(data)) / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["defect", "background"])
+def test_one_class_is_an_error_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    data = write_folder(tmp_path / "data", 0, 1, (32, 32), classes=(name,))
+    for split in ("train", "val"):
+        write_pair(data, split, "a", draw(0, (32, 32))[0], np.zeros((32, 32), np.uint8))
+    with pytest.raises(DatasetError, match=rf"one class \({name}\).*list the background first: .*\[background, "):
+        fit(tmp_path / "run", tiny(data))
+    assert not (tmp_path / "run").exists()
 
 
 # ---- what stops a training

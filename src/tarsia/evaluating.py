@@ -15,7 +15,7 @@ import numpy as np
 
 from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration, find_model_file
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_sample
+from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_sample
 from tarsia.data._predictions import known_values, read_prediction, require_files
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.report.folder import write_folder
@@ -49,7 +49,8 @@ def evaluate(
     (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, details.png,
     report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
     (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where classes or
-    bands differ or a sample breaks its promises.  Samples are read by threads: `dataset[index]` must bear that.
+    bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises.  Samples are read by
+    threads: `dataset[index]` must bear that.
     """
     _require_same_classes(predictor, dataset)
     check_bands(dataset, predictor.card.bands)
@@ -141,6 +142,7 @@ class _Tally:
 
     def __init__(self, dataset: Dataset, details: bool) -> None:
         self.classes, self.details = dataset.classes, details
+        check_classes(dataset.classes)
         if len(dataset) == 0:
             raise DatasetError("the split has no samples: nothing to evaluate")
         rows = len(dataset) if details else 1
@@ -171,6 +173,11 @@ class _Tally:
     def report(
         self, dataset_name: str, split: str, inference: Mapping[str, Any], model: dict[str, Any] | None
     ) -> Report:
+        if not self.counts.any():
+            raise DatasetError(
+                f"no labelled pixels: those of all {self.images} pictures are ignored ({IGNORED}), there is nothing to "
+                "score: correct the labels, or choose another split"
+            )
         data_hash = self.hash.text() if self.details else None
         scored = protocol(dataset_name, split, self.classes, self.images, data_hash, inference)
         texts = (self.names, self.domains, self.sequences)

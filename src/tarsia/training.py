@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from tarsia import console, evaluating, scores, yaml_tree
 from tarsia.card import IGNORED
-from tarsia.errors import DatasetError, RecipeError
+from tarsia.errors import RecipeError
 from tarsia.files import new_folder, require_new
 from tarsia.learning import checkpoint, failures, optimizer
 from tarsia.learning.augment import Extra
@@ -110,8 +110,6 @@ def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
         _train_epoch(session, batches, journal, interrupt)
         row = _train_row(session) | _validate(session, interrupt)
         miou = row["val_miou"]
-        if miou is not None and math.isnan(miou):
-            raise DatasetError("the validation split has no labelled pixel: choose another data.val, or null for none")
         improved = miou is None or miou > progress.best_miou
         progress.next_epoch()
         session.counts_KK1[:] = 0

@@ -437,6 +437,7 @@ def test_a_training_with_every_loss(tmp_path):
             "train.class_weights and train.label_smoothing: of no use to dice",
         ),
         ({"loss": "focal", "class_weights": [1, 1]}, "2 weights for 3 classes"),
+        ({"class_weights": [0, 0, 0]}, "train.class_weights: all of them are 0"),
     ],
 )
 def test_settings_that_no_loss_takes_are_refused(tmp_path, settings, expected):

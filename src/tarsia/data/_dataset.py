@@ -59,6 +59,40 @@ def check_bands(dataset: Dataset, model_bands: int) -> None:
         )
 
 
+def one_class_fault(classes: Classes) -> str | None:
+    """What is wrong with a list of one class, and the remedy; None for longer ones.
+
+    Where there is one answer every labelled pixel has it: the loss is 0 and mIoU 1, whatever the network does.
+    """
+    if len(classes) != 1:
+        return None
+    only = classes.names[0]
+    return (
+        f"one class ({only}): every labelled pixel is of it, so nothing can be learned and mIoU is 1.0000 whatever is "
+        "predicted: list the background first: classes: "
+        f"[background, {only if only.lower() != 'background' else 'what stands before it'}]"
+    )
+
+
+def check_classes(classes: Classes) -> None:
+    """DatasetError for classes among which there is nothing to choose."""
+    fault = one_class_fault(classes)
+    if fault is not None:
+        raise DatasetError(fault)
+
+
+def check_labelled(dataset: Dataset, split: str) -> None:
+    """DatasetError where no pixel of a split is labelled.  Reads up to the first sample that has one."""
+    for index in range(len(dataset)):
+        if (dataset[index].label != IGNORED).any():
+            return
+    if len(dataset):
+        raise DatasetError(
+            f"{split}: no labelled pixels: those of all {len(dataset)} pictures are ignored ({IGNORED}): correct the "
+            "labels (`tarsia check` tells what they hold), or choose another split"
+        )
+
+
 def check_sample(sample: Sample, classes: Classes, bands: int = 3) -> Sample:
     """`sample` itself, if it keeps its promises.
 

@@ -13,6 +13,7 @@ import torch
 from tarsia import console, data, models
 from tarsia.card import Card, Input
 from tarsia.data import Dataset
+from tarsia.data._dataset import check_classes, check_labelled
 from tarsia.errors import DatasetError, RecipeError, TrainingError
 from tarsia.learning import checkpoint, losses, optimizer, probe
 from tarsia.learning.augment import Augment, Extra
@@ -207,6 +208,7 @@ def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         return data.open(section.name, section.root, name, cache=section.cache, **{**section.options, **more})
 
     train_data = split(section.train)
+    check_classes(train_data.classes)
     check_bands(recipe, section.train, train_data)
     val_data = split(section.val, **section.val_options) if section.val else None
     if val_data is not None and section.val is not None:
@@ -215,6 +217,9 @@ def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
     if val_data is None and recipe.train.early_stop:
         raise RecipeError("train.early_stop: waits for a better val mIoU but data.val is null: leave one of them out")
+    check_labelled(train_data, f"data.train {section.train}")
+    if val_data is not None:
+        check_labelled(val_data, f"data.val {section.val} (null for none)")
     return train_data, val_data
 
 
@@ -243,6 +248,8 @@ def _settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple
         recipe = _with_train(recipe, class_weights=wanted)
     if not isinstance(wanted, str) and len(wanted) != count:
         raise RecipeError(f"train.class_weights: {len(wanted)} weights for {count} classes: give one for each")
+    if not isinstance(wanted, str) and not any(wanted):
+        raise RecipeError("train.class_weights: all of them are 0, so nothing would be learned: give one that is not")
     weights = None if isinstance(wanted, str) else torch.tensor(wanted, dtype=torch.float32, device=device)
     return recipe, losses.create(recipe.train.loss, weights, recipe.train.label_smoothing)
 
