@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tarsia import cli, console, studying, yaml_tree
 from tarsia.errors import OutputError, RecipeError, TarsiaError
 from tarsia.learning.interrupt import Interrupted
 from tarsia.recipe import Recipe
-from tarsia.study import Study, Target, validation
+from tarsia.study import Run, Study, Target, validation
 from tarsia.study.process import apart
 from tarsia.study.run_state import alone, note_asked, run_folder, seconds_taken, state
 from tarsia.studying import StudyResult, run_study
@@ -279,10 +280,16 @@ def test_how_long_a_run_took_is_by_the_clock_or_by_its_epochs_if_it_was_stopped(
     assert seconds_taken(folder) == 30.5
 
 
+def got(folder: Path, run: Run) -> bool:
+    with alone(folder, run) as mine:
+        return mine
+
+
 def test_of_two_processes_one_is_at_work_on_a_run(tmp_path):
     run = Study.load(write(tmp_path)).runs[0]
-    with alone(tmp_path, run) as mine, alone(tmp_path, run) as theirs:
-        assert mine and not theirs
+    with alone(tmp_path, run) as mine, ThreadPoolExecutor(1) as elsewhere:
+        assert mine and not elsewhere.submit(got, tmp_path, run).result()
+        assert state(tmp_path, run).kind == "missing", "the lock is nothing of a training"
     with alone(tmp_path, run) as again:
         assert again
 

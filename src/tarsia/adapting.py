@@ -15,6 +15,7 @@ from tarsia.data import Dataset
 from tarsia.errors import DatasetError, ModelFileError, RecipeError, nearest
 from tarsia.evaluating import evaluate
 from tarsia.files import require_new
+from tarsia.folder_lock import holding
 from tarsia.learning.batch_statistics import take_statistics
 from tarsia.learning.checkpoint import load_model, save_model
 from tarsia.learning.style import Skips, StyleCard, StyleNetwork, is_style, load_style, save_style
@@ -90,26 +91,27 @@ def adapt(
         raise RecipeError(f"--style is of use to method style alone, and the method is {method}: leave it out")
     if "style" in stages:
         _check_style(style, start)
-    adapted = require_new(out, overwrite) / "model.safetensors"
-    adapted.unlink(missing_ok=True)  # of an earlier adaptation: it must not stand among what this one leaves if stopped
-    if "style" in stages and style is None:
-        style = out / "style.safetensors"
-        settings: dict[str, Any] = {"steps": tuning.style_steps, "batch": tuning.batch, "seed": tuning.seed}
-        train_style(source, target, style, encoder=str(start), device=device, overwrite=overwrite, **settings)
-    reached = start
-    for number, stage in enumerate(stages, 1):
-        folder = out / f"{number}-{stage}"
-        if stage == "batch-norm":
-            reached = _with_statistics(reached, pictures, folder, tuning, device)
-        elif stage != "none":
-            recipe = _recipe(reached, stage, source, str(target), style, tuning, cache)
-            reached = find_model_file(train(recipe, out=folder, device=device, overwrite=overwrite))
-    facts = _provenance(start, stages, open_unlabelled(source), pictures, style, tuning)
-    network, found = load_model(reached)
-    save_model(adapted, network, found.model_copy(update={"provenance": found.provenance | {"adapted": facts}}))
-    if scored is None or score is None:
-        return Adapted(adapted, None)
-    return Adapted(adapted, _compared((start, adapted), scored, score, out, device, tuning.batch))
+    with holding(require_new(out, overwrite)):
+        adapted = out / "model.safetensors"
+        adapted.unlink(missing_ok=True)  # of an earlier adaptation: not to stand among what this one leaves if stopped
+        if "style" in stages and style is None:
+            style = out / "style.safetensors"
+            settings: dict[str, Any] = {"steps": tuning.style_steps, "batch": tuning.batch, "seed": tuning.seed}
+            train_style(source, target, style, encoder=str(start), device=device, overwrite=overwrite, **settings)
+        reached = start
+        for number, stage in enumerate(stages, 1):
+            folder = out / f"{number}-{stage}"
+            if stage == "batch-norm":
+                reached = _with_statistics(reached, pictures, folder, tuning, device)
+            elif stage != "none":
+                recipe = _recipe(reached, stage, source, str(target), style, tuning, cache)
+                reached = find_model_file(train(recipe, out=folder, device=device, overwrite=overwrite))
+        facts = _provenance(start, stages, open_unlabelled(source), pictures, style, tuning)
+        network, found = load_model(reached)
+        save_model(adapted, network, found.model_copy(update={"provenance": found.provenance | {"adapted": facts}}))
+        if scored is None or score is None:
+            return Adapted(adapted, None)
+        return Adapted(adapted, _compared((start, adapted), scored, score, out, device, tuning.batch))
 
 
 def train_style(

@@ -13,6 +13,7 @@ from typing import Any
 
 from tarsia.errors import OutputError
 
+LOCK = ".tarsia.lock"  # in a folder that is written into: folder_lock.py
 _FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -78,7 +79,8 @@ def new_folder(parent: Path, name: str) -> Path:
 def require_new(folder: Path, overwrite: bool) -> Path:
     """`folder`, created; OutputError where it already holds files and `overwrite` is off."""
     try:
-        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        # The file of a lock (folder_lock.py) is nobody's result; a killed process leaves it.
+        if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()) and not overwrite:
             raise OutputError(f"{folder} exists and is not empty: choose another --out or add --overwrite")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -27,6 +27,7 @@ import numpy as np
 
 from tarsia import console
 from tarsia.errors import ImageError, MissingExtraError, OutputError
+from tarsia.folder_lock import holding
 from tarsia.output import pictures, rasters, summary, videos
 from tarsia.output.journal import Journal
 from tarsia.output.pictures import Segmented
@@ -111,7 +112,7 @@ def predict(
     check_outputs([*_planned(sources, out, wanted), *summaries], sources, out)
     if not (overwrite or resume):
         _refuse_existing([*_planned(sources, out, wanted), *summaries])
-    with Journal(out, _settings(predictor, wanted), resume) as journal:
+    with holding(out), Journal(out, _settings(predictor, wanted), resume) as journal:
         if resume and not overwrite:
             _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
         for source, message in run.failed:

@@ -6,6 +6,7 @@ import math
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tarsia import console, evaluating, scores, yaml_tree
 from tarsia.card import IGNORED
 from tarsia.errors import RecipeError
 from tarsia.files import new_folder, require_new
+from tarsia.folder_lock import holding
 from tarsia.learning import checkpoint, failures, optimizer
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
@@ -44,27 +46,38 @@ def train(
     """Train `recipe` (or go on with the run folder `resume`) and score the best model -> the run folder.
 
     `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called as
-    albumentations' are.  Raises RecipeError, DatasetError, ModelFileError before the first step, TrainingError where
-    the loss is not finite or memory runs out, Interrupted after SIGTERM or Ctrl-C, once the state is saved.
+    albumentations' are.  Raises RecipeError, DatasetError, ModelFileError before the first step, OutputError where
+    another process writes into the folder, TrainingError where the loss is not finite or memory runs out, Interrupted
+    after SIGTERM or Ctrl-C, once the state is saved.
     """
     device = pick_device(device)
-    if resume is not None:
-        session = Session.open(_started(Path(resume), recipe), Path(resume), device, augment, resume=True)
-    else:
-        session = _new(_settled(recipe), Path(out) if out else None, device, overwrite, augment)
-    clear(session.folder, keep_run=resume is not None)
-    yaml_tree.dump(session.folder / "recipe.yaml", session.recipe, "resolved by tarsia train; repeat with tarsia train")
-    session.environment = note_environment(session.folder)
-    _run(session)
+    with ExitStack() as held:
+        if resume is not None:
+            settled = _started(Path(resume), recipe)
+            held.enter_context(holding(Path(resume)))
+            session = Session.open(settled, Path(resume), device, augment, resume=True)
+        else:
+            session = _new(_settled(recipe), Path(out) if out else None, device, overwrite, augment, held)
+        clear(session.folder, keep_run=resume is not None)
+        header = "resolved by tarsia train; repeat with tarsia train"
+        yaml_tree.dump(session.folder / "recipe.yaml", session.recipe, header)
+        session.environment = note_environment(session.folder)
+        _run(session)
     return session.folder
 
 
-def _new(settled: Recipe, out: Path | None, device: str, overwrite: bool, augment: Extra | None) -> Session:
+def _new(
+    settled: Recipe, out: Path | None, device: str, overwrite: bool, augment: Extra | None, held: ExitStack
+) -> Session:
     """A session in a new folder, which comes after all that can be wrong: a mistake leaves nothing behind."""
     if out is not None and out.exists():
         require_new(out, overwrite)  # said now, before anything slow
+        held.enter_context(holding(out))
     session = Session.open(settled, out or Path("runs"), device, augment)
     session.folder = require_new(out, overwrite) if out else new_folder(Path("runs"), settled.name or "train")
+    held.enter_context(holding(session.folder))
+    if out is not None:
+        require_new(out, overwrite)  # another training may have begun and ended there meanwhile
     return session
 
 

@@ -63,14 +63,16 @@ def needs_training() -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing_to(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
-    """`out`, or a new folder in runs/; where the work within fails, folders it has left empty are removed again."""
+    """`out`, or a new folder in runs/, held; where the work within fails, folders it has left empty are removed."""
     from tarsia.files import new_folder, require_new
+    from tarsia.folder_lock import holding
 
     wanted = out or Path("runs") / name
     missing = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
     folder = require_new(out, overwrite) if out else new_folder(wanted.parent, name)
     try:
-        yield folder
+        with holding(folder):
+            yield folder
     except BaseException:
         for made in missing if folder in missing else [folder, *missing]:
             with contextlib.suppress(OSError):  # not empty: what was written stays

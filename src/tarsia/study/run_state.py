@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 from tarsia import yaml_tree
 from tarsia.errors import RecipeError
+from tarsia.files import LOCK
+from tarsia.folder_lock import Busy, holding
 from tarsia.recipe import Recipe
 from tarsia.study import Run
 
@@ -53,7 +54,7 @@ def state(study: Path, run: Run) -> State:
     folder = run_folder(study, run)
     stored = folder / "recipe.yaml"
     if not stored.is_file():
-        others = [path.name for path in folder.glob("*") if not path.name.endswith(".part")]
+        others = [path.name for path in folder.glob("*") if not path.name.endswith(".part") and path.name != LOCK]
         return State("changed", f"{others[0]}, but no recipe.yaml") if others else State("missing", "")
     asked = asked_path(study, run)
     try:
@@ -85,16 +86,14 @@ def seconds_taken(folder: Path) -> float:
 @contextlib.contextmanager
 def alone(study: Path, run: Run) -> Iterator[bool]:
     """Whether no other process is at work on `run`; none begins while this one is within."""
-    path = study / "recipes" / f".{run.name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    folder = run_folder(study, run)
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            held.enter_context(holding(folder))
+        except Busy:
             yield False
             return
-        except OSError:
-            pass  # a file system without locks: it is for the user to start one study at a time
         yield True
 
 
