@@ -24,7 +24,7 @@ def describe() -> dict[str, Any]:
     """What must be known to repeat a result on another machine; unknown entries are None."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command(),
+        "command": typed(),
         "commit": _commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "system": f"{platform.system()} {platform.machine()}",
@@ -67,7 +67,7 @@ def install_line(extra: str) -> str:
     return shlex.join(["pip", "install", *(absent or wanted)])
 
 
-def command() -> str:
+def typed() -> str:
     """What was typed, as far as it can be told."""
     program = Path(sys.argv[0]).name
     return command(*sys.argv[1:]) if program in ("tarsia", "__main__.py") else program

@@ -23,7 +23,7 @@ from pathlib import Path
 from tarsia import console, environment
 from tarsia.errors import OutputError
 from tarsia.files import LOCK
-from tarsia.runtime.picture_file import shown
+from tarsia.plain_text import plain
 
 # Which folders the call under way holds already: a command that calls another one is one writer.
 _HELD: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
@@ -71,17 +71,17 @@ class _Lock:
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):  # a file system without locks
                 console.note(
-                    f"{shown(folder)}: its file system has no locks ({error.strerror}): see to it yourself that no "
+                    f"{plain(folder)}: its file system has no locks ({error.strerror}): see to it yourself that no "
                     "other process writes into it meanwhile"
                 )
                 return True
             self.close()
-            raise Busy(f"{shown(folder)} is in use: {_holder(self._path)}") from None
+            raise Busy(f"{plain(folder)} is in use: {_holder(self._path)}") from None
         if not self._is_there():
             self.close()
             return False
         os.ftruncate(self._descriptor, 0)
-        facts = {"command": environment.command(), "process": os.getpid(), "host": platform.node()}
+        facts = {"command": environment.typed(), "process": os.getpid(), "host": platform.node()}
         since = datetime.now().astimezone().isoformat(" ", "seconds")
         with contextlib.suppress(OSError):  # a full disk: for people alone
             os.write(self._descriptor, json.dumps(facts | {"since": since}).encode())
@@ -121,4 +121,4 @@ def _holder(path: Path) -> str:
         who = f"`{facts['command']}` (process {facts['process']} on {facts['host']}, since {facts['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return f"another process writes into it; {advice}"
-    return f"{shown(who)} writes into it; {advice}"
+    return f"{plain(who)} writes into it; {advice}"
