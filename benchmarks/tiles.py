@@ -196,7 +196,7 @@ def _naive(predictor: Predictor, image_HW3: np.ndarray, tiling: tiles.Tiling) ->
     for row, top in enumerate(down.starts):
         for column, left in enumerate(across.starts):
             place = np.s_[top : top + tiling.side, left : left + tiling.side]
-            scores_KHW = tiles.evidence(predictor, image_HW3[place][None])[0]
+            scores_KHW = predictor.evidence(image_HW3[place][None])[0]
             part_HW = np.outer(_weights(down, row, tiling.side), _weights(across, column, tiling.side))
             part_HW = part_HW[: scores_KHW.shape[1], : scores_KHW.shape[2]]
             total_KHW[:, *place] += scores_KHW * part_HW
@@ -217,7 +217,7 @@ def _naive_strip(predictor: Predictor, image_HW3: np.ndarray, tiling: tiles.Tili
     for row, top in enumerate(down.starts[:2]):
         for column, left in enumerate(across.starts):
             place = np.s_[top : top + tiling.side, left : left + tiling.side]
-            scores_KHW = tiles.evidence(predictor, image_HW3[place][None])[0]
+            scores_KHW = predictor.evidence(image_HW3[place][None])[0]
             total_KHW[:, *place] += scores_KHW * np.outer(
                 _weights(down, row, tiling.side), _weights(across, column, tiling.side)
             )

@@ -280,6 +280,10 @@ def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_p
     assert fitted.ece_after < 0.01 < 0.09 < fitted.ece_before == pytest.approx(report.finer["ece"], abs=1e-3)
     assert "temperature" not in report.model
 
+    mine = Predictor(engine).at_temperature(1.7)
+    calibrate(path, mine, dataset)
+    assert mine.temperature == 1.7, "the caller's predictor is not touched"
+
     engine.card = card
     others = Pictures([(41, 50)] * 4)
     judged, plain = evaluate(Predictor(engine), others), evaluate(Predictor(SoftEngine()), others)

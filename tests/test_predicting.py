@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from tarsia.card import Card, Classes, Input
-from tarsia.errors import ImageError, OutputError
+from tarsia.errors import ImageError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
 from tarsia.runtime.engine import AttentionMap
 from tarsia.runtime.predictor import Predictor
+from tarsia.runtime.styled import StyledPredictor
 
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 
@@ -649,6 +650,23 @@ def test_tiles_give_the_whole_pictures_labels(predictor, tmp_path):
     assert run.exit_code == 0 and {shape[1:3] for shape in engine.shapes} == {(16, 16), (12, 16)}
     for name in ("wide.png", "small.png"):
         np.testing.assert_array_equal(label_of(tmp_path / "out" / name), label_of(tmp_path / "whole" / name))
+
+
+def test_what_needs_whole_pictures_is_refused_in_tiles_by_name(predictor, tmp_path):
+    source = draw(tmp_path / "wide.png", size=(40, 90))
+    restyled = StyledPredictor(predictor, lambda images_BHW3: 255 - images_BHW3, fuse=False)
+    with pytest.raises(RecipeError, match=r"--style takes whole pictures.*leave out --style"):
+        predict(restyled, [source], tmp_path / "out", tile=16)
+    with pytest.raises(OutputError, match=r"attention is drawn of whole pictures, not of tiles"):
+        predict(Predictor(Attending()), [source], tmp_path / "out", tile=16, save=("attention",))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_goes_on_in_the_style_it_was_begun_with(predictor, tmp_path):
+    source, out = draw(tmp_path / "a.png"), tmp_path / "out"
+    predict(StyledPredictor(predictor, lambda images_BHW3: images_BHW3, described="at dawn"), [source], out)
+    with pytest.raises(OutputError, match=r"begun with another style \(at dawn, now None\)"):
+        predict(predictor, [source], out, resume=True)
 
 
 def test_an_overlap_is_for_tiles(predictor, tmp_path):

@@ -87,7 +87,7 @@ def calibrate(
         raise RecipeError(f"{path}: calibrate the .safetensors model that it was exported from, and export it again")
     if split == "train":
         console.note("the network has learned the train split and is surer there than elsewhere: calibrate on another")
-    predictor.temperature = 1.0
+    predictor = predictor.at_temperature(1.0)
     fit = TemperatureFit(predictor.engine, max(1, len(dataset)))
     report = evaluate(predictor, dataset, dataset_name=dataset_name, split=split, observe=fit.add, **others)
     calibration = fit.result(dataset_name, split, report.protocol["data_hash"])

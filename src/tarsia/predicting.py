@@ -95,7 +95,10 @@ def predict(
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
     wanted = Wanted(kinds, indices, min_confidence, simplify, tile, overlap, default=save is None)
-    tiling = Tiling.of(predictor.card.input, tile, overlap) if tile or predictor.card.input.tile else None
+    in_tiles = bool(tile or predictor.card.input.tile)
+    if in_tiles:
+        predictor.check_tiles()
+    tiling = Tiling.of(predictor.card.input, tile, overlap) if in_tiles else None
     if overlap is not None and not tiling:
         raise OutputError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (--tile 512)")
     if batch < 1:
@@ -279,4 +282,4 @@ def _settings(predictor: Predictor, wanted: Wanted) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     model = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()[:16]
     tta, crf = (None if one is None else str(one) for one in (predictor.tta, predictor.crf))
-    return {"model": model, "tta": tta, "crf": crf, **wanted.settings()}
+    return {"model": model, "tta": tta, "crf": crf, "style": predictor.style, **wanted.settings()}

@@ -12,6 +12,7 @@ from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.errors import DatasetError, ModelFileError, RecipeError
 from tarsia.evaluating import evaluate
 from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.engine import EngineFacts
 from tarsia.runtime.fusion import fuse
 from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
 from tarsia.runtime.styled import StyledPredictor, styled
@@ -27,6 +28,8 @@ class Colors:
 
     device = "cpu"
     streams = 1
+    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
+    multiply_adds = staticmethod(lambda size: None)
 
     def __init__(self, calibration: Calibration | None = None) -> None:
         kept = {"classes": CLASSES, "input": Input(stride=4), "calibration": calibration}
@@ -121,7 +124,7 @@ def reference(tmp_path: Path) -> Path:
 
 def test_histogram_needs_no_file(reference: Path, images: np.ndarray) -> None:
     predictor = styled(Predictor(Colors()), "histogram", str(reference))
-    assert isinstance(predictor, StyledPredictor) and "histogram" in predictor.described
+    assert isinstance(predictor, StyledPredictor) and "histogram" in predictor.style
     assert set(np.unique(predictor.restyle(images))) == {100, 150}
     assert predictor.labels(images).shape == (2, 9, 14)
 

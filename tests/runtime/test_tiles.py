@@ -10,9 +10,11 @@ import pytest
 
 from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.errors import RecipeError
+from tarsia.runtime.crf import CrfSettings
 from tarsia.runtime.image import pad_to_multiple
 from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
-from tarsia.runtime.tiles import Tiling, bands, evidence, segment, spread
+from tarsia.runtime.styled import StyledPredictor
+from tarsia.runtime.tiles import Tiling, bands, segment, spread
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES_K11 = np.array([60.0, 128.0, 200.0], np.float32)[:, None, None]
@@ -103,7 +105,7 @@ def blended(predictor: Predictor, image_HW3: np.ndarray, tiling: Tiling) -> np.n
             rows, columns = ramp(down, row, len(total_KHW[0])), ramp(across, column, total_KHW.shape[2])
             weight_HW = np.outer(rows, columns)[top : top + tiling.side, left : left + tiling.side]
             place = np.s_[top : top + tiling.side, left : left + tiling.side]
-            total_KHW[:, *place] += evidence(predictor, tile[None])[0] * weight_HW
+            total_KHW[:, *place] += predictor.evidence(tile[None])[0] * weight_HW
             weights_HW[place] += weight_HW
     np.testing.assert_allclose(weights_HW[:height, :width], 1, rtol=1e-6)
     return total_KHW[:, :height, :width]
@@ -188,6 +190,28 @@ def test_calibration_and_augmentation():
         whole = predictor(image_HW3, confidence=True)
         np.testing.assert_array_equal(label_HW, whole.label_HW)
         np.testing.assert_allclose(confidence_HW, whole.confidence_HW, rtol=1e-4)
+
+
+@pytest.mark.parametrize("crf", [None, CrfSettings(iterations=2)], ids=["", "crf"])
+@pytest.mark.parametrize("tta", [None, TestTimeAugmentation(flip=True, scales=(1.0,))], ids=["", "tta"])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_a_tile_of_the_whole_picture_says_what_the_predictor_says(temperature, tta, crf):
+    """No stage, and no combination of them, is lost on the way through tiles."""
+    engine, image_HW3 = BlurEngine(radius=1), picture(32, 40)
+    predictor = Predictor(engine, tta, crf).at_temperature(temperature)
+    tiling = Tiling.of(engine.card.input, 44, 0.25)
+    label_HW, confidence_HW = segment(predictor, image_HW3, tiling, confidence=True)
+    whole = predictor(image_HW3, confidence=True)
+    np.testing.assert_array_equal(segment(predictor, image_HW3, tiling)[0], label_HW)
+    np.testing.assert_array_equal(label_HW, whole.label_HW)
+    np.testing.assert_allclose(confidence_HW, whole.confidence_HW, rtol=1e-4)
+
+
+def test_a_predictor_that_needs_whole_pictures_is_refused_in_tiles():
+    engine = BlurEngine(radius=1)
+    predictor = StyledPredictor(Predictor(engine), lambda images_BHW3: 255 - images_BHW3)
+    with pytest.raises(RecipeError, match="--style takes whole pictures"):
+        segment(predictor, picture(40, 70), Tiling.of(engine.card.input, 32, 0.25))
 
 
 def test_tiles_of_a_row_go_through_the_network_together():

@@ -8,6 +8,7 @@ import pytest
 
 from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.runtime.crf import CrfSettings
+from tarsia.runtime.engine import EngineFacts
 from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
 from tarsia.scores import protocol as of_reports
 from tarsia.scores.protocol import inference_of, model_facts, protocol
@@ -30,7 +31,8 @@ def predictor(settings=None, calibration=None, **more):
     card = Card(
         architecture="red", model={}, classes=CLASSES, input=settings or Input(stride=4), calibration=calibration
     )
-    return Predictor(SimpleNamespace(card=card, device="cpu", **more))
+    stub = {"facts": lambda: EngineFacts("stub", "float32", 1, 0), "multiply_adds": lambda size: None}
+    return Predictor(SimpleNamespace(card=card, device="cpu", **stub | more))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_network_input_in_words(settings, text):
 )
 def test_what_else_makes_the_labels_in_words(tta, text):
     model = predictor()
-    model.tta, model.crf, model.described = tta, CrfSettings(iterations=3), "in the look of dawn"
+    model.tta, model.crf, model.style = tta, CrfSettings(iterations=3), "in the look of dawn"
     found = inference_of(model)
     assert (found["tta"], found["post_process"]) == (text, str(CrfSettings(iterations=3)))
     assert found["style"] == "in the look of dawn"
@@ -70,9 +72,11 @@ def test_the_protocol_holds_what_was_scored_and_how():
 
 
 def test_model_facts_come_from_the_engine():
-    engine = predictor(facts=lambda size: {"parameters": 7, "multiply_adds": 10 * size[0] * size[1]})
+    facts = EngineFacts("stub", "float32", threads=3, parameters=7)
+    engine = predictor(facts=lambda: facts, multiply_adds=lambda size: 10 * size[0] * size[1])
     model = model_facts(engine, (7, 10), [9.0, 0.2, 0.4], 2)
     assert model["parameters"] == 7 and model["multiply_adds"] == 960 and model["network_size"] == [8, 12]
+    assert (model["engine"], model["precision"], model["threads"]) == ("stub", "float32", 3)
     assert (model["architecture"], model["device"], model["batch"]) == ("red", "cpu", 2)
     assert model["latency_seconds"] == pytest.approx(0.3), "the first batch warms the network up"
     assert model_facts(engine, (7, 10), [9.0], 1)["latency_seconds"] == 9.0

@@ -81,8 +81,6 @@ def predict(
         kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
     if json and kinds is not None and "shares" not in kinds:
         raise OutputError("--json prints shares.json: add `shares` to --save")
-    if style and tile:
-        raise OutputError("--style takes whole pictures, and tiles would each look otherwise: leave out --tile")
     predictor = styled(load(model, device, tta_of(tta), refinement, engine, precision), style, reference, device)
     console.note(predictor.engine.described())
     with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at

@@ -42,7 +42,7 @@ class PseudoLabels:
 def class_thresholds(teacher: Predictor, target: Unlabelled, least_confidence: float) -> np.ndarray:
     """K float32: the least probability of a label of each class, from up to 64 pictures of `target`."""
     pixels: list[list[np.ndarray]] = [[] for _ in teacher.classes.names]
-    teacher.temperature = 1.0  # the scores are compared as they are, when labels are given
+    teacher = teacher.at_temperature(1.0)  # the scores are compared as they are, when labels are given
     for image_HW3 in target.spread(_LOOKED_AT):
         label_BHW, confidence_BHW = teacher.labels_and_confidence(image_HW3[None])
         for index in np.unique(label_BHW):

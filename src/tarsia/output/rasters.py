@@ -75,6 +75,7 @@ def write(
 
 def _own_tiling(predictor: Predictor, wanted: Wanted, raster: Raster) -> Tiling:
     try:
+        predictor.check_tiles()
         return Tiling.of(predictor.card.input, wanted.tile, wanted.overlap)
     except RecipeError as error:
         raise ImageError(f"{raster.where}: needs tiles; {error}") from error

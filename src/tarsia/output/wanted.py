@@ -36,6 +36,8 @@ class Wanted:
                 raise OutputError(f"cannot save `{kind}`{nearest(kind, KINDS)}")
         if not self.save:
             raise OutputError(f"nothing to save: name one or more of {', '.join(KINDS)}")
+        if self.tile and "attention" in self.save:
+            raise OutputError("attention is drawn of whole pictures, not of tiles: leave out --attention or --tile")
         if not 0 <= self.min_confidence <= 1:
             raise OutputError(f"the least confidence is {self.min_confidence}, expected 0 to 1")
         if self.simplify < 0:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from tarsia.runtime.engine import AttentionEngine, AttentionMap, Engine, LabelEn
 from tarsia.runtime.image import ImageLike
 from tarsia.runtime.network_input import check_size, network_size, pixels_seen, prepared
 from tarsia.runtime.picture_file import MAX_PIXELS, bands_in_words
+
+_LEAST = 1e-30  # of a probability: log 0 would be no score
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Predictor:
     chosen for those, has no use for it.
     """
 
+    style: str | None = None  # in words, where pictures are brought to one
+
     def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
         if crf is not None and engine.card.bands != 3:
             raise RecipeError(
@@ -72,6 +77,12 @@ class Predictor:
         self.tta = tta
         self.crf = crf
         self.temperature = engine.card.calibration.temperature if engine.card.calibration else 1.0
+
+    def at_temperature(self, temperature: float) -> Self:
+        """The same with another temperature; this one keeps its own."""
+        other = copy.copy(self)
+        other.temperature = temperature
+        return other
 
     @property
     def card(self) -> Card:
@@ -159,6 +170,23 @@ class Predictor:
         """Pictures of one size -> B x K x H x W float32 probabilities, averaged by `tta`, then refined by `crf`."""
         temperature = 1.0 if self.crf else self.temperature
         return self._refined(images_BHW3, self._averaged(images_BHW3, {temperature})[temperature])
+
+    def check_tiles(self) -> None:
+        """RecipeError where a stage needs the whole picture: tiles would get another answer, and nobody would know."""
+
+    def evidence(self, images_BHW3: np.ndarray, confidence: bool = False) -> Any:
+        """Tiles of one size -> B x K x H x W scores to blend, in which every stage of this predictor has its part.
+
+        The network's own, at the tiles' size, where labels follow from them; else logarithms of the probabilities,
+        which are scores as well.  With `confidence` and where labels and confidence follow from probabilities of two
+        temperatures, both: B x 2K, those for the labels first.
+        """
+        if not self.needs_probabilities:
+            return self.scores(images_BHW3)
+        temperatures = [1.0] if self.crf or not confidence or self.temperature == 1 else [1.0, self.temperature]
+        found = self._averaged(images_BHW3, set(temperatures))
+        found[1.0] = self._refined(images_BHW3, found[1.0])
+        return np.log(np.maximum(np.concatenate([found[one] for one in temperatures], axis=1), _LEAST))
 
     def _averaged(self, images_BHW3: np.ndarray, temperatures: set[float]) -> dict[float, np.ndarray]:
         """The mean of the probabilities over the views of `tta`, at each temperature; the network runs once a view."""

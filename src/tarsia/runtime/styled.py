@@ -26,6 +26,9 @@ class StyledPredictor(Predictor):
     restyled picture alone.  The network runs twice a picture (once without `fuse`), and `restyle` once.  Views of
     test-time augmentation are averaged within each of the two; a CRF refines the fused probabilities and sees the
     picture as it is, as attention maps do.  `described`: the style in words, for a report's protocol.
+
+    It takes whole pictures: a style's mean and deviation, or its histogram, are those of the whole picture, and a tile
+    would be restyled by its own.
     """
 
     def __init__(self, predictor: Predictor, restyle: Restyle, fuse: bool = True, described: str = "restyled") -> None:
@@ -33,7 +36,14 @@ class StyledPredictor(Predictor):
         self.temperature = predictor.temperature
         self.restyle = restyle
         self.fuse = fuse
-        self.described = described
+        self.style = described
+
+    def check_tiles(self) -> None:
+        """RecipeError: see above."""
+        raise RecipeError(
+            "--style takes whole pictures, and tiles would each be restyled by their own colours: leave out --style "
+            "and --reference, or the tiles (a picture too large for memory can be made smaller)"
+        )
 
     @property
     def needs_probabilities(self) -> bool:

@@ -2,7 +2,8 @@
 
 Scores are blended, not probabilities: that is what the network adds up inside, it costs no softmax per tile, and where
 two tiles agree on a class so does their blend.  (With test-time augmentation or a CRF, logarithms of probabilities,
-which are scores as well; a CRF sees a tile at a time.)
+which are scores as well; a CRF sees a tile at a time.  What a predictor's other stages need the whole picture for,
+it refuses in tiles: `Predictor.check_tiles`.)
 
 Tiles and their places are multiples of the stride, so that the network's grid lies as in the whole picture, and they
 are spread evenly.  In the middle quarter of every overlap a weight rises smoothly from one tile to the next, the two
@@ -29,8 +30,6 @@ from tarsia.errors import RecipeError
 from tarsia.runtime import resample
 from tarsia.runtime.image import pad_to_multiple
 from tarsia.runtime.predictor import Predictor
-
-_LEAST = 1e-30  # log 0 would be no score
 
 
 class Rows(Protocol):
@@ -132,8 +131,9 @@ def spread(length: int, tiling: Tiling) -> Side:
 def bands(predictor: Predictor, rows: Rows, tiling: Tiling, confidence: bool = False, batch: int = 1) -> Iterator[Band]:
     """Segment a picture of any height: its finished rows from top to bottom, each once.
 
-    `batch` tiles go through the network at once.
+    `batch` tiles go through the network at once.  Raises RecipeError for a predictor that needs whole pictures.
     """
+    predictor.check_tiles()
     height, width = rows.size
     down, across = spread(height, tiling), spread(width, tiling)
     carry_KZW: np.ndarray | None = None  # the weighted rows that the last tiles left for the next
@@ -145,7 +145,8 @@ def bands(predictor: Predictor, rows: Rows, tiling: Tiling, confidence: bool = F
         label_HW = np.empty((last - top, width), np.uint8)
         confidence_HW = np.empty((last - top, width), np.float32) if confidence else None
         left_over = None
-        for left, part_KHW in _strips(predictor, image_HW3, across, (top - start, bottom - start), tiling.side, batch):
+        scored = _tiles(predictor, image_HW3, across, tiling.side, batch, confidence)
+        for left, part_KHW in _strips(scored, across, (top - start, bottom - start)):
             columns = slice(left, left + part_KHW.shape[2])
             if index:
                 assert carry_KZW is not None
@@ -171,15 +172,6 @@ def segment(
     return label_HW, np.concatenate([band.confidence_HW for band in found if band.confidence_HW is not None])
 
 
-def evidence(predictor: Predictor, images_BHW3: np.ndarray) -> Any:
-    """Pictures of one size -> B x K x H x W scores at that size, as the engine has them."""
-    if not predictor.needs_probabilities:
-        return predictor.scores(images_BHW3)
-    plain = Predictor(predictor.engine, predictor.tta, predictor.crf)
-    plain.temperature = 1.0  # which changes no label, and divides the blended scores
-    return np.log(np.maximum(plain.probabilities(images_BHW3), _LEAST))
-
-
 def _to_write(scores_KhW: Any) -> np.ndarray:
     """A part of an engine's scores as float32 in numpy, to be written into."""
     if hasattr(scores_KhW, "cpu"):  # torch's
@@ -188,12 +180,10 @@ def _to_write(scores_KhW: Any) -> np.ndarray:
     return part_KhW if part_KhW.flags.writeable else part_KhW.copy()
 
 
-def _strips(
-    predictor: Predictor, image_HW3: np.ndarray, across: Side, kept: tuple[int, int], side: int, batch: int
-) -> Iterator[tuple[int, np.ndarray]]:
+def _strips(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
     """The tiles of a band from left to right, blended along it: (first column, K x rows x columns of scores)."""
     held_KHZ: np.ndarray | None = None
-    for index, scores_KHW in enumerate(_tiles(predictor, image_HW3, across, side, batch)):
+    for index, scores_KHW in enumerate(scored):
         start = across.starts[index]
         left, right = across.extent(index)
         part_KHW = _to_write(scores_KHW[:, slice(*kept), left - start : right - start])
@@ -208,11 +198,13 @@ def _strips(
         yield left, part_KHW
 
 
-def _tiles(predictor: Predictor, image_HW3: np.ndarray, across: Side, side: int, batch: int) -> Iterator[Any]:
+def _tiles(
+    predictor: Predictor, image_HW3: np.ndarray, across: Side, side: int, batch: int, confidence: bool
+) -> Iterator[Any]:
     """The scores of the tiles of a band."""
     for first in range(0, len(across.starts), batch):
         starts = across.starts[first : first + batch]
-        yield from evidence(predictor, np.stack([image_HW3[:, start : start + side] for start in starts]))
+        yield from predictor.evidence(np.stack([image_HW3[:, start : start + side] for start in starts]), confidence)
 
 
 def _rise(width: int) -> np.ndarray:
@@ -230,12 +222,16 @@ def _add(part_KHW: np.ndarray, before: np.ndarray, weight: np.ndarray) -> None:
 def _decide(
     predictor: Predictor, part_KHW: np.ndarray, label_HW: np.ndarray, confidence_HW: np.ndarray | None, columns: slice
 ) -> None:
-    """Write the labels of blended scores and, where asked for, their probabilities."""
-    size = part_KHW.shape[1:]
-    label_HW[:] = resample.labels(part_KHW[None], (size[0], size[1]))[0]
+    """Write the labels of blended scores (`Predictor.evidence`) and, where asked for, their probabilities."""
+    size, count = (part_KHW.shape[1], part_KHW.shape[2]), len(predictor.classes)
+    label_HW[:] = resample.labels(part_KHW[None, :count], size)[0]
     if confidence_HW is None:
         return
-    temperature = predictor.temperature if not predictor.crf else 1.0
-    scaled_KHW = part_KHW if temperature == 1 else part_KHW / np.float32(temperature)
-    shares_KHW = resample.probabilities(scaled_KHW[None], (size[0], size[1]))[0]
+    if len(part_KHW) > count:
+        scaled_KHW = part_KHW[count:]  # of the predictor's temperature already
+    elif predictor.temperature == 1 or predictor.crf:
+        scaled_KHW = part_KHW
+    else:
+        scaled_KHW = part_KHW / np.float32(predictor.temperature)
+    shares_KHW = resample.probabilities(scaled_KHW[None], size)[0]
     confidence_HW[:, columns] = np.take_along_axis(shares_KHW, label_HW[None].astype(np.intp), 0)[0]

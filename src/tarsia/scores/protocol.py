@@ -36,7 +36,7 @@ def inference_of(predictor: Predictor) -> dict[str, str]:
     return {
         "tta": _tta_text(predictor),
         "post_process": "none" if predictor.crf is None else str(predictor.crf),
-        "style": getattr(predictor, "described", "none"),
+        "style": predictor.style or "none",
         "network_input": _input_text(predictor.card.input),
     }
 
