@@ -4,6 +4,7 @@ What is written below the folder `to`:
 
     images/NAME.jpg    a link to the picture, or a copy
     labels/NAME.png    the label map: class indices with the classes' palette, 255 = ignored
+    skipped.txt        only where something was left out: what, a line each
     dataset.yaml       last: a folder without it was not finished
 
 NAME is the picture's path below the folder of pictures; where the source has splits, images/SPLIT/NAME.jpg.
@@ -24,15 +25,24 @@ import yaml
 
 from tarsia import console, data
 from tarsia.annotations import coco, labelme, masks, yolo
+from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.kinds import find
 from tarsia.annotations.source import Annotations, Picture, walk
 from tarsia.card import IGNORED, Classes
 from tarsia.data._pairs import SUFFIXES, nearby_name, some
 from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import require_new, write_text, writing
+from tarsia.plain_text import command
 from tarsia.runtime.paint import save_label
+from tarsia.runtime.picture_file import shown
 
 BACKGROUND = "background"
+SKIPPED = "skipped.txt"
+_ALONE = (
+    "one class alone ({name}): whatever is learned of it, all pixels are right and mIoU is 1 by definition; name what "
+    "the rest is (the background: leave out --no-background, or list it in --classes)"
+)
 _HEADER = "# Written by `tarsia convert`.  Names, colours and the split are yours to change (docs/folder-data.md).\n"
 
 
@@ -47,6 +57,17 @@ class Conversion:
     classes: Classes
     pixels: tuple[int, ...]
     notes: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def skipped(self) -> int:
+        """How many pictures were left out for their faults: with `pictures` all that there were."""
+        return len({fault.picture for fault in self.faults if fault.picture})
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all of it was converted, 1 where something was left out."""
+        return 1 if self.faults else 0
 
     def facts(self) -> dict[str, Any]:
         """All of it as plain values, with each class's share of the pixels."""
@@ -60,6 +81,8 @@ class Conversion:
             "shares": dict(zip(self.classes.names, shares, strict=False)),  # one more: the ignored
             "ignored": shares[-1],
             "notes": list(self.notes),
+            "skipped": self.skipped,
+            "faults": [{"picture": shown(fault.picture), "what": shown(fault.what)} for fault in self.faults],
         }
 
     def lines(self) -> list[str]:
@@ -71,8 +94,17 @@ class Conversion:
         return [
             *(f"{name:{width}}  {100 * share:6.2f} % of the pixels" for name, share in shares),
             *(f"Note: {note}" for note in self.notes),
+            *([self._left_out()] if self.faults else []),
             f"{self.pictures:,} pictures{objects}, {len(self.classes)} classes, from {self.kind}: {self.folder}",
         ]
+
+    def _left_out(self) -> str:
+        """`Left out: 2 of 61 pictures, for 3 faults: out/skipped.txt`."""
+        more = sum(not fault.picture for fault in self.faults)
+        total = self.pictures + self.skipped
+        faults = f"{len(self.faults):,} fault{'' if len(self.faults) == 1 else 's'}"
+        of_none = f" ({more:,} of no picture)" if more else ""
+        return f"Left out: {self.skipped:,} of {total:,} pictures, for {faults}{of_none}: {self.folder / SKIPPED}"
 
 
 def convert(
@@ -83,38 +115,91 @@ def convert(
     images: str | Path | None = None,
     classes: str | Path | None = None,
     background: str | None = BACKGROUND,
+    crowd: str | None = None,
+    skip_bad: bool = False,
     copy: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
     """Write the data set that `source` (a file or folder) annotates as index masks with a dataset.yaml into `to`.
 
     `kind`: coco, labelme, yolo or masks; found out where it is None.  `images`: where the pictures are.  `classes`: a
-    file of names or colours.  `background`: the class of what no polygon covers; with None that is 255, ignored.
-    Pictures are linked, or copied with `copy`.  All annotations are checked before anything is written.  Raises
-    DatasetError for what is wrong with them, RecipeError for options that do not go together, OutputError where `to`
-    holds files (without `overwrite`) or a result would replace a source.
+    file of names, numbers or colours.  `background`: the class of what no polygon covers; with None that is 255,
+    ignored.  `crowd`: what COCO's regions marked iscrowd are, "ignore" or "objects"; found out where it is None.
+    Pictures are linked, or copied with `copy`.  All annotations are checked before anything is written.
+
+    Raises DatasetError that lists all that is wrong with them; with `skip_bad` pictures with a fault are left out and
+    listed instead, and it is raised for what concerns all of them.  RecipeError for options that do not go together,
+    OutputError where `to` holds files (without `overwrite`) or a result would replace a source.
     """
     source, to = Path(source), Path(to)
     _require_free(to, overwrite)
-    kind, found = _read(source, kind, _path(images), _path(classes), background)
-    placed = [(picture, *_targets(picture, to)) for picture in found.pictures]
+    faults = Faults()
+    again = _command(source, to, kind, images, classes, background, skip_bad, copy, overwrite)
+    try:
+        kind, found = _read(source, kind, _path(images), _path(classes), background, crowd, again, faults)
+        placed = _placed(found, to, faults)
+        if not placed and skip_bad:
+            raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
+        if placed and len(found.classes) < 2:
+            raise DatasetError(_ALONE.format(name=found.classes.names[0]))
+    except DatasetError as error:
+        raise (faults.error(" ".join(error.args)) if faults.found else error) from error
+    if faults.found and not skip_bad:
+        raise faults.error()
     _check_targets(found, placed, to)
     require_new(to, overwrite)
-    (to / "dataset.yaml").unlink(missing_ok=True)
+    for name in ("dataset.yaml", SKIPPED):
+        (to / name).unlink(missing_ok=True)
     pixels = np.zeros(256, np.int64)
     for picture, image, label in console.track(placed, len(placed), "convert"):
         label_HW = picture.draw()
         pixels += np.bincount(label_HW.ravel(), minlength=256)
         _place(picture.path, image, copy)
         save_label(label, label_HW, found.classes)
-    splits = list(dict.fromkeys(picture.split for picture in found.pictures))
+    if faults.found:
+        write_text(to / SKIPPED, "".join(f"{shown(fault.what)}\n" for fault in faults.found))
+    splits = list(dict.fromkeys(picture.split for picture, *_ in placed))
     write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
     read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
     if read_back != len(placed):
         raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
+    _note_names(found)
+    if kind != "masks" and background is not None and not pixels[0]:
+        found.notes.add("no pixel is background; --no-background leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
-    objects = sum(picture.objects for picture in found.pictures)
-    return Conversion(to, kind, len(placed), objects, found.classes, counts, found.notes.lines())
+    objects = sum(picture.objects for picture, *_ in placed)
+    notes, left_out = found.notes.lines(), tuple(faults.found)
+    return Conversion(to, kind, len(placed), objects, found.classes, counts, notes, left_out)
+
+
+def _command(
+    source: Path,
+    to: Path,
+    kind: str | None,
+    images: str | Path | None,
+    classes: str | Path | None,
+    background: str | None,
+    skip_bad: bool,
+    copy: bool,
+    overwrite: bool,
+) -> str:
+    """The command that does the same, for a shell."""
+    given = {"--from": kind, "--images": images, "--classes": classes}
+    given |= {"--background": background} if background not in (BACKGROUND, None) else {}
+    words: list[object] = ["convert", source, "--to", to]
+    for option, value in given.items():
+        words += [option, value] if value is not None else []
+    flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
+    return command(*words, *(flag for flag, on in flags.items() if on))
+
+
+def _note_names(found: Annotations) -> None:
+    """Note names that look the same: a person meant one class."""
+    seen: dict[str, str] = {}
+    for name in found.classes.names:
+        other = seen.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            found.notes.add("classes whose names differ by letter case or blanks alone", f"{other!r} and {name!r}")
 
 
 def _require_free(to: Path, overwrite: bool) -> None:
@@ -131,7 +216,14 @@ def _path(given: str | Path | None) -> Path | None:
 
 
 def _read(
-    path: Path, kind: str | None, images: Path | None, classes: Path | None, background: str | None
+    path: Path,
+    kind: str | None,
+    images: Path | None,
+    classes: Path | None,
+    background: str | None,
+    crowd: str | None,
+    again: str,
+    faults: Faults,
 ) -> tuple[str, Annotations]:
     """The kind of `path` and what it says."""
     if images is not None and not images.is_dir():
@@ -143,16 +235,17 @@ def _read(
         raise RecipeError("--classes is not for COCO: its file names the categories; edit dataset.yaml afterwards")
     if kind == "masks" and background != BACKGROUND:
         raise RecipeError("--background is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
-    given = masks.ClassList.read(classes) if classes is not None else None
-    names = given.classes.names if given else None
+    if kind != "coco" and crowd is not None:
+        raise RecipeError(f"--crowd is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
+    given = ClassList.read(classes) if classes is not None else None
     if kind == "coco":
-        found = coco.read(source.coco, images, background)
+        found = coco.read(source.coco, images, background, crowd, again, faults)
     elif kind == "labelme":
-        found = labelme.read(source.labelme, source.root, images, names, background)
+        found = labelme.read(source.labelme, source.root, images, given, background, faults)
     elif kind == "yolo":
-        found = yolo.read(source.root, source.yaml, names, background)
+        found = yolo.read(source.root, source.yaml, given, background, faults)
     else:
-        found = masks.read(source.root, images, given)
+        found = masks.read(source.root, images, given, faults)
     for left_out in source.left_out if kind == "coco" else ():
         found.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
     return kind, found
@@ -163,14 +256,20 @@ def _targets(picture: Picture, to: Path) -> tuple[Path, Path]:
     return to / "images" / (name + picture.path.suffix), to / "labels" / f"{name}.png"
 
 
-def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Path]], to: Path) -> None:
-    """Errors for two pictures of one name, for sources that would be replaced, and for what an earlier run has left."""
+def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture, Path, Path]]:
+    """The pictures with where they go; several of one name are a fault of each."""
+    placed = [(picture, *_targets(picture, to)) for picture in found.pictures]
     counts = Counter(label for _, _, label in placed)
-    twice = next((label for label, count in counts.items() if count > 1), None)
-    if twice is not None:
-        same = [str(picture.path) for picture, _, label in placed if label == twice]
+    for label in (label for label, count in counts.items() if count > 1):
+        same = [str(picture.path) for picture, _, other in placed if other == label]
         which = " and ".join(dict.fromkeys(same))
-        raise DatasetError(f"{which}: two pictures (or one twice) of one name: rename or remove one")
+        for path in same:
+            faults.add(f"{which}: two pictures (or one twice) of one name: rename or remove one", path)
+    return [one for one in placed if counts[one[2]] == 1]
+
+
+def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Path]], to: Path) -> None:
+    """Errors for sources that would be replaced, and for what an earlier run has left."""
     planned = {path for _, *paths in placed for path in paths}
     sources = {os.path.realpath(path) for path in (*found.files, *(picture.path for picture, *_ in placed))}
     for path in (*planned, to / "dataset.yaml"):

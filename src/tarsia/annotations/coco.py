@@ -1,26 +1,29 @@
 """COCO instances: one JSON for all pictures, with polygons or run lengths.
 
 Format: cocodataset.org, "Data format", object detection.  Classes are in the order of the categories' ids.  The
-polygons of one annotation belong together; `iscrowd` regions are ignored (255).  Run lengths are unpacked only where
-they are for the picture's size.
+polygons of one annotation belong together; what `iscrowd` regions are, crowds.py says.  Run lengths are unpacked only
+where they are for the picture's size.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
+from tarsia.annotations.crowds import Crowds, is_crowd
+from tarsia.annotations.faults import Faults
 from tarsia.annotations.polygons import Region, Size, polygon_runs, rle_counts, rle_runs
 from tarsia.annotations.source import (
     Annotations,
     Frame,
     Notes,
     Numbering,
-    Picture,
     check_extent,
     coordinates,
     entries,
@@ -30,34 +33,77 @@ from tarsia.annotations.source import (
     painted,
     plain_name,
     read_json,
-    require_files,
+    require_file,
 )
 from tarsia.card import IGNORED
+from tarsia.data._pairs import some
 from tarsia.errors import DatasetError
 from tarsia.runtime.image import shown
 
 _PREFIX = "instances_"  # as in instances_val2017.json, whose pictures are in val2017/
 
 
-def read(files: Sequence[Path], images: Path | None, background: str | None) -> Annotations:
+class _Found(NamedTuple):
+    """A picture whose regions are known; `crowds`: which of them are marked iscrowd."""
+
+    name: str
+    path: Path
+    regions: list[Region]
+    crowds: list[bool]
+    frame: Frame
+    split: str
+
+
+class _Reading:
+    """What is the same for all files of a data set, and what they have in common."""
+
+    def __init__(self, images: Path | None, faults: Faults) -> None:
+        self.images = images
+        self.faults = faults
+        self.notes = Notes()
+        self.names: dict[int, Any] = {}
+        self.labels: dict[int, int] = {}
+        self.crowds = Crowds()
+
+
+def read(
+    files: Sequence[Path],
+    images: Path | None,
+    background: str | None,
+    crowd: str | None,
+    command: str,
+    faults: Faults,
+) -> Annotations:
     """COCO files -> their pictures; several files are splits of one data set, with the same categories.
 
-    Pictures are looked for in `images`, in its subfolder named like the split, or without it near the file.  Raises
-    DatasetError naming the file and the entry for whatever is missing, unknown or malformed.
+    Pictures are looked for in `images`, in its subfolder named like the split, or without it near the file.  `crowd`:
+    what regions marked iscrowd are ("ignore", "objects"); without it they are what `Crowds` makes of them, and
+    `command` is what a person has typed.  `faults` takes whatever is missing, unknown or malformed, with the file and
+    the entry.  Raises DatasetError for what concerns all pictures.
     """
-    notes, pictures = Notes(), []
-    names: dict[int, Any] = {}
-    numbering = None
+    reading, found, numbering = _Reading(images, faults), [], None
     for path, split in zip(files, _splits(files), strict=True):
-        tree = read_json(path)
-        own = _by_id(tree, "categories", str(path))
-        found = {number: entry.get("name") for number, entry in own.items()}
-        if numbering is not None and found != names:
+        tree: dict[str, Any] | None = None
+        with faults.of() if len(files) > 1 else contextlib.nullcontext():
+            tree = read_json(path)
+        if tree is None:
+            continue
+        names = _categories(path, tree)
+        if numbering is not None and names != reading.names:
             raise DatasetError(f"{path}: its categories are not those of {files[0]}: convert the two files one by one")
-        names, numbering = found, Numbering([found[number] for number in sorted(found)], background, str(path))
-        pictures += _pictures(path, tree, split, len(files) > 1, images, numbering, names, notes)
-    assert numbering is not None
-    return Annotations(numbering.classes(), pictures, list(files), notes)
+        numbering = Numbering([names[number] for number in sorted(names)], background, str(path))
+        reading.names, reading.labels = names, {number: numbering.of[name] for number, name in names.items()}
+        found += _pictures(path, tree, split, split if len(files) > 1 else "", reading)
+    if numbering is None:
+        raise DatasetError(f"none of {len(files)} COCO files could be read")
+    objects = reading.crowds.objects(crowd, reading.names, command, reading.notes)
+    pictures = []
+    for one in found:
+        marked = zip(one.regions, one.crowds, strict=True)
+        regions = [region if objects or not is_crowd else region._replace(label=IGNORED) for region, is_crowd in marked]
+        painted_one = painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split)
+        pictures.append(painted_one)
+    return Annotations(numbering.classes(), pictures, list(files), reading.notes)
 
 
 def _splits(files: Sequence[Path]) -> list[str]:
@@ -71,68 +117,125 @@ def _splits(files: Sequence[Path]) -> list[str]:
     return stems
 
 
-def _pictures(
-    path: Path,
-    tree: dict[str, Any],
-    split: str,
-    several: bool,
-    images: Path | None,
-    numbering: Numbering,
-    names: dict[int, Any],
-    notes: Notes,
-) -> list[Picture]:
-    listed = _by_id(tree, "images", str(path))
-    if not listed:
-        raise DatasetError(f"{path}: lists no images: there is nothing to convert")
-    relative = {number: inside(entry.get("file_name"), f"{path}: image {number}") for number, entry in listed.items()}
-    root = _root(path, split, images, next(iter(relative.values())))
-    require_files([root / name for name in relative.values()], str(path))
-    labels = {number: numbering.of[name] for number, name in names.items()}
-    annotations: dict[int, list[dict[str, Any]]] = {}
-    for entry in entries(tree, "annotations", str(path)):
-        number = entry.get("image_id")
-        if not isinstance(number, int) or number not in listed:
-            raise DatasetError(f"{path}: {_called(entry)} is of image {number!r}, which is not among its images")
-        annotations.setdefault(number, []).append(entry)
-    pictures = []
+def _pictures(path: Path, tree: dict[str, Any], split: str, part: str, reading: _Reading) -> list[_Found]:
+    """The pictures of a file in which nothing is wrong."""
+    faults = reading.faults
+    listed, left_out = _images(path, tree, faults)
+    relative: dict[int, str] = {}
     for number, entry in listed.items():
-        where = f"{path}: image {number}"
-        name = plain_name(relative[number], where)
-        seen = frame(root / relative[number], _size(entry, where), where, notes)
-        regions = []
-        for annotation in annotations.pop(number, []):
-            regions += _regions(annotation, labels, seen, f"{path}: {_called(annotation)}", notes)
-        part = split if several else ""
-        pictures.append(painted(name, root / relative[number], regions, seen, numbering.fill, notes, part))
-    return pictures
-
-
-def _by_id(tree: dict[str, Any], key: str, where: str) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    for entry in entries(tree, key, where):
-        number = entry.get("id")
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise DatasetError(f"{where}: one of its {key} has the id {number!r}, expected a whole number")
-        if number in found:
-            raise DatasetError(f"{where}: id {number} stands twice among its {key}")
-        found[number] = entry
+        with faults.of(f"{path}: image {number}"):
+            relative[number] = inside(entry.get("file_name"), f"{path}: image {number}")
+    if not relative:
+        return []
+    root = _root(path, split, reading.images, list(relative.values()))
+    annotations: dict[int, list[dict[str, Any]]] = {}
+    for entry in _objects(path, tree, "annotations", faults):
+        of: Any = entry.get("image_id")
+        if isinstance(of, int) and of in listed:
+            annotations.setdefault(of, []).append(entry)
+        elif not isinstance(of, int) or of not in left_out:
+            faults.add(f"{path}: {_called(entry)} is of image {of!r}, which is not among its images")
+    found = []
+    for number, name in relative.items():
+        picture = _picture(path, listed[number], root / name, name, annotations.pop(number, []), part, reading)
+        found += [picture] if picture else []
     return found
 
 
-def _root(path: Path, split: str, images: Path | None, first: str) -> Path:
-    """The folder that the pictures' names start from: the first in which the first picture is."""
+def _picture(
+    path: Path,
+    entry: dict[str, Any],
+    place: Path,
+    relative: str,
+    annotations: Sequence[dict[str, Any]],
+    part: str,
+    reading: _Reading,
+) -> _Found | None:
+    """A picture and its regions; None where something is wrong with one of them."""
+    faults, notes, where = reading.faults, Notes(), f"{path}: image {entry['id']}"
+    before = len(faults.found)
+    regions: list[Region] = []
+    crowds: list[bool] = []
+    with faults.of(place):
+        require_file(place, where)
+        name = plain_name(relative, where)
+        seen = frame(place, _size(entry, where), where, notes)
+        for annotation in annotations:
+            with faults.of(place):
+                called = f"{path}: {_called(annotation)}"
+                own, crowd = _regions(annotation, reading, seen, called, notes)
+                regions += own
+                crowds += [crowd] * len(own)
+        if len(faults.found) == before:
+            reading.notes.take(notes)
+            return _Found(name, place, regions, crowds, seen, part)
+    return None
+
+
+def _objects(path: Path, tree: dict[str, Any], key: str, faults: Faults) -> list[dict[str, Any]]:
+    """The entries under `key`; one that is none is a fault."""
+    found = tree.get(key)
+    if not isinstance(found, list):
+        entries(tree, key, str(path))  # says what it is
+        return []
+    for entry in found:
+        if not isinstance(entry, dict):
+            faults.add(f"{path}: one of its {key} is {entry!r:.60}, expected an object")
+    return [entry for entry in found if isinstance(entry, dict)]
+
+
+def _images(path: Path, tree: dict[str, Any], faults: Faults) -> tuple[dict[int, dict[str, Any]], set[int]]:
+    """The images by id, and the ids that stand twice: whose annotations these are nobody knows."""
+    listed = _objects(path, tree, "images", faults)
+    if not listed:
+        raise DatasetError(f"{path}: lists no images: there is nothing to convert")
+    ids = [entry.get("id") for entry in listed]
+    counts = Counter(number for number in ids if _is_id(number))
+    for place, (number, entry) in enumerate(zip(ids, listed, strict=True)):
+        called = f"{path}: image {entry.get('file_name', place)}"
+        if not _is_id(number):
+            faults.add(f"{called} has the id {number!r}, expected a whole number", called)
+        elif counts[number] > 1:
+            faults.add(f"{path}: id {number} stands twice among its images ({entry.get('file_name')})", called)
+    good = {entry["id"]: entry for entry in listed if _is_id(entry.get("id")) and counts[entry["id"]] == 1}
+    return good, {number for number, count in counts.items() if count > 1}
+
+
+def _is_id(found: Any) -> TypeGuard[int]:
+    return isinstance(found, int) and not isinstance(found, bool)
+
+
+def _categories(path: Path, tree: dict[str, Any]) -> dict[int, Any]:
+    """Names by id; DatasetError for ids that are none or stand twice."""
+    found: dict[int, Any] = {}
+    for entry in entries(tree, "categories", str(path)):
+        number = entry.get("id")
+        if not _is_id(number):
+            raise DatasetError(f"{path}: one of its categories has the id {number!r}, expected a whole number")
+        if number in found:
+            raise DatasetError(f"{path}: id {number} stands twice among its categories")
+        found[number] = entry.get("name")
+    return found
+
+
+def _root(path: Path, split: str, images: Path | None, names: Sequence[str]) -> Path:
+    """The folder that the pictures' names start from: the first in which one of them is."""
     if images is not None:
         places = [images, images / split]
     else:
         near, above = path.parent, path.parent.parent
         places = [near, near / "images", near / split, above / split, above / "images", above / "images" / split]
-    for place in places:
-        if is_file(place / first):
-            return place
+    for name in names:  # nearly always the first is there
+        for place in places:
+            if is_file(place / name):
+                return place
     listed = ", ".join(str(place) for place in places)
-    raise DatasetError(
-        f"{path}: its picture {shown(first)} is in none of {listed}: say with --images where the pictures are"
+    which = (
+        f"its picture {shown(names[0])} is"
+        if len(names) == 1
+        else f"its {len(names)} pictures ({some(map(shown, names))}) are"
     )
+    raise DatasetError(f"{path}: {which} in none of {listed}: say with --images where the pictures are")
 
 
 def _size(entry: dict[str, Any], where: str) -> Size | None:
@@ -148,15 +251,19 @@ def _called(annotation: dict[str, Any]) -> str:
     return f"annotation {annotation.get('id', 'without id')}"
 
 
-def _regions(annotation: dict[str, Any], labels: dict[int, int], seen: Frame, where: str, notes: Notes) -> list[Region]:
-    """The annotation's region; none where it has no area, which is noted."""
+def _regions(
+    annotation: dict[str, Any], reading: _Reading, seen: Frame, where: str, notes: Notes
+) -> tuple[list[Region], bool]:
+    """The annotation's region, none where it has no area, which is noted; and whether it is marked iscrowd."""
     category = annotation.get("category_id")
-    if not isinstance(category, int) or category not in labels:
+    if not isinstance(category, int) or category not in reading.labels:
         raise DatasetError(f"{where}: its category is {category!r}, which is not among the categories")
-    label = IGNORED if annotation.get("iscrowd") else labels[category]
+    crowd = is_crowd(annotation.get("iscrowd"), where)
+    reading.crowds.add(category, crowd, where)
+    label = reading.labels[category]
     found = annotation.get("segmentation")
     if isinstance(found, dict):
-        return [Region(label, partial(rle_runs, _counts(found, seen.size, where)))]
+        return [Region(label, partial(rle_runs, _counts(found, seen.size, where)))], crowd
     if not found:
         raise DatasetError(f"{where}: has no segmentation, only a box: label maps need polygons or run lengths")
     if not isinstance(found, list) or not all(isinstance(ring, list) for ring in found):
@@ -165,9 +272,9 @@ def _regions(annotation: dict[str, Any], labels: dict[int, int], seen: Frame, wh
     notes.add("polygons of fewer than 3 points, left out", where, sum(len(ring) < 3 for ring in rings))
     rings = [ring for ring in rings if len(ring) >= 3]
     if not rings:
-        return []
+        return [], crowd
     check_extent(np.concatenate(rings), seen.size, where, notes)
-    return [Region(label, partial(polygon_runs, rings))]
+    return [Region(label, partial(polygon_runs, rings))], crowd
 
 
 def _counts(found: dict[str, Any], size: Size, where: str) -> np.ndarray:

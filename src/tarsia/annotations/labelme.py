@@ -18,25 +18,28 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.faults import Faults
 from tarsia.annotations.polygons import Region, Size, bitmap_runs, circle_runs, polygon_runs
 from tarsia.annotations.source import (
     Annotations,
     Frame,
     Notes,
     Numbering,
+    Picture,
     check_extent,
     coordinates,
     entries,
     frame,
     inside,
     is_file,
+    load_json,
     painted,
     plain_name,
-    read_json,
-    require_files,
+    require_any_file,
+    require_file,
     walk,
 )
-from tarsia.card import IGNORED
 from tarsia.data._pairs import SUFFIXES
 from tarsia.errors import DatasetError, nearest
 
@@ -46,60 +49,95 @@ _POINTS = {"rectangle": 2, "circle": 2, "mask": 2, "oriented_rectangle": 4}  # o
 
 
 def read(
-    files: Sequence[Path], root: Path, images: Path | None, names: Sequence[str] | None, background: str | None
+    files: Sequence[Path],
+    root: Path,
+    images: Path | None,
+    given: ClassList | None,
+    background: str | None,
+    faults: Faults,
 ) -> Annotations:
     """labelme files below `root` -> their pictures, which lie below `images` (default `root`).
 
-    Raises DatasetError naming the file and the shape for whatever is missing, unknown or malformed.
+    `faults` takes whatever is missing, unknown or malformed, with the file and the shape.  Raises DatasetError for what
+    concerns all of them.
     """
     notes = Notes()
-    trees = {path: _tree(path) for path in files}
-    shapes = {path: entries(tree, "shapes", str(path)) for path, tree in trees.items()}
-    numbering = _numbering(shapes, names, background, str(root))
     above = images or root
-    places = [_picture(path, trees[path], root, above) for path in files]
-    require_files(places, str(root))
+    trees: dict[Path, dict[str, Any]] = {}
+    places: dict[Path, Path] = {}
+    for path in files:
+        own = _namesake(path, root, above)
+        with faults.of(own):
+            tree = _tree(path, bool(own), notes)
+            if tree is not None:
+                places[path] = _picture(path, tree, root, above)
+                trees[path] = tree
+    if not trees and not faults.found:
+        raise DatasetError(f"{root}: none of its {len(files)} JSON files is labelme's: they have no shapes")
+    require_any_file(list(places.values()), str(root))
+    numbering = _numbering([shape for tree in trees.values() for shape in tree["shapes"]], given, background, str(root))
     pictures = []
-    for path, place in zip(files, places, strict=True):
-        name = plain_name(os.path.relpath(place, above).replace(os.sep, "/"), str(path))
-        seen = frame(place, _size(trees[path], path), str(path), notes)
-        regions = []
-        for index, shape in enumerate(shapes[path]):
-            regions += _regions(shape, numbering, seen, f"{path}: shape {index} ({shape['label']})", notes)
-        pictures.append(painted(name, place, regions, seen, numbering.fill, notes))
-    known = {os.path.realpath(place) for place in places}
+    for path, place in places.items():
+        picture = _painted(path, trees[path], place, above, numbering, notes, faults)
+        pictures += [picture] if picture else []
+    known = {os.path.realpath(place) for place in (*map(str, places.values()), *faults.pictures())}
     unlabelled = [name for name in walk(above, SUFFIXES) if os.path.realpath(above / name) not in known]
     if unlabelled:
         notes.add("pictures without a labelme file, left out", unlabelled[0], len(unlabelled))
     return Annotations(numbering.classes(), pictures, list(files), notes)
 
 
-def _tree(path: Path) -> dict[str, Any]:
-    tree = read_json(path)
+def _painted(
+    path: Path, tree: dict[str, Any], place: Path, above: Path, numbering: Numbering, notes: Notes, faults: Faults
+) -> Picture | None:
+    """The picture of a labelme file; None where something is wrong with it."""
+    before, own = len(faults.found), Notes()
+    with faults.of(place):
+        require_file(place, str(path))
+        name = plain_name(os.path.relpath(place, above).replace(os.sep, "/"), str(path))
+        seen = frame(place, _size(tree, path), str(path), own)
+        regions = []
+        for index, shape in enumerate(tree["shapes"]):
+            with faults.of(place):
+                where = f"{path}: shape {index}"
+                if not isinstance(shape.get("label"), str):
+                    raise DatasetError(f"{where} has the label {shape.get('label')!r}, expected a name")
+                regions += _regions(shape, numbering, seen, f"{where} ({shape['label']})", own)
+        if len(faults.found) == before:
+            notes.take(own)
+            return painted(name, place, regions, seen, numbering.fill, notes)
+    return None
+
+
+def _tree(path: Path, has_picture: bool, notes: Notes) -> dict[str, Any] | None:
+    """What a labelme file says; None for another program's JSON, which is no picture's."""
+    tree = load_json(path)
+    if not has_picture and not (isinstance(tree, dict) and ("shapes" in tree or "imagePath" in tree)):
+        notes.add("JSON files that are not labelme's, left out", str(path))
+        return None
+    if not isinstance(tree, dict):
+        raise DatasetError(f"{path}: holds a {type(tree).__name__}, expected an object of annotations")
     tree.pop("imageData", None)  # the picture once more: too much to keep for all files
-    return tree
+    return tree | {"shapes": entries(tree, "shapes", str(path))}
+
+
+def _namesake(path: Path, root: Path, images: Path) -> str:
+    """The picture of a file's own name at its own place; "" where there is none."""
+    stem = images / os.path.relpath(path.with_suffix(""), root)
+    found = (f"{stem}{suffix}" for suffix in sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES}))
+    return next((name for name in found if is_file(Path(name))), "")
 
 
 def _numbering(
-    shapes: dict[Path, list[dict[str, Any]]], names: Sequence[str] | None, background: str | None, where: str
+    shapes: Sequence[dict[str, Any]], given: ClassList | None, background: str | None, where: str
 ) -> Numbering:
     special = (_IGNORE, _BACKGROUND) if background is not None else (_IGNORE,)
-    found: dict[str, Path] = {}
-    for path, listed in shapes.items():
-        for index, shape in enumerate(listed):
-            if not isinstance(shape.get("label"), str):
-                raise DatasetError(f"{path}: shape {index} has the label {shape.get('label')!r}, expected a name")
-            found.setdefault(shape["label"], path)
-    if names is None:
-        names = sorted(found)
+    found = {shape["label"] for shape in shapes if isinstance(shape.get("label"), str)}
+    names = sorted(found) if given is None else given.classes.names
     numbering = Numbering([name for name in names if name not in special], background, where)
-    for name, path in found.items():
-        if name not in numbering.of and name not in special:
-            raise DatasetError(f"{path}: a shape is called {name}, which --classes does not list{nearest(name, names)}")
     if background is not None:
         numbering.of[_BACKGROUND] = 0
-    numbering.of[_IGNORE] = IGNORED
-    return numbering
+    return numbering.ignoring(_IGNORE, *(given.ignored if given else ()))
 
 
 def _picture(path: Path, tree: dict[str, Any], root: Path, images: Path) -> Path:
@@ -125,6 +163,11 @@ def _size(tree: dict[str, Any], path: Path) -> Size | None:
 
 def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: str, notes: Notes) -> list[Region]:
     """The shape's region; none where it has no area, which is noted."""
+    called = shape["label"]
+    label = numbering.of.get(called)
+    if label is None:
+        known = nearest(called, numbering.names)
+        raise DatasetError(f"{where}: a shape is called {called}, which --classes does not list{known}")
     kind = shape.get("shape_type") or "polygon"  # files of labelme's first versions name none
     if kind in _AREALESS:
         notes.add(f"shapes of type {kind}, which have no area, left out", where)
@@ -135,7 +178,6 @@ def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: st
     points_N2 = coordinates(shape.get("points"), where)
     if len(points_N2) != _POINTS.get(kind, len(points_N2)):
         raise DatasetError(f"{where}: a {kind} of {len(points_N2)} points, expected {_POINTS[kind]}")
-    label = numbering.of[shape["label"]]
     if kind == "polygon" and len(points_N2) < 3:
         notes.add("polygons of fewer than 3 points, left out", where)
         return []

@@ -47,6 +47,11 @@ class Notes:
             before, first = self._found.get(what, (0, where))
             self._found[what] = (before + count, first)
 
+    def take(self, other: Notes) -> None:
+        """Those of `other` too: of a picture that turned out to be sound."""
+        for what, (count, where) in other._found.items():
+            self.add(what, where, count)
+
     def lines(self) -> tuple[str, ...]:
         found = self._found.items()
         return tuple(f"{what}: {count:,}" + (f" (first: {where})" if where else "") for what, (count, where) in found)
@@ -105,6 +110,11 @@ class Numbering:
             what = "the background counts as one" if background is not None else "labels are 0 to 254"
             raise DatasetError(f"{where}: {len(self.names)} classes, expected 1 to {MAX_CLASSES} ({what})")
         self.of = {name: index for index, name in enumerate(self.names)}
+
+    def ignoring(self, *names: str) -> Numbering:
+        """Itself, with what is called one of `names` ignored."""
+        self.of |= {name: IGNORED for name in names if name and name not in self.of}
+        return self
 
     @property
     def fill(self) -> int:
@@ -227,28 +237,44 @@ def plain_name(relative: str, where: str) -> str:
     return name
 
 
-def require_files(paths: Sequence[Path], where: str) -> None:
-    """DatasetError that lists the pictures which are not there."""
-    missing = [shown(path) for path in paths if not is_file(path)]
-    if missing:
+def require_file(path: Path, where: str) -> None:
+    """DatasetError for a picture that is not there."""
+    if not is_file(path):
         raise DatasetError(
-            f"{where}: {len(missing)} of its {len(paths)} pictures are missing: {some(missing)}; add them, remove "
-            "their entries, or say with --images where they are"
+            f"{where}: its picture {shown(path)} is missing: add it, remove its entry, or say with --images where it is"
+        )
+
+
+def require_any_file(paths: Sequence[Path], where: str) -> None:
+    """DatasetError where not one of the pictures is there, which is one fault and not as many as there are pictures."""
+    if paths and not any(map(is_file, paths)):
+        listed = some(shown(path) for path in paths)
+        raise DatasetError(
+            f"{where}: all of its {len(paths)} pictures are missing: {listed}; say with --images where they are"
         )
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; DatasetError naming the file and line where it is none."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise DatasetError(f"{path}: damaged, or no JSON ({what}): get the file again") from error
+    tree = load_json(path)
     if not isinstance(tree, dict):
         raise DatasetError(f"{path}: holds a {type(tree).__name__}, expected an object of annotations")
     return tree
+
+
+def load_json(path: Path) -> Any:
+    """What a JSON file holds; DatasetError naming the file and line where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        found = f"byte {error.object[error.start]:#x} at {error.start}"
+        how = "as `iconv -f GBK -t UTF-8` does (GBK, or whatever its program wrote)"
+        raise DatasetError(f"{path}: no UTF-8 ({found}): save it as UTF-8, {how}") from error
+    except (ValueError, RecursionError) as error:
+        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise DatasetError(f"{path}: damaged, or no JSON ({what}): get the file again") from error
 
 
 def entries(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:

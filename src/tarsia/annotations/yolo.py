@@ -7,13 +7,15 @@ val and test; a picture images/.../a.jpg has its objects in labels/.../a.txt, an
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.faults import Faults
 from tarsia.annotations.polygons import Region, polygon_runs
 from tarsia.annotations.source import (
     Annotations,
@@ -28,6 +30,8 @@ from tarsia.annotations.source import (
     plain_name,
     walk,
 )
+from tarsia.card import IGNORED
+from tarsia.data._labels import _ranges
 from tarsia.data._pairs import SUFFIXES, some
 from tarsia.errors import DatasetError
 from tarsia.yaml_tree import Document
@@ -36,34 +40,40 @@ SPLITS = ("train", "val", "test")
 _NO_SHARE = 2.0  # a coordinate beyond is no share of a picture's side but in pixels
 
 
-def read(root: Path, yaml: Path | None, names: Sequence[str] | None, background: str | None) -> Annotations:
+def read(root: Path, yaml: Path | None, given: ClassList | None, background: str | None, faults: Faults) -> Annotations:
     """The data set below `root` that `yaml` describes -> its pictures, by split.
 
-    `names`: the classes, where there is no data.yaml.  Raises DatasetError naming the file and line for whatever is
-    missing, unknown or malformed.
+    `given`: the classes, where there is no data.yaml.  `faults` takes whatever is missing, unknown or malformed, with
+    the file and line.  Raises DatasetError for what concerns all pictures.
     """
     notes = Notes()
     tree = Document.read(yaml).tree if yaml else {}
     where = str(yaml or root)
-    numbering = Numbering(_names(tree, where) if names is None else names, background, where)
-    # The classes of the files are the names' positions; a background among them is class 0 all the same.
-    labels = [numbering.of[name] for name in (_names(tree, where) if names is None else names)]
+    # A class is its number in the files; one called like the background is class 0 all the same.
+    numbers = given.numbers if given else dict(enumerate(_names(tree, where)))
+    names = given.classes.names if given else numbers.values()
+    numbering = Numbering(names, background, where)
+    labels = {number: IGNORED if name is None else numbering.of[name] for number, name in numbers.items()}
     parts = {split: _folders(root, tree, split, where) for split in SPLITS if tree.get(split)} or {"": [root]}
     places = [(split, folder) for split, folders in parts.items() for folder in folders]
     found = [(split, folder, name) for split, folder in places for name in walk(folder, SUFFIXES)]
     if not found:
         raise DatasetError(f"{where}: no pictures in {some(str(folder) for _, folder in places)}")
     texts = [_text_of(folder / name, root) for _, folder, name in found]
-    _check_texts(texts, root)
+    _check_texts(texts, root, faults)
     pictures = []
     for (split, folder, relative), text in zip(found, texts, strict=True):
-        seen = frame(folder / relative, None, str(text), notes)
-        if not text.is_file():
-            notes.add("pictures without a label file, taken to be without objects", str(folder / relative))
-        regions = _regions(text, labels, seen, notes) if text.is_file() else []
-        name = plain_name(relative.replace(os.sep, "/"), str(folder))
-        part = split if len(parts) > 1 else ""
-        pictures.append(painted(name, folder / relative, regions, seen, numbering.fill, notes, part))
+        path, before, own = folder / relative, len(faults.found), Notes()
+        with faults.of(path):
+            seen = frame(path, None, str(text), own)
+            if not text.is_file():
+                own.add("pictures without a label file, taken to be without objects", str(path))
+            regions = _regions(text, labels, seen, own, faults, path) if text.is_file() else []
+            name = plain_name(relative.replace(os.sep, "/"), str(folder))
+            part = split if len(parts) > 1 else ""
+            if len(faults.found) == before:
+                notes.take(own)
+                pictures.append(painted(name, path, regions, seen, numbering.fill, notes, part))
     return Annotations(numbering.classes(), pictures, [*texts, *([yaml] if yaml else [])], notes)
 
 
@@ -108,45 +118,54 @@ def _text_of(picture: Path, root: Path) -> Path:
     return root.joinpath(*parts).with_suffix(".txt")
 
 
-def _check_texts(texts: Sequence[Path], root: Path) -> None:
+def _check_texts(texts: Sequence[Path], root: Path, faults: Faults) -> None:
     folders = sorted({text.parent for text in texts})
     if not any(text.is_file() for text in texts):
         looked = some(str(text) for text in texts)
         raise DatasetError(f"{root}: none of its {len(texts)} pictures has a label file; looked for {looked}")
     wanted = set(texts)
     there = [path for folder in folders if folder.name != "images" for path in sorted(folder.glob("*.txt"))]
-    alone = [str(path) for path in there if path not in wanted and path.name != "classes.txt"]
-    if alone:
-        raise DatasetError(f"{root}: {len(alone)} label files without a picture: {some(alone)}; add the pictures")
+    for path in there:
+        if path not in wanted and path.name != "classes.txt":
+            faults.add(f"{path}: a label file without a picture: add the picture, or remove the file")
 
 
-def _regions(path: Path, labels: Sequence[int], seen: Frame, notes: Notes) -> list[Region]:
+def _regions(
+    path: Path, labels: Mapping[int, int], seen: Frame, notes: Notes, faults: Faults, picture: Path
+) -> list[Region]:
+    """The regions of a file; what is wrong with a line is a fault of its picture."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    regions = []
+    regions: list[Region] = []
     for number, line in enumerate(lines, 1):
-        words, where = line.split(), f"{path}:{number}"
-        if not words:
-            continue
-        if not words[0].isdecimal() or int(words[0]) >= len(labels):
-            raise DatasetError(f"{where}: class {words[0]}, expected 0 to {len(labels) - 1} (the names of data.yaml)")
-        if len(words) == 5:
-            raise DatasetError(f"{where}: a box (a class and 4 numbers), not a polygon: label maps need polygons")
-        try:
-            shares_N2 = coordinates([float(word) for word in words[1:]], where)
-        except ValueError as error:
-            raise DatasetError(f"{where}: {error}") from error
-        if len(shares_N2) < 3:
-            notes.add("polygons of fewer than 3 points, left out", where)
-            continue
-        if np.abs(shares_N2).max() > _NO_SHARE:
-            raise DatasetError(
-                f"{where}: a coordinate is {shares_N2.flat[np.abs(shares_N2).argmax()]:g}, expected shares of the "
-                "picture's width and height, 0 to 1: divide pixels by them"
-            )
-        points_N2 = shares_N2 * (seen.size[1], seen.size[0])
-        check_extent(points_N2, seen.size, where, notes)
-        regions.append(Region(labels[int(words[0])], partial(polygon_runs, [points_N2])))
+        with faults.of(picture):
+            regions += _region(line.split(), labels, seen, f"{path}:{number}", notes)
     return regions
+
+
+def _region(words: Sequence[str], labels: Mapping[int, int], seen: Frame, where: str, notes: Notes) -> list[Region]:
+    """The region of a line; none where it has no area, which is noted."""
+    if not words:
+        return []
+    if not words[0].isdecimal() or int(words[0]) not in labels:
+        known = f"0 to {len(labels) - 1}" if set(labels) == set(range(len(labels))) else _ranges(labels)
+        raise DatasetError(f"{where}: class {words[0]}, expected {known} (the names of data.yaml, or --classes)")
+    if len(words) == 5:
+        raise DatasetError(f"{where}: a box (a class and 4 numbers), not a polygon: label maps need polygons")
+    try:
+        shares_N2 = coordinates([float(word) for word in words[1:]], where)
+    except ValueError as error:
+        raise DatasetError(f"{where}: {error}") from error
+    if len(shares_N2) < 3:
+        notes.add("polygons of fewer than 3 points, left out", where)
+        return []
+    if np.abs(shares_N2).max() > _NO_SHARE:
+        raise DatasetError(
+            f"{where}: a coordinate is {shares_N2.flat[np.abs(shares_N2).argmax()]:g}, expected shares of the "
+            "picture's width and height, 0 to 1: divide pixels by them"
+        )
+    points_N2 = shares_N2 * (seen.size[1], seen.size[0])
+    check_extent(points_N2, seen.size, where, notes)
+    return [Region(labels[int(words[0])], partial(polygon_runs, [points_N2]))]

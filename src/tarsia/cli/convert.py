@@ -21,17 +21,26 @@ def convert(
         Parameter(name="--from", help="what SOURCE is; found out where left away"),
     ] = None,
     images: Annotated[Path | None, Parameter(help="the folder of pictures; needed for masks")] = None,
-    classes: Annotated[Path | None, Parameter(help="names and colours: name, r, g, b a line, or dataset.yaml")] = None,
+    classes: Annotated[
+        Path | None, Parameter(help="names, numbers or colours, a class a line, or dataset.yaml")
+    ] = None,
     background: Annotated[
         str | None,
         Parameter(negative="--no-background", help="class of what no polygon covers; --no-background: ignored"),
     ] = "background",
+    crowd: Annotated[
+        Literal["ignore", "objects"] | None,
+        Parameter(help="what COCO's regions marked iscrowd are: ignored (255), or objects; found out where it can be"),
+    ] = None,
+    skip_bad: Annotated[bool, Parameter(help="leave out what has a fault, and list it", negative="")] = False,
     copy: Annotated[bool, Parameter(help="copy pictures instead of linking to them", negative="")] = False,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """Make a data set of polygons (COCO, labelme, YOLO) or coloured masks: index masks with a dataset.yaml.
+
+    Exit code: 0 where all of it was converted, 1 where --skip-bad left something out, 2 where nothing was written.
 
     Try:
         tarsia convert annotations/instances_val.json --images photos --to data/photos
@@ -40,12 +49,13 @@ def convert(
     from tarsia.converting import convert as run
 
     console.quiet(quiet)
-    options: dict[str, Any] = {"images": images, "classes": classes, "background": background}
-    done = run(source, to, kind=kind, copy=copy, overwrite=overwrite, **options)
+    options: dict[str, Any] = {"images": images, "classes": classes, "background": background, "crowd": crowd}
+    done = run(source, to, kind=kind, skip_bad=skip_bad, copy=copy, overwrite=overwrite, **options)
     if json:
         console.data(done.facts())
-        return
+        return done.exit_code
     for line in done.lines():
         console.say(line)
     wanted = ("--set", "data.name=folder", "--set", f"data.root={to}")
     console.say(f"Next: {command('check', f'folder:{to}')}; {command('train', 'RECIPE', *wanted)}")
+    return done.exit_code

@@ -1,0 +1,57 @@
+"""What is wrong with a source of annotations: all of it, and which pictures it costs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tarsia.errors import DatasetError, ImageError
+
+_SHOWN = 100  # in one message; the list that is written with --skip-bad has all
+_OFFER = "--skip-bad leaves out what has a fault, converts the rest and lists what it left out"
+
+
+class Fault(NamedTuple):
+    """`what` names the place; `picture` is the file that goes without a label for it, "" where it belongs to none."""
+
+    what: str
+    picture: str = ""
+
+
+class Faults:
+    """Faults in the order in which they were found.
+
+    A picture with a fault is left out whole: a label map that lacks one of its objects would be a wrong answer.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[Fault, None] = {}  # each once
+
+    def add(self, what: str, picture: str | Path = "") -> None:
+        self.found[Fault(what, str(picture))] = None
+
+    @contextlib.contextmanager
+    def of(self, picture: str | Path = "") -> Iterator[None]:
+        """Within, what is wrong is a fault of `picture`, and ends no more than this block."""
+        try:
+            yield
+        except (DatasetError, ImageError) as error:
+            self.add(" ".join(error.args), picture)
+
+    def pictures(self) -> set[str]:
+        """The pictures that are left out."""
+        return {fault.picture for fault in self.found if fault.picture}
+
+    def error(self, stopping: str = "") -> DatasetError:
+        """All of it as one error; `stopping`: a fault of the whole, which nothing can be converted with."""
+        told = [*([stopping] if stopping else []), *(fault.what for fault in self.found)]
+        if len(told) == 1:
+            return DatasetError(told[0] if stopping else f"{told[0]}; {_OFFER}")
+        count = len(self.pictures())
+        of = f" of {count} picture{'' if count == 1 else 's'}" if count else ""
+        more = [f"and {len(told) - _SHOWN:,} more"] if len(told) > _SHOWN else []
+        ends = [] if stopping else [f"Mend them, or go on without them: {_OFFER}"]
+        lines = [f"- {line}" for line in (*told[:_SHOWN], *more)]
+        return DatasetError(f"{len(told):,} faults{of}, nothing was written:", *lines, *ends)
