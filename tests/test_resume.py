@@ -6,6 +6,8 @@ import contextlib
 import csv
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -20,8 +22,9 @@ import yaml
 
 from small_data import same_weights, tiny, write_folder
 from tarsia.card import read_header
-from tarsia.errors import TarsiaError
+from tarsia.errors import RecipeError, TarsiaError, TrainingError
 from tarsia.learning import checkpoint
+from tarsia.training import train
 
 EPOCHS, STEPS = 3, 4  # steps of an epoch
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # sums are equal bit by bit only with the same number
@@ -220,6 +223,40 @@ def test_ctrl_c_saves(programs: Programs, recipe: Path, tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
+def test_a_closed_terminal_saves_too(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """SIGHUP to the whole group, and output that is an error from then on."""
+    run, arguments = tmp_path / "run", ["train", str(recipe), "--out", str(tmp_path / "run")]
+    process, terminal = pty.fork()
+    if not process:
+        os.execve(sys.executable, [sys.executable, "-m", "tarsia", *arguments], os.environ | ONE_THREAD)
+    when = reached(run, step=STEPS + 2)
+    while not when():
+        if select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 128 + signal.SIGHUP
+    assert f"SIGHUP: saved after step {position(run)['step']}" in (run / "log.txt").read_text()
+    assert programs.run("train", "--resume", run)[0] == 0
+    assert_same(run, whole)
+
+
+def test_under_nohup_a_closed_terminal_is_ignored(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["nohup", sys.executable, "-m", "tarsia", "train", str(recipe), "--out", str(run)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | ONE_THREAD,
+    )
+    while not position(run) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 0
+    assert_same(run, whole)
+
+
 def test_sigterm_in_validation(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     when = reached(run, epoch=1, batch=STEPS)
@@ -270,19 +307,91 @@ def test_other_threads_are_told(programs: Programs, whole: Path, tmp_path: Path)
     assert code == 0 and f"{tree['threads']} threads instead of {tree['threads'] + 1}" in output
 
 
-def test_a_changed_recipe_or_data_set_is_an_error(programs: Programs, whole: Path, tmp_path: Path) -> None:
+def edited(run: Path, **changes: Any) -> None:
+    """Edit a run's recipe by hand: `train__epochs=4`."""
+    settings = yaml.safe_load((run / "recipe.yaml").read_text())
+    for key, value in changes.items():
+        *above, last = key.split("__")
+        place = settings
+        for part in above:
+            place = place[part]
+        place[last] = value
+    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"train__optimizer": "sgd"}, ['train.optimizer was "adamw" and is "sgd"']),
+        ({"train__learning_rate": 0.05}, ["train.learning_rate was 0.003 and is 0.05"]),
+        ({"model__channels": [8, 8, 8, 8, 16]}, ["model.channels was [8, 8, 8, 8, 8] and is [8, 8, 8, 8, 16]"]),
+        ({"train__ema": None, "seed": 3}, ["train.ema was 0.9 and is not set", "seed was 0 and is 3"]),
+        ({"model__bands": 3}, ["model.bands was not set and is 3"]),
+        ({"augment__noise": None}, ["augment.noise"]),
+        ({"train__class_weights": "none"}, ["train.class_weights was [", 'and is "none"']),
+        ({"train__epochs": 2}, [f"train.epochs is 2, and {EPOCHS} are done"]),
+    ],
+)
+def test_what_a_training_cannot_take_on_its_way_is_refused(
+    whole: Path, tmp_path: Path, changes: dict[str, Any], told: list[str]
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)
-    settings = yaml.safe_load((run / "recipe.yaml").read_text())
-    settings["model"]["channels"] = [8, 8, 8, 8, 16]
-    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    edited(run, **changes)
+    before = (run / "recipe.yaml").read_text()
+    with pytest.raises(RecipeError) as caught:
+        train(resume=run)
+    for part in (str(run / "recipe.yaml"), *told):
+        assert part in str(caught.value)
+    assert (run / "recipe.yaml").read_text() == before
+
+
+def test_what_it_can_take_is_taken_and_said(programs: Programs, whole: Path, tmp_path: Path) -> None:
+    run, data = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(whole, run)
+    shutil.copytree(yaml.safe_load((run / "recipe.yaml").read_text())["data"]["root"], data)
+    free = {"name": "other", "train__workers": 0, "train__save_every_seconds": 60.0, "data__cache": str(tmp_path / "c")}
+    edited(run, train__epochs=EPOCHS + 1, data__root=str(data), **free)
     code, output = programs.run("train", "--resume", run)
-    assert code == 2 and "the recipe was changed" in output and "Traceback" not in output
-    settings["model"]["channels"] = [8, 8, 8, 8, 8]
-    settings["data"]["root"] = str(write_folder(tmp_path / "data", train=5, val=1))
-    (run / "recipe.yaml").write_text(yaml.safe_dump(settings))
-    code, output = programs.run("train", "--resume", run)
-    assert code == 2 and f"held {3 * STEPS} samples and now holds 5" in output and "Traceback" not in output
+    assert code == 0, output
+    assert f"train.epochs was {EPOCHS} and is {EPOCHS + 1}: the poly schedule" in output
+    assert f'and is "{data}": the same samples are expected there' in output
+    assert output.count(" was ") == 2, "what changes nothing is not worth a line"
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3", "4"] and rows(run)[:EPOCHS] == rows(whole)
+
+
+def test_a_changed_data_set_is_an_error(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    edited(run, data__root=str(write_folder(tmp_path / "data", train=5, val=1)))
+    with pytest.raises(TrainingError, match=f"held {3 * STEPS} samples and now holds 5"):
+        train(resume=run)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model__channels": [8, 8, 8, 8, 16]}, {"train__optimizer": "sgd"}, {"train__ema": 0.5}]
+)
+def test_a_resume_point_without_its_recipe_still_resumes_and_refuses_what_does_not_fit(
+    whole: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """As earlier versions wrote them: what is told is where the state does not fit."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    point = run / "resume" / "state.safetensors"
+    tree = checkpoint.load_state(point)
+    del tree["recipe"]
+    if "train__ema" in changes:
+        tree["average"] = None
+    checkpoint.save_state(point, tree)
+    edited(run, train__epochs=EPOCHS + 1)
+    plain = (run / "recipe.yaml").read_text()
+    edited(run, **changes)
+    with pytest.raises(TrainingError, match="the recipe was changed"):
+        train(resume=run)
+    if "train__ema" not in changes:
+        (run / "recipe.yaml").write_text(plain)
+        train(resume=run)
+        assert len(rows(run)) == EPOCHS + 1
 
 
 def test_a_full_disk_is_one_error_and_the_run_can_go_on(

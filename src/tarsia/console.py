@@ -5,7 +5,9 @@ All that is printed goes through here, as plain text (`plain_text.plain`): a nam
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -49,8 +51,24 @@ def data(value: Any) -> None:
 
 
 def note(text: object) -> None:
-    """One line a person should see, on standard error."""
-    err.print(Text(plain(text)))
+    """One line a person should see, on standard error; a terminal that has been closed is no reason to fail."""
+    try:
+        err.print(Text(plain(text)))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        leave_closed_terminal()
+
+
+def leave_closed_terminal() -> None:
+    """Point output that nothing takes any more, as after SIGHUP, to nowhere: the next line would be an error."""
+    for descriptor in (1, 2):
+        try:
+            os.write(descriptor, b"")
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
 
 def complain(error: object) -> None:

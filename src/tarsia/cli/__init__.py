@@ -47,7 +47,7 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """The `tarsia` program: exit code 0, 2 for anything a user can mend, 130 or 143 when asked to stop."""
+    """The `tarsia` program: exit code 0, 2 for anything a user can mend, 129, 130 or 143 when asked to stop."""
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=False)
         sys.stdout.flush()

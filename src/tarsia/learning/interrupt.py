@@ -1,4 +1,4 @@
-"""Stopping politely: SIGTERM and Ctrl-C are noted, the loop saves at the next step and leaves."""
+"""Stopping politely: SIGTERM, SIGHUP and Ctrl-C are noted, the loop saves at the next step and leaves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 import threading
 from types import FrameType
 from typing import Any
+
+from tarsia import console
 
 
 class Interrupted(Exception):
@@ -18,7 +20,10 @@ class Interrupted(Exception):
 
 
 class Interrupt:
-    """Within `with`, notes SIGTERM and SIGINT instead of dying; a second Ctrl-C dies at once."""
+    """Within `with`, notes SIGTERM, SIGHUP and SIGINT instead of dying; a second Ctrl-C dies at once.
+
+    SIGHUP, of a terminal that is closed, stays ignored where it is (nohup).
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -26,7 +31,9 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._note) or signal.SIG_DFL
         return self
 
@@ -42,4 +49,6 @@ class Interrupt:
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if number == signal.SIGHUP:
+            console.leave_closed_terminal()
         self.number = number

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tarsia import console, data, models
+from tarsia import console, data, models, recipe_changes
 from tarsia.card import Card, Input
 from tarsia.data import Dataset
 from tarsia.data._dataset import check_classes, check_labelled
@@ -24,6 +24,7 @@ from tarsia.learning.optimizer import Average
 from tarsia.learning.restyle import Adaptation
 from tarsia.learning.torch_engine import TorchEngine
 from tarsia.models._segmenter import Segmenter
+from tarsia.plain_text import plain
 from tarsia.recipe import Recipe, TrainRecipe
 
 
@@ -79,6 +80,9 @@ class Session:
         TrainingError for resume points that are damaged or of another training.
         """
         resuming = resume and has_resume_point(folder)
+        tree = checkpoint.load_state(_resume_point(folder)) if resuming else {}
+        if resuming:
+            _note_changes(tree, recipe, folder)
         train_data, val_data = _open_data(recipe)
         # What self-training learns from is the network at its start: a resumed one needs that again.
         at_start = not resuming or (recipe.adapt is not None and recipe.adapt.method == "self-training")
@@ -106,7 +110,7 @@ class Session:
         )
         torch.manual_seed(recipe.seed)
         if resuming:
-            session._restore()
+            session._restore(tree)
         if recipe.train.compile:
             # Not the module: a loss with auxiliary terms goes past its call.
             model.segment = torch.compile(model.segment)  # type: ignore[method-assign]
@@ -140,6 +144,7 @@ class Session:
     def save(self) -> None:
         """Write the resume point: all that the steps to come depend on."""
         tree = {
+            "recipe": self.recipe.model_dump(mode="json"),
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
@@ -153,8 +158,7 @@ class Session:
         }
         checkpoint.save_state(_resume_point(self.folder), tree)
 
-    def _restore(self) -> None:
-        tree = checkpoint.load_state(_resume_point(self.folder))
+    def _restore(self, tree: dict[str, Any]) -> None:
         if tree["samples"] != len(self.train_data):
             raise TrainingError(
                 f"{self.folder}: the training split held {tree['samples']} samples and now holds "
@@ -178,6 +182,9 @@ class Session:
         self.model.load_state_dict(tree["model"])
         if self.average:
             self.average.model.load_state_dict(tree["average"])
+        mine, theirs = (one["param_groups"][0] for one in (self.optimizer.state_dict(), tree["optimizer"]))
+        if ("momentum" in mine) != ("momentum" in theirs):  # torch would take it, and fail in the first step
+            raise ValueError("it is of another optimizer")
         self.optimizer.load_state_dict(tree["optimizer"])
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
@@ -195,6 +202,17 @@ class Session:
 def has_resume_point(folder: Path) -> bool:
     """Whether `folder` holds a point to resume from."""
     return any((folder / "resume").glob("state*.safetensors"))
+
+
+def _note_changes(tree: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+    """Say what was changed in a run's recipe since its resume point `tree`; RecipeError where that cannot be taken."""
+    if "recipe" not in tree:
+        return  # of an earlier version: what does not fit the state is found when that is taken
+    where, done = plain(folder / "recipe.yaml"), tree["progress"]["epoch"]
+    for line in recipe_changes.taken(tree["recipe"], recipe, where):
+        console.note(f"{where}: {line}")
+    if recipe.train.epochs < done:
+        raise RecipeError(f"{where}: train.epochs is {recipe.train.epochs}, and {done} are done: give as many, or more")
 
 
 def _resume_point(folder: Path) -> Path:

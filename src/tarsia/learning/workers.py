@@ -78,16 +78,16 @@ def started(batches: DataLoader[Any]) -> Iterator[Any]:
 
     The iterator raises the error of a Failure among that, and TrainingError where a worker dies.
     """
-    with explained(), _blocked(signal.SIGINT, signal.SIGTERM):
+    with explained(), _blocked(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         iterator = iter(batches)  # the workers' threads all inherit the block
     return _passed_on(iterator)
 
 
 def set_up(_: int) -> None:
-    """In a worker, as torch starts it: one thread of work; Ctrl-C and SIGTERM, blocked here, are not its business.
+    """In a worker, as torch starts it: one thread of work; Ctrl-C, SIGTERM and SIGHUP, blocked here, are not for it.
 
-    `timeout`, Slurm and systemd signal every process of a job: workers that died of it would take the training down
-    before it has saved.
+    `timeout`, Slurm, systemd and a closed terminal signal every process of a job: workers that died of it would take
+    the training down before it has saved.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

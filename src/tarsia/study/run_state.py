@@ -20,6 +20,7 @@ from tarsia.errors import RecipeError
 from tarsia.files import LOCK
 from tarsia.folder_lock import Busy, holding
 from tarsia.recipe import Recipe
+from tarsia.recipe_changes import flat, words
 from tarsia.study import Run
 
 # What may differ between a training and the one asked for: none of it changes the model.
@@ -114,23 +115,10 @@ def _settled(wanted: Recipe, there: Recipe) -> Recipe:
 
 def _difference(wanted: Recipe, there: Recipe) -> str:
     """The settings in which two trainings differ, in words; at most three of them."""
-    ours, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=_OF_THE_PLACE))) for recipe in (wanted, there))
+    ours, theirs = (dict(flat(recipe.model_dump(mode="json", exclude=_OF_THE_PLACE))) for recipe in (wanted, there))
     keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
-    found = [f"{key} is {_shown(theirs, key)} there and {_shown(ours, key)} in the study" for key in keys[:_NAMED]]
+    found = [f"{key} is {words(theirs, key)} there and {words(ours, key)} in the study" for key in keys[:_NAMED]]
     return "; ".join(found) + (f"; and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
-
-
-def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as key.key and value."""
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
-def _shown(settings: dict[str, Any], key: str) -> str:
-    return "not set" if settings.get(key) is None else json.dumps(settings[key], ensure_ascii=False)
 
 
 def _epochs(folder: Path) -> list[dict[str, str]]:
