@@ -163,7 +163,7 @@ def test_out_of_memory_is_what_it_is(path: Path) -> None:
     engine = OnnxEngine.open(path, "cpu")
 
     class Full:
-        def run(self, *_: object) -> None:
+        def io_binding(self) -> None:
             raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for 9 GB")
 
     engine._session = Full()

@@ -13,6 +13,7 @@ import pytest
 from small_service import Gated, decoded, encoded, engine, pixels, until
 from tarsia.errors import ModelFileError, TooLargeError
 from tarsia.runtime.predictor import Predictor
+from tarsia.service import batching
 from tarsia.service.answers import Ask
 from tarsia.service.batching import Batcher, Job
 from tarsia.service.limits import Limits
@@ -288,3 +289,26 @@ def test_many_threads_at_once(gated: Gated) -> None:
         thread.join(60)
     batcher.close()
     assert not wrong and max(shape[0] for shape in gated.batches) > 1
+
+
+def test_memory_is_given_back_when_no_picture_comes(
+    batcher: Batcher, gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once after work, and not while pictures wait."""
+    monkeypatch.setattr(batching, "_RESTING_SECONDS", 0.05)
+    rests: list[int] = []
+    monkeypatch.setattr(gated, "give_back", lambda: rests.append(len(gated.batches)))
+    jobs = [*busy(batcher, gated), job(), job(16, 16)]
+    for one in jobs[2:]:
+        batcher.submit(one)
+    time.sleep(0.3)
+    assert not rests
+    gated.gate.set()
+    for one in jobs:
+        one.future.result(20)
+    until(lambda: rests)
+    time.sleep(0.3)
+    done = len(gated.batches)
+    assert rests == [done], "of two threads one, and once"
+    batcher.submit(job()).result(20)
+    until(lambda: len(rests) == 2)

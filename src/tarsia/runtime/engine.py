@@ -71,6 +71,15 @@ class LabelEngine(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldingEngine(Protocol):
+    """An engine that keeps memory from one picture to the next."""
+
+    def give_back(self) -> None:
+        """Give it back, where it is more than a little: no picture comes for a while."""
+        ...
+
+
 class AttentionMap(NamedTuple):
     """What one attention module does to a picture."""
 

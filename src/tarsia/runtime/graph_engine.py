@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -14,6 +15,7 @@ from tarsia.card import Card
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.runtime import onnx_file, resample
 from tarsia.runtime.engine import EngineFacts
+from tarsia.runtime.memory import Footprint, trim
 from tarsia.runtime.onnx_file import OnnxFile
 
 INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
@@ -39,6 +41,7 @@ class GraphEngine(ABC):
             raise RecipeError(f"--streams {streams}: each takes a core at least, and there are {self.threads}")
         self._where = where
         self._parameters = file.parameters
+        self._footprint = Footprint()
 
     @classmethod
     def open(cls, path: Path, *arguments: Any, **options: Any) -> Any:
@@ -82,14 +85,24 @@ class GraphEngine(ABC):
     def _program(self) -> str:
         """The engine, its version, and what it runs on."""
 
+    def give_back(self) -> None:
+        """Give back the memory that is kept for the next picture, where it is more than a little."""
+        if self._footprint.forget():
+            self._release()
+            trim()
+
     @abstractmethod
-    def _run(self, names: list[str], image_B3HW: np.ndarray) -> list[np.ndarray]:
-        """The outputs of these names; raises whatever the engine does."""
+    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
+        """The outputs of these names; raises whatever the engine does.  `release`: keep no memory of this run."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give back what is kept from one run to the next."""
 
     def _given(self, names: list[str], images_BHW3: np.ndarray) -> list[np.ndarray]:
         image_B3HW = np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))
         try:
-            return self._run(names, image_B3HW)
+            return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHW3.shape[:3])))
         except Exception as error:  # the engines' errors have no common base of their own
             if re.search("bad_alloc|allocate memory", str(error)):
                 raise MemoryError(f"{self._where}: {first_line(error)}") from error
@@ -97,6 +110,10 @@ class GraphEngine(ABC):
             raise ModelFileError(
                 f"{self._where}: fails on pictures of {size} (number x height x width): {first_line(error)}"
             ) from error
+
+    def _smallest(self) -> np.ndarray:
+        """The smallest picture that the network takes, black, B x bands x H x W."""
+        return np.zeros((1, self.card.bands, self.card.input.stride, self.card.input.stride), np.uint8)
 
     def _check_interface(self, takes: list[Any], gives: dict[str, Any], classes: int | None) -> None:
         """ModelFileError unless inputs and outputs, (type, number of axes), and the scores' classes are Tarsia's."""

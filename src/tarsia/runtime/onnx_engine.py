@@ -10,7 +10,7 @@ import onnxruntime
 
 from tarsia import console, environment, hardware
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.runtime.graph_engine import INPUT, SCORES, GraphEngine, first_line
+from tarsia.runtime.graph_engine import INPUT, LABEL, SCORES, GraphEngine, first_line
 from tarsia.runtime.onnx_file import OnnxFile
 
 _FATAL_ONLY = 4  # what goes wrong is raised; ONNX Runtime would print it as well
@@ -43,8 +43,23 @@ class OnnxEngine(GraphEngine):
         """The engine, its version, and the provider in use."""
         return f"onnxruntime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
 
-    def _run(self, names: list[str], image_B3HW: np.ndarray) -> list[np.ndarray]:
-        return self._session.run(names, {INPUT: image_B3HW})
+    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
+        batch, _, *size = image_B3HW.shape
+        binding, found = self._session.io_binding(), []
+        binding.bind_cpu_input(INPUT, image_B3HW)
+        for name in names:
+            shape = (batch, len(self.card.classes), *size) if name == SCORES else (batch, *size)
+            # In memory of our own: an answer that lies in ONNX Runtime's would keep all that is around it.
+            found.append(np.empty(shape, np.uint8 if name == LABEL else np.float32))
+            binding.bind_output(name, "cpu", 0, found[-1].dtype, shape, found[-1].ctypes.data)
+        options = onnxruntime.RunOptions()
+        if release:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._session.run_with_iobinding(binding, options)
+        return found
+
+    def _release(self) -> None:
+        self._run([SCORES], self._smallest(), release=True)  # there is no other way
 
     def _started(self, content: bytes, asked: str) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import queue
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ class OpenVinoEngine(GraphEngine):
         if device not in ("auto", "cpu"):
             raise RecipeError(f"--device {device}: OpenVINO runs on the CPU here; known: auto, cpu")
         self.precision = precision
-        compiled = self._compiled(file.content)
+        self._network = compiled = self._compiled(file.content)
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()  # a request is busy while it runs
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
@@ -55,13 +56,35 @@ class OpenVinoEngine(GraphEngine):
         """The engine and its version."""
         return f"openvino {_version()}, CPU"
 
-    def _run(self, names: list[str], image_B3HW: np.ndarray) -> list[np.ndarray]:
+    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
         request = self._idle.get()
         try:
-            found = request.infer({INPUT: image_B3HW})
-            return [found[name] for name in names]
+            given = request.infer({INPUT: image_B3HW})
+            found = [given[name] for name in names]
+            del given  # which knows the request
+            return found
         finally:
             self._idle.put(request)
+            if release:
+                del request
+                self._release()
+
+    def _release(self) -> None:
+        """Of the network, and of the requests that are idle.
+
+        A request keeps its picture; a stream keeps the memory of its last answer until it has given a smaller one.
+        """
+        requests = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait()
+                requests.append(self._network.create_infer_request())
+        for request in requests:
+            request.start_async({INPUT: self._smallest()})
+        for request in requests:
+            request.wait()
+            self._idle.put(request)
+        self._network.release_memory()
 
     def _compiled(self, content: bytes) -> openvino.CompiledModel:
         core = _core()
@@ -72,6 +95,8 @@ class OpenVinoEngine(GraphEngine):
             "INFERENCE_NUM_THREADS": self.threads,
             "NUM_STREAMS": self.streams,
             "PERFORMANCE_HINT": "LATENCY" if self.streams == 1 else "THROUGHPUT",
+            # Else what it has prepared for each size of picture is kept for ever; a size that stays needs no cache.
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
         try:
             return core.compile_model(core.read_model(content), "CPU", settings)

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tarsia.runtime import memory
 from tarsia.runtime.bands import open_bands
+from tarsia.runtime.engine import HoldingEngine
 from tarsia.runtime.predictor import Predictor
 from tarsia.service import logs, problems
 from tarsia.service.answers import Answer, Ask, Seen, encode
@@ -22,6 +24,7 @@ from tarsia.service.metrics import Metrics
 from tarsia.service.problems import Problem
 from tarsia.service.requests import Upload
 
+_RESTING_SECONDS = 2.0  # without a picture
 _ON_GPU = 8  # pictures together, unless the limits say how many
 _decoding = threading.Lock()  # what decoding warns of is caught, which only one thread can do at a time
 
@@ -59,6 +62,7 @@ class Batcher:
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._seconds_a_picture = 0.1  # lately
+        self._worked, self._at_work = False, 0  # since the last rest; threads that have a batch
 
     def check_room(self) -> None:
         """Problem 503 where the queue is full, with when it should have room again."""
@@ -103,18 +107,36 @@ class Batcher:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        while batch := self._take():
+        while (batch := self._take()) is not None:
+            if not batch:
+                self._rest()
+                continue
             self._run(batch)
+            with self._changed:
+                self._at_work -= 1
 
-    def _take(self) -> list[Job]:
-        """The next picture, with those of its size that wait or come within `batch_seconds`; none when closed."""
+    def _rest(self) -> None:
+        """Nothing came for a while: what is kept for the next picture goes back to the system."""
+        with self._network:
+            if isinstance(self.predictor.engine, HoldingEngine):
+                self.predictor.engine.give_back()
+        memory.trim()
+
+    def _take(self) -> list[Job] | None:
+        """The next picture, with those of its size that wait or come within `batch_seconds`.
+
+        An empty list when first nothing came for a while, None when closed.
+        """
         with self._changed:
             first = None
             while first is None:
                 while not self._waiting:
                     if self._closed:
+                        return None
+                    woken = self._changed.wait(_RESTING_SECONDS if self._worked else None)
+                    if not woken and self._worked and not self._waiting and not self._at_work:
+                        self._worked = False
                         return []
-                    self._changed.wait()
                 first = self._next(lambda job: True)
             batch, until = [first], time.monotonic() + self._limits.batch_seconds
             size = first.upload.size
@@ -127,6 +149,8 @@ class Batcher:
                 elif left <= 0 or self._closed or not self._changed.wait(left):
                     break
             self._metrics.queued.labels(self.name).set(len(self._waiting))
+            self._worked = True
+            self._at_work += 1
             return batch
 
     def _most(self) -> int:
