@@ -98,7 +98,7 @@ class Program:
 
     def _address(self) -> re.Match[str] | None:
         assert self.process.poll() is None, self.log
-        return re.search(r"http://127\.0\.0\.1:(\d+)", self.log)
+        return re.search(r"http://[\d.]+:(\d+)", self.log)
 
     @property
     def log(self) -> str:

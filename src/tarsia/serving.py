@@ -13,9 +13,11 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from tarsia import console
+from tarsia import examples as kept
 from tarsia.errors import RecipeError
 from tarsia.runtime.predictor import Predictor, load
-from tarsia.service import api, examples, logs, pages, problems, server
+from tarsia.service import api, logs, pages, problems, server
+from tarsia.service import examples as pictures
 from tarsia.service.envelope import Envelope
 from tarsia.service.keys import Keys
 from tarsia.service.limits import Limits
@@ -55,7 +57,9 @@ def serve(
     def opened(path: Path) -> Predictor:
         return load(path, device, engine=engine, precision=precision, streams=streams)
 
-    app = create_app({name: opened(path) for name, path in models.items()}, limits, keys=keys)
+    keys = list(keys)
+    own = _own_examples(models, bool(keys) or server.is_loopback(host), host)
+    app = create_app({name: opened(path) for name, path in models.items()}, limits, keys=keys, examples=own)
     watch = Watch(app.state.service, models, opened)
     socket = server.listening(host, port)
     for name, batcher in app.state.service.models.items():
@@ -69,12 +73,17 @@ def serve(
 
 
 def create_app(
-    predictors: Predictor | Mapping[str, Predictor], limits: Limits | None = None, *, keys: Iterable[str] = ()
+    predictors: Predictor | Mapping[str, Predictor],
+    limits: Limits | None = None,
+    *,
+    keys: Iterable[str] = (),
+    examples: Mapping[str, Sequence[Path]] | None = None,
 ) -> FastAPI:
     """A predictor, or several by name (the first is the default), as a FastAPI application.
 
-    With `keys`, segmenting asks for one of them.  Each predictor has seen a picture when this returns; raises what it
-    raises then, and RecipeError for an API key that could be guessed.
+    With `keys`, segmenting asks for one of them.  `examples`: pictures to try each model with, by its name; who may
+    segment may see them.  Each predictor has seen a picture when this returns; raises what it raises then, and
+    RecipeError for an API key that could be guessed.
     """
     by_name = {"model": predictors} if isinstance(predictors, Predictor) else dict(predictors)
     service = Service(by_name, limits or Limits(), Keys(keys))
@@ -97,6 +106,18 @@ def create_app(
     app.add_middleware(Envelope, service=service)
     problems.handle_in(app)
     api.add_to(app, service)
-    examples.add_to(app, service)
+    pictures.add_to(app, service, examples or {})
     pages.add_to(app)
     return app
+
+
+def _own_examples(models: Mapping[str, Path], guarded: bool, host: str) -> dict[str, list[Path]]:
+    """The pictures beside each model's file; none where strangers would see them, and that is said."""
+    found = {name: beside for name, path in models.items() if (beside := kept.beside(path))}
+    if found and not guarded:
+        console.note(f"{host} without a key is open to all: {', '.join(found)} shows no examples of its own pictures")
+        return {}
+    for name, all_of_it in found.items():
+        if len(all_of_it) > kept.MOST:
+            console.note(f"{name}: the first {kept.MOST} of {len(all_of_it)} examples are shown")
+    return found

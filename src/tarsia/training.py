@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tarsia import console, evaluating, scores, yaml_tree
+from tarsia import console, evaluating, examples, scores, yaml_tree
 from tarsia.card import IGNORED
 from tarsia.errors import RecipeError
 from tarsia.files import new_folder, require_new
@@ -275,6 +275,7 @@ def _score(session: Session, journal: Journal, interrupt: Interrupt) -> None:
         out=session.folder,
         observe=lambda *_: interrupt.check(),
     )
+    examples.keep(session.folder, session.val_data)
     if wanted is not None:
         journal.say(f"expected: {expected.judge(wanted, report, session.folder)}")
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -35,6 +36,7 @@ FLAGS = [
 COLORS = np.array([*small_onnx.CLASSES.colors], np.uint8)
 LARGEST_BODY = 60_000
 EVIL = "<img src=x onerror=alert(1)>"
+EXAMPLES = re.compile(r"/v1/examples\?")
 
 # ---- the service
 
@@ -130,8 +132,7 @@ NO_PICTURES: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
 def visiting(browser: Any, url: str, refusals: bool = False, examples: bool = True, **context: Any) -> Iterator[Any]:
     """A page in a fresh profile; afterwards nothing may have gone wrong in it, nor been asked of any other machine.
 
-    `refusals`: the browser's own line for an answer of 4xx or 5xx is expected.  Without `examples` the service need not
-    draw any, which takes seconds.
+    `refusals`: the browser's own line for an answer of 4xx or 5xx is expected.  Without `examples` there are none.
     """
     faults: list[str] = []
 
@@ -149,7 +150,7 @@ def visiting(browser: Any, url: str, refusals: bool = False, examples: bool = Tr
         if not refusals:
             page.on("response", lambda one: one.ok or faults.append(f"{one.status} {one.url}"))
         if not examples:
-            page.route("**/v1/examples", lambda route: route.fulfill(json={"examples": []}))
+            page.route(EXAMPLES, lambda route: route.fulfill(json={"examples": []}))
         page.add_init_script(
             "window.violations = [];"
             "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
-from browsing import FLAGS, LARGEST_BODY, Gated, predictor, serving, visiting
+from browsing import EVIL, FLAGS, LARGEST_BODY, Gated, drawing, encoded, predictor, serving, visiting
 
 
 class Served(NamedTuple):
@@ -26,8 +26,8 @@ def absent(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-# Of the package and not of the session: while it is open, its event loop counts as running for all other tests.
-@pytest.fixture(scope="package")
+# Of a module: while it is open, its event loop counts as running for all other tests of the process.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     try:
         from playwright import sync_api as playwright
@@ -44,7 +44,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Two small models behind an address."""
+    """Two small models behind an address, the first with pictures to try."""
     if importlib.util.find_spec("uvicorn") is None:
         absent("uvicorn is not installed (extra serve)")
     from tarsia.service.limits import Limits
@@ -52,7 +52,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     folder = tmp_path_factory.mktemp("models")
     models = {"small": predictor(folder, "small"), "other": predictor(folder, "other", order=(0, 2, 1))}
-    with serving(create_app(models, Limits(body_bytes=LARGEST_BODY, queue=1))) as url:
+    examples = {"small": [folder / name for name in ("old-harbour.jpg", f"{EVIL}.png", "boats.jpg")]}
+    for seed, path in enumerate(examples["small"]):
+        path.write_bytes(encoded(drawing(seed + 10, (48, 60)), "PNG" if path.suffix == ".png" else "JPEG"))
+    with serving(create_app(models, Limits(body_bytes=LARGEST_BODY, queue=1), examples=examples)) as url:
         yield Served(url, models)
 
 

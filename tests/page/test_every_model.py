@@ -64,6 +64,17 @@ def test_a_model_of_every_kind(browser: Any, made_models: Made, colors: np.ndarr
         (name,) = service.names
         assert page.locator("#other-field").is_hidden()
         look(page, service, name, colors)
+        if kind != "run":  # exported to a place of their own, and their classes are not those of streets
+            page.wait_for_selector("#examples-part", state="hidden")
+            return
+        page.locator("#examples img[src]").nth(5).wait_for()
+        kept = sorted((made_models.run / "examples").iterdir())
+        assert page.locator("#examples button").all_inner_texts() == [f"Validation {n}" for n in range(1, 7)]
+        page.locator("#examples button").first.click()
+        drawn(page)
+        assert page.locator("#name").text_content() == "validation-1.jpg"
+        pixel_by_pixel(page)
+        assert np.array_equal(shown(page), colors[indices(ask(service.url, kept[0].read_bytes()))])
 
 
 @pytest.fixture(scope="module")

@@ -48,8 +48,8 @@ def test_an_example_and_a_phone_s_own_way_to_photograph(browser: Any, service: A
         assert title == json.loads(page.request.get(f"{service.url}v1/examples").text())["examples"][0]["title"]
         example.tap()
         drawn(page)
-        assert page.locator("#name").text_content() == "street.jpg"
-        assert "480 × 360" in page.locator("#facts").text_content()
+        assert page.locator("#name").text_content() == "old-harbour.jpg"
+        assert "60 × 48" in page.locator("#facts").text_content()
 
 
 def test_a_picture_that_only_the_service_can_read(page: Any, service: Any) -> None:

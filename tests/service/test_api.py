@@ -268,17 +268,6 @@ def test_metrics_count_what_happened() -> None:
     assert not [name for name in found if "xxxx" in name or "BREW" in name], "a client must not make new series"
 
 
-def test_examples_are_drawn_when_asked_for(app: TestClient) -> None:
-    listed = app.get("/v1/examples").json()["examples"]
-    assert len(listed) >= 4 and all(one["title"] for one in listed)
-    for one in listed[:2]:
-        answer = app.get("/" + one["url"])
-        assert answer.headers["content-type"] == "image/jpeg" and decoded(answer.content).shape == (360, 480, 3)
-        assert app.get("/" + one["url"]).content == answer.content
-    for name in ("x", "..%2F..%2Fetc%2Fpasswd", "%00"):
-        assert app.get(f"/v1/examples/{name}.jpg").status_code == 404
-
-
 def test_the_page_comes_under_a_strict_policy(app: TestClient) -> None:
     page = app.get("/")
     assert page.headers["content-type"].startswith("text/html") and "<title>" in page.text

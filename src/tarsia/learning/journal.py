@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tarsia import console, environment
+from tarsia import console, environment, examples
 from tarsia.errors import MissingExtraError, OutputError
 from tarsia.files import write_json, write_text
 from tarsia.plain_text import plain
@@ -34,6 +34,7 @@ _OUTPUTS = (
         "confusion.png",
         "details.png",
         "report.html",
+        examples.WRITTEN,
     ),
 )
 _CUT_OFF = (".*.part", "*/.*.part")  # files that were being written when a run was killed

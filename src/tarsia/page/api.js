@@ -38,8 +38,9 @@ export async function models() {
   return JSON.parse(await (await ask("GET", address("v1/models"))).text()).models;
 }
 
-export async function examples() {
-  return JSON.parse(await (await ask("GET", address("v1/examples"))).text()).examples;
+/** Pictures to try a model with. */
+export async function examples(model) {
+  return JSON.parse(await (await ask("GET", address("v1/examples", { model }))).text()).examples;
 }
 
 /** The content behind an address that the service gave; never one of another origin. */

@@ -18,7 +18,7 @@ import { find, percent, seconds } from "./words.js";
 
 // What is asked for: a result for each model chosen, null while it is missing.  `shown` is what was last seen whole, with
 // what was chosen for it: it comes back when something else goes wrong.
-const state = { file: null, picture: null, results: [], job: null, shown: null };
+const state = { file: null, picture: null, results: [], job: null, shown: null, examplesOf: null };
 const viewer = new Viewer(find("stage"), { onView: () => controls.showZoom(), onRead: readOut });
 const legend = new Legend(find("legend"), find("all"), (hidden) => viewer.setHidden(hidden));
 const controls = wireControls(viewer, { onConfidence: () => askAnew(0, 1) });
@@ -30,11 +30,25 @@ const taking = wireTaking({
 
 async function start() {
   try {
-    offer(await authorised(api.models), askAnew);
-    await showExamples(await authorised(api.examples), open);
+    offer(await authorised(api.models), (...places) => {
+      offerExamples();
+      askAnew(...places);
+    });
   } catch (problem) {
-    fail(problem, () => location.reload());
+    return fail(problem, () => location.reload());
   }
+  await offerExamples();
+}
+
+/** Those that suit the model asked; without any the page does as well. */
+async function offerExamples() {
+  const [model] = chosen();
+  if (state.examplesOf === model) return;
+  state.examplesOf = model;
+  const found = await api.examples(model).catch(() => null);
+  if (state.examplesOf !== model) return; // another was chosen since
+  if (!found) state.examplesOf = null; // asked for again at the next occasion
+  showExamples(found ?? [], open);
 }
 
 function goToStart() {
@@ -47,6 +61,7 @@ function goToStart() {
   find("work").hidden = true;
   find("start").hidden = false;
   find("choose").focus();
+  offerExamples();
 }
 
 /** Show a picture as soon as it is known to be one, and what the models see in it as soon as they say so. */

@@ -2,7 +2,7 @@
 
 import { content } from "./api.js";
 import { canPhotograph, closeCamera, photograph } from "./camera.js";
-import { element, explainCamera, find } from "./words.js";
+import { element, enable, explainCamera, find } from "./words.js";
 
 /**
  * `onFile(file)` for each picture; `onNote(text)` where something else came than one file; `onTrouble(words, again)`
@@ -68,23 +68,28 @@ function listenToDrops(take) {
   });
 }
 
-/** Fill the list of examples, [{name, title, url}]; one that cannot be had is left out of the list. */
-export async function showExamples(examples, onFile) {
-  const items = await Promise.all(examples.map(async ({ name, title, url }) => {
-    const picture = await content(url).catch(() => null);
-    return picture && exampleButton(name, title, picture, onFile);
-  }));
-  const found = items.filter(Boolean);
-  find("examples").replaceChildren(...found);
-  find("examples-part").hidden = !found.length;
+/** Show examples, [{name, title, url}], at once and their pictures as they come; one that cannot be had goes again. */
+export function showExamples(examples, onFile) {
+  for (const image of find("examples").querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  find("examples").replaceChildren(...examples.map((one) => exampleItem(one, onFile)));
+  find("examples-part").classList.remove("waiting");
+  find("examples-part").hidden = !examples.length;
 }
 
-function exampleButton(name, title, picture, onFile) {
-  const ending = picture.type.split("/")[1]?.replace("jpeg", "jpg") ?? "png";
-  const button = element("button", { type: "button" },
-    element("img", { src: URL.createObjectURL(picture), alt: "" }),
-    element("span", {}, title),
-  );
-  button.addEventListener("click", () => onFile(new File([picture], `${name}.${ending}`, { type: picture.type })));
-  return element("li", {}, button);
+function exampleItem({ name, title, url }, onFile) {
+  const image = element("img", { alt: "" });
+  const button = element("button", { type: "button", title }, image, element("span", {}, title));
+  const item = element("li", {}, button);
+  enable(button, false);
+  content(url).then((picture) => {
+    if (!item.isConnected) return; // of another model than is asked by now
+    const ending = picture.type.split("/")[1]?.replace("jpeg", "jpg") ?? "png";
+    image.src = URL.createObjectURL(picture);
+    button.addEventListener("click", () => onFile(new File([picture], `${name}.${ending}`, { type: picture.type })));
+    enable(button, true);
+  }, () => {
+    item.remove();
+    find("examples-part").hidden = !find("examples").children.length;
+  });
+  return item;
 }

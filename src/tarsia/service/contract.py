@@ -82,7 +82,7 @@ class Models(BaseModel):
 
 
 class Example(BaseModel):
-    """A drawn street scene; `url` is relative to the service's root."""
+    """A picture; `url` is relative to the service's root."""
 
     name: str
     title: str
@@ -90,7 +90,7 @@ class Example(BaseModel):
 
 
 class Examples(BaseModel):
-    """Pictures to try."""
+    """Pictures to try a model with; none where there are none that suit it."""
 
     examples: list[Example]
 

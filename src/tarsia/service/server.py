@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import signal
 import socket
 import time
@@ -78,6 +79,15 @@ def listening(host: str, port: int) -> socket.socket:
         reason = error.strerror or error
         raise RecipeError(f"cannot listen on {host}:{port} ({reason}): choose another --port or --host") from error
     return made
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a service that listens at `host`; not so where the name says nothing."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
 
 
 def address(made: socket.socket) -> str:
