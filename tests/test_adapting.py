@@ -266,7 +266,7 @@ def test_command_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("RUN",), "adapt needs MODEL, --source DATA and --target"),
+        (("RUN",), "adapt needs MODEL and --target"),
         (("--train-style", "--content", "streets"), "--train-style needs --content, --style and --out"),
         (("RUN", "--source", "streets", "--target", "streets", "--method", "nothing"), "no method 'nothing'"),
     ],

@@ -153,7 +153,7 @@ def test_from_a_recipe_to_predictions(tarsia: Tarsia, recipe: Path, data: Path, 
     assert "mean" in out and "disc" in out and "epoch 1: train_loss" in err
     assert "Run folder: runs/tiny (open runs/tiny/report.html)" in out
     following = out.partition("Next: ")[2].strip().split("; ")
-    assert following == [f"tarsia evaluate runs/tiny --data folder:{data}", "tarsia predict runs/tiny PICTURE"]
+    assert following == ["tarsia evaluate runs/tiny", "tarsia predict runs/tiny PICTURE"]
     assert Recipe.load("runs/tiny/recipe.yaml").seed == 3
     trained = json.loads(Path("runs/tiny/report.json").read_text())["miou"]
 

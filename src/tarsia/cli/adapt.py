@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, at_least, needs_training, share, writing_to
-from tarsia.plain_text import command
+from tarsia.plain_text import command, quoted
 
 
 def above_zero(_: object, value: float | None) -> None:
@@ -28,7 +28,9 @@ def adapt(
         Path | None, Parameter(help="a .safetensors model or a run folder; not with --train-style")
     ] = None,
     *,
-    source: Annotated[str | None, Parameter(help="labelled pictures like those it was trained on: DATA")] = None,
+    source: Annotated[
+        str | None, Parameter(help="labelled pictures like those it was trained on: DATA; default: these")
+    ] = None,
     target: Annotated[str | None, Parameter(help="pictures of the new condition: a folder, or DATA")] = None,
     method: Annotated[
         str,
@@ -68,11 +70,12 @@ def adapt(
     Try:
         tarsia adapt runs/streets --source streets,condition=dawn --target photos/night --method histogram
         tarsia adapt --train-style --content streets,condition=dawn --style photos/night --out night.safetensors
-        tarsia adapt runs/streets --source streets,condition=dawn --target photos/night --style night.safetensors
+        tarsia adapt runs/streets --target photos/night --style night.safetensors
     """
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
     from tarsia.errors import RecipeError
+    from tarsia.own_data import OwnData
 
     console.quiet(quiet)
     with needs_training():
@@ -90,8 +93,13 @@ def adapt(
         card = adapting.train_style(content, style, out, device=device, overwrite=overwrite, **given, **training)
         console.say(f"Style file: {out}, loss {card.provenance['loss']:.4f}")
         return
-    if model is None or source is None or target is None:
-        raise RecipeError("adapt needs MODEL, --source DATA and --target FOLDER or DATA; or --train-style")
+    if model is None or target is None:
+        raise RecipeError("adapt needs MODEL and --target FOLDER or DATA; or --train-style")
+    if source is None:
+        own = OwnData.of(model, "--source")
+        source = own.training
+        own.open(source)
+        console.note(f"--source {quoted(source)}: the data that {model} was trained with")
     tuning = adapting.Tuning(
         steps=steps or 500,
         batch=batch,

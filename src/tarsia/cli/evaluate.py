@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from tarsia import console
 from tarsia.cli._options import (
     Crf,
-    Data,
     Device,
     Engine,
     Json,
@@ -22,6 +21,7 @@ from tarsia.cli._options import (
     Style,
     at_least,
     crf_of,
+    labelled,
     score_table,
     tta_of,
     writing_to,
@@ -31,8 +31,10 @@ from tarsia.cli._options import (
 def evaluate(
     model: Annotated[Path | None, Parameter(help="a model file or run folder; not with --predictions")] = None,
     *,
-    data: Data,
-    split: Annotated[str | None, Parameter(help="default: val, or the data set's own split=")] = None,
+    data: Annotated[
+        str | None, Parameter(help="NAME[:ROOT][,key=value...]; default: what MODEL was validated on")
+    ] = None,
+    split: Annotated[str | None, Parameter(help="default: its own split=, else val")] = None,
     predictions: Annotated[Path | None, Parameter(help="score this folder's index PNGs instead of a model")] = None,
     ignored_values: Annotated[
         tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
@@ -57,9 +59,10 @@ def evaluate(
     """Score a model (or the predictions of another system) on labelled pictures.
 
     Try:
-        tarsia evaluate runs/camvid-fast --data camvid:data/camvid --split val
+        tarsia evaluate runs/camvid-fast
+        tarsia evaluate runs/camvid-fast --data camvid:data/camvid --split test
         tarsia evaluate --predictions theirs/ --ignored-values 11 --data camvid:data/camvid --out scores
-        tarsia evaluate runs/camvid-fast --data camvid:data/camvid --split val --calibrate
+        tarsia evaluate runs/camvid-fast --calibrate
     """
     from tarsia import evaluating
     from tarsia.data import open_spec, parse
@@ -77,7 +80,12 @@ def evaluate(
         raise RecipeError(f"{option} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
-    dataset = open_spec(data, split=split)
+    if model is not None:
+        data, dataset = labelled(data, model, split, "--data")
+    elif data is not None:
+        dataset = open_spec(data, split=split)
+    else:
+        raise RecipeError("--predictions needs --data: which labelled pictures they are of")
     name, _, options = parse(data)
     split = split or options.get("split", "val")
     if model is not None:

@@ -8,15 +8,18 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json, Quiet, at_least, needs_training, share
+from tarsia.cli._options import Json, Quiet, at_least, labelled, needs_training, share
 from tarsia.plain_text import command
 
 
 def export(
     model: Annotated[Path, Parameter(help="a model file (.safetensors) or a run folder")],
     *,
-    check_on: Annotated[str, Parameter(help="a data set to compare answers on: NAME[:ROOT][,key=value...]")],
-    split: Annotated[str | None, Parameter(help="default: val, or the data set's own split=")] = None,
+    check_on: Annotated[
+        str | None,
+        Parameter(help="a data set to compare answers on: NAME[:ROOT][,key=value...]; default: MODEL's, validated on"),
+    ] = None,
+    split: Annotated[str | None, Parameter(help="default: its own split=, else val")] = None,
     images: Annotated[int, Parameter(help="evenly spaced pictures of it to compare on", validator=at_least(1))] = 32,
     int8: Annotated[bool, Parameter(help="in 8 bits, but for the layers that cannot be", negative="")] = False,
     calibrate_on: Annotated[
@@ -45,23 +48,26 @@ def export(
     Beside it: what was compared (NAME.export.json), and a picture of pixels that changed, if any.
 
     Try:
-        tarsia export runs/camvid-fast --check-on camvid:data/camvid
+        tarsia export runs/camvid-fast
         tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx
         tarsia predict runs/camvid-fast/model.onnx holiday.jpg
     """
     from tarsia.card import find_model_file
-    from tarsia.data import open_spec, parse
+    from tarsia.data import parse
     from tarsia.errors import RecipeError
+    from tarsia.own_data import OwnData
 
     console.quiet(quiet)
     with needs_training():
         from tarsia.exporting import export as run
     if not int8 and (calibrate_on is not None or calibration_data is not None):
         raise RecipeError("--calibrate-on and --calibration-data are for --int8")
-    name, _, options = parse(check_on)
-    dataset = open_spec(check_on, split=split)
+    compared, dataset = labelled(check_on, model, split, "--check-on")
+    name, _, options = parse(compared)
     split = split or options.get("split", "val")
     out = out or find_model_file(model).with_suffix(".onnx")
+    if check_on is None and calibration_data is None:
+        calibration_data = OwnData.of(model).training
     calibration = _calibration(check_on, calibration_data, calibrate_on) if int8 else None
     checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
     made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
@@ -73,12 +79,12 @@ def export(
     console.say(f"Exported: {out}; next: {command('predict', out, 'PICTURE')}")
 
 
-def _calibration(check_on: str, named: str | None, images: int | None) -> Any:
+def _calibration(check_on: str | None, named: str | None, images: int | None) -> Any:
     """The pictures to calibrate on: of the data set `named`, else of --check-on's; of split train unless it says so."""
     from tarsia import data
     from tarsia.exporting import CALIBRATION_IMAGES, Calibration
 
-    name, root, options = data.parse(named or check_on)
+    name, root, options = data.parse(named or str(check_on))
     split = options.pop("split", "train") if named else "train"
     options.pop("split", None)
     return Calibration(data.open(name, root, split, **options), images or CALIBRATION_IMAGES, f"{name} {split}")

@@ -47,11 +47,10 @@ def train(
     overrides = [*set, *([f"seed={seed}"] if seed is not None else [])]
     settled = Recipe.load(recipe, overrides) if recipe else None
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite)
-    section = Recipe.load(folder / "recipe.yaml").data
-    data = f"{section.name}:{section.root}" if section.root else section.name
     if (folder / "report.json").is_file():
         console.show(score_table(Report.read(folder)), wrapped=False)
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
     console.say(f"Run folder: {folder}{page}")
-    scored, seen = command("evaluate", folder, "--data", data), command("predict", folder, "PICTURE")
-    console.say(f"Next: {scored}; {seen}")
+    scored = Recipe.load(folder / "recipe.yaml").data.val is not None
+    following = [*([command("evaluate", folder)] if scored else []), command("predict", folder, "PICTURE")]
+    console.say(f"Next: {'; '.join(following)}")

@@ -71,8 +71,7 @@ def entrants(reports: Sequence[str | Path | Report], names: Sequence[str] | None
 def _folder(report: str | Path) -> Path:
     path = Path(report)
     if path.suffix in (".safetensors", ".onnx"):
-        scored = command("evaluate", path, "--data", "DATA")
-        raise DatasetError(f"{path} is a model, not a report of one: {scored} makes one")
+        raise DatasetError(f"{path} is a model, not a report of one: {command('evaluate', path)} makes one")
     return path.parent if path.suffix == ".json" else path
 
 

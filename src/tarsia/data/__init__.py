@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -18,7 +19,18 @@ from pydantic import TypeAdapter, ValidationError
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.errors import DatasetError, nearest
 
-__all__ = ["Dataset", "Sample", "bands_of", "check_sample", "names", "open", "open_spec", "option_faults", "parse"]
+__all__ = [
+    "Dataset",
+    "Sample",
+    "bands_of",
+    "check_sample",
+    "names",
+    "open",
+    "open_spec",
+    "option_faults",
+    "parse",
+    "spec",
+]
 
 Fault = tuple[tuple[str | int, ...], str]  # as in yaml_tree: where below the section, what is wrong
 _FORM = "expected NAME[:ROOT][,key=value...], as camvid:data/camvid or folder:photos,split=val"
@@ -68,11 +80,11 @@ def open_spec(
 def parse(spec: str) -> tuple[str, str | None, dict[str, str]]:
     """`NAME[:ROOT][,key=value...]` -> name, root or None, options as text.
 
-    The root may contain `:` and `=` but no comma.  Raises DatasetError with the expected form; whether name and
-    options exist is `open`'s to say.
+    A root or value with a comma, or one that begins with a quote, stands in double quotes, where `""` is a quote.
+    Raises DatasetError with the expected form; whether name and options exist is `open`'s to say.
     """
-    head, *rest = spec.split(",")
-    name, colon, root = head.partition(":")
+    head = spec.partition(",")[0]
+    name, root, at = head.partition(":")[0], "", len(head.partition(":")[0])
     if not name.isidentifier():
         near = (
             f"; is it a folder? then write folder:{head} or another data set's name"
@@ -80,19 +92,68 @@ def parse(spec: str) -> tuple[str, str | None, dict[str, str]]:
             else ""
         )
         raise DatasetError(f"{spec!r}: no data set's name before ':'{near}; {_FORM}")
+    if colon := spec[at : at + 1] == ":":
+        root, at = _unquoted(spec, at + 1)
     if colon and not root:
         raise DatasetError(f"{spec!r}: no folder after ':'; {_FORM}")
     options: dict[str, str] = {}
-    for part in rest:
-        key, equals, value = part.partition("=")
-        if not equals or not key.isidentifier() or not value:
-            raise DatasetError(f"{spec!r}: {part!r} is not key=value (a folder may not contain a comma); {_FORM}")
+    while at < len(spec):
+        part = spec[at + 1 :].partition(",")[0]
+        key, equals, _ = part.partition("=")
+        if not equals or not key.isidentifier() or part == f"{key}=":
+            raise DatasetError(
+                f"{spec!r}: {part!r} is not key=value (what holds a comma stands in double quotes, as "
+                f'folder:"a, b"); {_FORM}'
+            )
         if key in ("root", "name", "cache"):
             raise DatasetError(f"{spec!r}: {key} cannot be given as an option; {_FORM}")
         if key in options:
             raise DatasetError(f"{spec!r}: {key} is given twice")
-        options[key] = value
+        options[key], at = _unquoted(spec, at + 1 + len(key) + 1)
     return name, root or None, options
+
+
+def spec(name: str, root: str | Path | None = None, options: Mapping[str, Any] | None = None) -> str:
+    """The text that `parse` and `open` read as this data set; the options may hold a `split`.
+
+    DatasetError names the option whose value has no such text, and whatever `open` would refuse.
+    """
+    values = dict(options or {})
+    split = {"split": values.pop("split")} if "split" in values else {}
+    known, faults = _checked(name, values, ())
+    if faults:
+        raise DatasetError("; ".join(f"{'.'.join(map(str, where))}: {what}" for where, what in faults))
+    written = {key: _written(value) for key, value in (split | values).items() if value is not None or key in split}
+    found = ",".join([name + (f":{_quoted(str(root))}" if root else ""), *(f"{k}={v}" for k, v in written.items())])
+    _, _, read = parse(found)
+    again = _checked(name, {key: value for key, value in read.items() if key not in split}, ())[0]
+    for key, value in known.items():
+        if value is not None and (key not in again or again[key] != value or type(again[key]) is not type(value)):
+            raise DatasetError(f"data set {name}: {key} = {value!r} cannot be written as {key}=value: give a recipe")
+        if value is None and _defaults(name)[key] is not None:
+            raise DatasetError(f"data set {name}: {key} = null cannot be written as {key}=value: give a recipe")
+    return found
+
+
+_TEXT = re.compile(r'"((?:[^"]|"")*)"(?=,|\Z)|([^",][^,]*|)')
+
+
+def _unquoted(spec: str, at: int) -> tuple[str, int]:
+    """The root or value that begins at `at`, and where it ends: at a comma or with the text."""
+    found = _TEXT.match(spec, at)
+    if found is None or (found.end() == at and spec[at : at + 1] == '"'):
+        raise DatasetError(f"{spec!r}: a quote that is not closed before a comma or the end; {_FORM}")
+    quoted, simple = found.groups()
+    return (simple if quoted is None else quoted.replace('""', '"')), found.end()
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"' if not value or "," in value or value.startswith('"') else value
+
+
+def _written(value: Any) -> str:
+    """A value as text, which `_coerced` reads again: a size (240, 320) as 240x320."""
+    return _quoted("x".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
 def option_faults(name: str, options: Mapping[str, Any], known: Iterable[str] = ()) -> list[Fault]:
@@ -136,6 +197,11 @@ def _options(name: str) -> dict[str, Any]:
     hints = get_type_hints(constructor, include_extras=True)
     parameters = inspect.signature(constructor).parameters.values()
     return {item.name: hints.get(item.name, Any) for item in parameters if item.kind is item.KEYWORD_ONLY}
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    parameters = inspect.signature(_constructor(name).__init__).parameters.values()
+    return {item.name: item.default for item in parameters}
 
 
 def _coerced(annotation: Any, value: Any) -> Any:

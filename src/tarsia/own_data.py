@@ -1,0 +1,76 @@
+"""A model's own data: what it was trained and validated on, as its card says, where a command is given no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tarsia import data
+from tarsia.card import find_model_file, read_card
+from tarsia.data import Dataset
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.recipe import DataRecipe
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """The data of the training that `model` (a file or run folder) is of; `option`: how a command is given other."""
+
+    model: Path
+    section: DataRecipe
+    option: str
+
+    @classmethod
+    def of(cls, model: Path, option: str = "--data") -> OwnData:
+        """RecipeError where the card does not say what it was trained on; ModelFileError where there is no card."""
+        recipe = read_card(find_model_file(model)).provenance.get("recipe")
+        try:
+            section = DataRecipe.model_validate(recipe["data"])  # type: ignore[index]
+        except (TypeError, KeyError, ValidationError) as error:
+            raise RecipeError(
+                f"{model} does not say what data it was trained on: say it with {option} NAME[:ROOT][,key=value...]"
+            ) from error
+        return cls(Path(model), section, option)
+
+    @property
+    def training(self) -> str:
+        """`NAME[:ROOT][,key=value...]` of what it learned from."""
+        return self._spec(self.section.root, self.section.train, self.section.options)
+
+    def held_out(self, split: str | None = None) -> str:
+        """The same of what it was validated on, or of another `split`; RecipeError where that is not clear."""
+        return self._spec(self.section.root, *self._chosen(split))
+
+    def open(self, spec: str) -> Dataset:
+        """One of these data sets; DatasetError says what to do where they have moved."""
+        try:
+            return data.open_spec(spec)
+        except DatasetError as error:
+            name, root, options = data.parse(spec)
+            moved = "" if root is None else f"; where it has moved, {self.option} {data.spec(name, 'FOLDER', options)}"
+            said = f"{spec} is the data that {self.model} was trained with{moved}"
+            raise DatasetError(*error.args, said) from error
+
+    def _spec(self, root: str | None, split: str, options: dict[str, object]) -> str:
+        return data.spec(self.section.name, root, {**options, "split": split})
+
+    def _chosen(self, split: str | None) -> tuple[str, dict[str, object]]:
+        section = self.section
+        held_out = section.options | section.val_options
+        if split is None and section.val is None:
+            raise RecipeError(
+                f"{self.model} was trained without a validation split: say with --split which one, or with "
+                f"{self.option} which pictures"
+            )
+        if split in (None, section.val):
+            return section.val or "", held_out
+        if split != section.train and section.val_options:
+            name, root = section.name, section.root
+            readings = [data.spec(name, root, {**one, "split": split}) for one in (section.options, held_out)]
+            raise RecipeError(
+                f"--split {split}: {self.model} was trained with other options of the data for train than for val: "
+                f"say which, {self.option} {' or '.join(readings)}"
+            )
+        return str(split), section.options
