@@ -196,7 +196,7 @@ def test_all_faults_are_told_at_once_and_the_rest_is_converted(kind: str, tmp_pa
     found = read(tmp_path / "out")
     assert found.keys() == sound and done.pictures == len(sound) and done.skipped == bad and done.exit_code == 1
     written = (tmp_path / "out/skipped.txt").read_text().splitlines()
-    assert written == [fault.what for fault in done.faults] and len(written) == len(lines) - 2
+    assert written == list(dict.fromkeys(fault.what for fault in done.faults)) and len(written) == len(lines) - 2
     if kind == "labelme":
         assert any(note.startswith("JSON files that are not labelme's, left out: 2") for note in done.notes)
     assert convert(source, tmp_path / "out", skip_bad=True, overwrite=True, **options).faults == done.faults
@@ -253,6 +253,28 @@ def test_two_pictures_of_one_name_are_both_left_out(tmp_path: Path) -> None:
         convert(file, tmp_path / "out")
     done = convert(file, tmp_path / "out", skip_bad=True)
     assert read(tmp_path / "out").keys() == {"c"} and done.skipped == 2
+
+
+def test_a_picture_in_two_splits_is_left_out_of_both(tmp_path: Path, tarsia: Tarsia) -> None:
+    """As `train` and `val` of coco8.yaml and its like, which name one folder; its fault is told once."""
+    several(tmp_path / "set", "yolo")
+    (tmp_path / "set/data.yaml").write_text("train: images\nval: images\nnames: [road, car]\n")
+    code, out, _ = tarsia("convert", "set", "--to", "out", "--skip-bad")
+    assert code == 1 and "Left out: 6 of 8 pictures, for 5 faults (1 of no picture): out/skipped.txt" in out
+    assert read(tmp_path / "out", "train").keys() == read(tmp_path / "out", "val").keys() == {"a"}
+    assert len((tmp_path / "out/skipped.txt").read_text().splitlines()) == 5
+    for split in ("train", "val"):
+        coco(tmp_path / "c", [plain()], [plain(segmentation=[])]).rename(tmp_path / f"c/instances_{split}.json")
+    done = convert(tmp_path / "c", tmp_path / "two", skip_bad=True)
+    assert (done.pictures, done.skipped, len(done.faults)) == (2, 2, 2)
+
+
+def test_a_picture_listed_twice_counts_twice(tmp_path: Path) -> None:
+    file = coco(tmp_path / "set", [plain()], [plain()], [plain()])
+    tree = json.loads(file.read_text())
+    tree["images"][1]["file_name"] = "a.png"
+    done = convert(write_json(file, tree), tmp_path / "out", skip_bad=True)
+    assert (done.pictures, done.skipped) == (1, 2)
 
 
 def test_a_message_holds_a_hundred_faults_and_counts_the_rest() -> None:

@@ -100,9 +100,10 @@ class Conversion:
 
     def _left_out(self) -> str:
         """`Left out: 2 of 61 pictures, for 3 faults: out/skipped.txt`."""
-        more = sum(not fault.picture for fault in self.faults)
+        told = dict.fromkeys(fault.what for fault in self.faults)
+        more = len(told.keys() - {fault.what for fault in self.faults if fault.picture})
         total = self.pictures + self.skipped
-        faults = f"{len(self.faults):,} fault{'' if len(self.faults) == 1 else 's'}"
+        faults = f"{len(told):,} fault{'' if len(told) == 1 else 's'}"
         of_none = f" ({more:,} of no picture)" if more else ""
         return f"Left out: {self.skipped:,} of {total:,} pictures, for {faults}{of_none}: {self.folder / SKIPPED}"
 
@@ -157,7 +158,7 @@ def convert(
         _place(picture.path, image, copy)
         save_label(label, label_HW, found.classes)
     if faults.found:
-        write_text(to / SKIPPED, "".join(f"{shown(fault.what)}\n" for fault in faults.found))
+        write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
     splits = list(dict.fromkeys(picture.split for picture, *_ in placed))
     write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
     read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
@@ -263,8 +264,9 @@ def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture,
     for label in (label for label, count in counts.items() if count > 1):
         same = [str(picture.path) for picture, _, other in placed if other == label]
         which = " and ".join(dict.fromkeys(same))
-        for path in same:
-            faults.add(f"{which}: two pictures (or one twice) of one name: rename or remove one", path)
+        for index, path in enumerate(same):
+            what = f"{which}: two pictures (or one twice) of one name: rename or remove one"
+            faults.add(what, path if path not in same[:index] else f"{path} (again, {index})")
     return [one for one in placed if counts[one[2]] == 1]
 
 

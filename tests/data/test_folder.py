@@ -99,6 +99,14 @@ def test_rgb_masks_through_the_table(tmp_path):
         data[0]
 
 
+def test_colours_in_hexadecimal(tmp_path):
+    classes = "[{name: red, color: '#FA0000', colors: ['#FA0000', [9, 9, 9]]}, {name: b, color: '#00fa00'}]"
+    data = Data(tree(tmp_path, f"classes: {classes}\nignore: ['#000000']", names=["a"]))
+    image(tmp_path / "images/a.jpg", (4, 4))
+    label(tmp_path / "labels/a.png", np.array([[[250, 0, 0], [9, 9, 9], [0, 250, 0], [0, 0, 0]]] * 4, np.uint8))
+    assert data[0].label[0].tolist() == [0, 0, 1, 255] and data.classes.colors[0] == (250, 0, 0)
+
+
 def test_palette_masks_are_indices_unless_format_says_rgb(tmp_path):
     yaml = "classes: [{name: green, color: [0, 250, 0]}, {name: red, color: [250, 0, 0]}, {name: b, color: [0, 0, 0]}]"
     data = Data(tree(tmp_path, yaml, names=["a"]))
@@ -239,6 +247,8 @@ YAML_FAULTS = [
     ("classes: [yes, no]", "dataset.yaml:1: classes.0.name: expected a name; YAML reads yes, no.*in quotes, got True"),
     ("classes: [[a, b]]", "dataset.yaml:1: classes.0.name: Input should be a valid string"),
     ("classes: road", "dataset.yaml:1: classes: Input should be a valid tuple, got 'road'"),
+    ("classes: {0: a, 1: b}", "dataset.yaml:1: classes: expected a list: numbers are written as .*values: \\[1\\]"),
+    ("classes:\n- {name: a, color: red}", r"dataset.yaml:2: classes.0.color: expected a colour, as .*#804080"),
     ("clases: [a]", "dataset.yaml:1: clases: unknown key, did you mean classes?"),
     ("classes:\n  - {nam: a}", "dataset.yaml:2: classes.0.nam: unknown key, did you mean name?"),
     ("classes:\n- {name: a, color: [0, 0, 256]}", "dataset.yaml:2: classes.0.color.2: .* 255, got 256"),

@@ -184,7 +184,7 @@ def _remedy(path: Path, numbered: bool, lines: Sequence[Line]) -> str:
     if any(line.color for line in lines):
         return f"{add}, with `(ignored)` after its name if it is none of the classes"
     if numbered:
-        return f"{add}, as `{{found}}: name`, or `{{found}}: (ignored)` if it is none of the classes"
+        return f"{add}, like its others, with `(ignored)` for a name if it is none of the classes"
     first = lines[0].name
     return f"{add}; its lines count from 0: if {first} is 1 in the masks, write the numbers too, as `1: {first}`"
 

@@ -153,20 +153,20 @@ def _picture(
 ) -> _Found | None:
     """A picture and its regions; None where something is wrong with one of them."""
     faults, notes, where = reading.faults, Notes(), f"{path}: image {entry['id']}"
-    before = len(faults.found)
+    picture = f"{place} ({part})" if part else str(place)
     regions: list[Region] = []
     crowds: list[bool] = []
-    with faults.of(place):
+    with faults.of(picture):
         require_file(place, where)
         name = plain_name(relative, where)
         seen = frame(place, _size(entry, where), where, notes)
         for annotation in annotations:
-            with faults.of(place):
+            with faults.of(picture):
                 called = f"{path}: {_called(annotation)}"
                 own, crowd = _regions(annotation, reading, seen, called, notes)
                 regions += own
                 crowds += [crowd] * len(own)
-        if len(faults.found) == before:
+        if picture not in faults:
             reading.notes.take(notes)
             return _Found(name, place, regions, crowds, seen, part)
     return None

@@ -14,7 +14,10 @@ _OFFER = "--skip-bad leaves out what has a fault, converts the rest and lists wh
 
 
 class Fault(NamedTuple):
-    """`what` names the place; `picture` is the file that goes without a label for it, "" where it belongs to none."""
+    """`what` names the place; `picture` is what is left out for it, "" where it belongs to none.
+
+    A picture is its file, with the split where there are several: one file may be in two.
+    """
 
     what: str
     picture: str = ""
@@ -28,9 +31,11 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: dict[Fault, None] = {}  # each once
+        self._pictures: set[str] = set()
 
     def add(self, what: str, picture: str | Path = "") -> None:
         self.found[Fault(what, str(picture))] = None
+        self._pictures |= {str(picture)} - {""}
 
     @contextlib.contextmanager
     def of(self, picture: str | Path = "") -> Iterator[None]:
@@ -40,13 +45,21 @@ class Faults:
         except (DatasetError, ImageError) as error:
             self.add(" ".join(error.args), picture)
 
+    def __contains__(self, picture: str | Path) -> bool:
+        """Whether something is wrong with a picture."""
+        return str(picture) in self._pictures
+
     def pictures(self) -> set[str]:
         """The pictures that are left out."""
-        return {fault.picture for fault in self.found if fault.picture}
+        return set(self._pictures)
+
+    def lines(self) -> list[str]:
+        """What is wrong, each once though it may cost several pictures."""
+        return list(dict.fromkeys(fault.what for fault in self.found))
 
     def error(self, stopping: str = "") -> DatasetError:
         """All of it as one error; `stopping`: a fault of the whole, which nothing can be converted with."""
-        told = [*([stopping] if stopping else []), *(fault.what for fault in self.found)]
+        told = [*([stopping] if stopping else []), *self.lines()]
         if len(told) == 1:
             return DatasetError(told[0] if stopping else f"{told[0]}; {_OFFER}")
         count = len(self.pictures())

@@ -91,7 +91,7 @@ def _painted(
     path: Path, tree: dict[str, Any], place: Path, above: Path, numbering: Numbering, notes: Notes, faults: Faults
 ) -> Picture | None:
     """The picture of a labelme file; None where something is wrong with it."""
-    before, own = len(faults.found), Notes()
+    own = Notes()
     with faults.of(place):
         require_file(place, str(path))
         name = plain_name(os.path.relpath(place, above).replace(os.sep, "/"), str(path))
@@ -103,7 +103,7 @@ def _painted(
                 if not isinstance(shape.get("label"), str):
                     raise DatasetError(f"{where} has the label {shape.get('label')!r}, expected a name")
                 regions += _regions(shape, numbering, seen, f"{where} ({shape['label']})", own)
-        if len(faults.found) == before:
+        if place not in faults:
             notes.take(own)
             return painted(name, place, regions, seen, numbering.fill, notes)
     return None

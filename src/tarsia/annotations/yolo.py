@@ -63,15 +63,15 @@ def read(root: Path, yaml: Path | None, given: ClassList | None, background: str
     _check_texts(texts, root, faults)
     pictures = []
     for (split, folder, relative), text in zip(found, texts, strict=True):
-        path, before, own = folder / relative, len(faults.found), Notes()
-        with faults.of(path):
+        path, part, own = folder / relative, split if len(parts) > 1 else "", Notes()
+        called = f"{path} ({part})" if part else str(path)
+        with faults.of(called):
             seen = frame(path, None, str(text), own)
             if not text.is_file():
                 own.add("pictures without a label file, taken to be without objects", str(path))
-            regions = _regions(text, labels, seen, own, faults, path) if text.is_file() else []
+            regions = _regions(text, labels, seen, own, faults, called) if text.is_file() else []
             name = plain_name(relative.replace(os.sep, "/"), str(folder))
-            part = split if len(parts) > 1 else ""
-            if len(faults.found) == before:
+            if called not in faults:
                 notes.take(own)
                 pictures.append(painted(name, path, regions, seen, numbering.fill, notes, part))
     return Annotations(numbering.classes(), pictures, [*texts, *([yaml] if yaml else [])], notes)
@@ -131,7 +131,7 @@ def _check_texts(texts: Sequence[Path], root: Path, faults: Faults) -> None:
 
 
 def _regions(
-    path: Path, labels: Mapping[int, int], seen: Frame, notes: Notes, faults: Faults, picture: Path
+    path: Path, labels: Mapping[int, int], seen: Frame, notes: Notes, faults: Faults, picture: str
 ) -> list[Region]:
     """The regions of a file; what is wrong with a line is a fault of its picture."""
     try:

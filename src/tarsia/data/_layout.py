@@ -33,6 +33,7 @@ def _pattern(text: str) -> str:
 def _value_or_color(found: Any) -> Any:
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= MAX_VALUE:
         return found
+    found = _hex(found)
     if isinstance(found, list | tuple) and len(found) == 3 and all(type(v) is int and 0 <= v <= 255 for v in found):
         return tuple(found)
     raise ValueError(f"expected a label value (0 to {MAX_VALUE}) or a colour [r, g, b]")
@@ -54,6 +55,19 @@ def _some(found: tuple[Any, ...]) -> tuple[Any, ...]:
     return found
 
 
+def _no_mapping(found: Any) -> Any:
+    if isinstance(found, dict):
+        raise ValueError("expected a list: numbers are written as `- {name: road, values: [1]}`, for every class")
+    return found
+
+
+def _hex(found: Any) -> Any:
+    code = re.fullmatch(r"#([0-9a-fA-F]{6})", found) if isinstance(found, str) else None
+    if isinstance(found, str) and code is None:
+        raise ValueError("expected a colour, as [128, 64, 128] or '#804080'")
+    return found if code is None else tuple(bytes.fromhex(code[1]))
+
+
 def _listed(found: Any) -> Any:
     return [found] if isinstance(found, int) else found
 
@@ -62,6 +76,7 @@ Inside = Annotated[str, AfterValidator(_inside)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Value = Annotated[int, Field(ge=0, le=MAX_VALUE)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+HexOrColor = Annotated[Color, BeforeValidator(_hex)]
 _Key = str | int | Rgb  # a class's name, value or colour
 
 
@@ -73,9 +88,9 @@ class ClassEntry(_Node):
     """One class: its name, its colour, and what it is called in the masks."""
 
     name: Annotated[str, BeforeValidator(_name), Field(min_length=1)]
-    color: Color | None = None
+    color: HexOrColor | None = None
     values: Annotated[tuple[Value, ...], AfterValidator(_some)] | None = None
-    colors: Annotated[tuple[Color, ...], AfterValidator(_some)] | None = None
+    colors: Annotated[tuple[HexOrColor, ...], AfterValidator(_some)] | None = None
 
 
 class Place(_Node):
@@ -104,7 +119,9 @@ class RandomSplit(_Node):
 class Layout(_Node):
     """All of dataset.yaml."""
 
-    classes: Annotated[tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], AfterValidator(_some)]
+    classes: Annotated[
+        tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], BeforeValidator(_no_mapping), AfterValidator(_some)
+    ]
     ignore: Annotated[tuple[Annotated[Any, BeforeValidator(_value_or_color)], ...], BeforeValidator(_listed)] = ()
     format: Literal["index", "rgb"] | None = None
     bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3

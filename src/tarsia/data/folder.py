@@ -13,7 +13,8 @@ Everything it can say:
       - {name: car, values: [2], color: [64, 0, 128], colors: [[64, 0, 128], [64, 128, 192]]}
                                       # values, colors: all that mean this class in the masks (merging).  Values
                                       # default to the position in this list (all of them or none), colors to [color];
-                                      # a name alone is a class too; colours not given are chosen
+                                      # a name alone is a class too; colours not given are chosen;
+                                      # '#804080' is a colour too
     ignore: [9, [0, 0, 0]]            # values and colours that are neither learned nor scored; 255 always is,
                                       # unless it is a class
     format: index                     # index: the masks' numbers (palette PNGs: their indices); rgb: their colours;
