@@ -6,12 +6,25 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tarsia.errors import OutputError
-from tarsia.files import new_folder, require_new, write_json, write_text, writing
+from tarsia.errors import NoRoomError, OutputError
+from tarsia.files import (
+    LOCK,
+    holds_files,
+    new_folder,
+    remove_parts,
+    require_new,
+    write_json,
+    write_text,
+    writing,
+    writing_folder,
+)
+from tarsia.folder_lock import holding
 
 
 def test_the_file_appears_at_the_end_and_only_then(tmp_path):
@@ -51,13 +64,20 @@ def test_the_file_has_the_rights_any_new_file_has(tmp_path, mask):
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "quota"), (errno.EACCES, "Permission")]
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "only be read"),
+        (errno.EACCES, "Permission"),
+    ],
 )
 def test_a_disk_that_refuses_is_one_output_error(tmp_path, number, words):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(OutputError, match=rf"cannot write {target}: .*{words}"), writing(target):
+    with pytest.raises(OutputError, match=rf"cannot write {target}: .*{words}") as caught, writing(target):
         raise OSError(number, os.strerror(number))
+    assert isinstance(caught.value, NoRoomError) == (number != errno.EACCES), "whether the next will be refused too"
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
 
 
@@ -78,6 +98,52 @@ def test_long_names_and_text_beyond_ascii(tmp_path):
     target = tmp_path / ("ü" * 100 + ".txt")
     write_text(target, "Straße\n")
     assert target.read_bytes() == "Straße\n".encode()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tarsia.files import writing, writing_folder
+with writing(Path(sys.argv[1]) / "a.png"), writing(Path(sys.argv[1]) / "in" / "b.txt"):
+    with writing_folder(Path(sys.argv[1]) / "frames") as part:
+        (part / "1").write_text("")
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_was_writing_goes_and_nothing_else(tmp_path):
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)]).returncode == -9
+    assert len(list(tmp_path.rglob("*.part"))) == 3
+    assert not holds_files(tmp_path / "in"), "no reason to refuse a folder"
+    theirs = [".a.png.part", "a.png.0123456789ab.part", ".a.0123456789AB.part", ".a.png.0123456789abc.part"]
+    for name in theirs:
+        (tmp_path / name).write_text("a user's")
+    (tmp_path / ".l.0123456789ab.part").symlink_to(tmp_path / theirs[0])
+    with writing(tmp_path / "c.txt") as part:  # by another process, or thread: it is at work
+        part.write_text("c")
+        remove_parts([tmp_path, tmp_path / "is not there"], deep=True)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == sorted([*theirs, ".l.0123456789ab.part", "c.txt", "in"])
+
+
+def test_who_holds_a_folder_clears_it(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)])
+    with holding(require_new(tmp_path / "in", overwrite=False)):
+        assert [path.name for path in (tmp_path / "in").iterdir()] == [LOCK]
+    with holding(tmp_path):
+        assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "deep" / "frames"
+    for text in ("1", "2"):
+        with writing_folder(target) as part:
+            (part / text).write_text("")
+        assert [path.name for path in target.iterdir()] == [text]
+    with pytest.raises(NoRoomError, match="the disk is full"), writing_folder(target) as part:
+        (part / "3").write_text("")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert [str(path.relative_to(target.parent)) for path in target.parent.rglob("*")] == ["frames", "frames/2"]
 
 
 def test_json_has_null_for_numbers_it_cannot_have(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tarsia.card import Card, Classes, Input
-from tarsia.errors import ImageError, OutputError, RecipeError
+from tarsia.errors import ImageError, NoRoomError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
 from tarsia.runtime.engine import AttentionMap
 from tarsia.runtime.predictor import Predictor
@@ -336,6 +338,49 @@ def test_a_full_disk_is_one_error(tmp_path):
     assert json.loads((tmp_path / "out" / "shares.json").read_text())["complete"] is False
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "quota is used up"), (errno.EFBIG, "size limit"),
+     (errno.EROFS, "only be read"), (errno.EIO, "reports an error")],
+    ids=lambda one: errno.errorcode.get(one, ""),
+)  # fmt: skip
+@pytest.mark.parametrize("at", [1, 4, 6, 7])
+def test_a_full_disk_says_what_is_there_and_how_to_go_on(at, number, words, predictor, tmp_path, monkeypatch):
+    """Three pictures of two files each, and one file for all: it fails at each of their kinds."""
+    sources, out = [draw(tmp_path / "in" / f"{name}.png") for name in "abc"], tmp_path / "the out"
+    predict(predictor, sources, tmp_path / "whole")
+    calls, fsync = [], os.fsync
+
+    def full(descriptor):
+        calls.append(stat.S_ISREG(os.fstat(descriptor).st_mode))
+        if sum(calls) >= at:
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch, pytest.raises(NoRoomError, match=words) as caught:
+        patch.setattr(os, "fsync", full)
+        predict(predictor, sources, out)
+    written = (at - 1) // 2
+    assert f"; {written} of 3 pictures {'is' if written == 1 else 'are'} written" in str(caught.value)
+    assert f"--out '{out}' --resume" in str(caught.value) and "nothing was changed" not in str(caught.value)
+    assert len(list(out.glob("?.png"))) == written and not list(out.glob(".*.part"))
+    run = predict(predictor, sources, out, resume=True)
+    assert len(run.before) == written and contents(out) == contents(tmp_path / "whole")
+
+
+def test_one_result_that_cannot_be_written_does_not_end_the_run(predictor, tmp_path):
+    sources, out = [draw(tmp_path / "in" / f"{name}.png") for name in "abc"], tmp_path / "out"
+    (out / "b.png" / "a user's").mkdir(parents=True)
+    run = predict(predictor, sources, out, overwrite=True)
+    assert [source.name for source, _ in run.done] == ["a.png", "c.png"] and run.exit_code == 2
+    assert "b.png: cannot write" in run.failed[0][1] and "Is a directory" in run.failed[0][1]
+    assert (out / "b.png" / "a user's").is_dir() and not list(out.glob(".*.part"))
+    (out / "b.png" / "a user's").rmdir()
+    (out / "b.png").rmdir()
+    again = predict(predictor, sources, out, resume=True)
+    assert again.exit_code == 0 and len(again.before) == 2 and len(again.done) == 1
+
+
 class Attending(BrightnessEngine):
     """Attends to what is bright, and fails a picture that is all black."""
 
@@ -541,16 +586,27 @@ def test_a_killed_run_goes_on(predictor, tmp_path):
         "from test_predicting import *\n"
         "class Killed(Counting):\n"
         "    def scores(self, images_BHW3):\n"
-        "        if len(self.shapes) == 2: os.kill(os.getpid(), 9)\n"
+        "        if len(self.shapes) == 2: os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
         "        return super().scores(images_BHW3)\n"
         "predict(Predictor(Killed()), sys.argv[3:], sys.argv[2], save=EVERYTHING)\n"
     )
     arguments = [str(Path(__file__).parent), str(tmp_path / "out"), *map(str, sources)]
     assert subprocess.run([sys.executable, "-c", code, *arguments]).returncode == -9
     assert not (tmp_path / "out" / "shares.json").exists()
+    assert len(list((tmp_path / "out").glob(".*.part"))) == 1, "it was killed while it wrote"
     run = predict(predictor, sources, tmp_path / "out", save=EVERYTHING, resume=True)
     assert [path.name for path in run.before] == ["a.png", "b.png"] and len(run.done) == 1
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_a_killed_run_was_writing_goes_when_its_folder_is_used_again(predictor, tmp_path):
+    source, out = draw(tmp_path / "in" / "a" / "b" / "c.png"), tmp_path / "out"
+    places = [out / ".c.png.0123456789ab.part", out / "a" / "b" / ".c_overlay.jpg.0123456789ab.part"]
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("half")
+    predict(predictor, [tmp_path / "in"], out, save=("label",))
+    assert files(out) == ["a/b/c.png"] and source.exists()
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "changed", "line", "killed"])

@@ -32,7 +32,7 @@ from tarsia.annotations.source import Annotations, Picture, walk
 from tarsia.card import IGNORED, Classes
 from tarsia.data._pairs import SUFFIXES, nearby_name, some
 from tarsia.errors import DatasetError, OutputError, RecipeError
-from tarsia.files import require_new, write_text, writing
+from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
 from tarsia.plain_text import command
 from tarsia.runtime.paint import save_label
 from tarsia.runtime.picture_file import shown
@@ -149,6 +149,7 @@ def convert(
         raise faults.error()
     _check_targets(found, placed, to)
     require_new(to, overwrite)
+    remove_parts({target.parent for _, image, label in placed for target in (image, label)})
     for name in ("dataset.yaml", SKIPPED):
         (to / name).unlink(missing_ok=True)
     pixels = np.zeros(256, np.int64)
@@ -206,7 +207,7 @@ def _note_names(found: Annotations) -> None:
 def _require_free(to: Path, overwrite: bool) -> None:
     """OutputError where `to` holds files or is none; said before the source is read."""
     try:
-        if to.exists() and any(to.iterdir()) and not overwrite:
+        if to.exists() and holds_files(to) and not overwrite:
             raise OutputError(f"{to} exists and is not empty: choose another --to or add --overwrite")
     except OSError as error:
         raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another --to") from error

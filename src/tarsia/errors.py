@@ -8,7 +8,8 @@
     ├── ModelFileError     a model file: cut, flipped, from another program, a pickle
     ├── TrainingError      a training that cannot go on: loss not finite, out of memory
     ├── ExportError        an export that would change the model's answers
-    ├── OutputError        a result that cannot be written: disk full, exists already
+    ├── OutputError        a result that cannot be written: exists already, a folder in its place
+    │   └── NoRoomError    nor can the next one: disk full, quota used up, read-only
     └── MissingExtraError  a feature whose optional packages are not installed
 
 A message says where, what was found, what was expected (or is nearest), and what to do.
@@ -67,6 +68,14 @@ class ExportError(TarsiaError):
 
 class OutputError(TarsiaError):
     """A result cannot be written."""
+
+
+class NoRoomError(OutputError):
+    """A result cannot be written, and nor can those after it; `fault` says why without what to do."""
+
+    def __init__(self, fault: str, advice: str = "make room, or choose another folder") -> None:
+        super().__init__(f"{fault}; {advice}")
+        self.fault = fault
 
 
 class MissingExtraError(TarsiaError):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tarsia.errors import OutputError
+from tarsia.errors import NoRoomError, OutputError
 
 LOCK = ".tarsia.lock"  # in a folder that is written into: folder_lock.py
 _FULL = {
@@ -19,24 +22,27 @@ _FULL = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "file size limit",
     errno.EIO: "the disk reports an error",
+    errno.EROFS: "it can only be read",
 }
+_PART = re.compile(r"\.(?s:.{1,40})\.[0-9a-f]{12}\.part")  # what is being written: `_part_of`
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path` in one step, on failure it vanishes.
 
-    Raises OutputError where the disk is full or the folder cannot be written.
+    Raises OutputError where the folder cannot be written, as NoRoomError where the disk is full.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.part"
-        part.touch(exist_ok=False)
+        part = _part_of(path)
+        held = part.open("xb")
         mode = part.stat().st_mode & 0o777  # what the umask lets; some writers make the file anew, for one user only
     except OSError as error:
-        raise _explained(path, error) from error
+        raise refusal(path, error) from error
     try:
+        _take(held.fileno())
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
@@ -47,8 +53,54 @@ def writing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
         cause = _os_error(error)
         if cause is not None:
-            raise _explained(path, cause) from error
+            raise refusal(path, cause) from error
         raise
+    finally:
+        held.close()
+
+
+@contextlib.contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder of files, which replaces what is at `path`, be it a folder with all that is in it."""
+    part = _part_of(path)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+        part.rename(path)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise refusal(path, error) from error
+        raise
+
+
+def remove_parts(folders: Iterable[Path], deep: bool = False) -> None:
+    """Remove what a killed process was writing in `folders` (and, where `deep`, in each folder there): nothing else,
+    and nothing that is still being written.
+
+    For whoever has the folders to himself (folder_lock.py): a folder of files is not known to be in use.
+    """
+    for folder in folders:
+        entries: list[os.DirEntry[str]] = []
+        with contextlib.suppress(OSError):  # not there, or not to be read: what is to be written will say so
+            entries = list(os.scandir(folder))
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder and _PART.fullmatch(entry.name):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif is_folder and deep:
+                remove_parts([Path(entry)])
+            elif _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                _remove_unless_held(entry.path)
+
+
+def holds_files(folder: Path) -> bool:
+    """Whether there is anything in `folder` but what a killed process leaves: a lock's file (folder_lock.py), parts."""
+    return any(path.name != LOCK and not _PART.fullmatch(path.name) for path in folder.iterdir())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -72,20 +124,47 @@ def new_folder(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise _explained(folder, error) from error
+            raise refusal(folder, error) from error
     raise OutputError(f"{parent}: no free name for {name}")
 
 
 def require_new(folder: Path, overwrite: bool) -> Path:
     """`folder`, created; OutputError where it already holds files and `overwrite` is off."""
     try:
-        # The file of a lock (folder_lock.py) is nobody's result; a killed process leaves it.
-        if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()) and not overwrite:
+        if folder.is_dir() and holds_files(folder) and not overwrite:
             raise OutputError(f"{folder} exists and is not empty: choose another --out or add --overwrite")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _explained(folder, error) from error
+        raise refusal(folder, error) from error
     return folder
+
+
+def refusal(path: Path, error: OSError) -> OutputError:
+    """The error of a file that the system refuses to write; a NoRoomError where it will refuse the next one too."""
+    reason = _FULL.get(error.errno or 0, error.strerror or str(error))
+    fault = f"cannot write {path}: {reason}"
+    if error.errno in _FULL:
+        return NoRoomError(fault)
+    return OutputError(f"{fault}; what was there is as it was: choose another name or folder")
+
+
+def _part_of(path: Path) -> Path:
+    return path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.part"
+
+
+def _take(descriptor: int) -> bool:
+    """Hold an open file until it is closed, by whatever end the process comes to; False where another has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)  # else a file system without locks
+    return True
+
+
+def _remove_unless_held(path: str) -> None:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if _take(file.fileno()):
+            os.unlink(path)
 
 
 def _os_error(error: BaseException) -> OSError | None:
@@ -97,11 +176,6 @@ def _os_error(error: BaseException) -> OSError | None:
         if isinstance(error, Exception) and os.strerror(number) in text:
             return OSError(number, os.strerror(number))
     return None
-
-
-def _explained(path: Path, error: OSError) -> OutputError:
-    reason = _FULL.get(error.errno or 0, error.strerror or str(error))
-    return OutputError(f"cannot write {path}: {reason}; nothing was changed, make room or choose another folder")
 
 
 def _without_nan(value: Any) -> Any:

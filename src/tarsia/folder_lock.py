@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tarsia import console, environment
 from tarsia.errors import OutputError
-from tarsia.files import LOCK
+from tarsia.files import LOCK, remove_parts
 from tarsia.plain_text import plain
 
 # Which folders the call under way holds already: a command that calls another one is one writer.
@@ -35,7 +35,10 @@ class Busy(OutputError):
 
 @contextlib.contextmanager
 def holding(folder: Path) -> Iterator[None]:
-    """Within, no other process or thread gets `folder`, which must exist; Busy where one has it already, and who."""
+    """Within, no other process or thread gets `folder`, which must exist; Busy where one has it already, and who.
+
+    What a killed process was writing there, or in a folder in it, is removed.
+    """
     where = Path(folder).resolve()
     if where in _HELD.get():
         yield
@@ -43,6 +46,7 @@ def holding(folder: Path) -> Iterator[None]:
     lock = _Lock(Path(folder))
     token = _HELD.set(_HELD.get() | {where})
     try:
+        remove_parts([where], deep=True)
         yield
     finally:
         _HELD.reset(token)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
-from tarsia.errors import ImageError, MissingExtraError, OutputError
+from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
+from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
 from tarsia.output import pictures, rasters, summary, videos
 from tarsia.output.journal import Journal
@@ -118,6 +120,7 @@ def predict(
     with holding(out), Journal(out, _settings(predictor, wanted), resume) as journal:
         if resume and not overwrite:
             _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
+        remove_parts({path.parent for path in _planned(sources, out, wanted)})
         for source, message in run.failed:
             console.note(f"{shown(source)}: {message}")
         _Work(predictor, out, wanted, journal, run, batch, tiling, frames).all(sources)
@@ -152,14 +155,26 @@ class _Work:
                     self._segment(group)
             for group in waiting.values():
                 self._segment(group)
-        except BaseException:
+        except BaseException as error:
             # Interrupted or out of room: what is done stays usable, and the first error is the one to show.
             try:
                 self._sum_up(sources, complete=False)
-            except OutputError as error:
-                console.note(str(error))
+            except OutputError as another:
+                console.note(another)
+            if isinstance(error, NoRoomError):
+                raise self._no_room(error, len(sources)) from error
             raise
-        self._sum_up(sources, complete=True)
+        try:
+            self._sum_up(sources, complete=True)
+        except NoRoomError as error:
+            raise self._no_room(error, len(sources)) from error
+
+    def _no_room(self, error: NoRoomError, count: int) -> NoRoomError:
+        """The same error, with what is there and how the run goes on."""
+        written = len(self.run.done) + len(self.run.before)
+        are = "is" if written == 1 else "are"
+        go_on = f"make room, then go on with --out {shlex.quote(str(self.out))} --resume"
+        return NoRoomError(f"{error.fault}; {written} of {count} pictures {are} written and stay as they are", go_on)
 
     def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
         card = self.predictor.card
@@ -193,7 +208,7 @@ class _Work:
         if len(group) > 1:
             try:
                 found = self._labelled(np.stack([image_HW3 for _, image_HW3 in group]))
-            except (ImageError, MemoryError):
+            except (ImageError, ModelFileError, MemoryError):
                 for one in group:
                     self._segment([one])
                 return
@@ -248,7 +263,9 @@ class _Work:
         try:
             with _noted():
                 return work()
-        except (ImageError, MissingExtraError, MemoryError) as error:
+        except NoRoomError:
+            raise
+        except (ImageError, MissingExtraError, ModelFileError, OutputError, MemoryError) as error:
             message = _NO_MEMORY if isinstance(error, MemoryError) else str(error)
             # The predictor has seen an array and cannot name the file.
             message = message if shown(source.path) in message else f"{shown(source.path)}: {message}"

@@ -7,13 +7,14 @@ file has not changed since, and every result is on disk in its size (results are
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tarsia.errors import OutputError
+from tarsia.errors import NoRoomError, OutputError
 from tarsia.output.sources import Source, text
 from tarsia.runtime.image import shown
 
@@ -43,7 +44,8 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take was said when it was written
+            self._file.close()
 
     def may_replace(self, source: Source) -> bool:
         """Whether the results of `source` that are there already are this run's own, begun and perhaps not finished."""
@@ -96,8 +98,9 @@ class Journal:
         except OSError as error:
             raise self._explained(error) from error
 
-    def _explained(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write {shown(self.path)}: {error.strerror}; make room, then continue with --resume")
+    def _explained(self, error: OSError) -> NoRoomError:
+        """Whatever the reason: without its record the run cannot go on."""
+        return NoRoomError(f"cannot write {shown(self.path)}: {error.strerror}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

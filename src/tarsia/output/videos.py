@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 
 from tarsia.card import Card
 from tarsia.errors import ImageError, OutputError
+from tarsia.files import writing_folder
 from tarsia.output import summary
 from tarsia.output.pace import Pace
 from tarsia.output.sources import Source, is_camera
@@ -103,16 +102,5 @@ def _new_folder(path: Path) -> Iterator[Path]:
         strange = [one for one in path.iterdir() if not _FRAME.fullmatch(one.name) or not one.is_file()]
         if strange:
             raise OutputError(f"{shown(strange[0])} is in the way of a video's frames: choose another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.part"
-    part.mkdir()
-    try:
+    with writing_folder(path) as part:
         yield part
-        if path.is_symlink() or path.is_file():
-            path.unlink()
-        elif path.is_dir():
-            shutil.rmtree(path)  # frames alone, as was checked before
-        part.rename(path)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia import environment
-from tarsia.errors import ImageError, MissingExtraError, OutputError
+from tarsia.errors import ImageError, MissingExtraError, NoRoomError
 from tarsia.files import writing
 from tarsia.runtime.gdal_file import bounded, check_blocks, explained, gdal_file, opened
 from tarsia.runtime.picture_file import MAX_PIXELS, bands_in_words, most_pixels, open_file, shown
@@ -160,7 +160,7 @@ def writing_raster(
 
 
 def _check_whole(part: Path, path: Path) -> None:
-    """OutputError where a block is missing: what does not fit on the disk when a file is closed, GDAL does not say."""
+    """NoRoomError where a block is missing: what does not fit on the disk when a file is closed, GDAL does not say."""
     with contextlib.suppress(ImageError), explained(shown(path)), gdal_file(part, "r", driver="GTiff") as raster:
         length = part.stat().st_size
         for (row, column), _ in raster.block_windows(1):
@@ -171,7 +171,7 @@ def _check_whole(part: Path, path: Path) -> None:
                 break
         else:
             return
-    raise OutputError(f"cannot write {shown(path)}: it came out cut off, the disk is probably full; make room")
+    raise NoRoomError(f"cannot write {shown(path)}: it came out cut off, the disk is probably full")
 
 
 class RowWriter:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tarsia.errors import ImageError, MissingExtraError, OutputError
-from tarsia.files import writing
+from tarsia.errors import ImageError, MissingExtraError
+from tarsia.files import refusal, writing
 from tarsia.runtime.image import MAX_PIXELS, shown
 
 _CODEC = "mpeg4"  # plays nearly everywhere and is in every build of FFmpeg; H.264's encoder is under the GPL
@@ -85,7 +85,7 @@ def writing_video(path: Path, size: tuple[int, int], rate: Fraction) -> Iterator
             with av.open(os.path.abspath(part), "w", format="mp4") as container:
                 yield VideoWriter(container, size, rate)
         except av.error.FFmpegError as error:
-            raise OutputError(f"cannot write {shown(path)}: {error.strerror}") from error
+            raise refusal(path, OSError(error.errno, error.strerror)) from error
 
 
 class VideoWriter:
