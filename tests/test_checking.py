@@ -269,12 +269,18 @@ def test_fix_writes_beside_its_report(tarsia: Callable[..., tuple[int, str, str]
     root = sick_data.write_healthy(tmp_path / "data", 8, 5)
     sick_data.image(root, "t01").write_bytes(b"")
     code, out, _ = tarsia("check", f"folder:{root}", "--fix", "--out", "fixed")
-    assert code == 2 and "12 pictures written to fixed, 0 of them changed; 1 picture left out\n" in out
+    assert code == 0 and "12 pictures written to fixed, 0 of them changed; 1 picture left out\n" in out
+    assert "--fix" not in out and "Left in the copy: Nothing is wrong in 12 pictures (train 7, val 5)\n" in out
     assert {path.name for path in Path("fixed").iterdir()} == {
         *("images", "labels", "dataset.yaml", "check.json", "check.html")
     }
-    fixed = json.loads(Path("fixed/check.json").read_text(encoding="utf-8"))["fixed"]
-    assert fixed["left_out"] == [{"split": "train", "name": "t01", "what": "cannot be read"}]
+    facts = json.loads(Path("fixed/check.json").read_text(encoding="utf-8"))
+    fixed = facts["fixed"]
+    (left_out,) = fixed["left_out"]
+    assert (left_out["split"], left_out["name"]) == ("train", "t01") and "empty file" in left_out["what"]
+    assert fixed["left"] == [] and "--fix" not in json.dumps(facts)
+    page = Path("fixed/check.html").read_text(encoding="utf-8")
+    assert "Left in the corrected copy" in page and "Nothing is left to do." in page and "--fix" not in page
     assert tarsia("check", "folder:fixed")[0] == 0
 
 

@@ -13,7 +13,7 @@ from tarsia.data._dataset import Dataset, bands_of
 from tarsia.diagnosis.checkup import Checkup
 from tarsia.diagnosis.diagnose import diagnose
 from tarsia.diagnosis.finding import worst_first
-from tarsia.diagnosis.intake import take_in
+from tarsia.diagnosis.intake import take_in, take_in_file
 from tarsia.diagnosis.mend import mend
 from tarsia.diagnosis.suspicion import doubted_labels
 from tarsia.errors import DatasetError, RecipeError
@@ -40,10 +40,10 @@ def check(
     """Look at every sample of a data set (`NAME[:ROOT][,key=value...]`), all its splits or one -> what is wrong.
 
     `model`: its doubts about labels are a finding too.  `out`: a folder for check.json and, with the extra `report`,
-    check.html.  `fix`: write a corrected copy there as well, never in place.  `threads` that read; one for each core
-    unless told.  Damaged files are findings; raised are DatasetError where no split can be opened, where the model has
-    other classes and where nothing can be corrected, and RecipeError for faults in dataset.yaml.  Memory grows by less
-    than a kilobyte a picture.
+    check.html.  `fix`: write a corrected copy there as well, never in place, and look at that too.  `threads` that
+    read; one for each core unless told.  Damaged files are findings; raised are DatasetError where no split can be
+    opened, where the model has other classes and where nothing can be corrected, and RecipeError for faults in
+    dataset.yaml.  Memory grows by less than a kilobyte a picture.
     """
     if fix and out is None:
         raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
@@ -51,7 +51,11 @@ def check(
     findings = diagnose(case)
     if model is not None:
         findings = worst_first([*findings, *doubted_labels(case, model)])
-    checkup = Checkup(case, findings, mend(case, Path(out)) if fix and out is not None else None)
+    checkup = Checkup(case, findings)
+    if fix and out is not None:
+        mended = mend(case, findings, Path(out))
+        copy = take_in_file(mended.described, threads)
+        checkup = Checkup(case, findings, mended, Checkup(copy, diagnose(copy)))
     if out is not None:
         write_folder(Path(out), checkup)
     return checkup

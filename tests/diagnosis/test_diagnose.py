@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,13 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> Checkup:
     for one in dict.fromkeys(one.do for one in SICK):
         one(root)
     return check(f"folder:{root}")
+
+
+def yaml_blocks(remedy: str) -> list[str]:
+    """The lines of a remedy that belong into dataset.yaml, those of each reading together."""
+    typed = re.compile(r"(classes|ignore|split): ?|  - ")
+    groups = itertools.groupby(remedy.splitlines(), lambda line: bool(typed.match(line)))
+    return ["\n".join(lines) for told, lines in groups if told]
 
 
 def found(checkup: Checkup, one: Sick) -> list[Finding]:
@@ -89,7 +97,9 @@ def test_the_docs_list_every_kind_with_its_severity() -> None:
     rows = re.findall(r"^\| (`[^|]+) \| (error|warning|note) \|", page, re.MULTILINE)
     told = {kind: severity for kinds, severity in rows for kind in re.findall(r"`([\w-]+)`", kinds)}
     code = "".join(path.read_text(encoding="utf-8") for path in Path(diagnose.__file__).parent.glob("*.py"))
-    known = dict(re.findall(r'Finding\(\s*"([\w-]+)",\s*"?(\w+)', code))
+    known = {}
+    for kind, severity in re.findall(r'Finding\(\s*"([\w-]+)",\s*"?(\w+)', code):  # the worst of several
+        known[kind] = min(known.get(kind, severity), severity, key=lambda one: (*SEVERITIES, one).index(one))
     known |= dict.fromkeys(("unreadable-image", "unreadable-label", "unreadable"), "error")
     known |= dict.fromkeys(("tiny-picture", "huge-picture"), "note")
     known |= dict.fromkeys(("unlabelled", "nearly-empty"), "warning")  # or a note, where it is usual
@@ -112,27 +122,67 @@ def folder(root: Path, classes: list[object], values: dict[int, int], **more: ob
 
 
 @pytest.mark.parametrize(
-    ("classes", "values", "kind", "words", "lines"),
+    ("classes", "values", "kind", "words"),
     [
-        (["a", "b"], {0: 0, 1: 255}, "black-and-white", "b is never seen", "- {name: b, values: [255]"),
-        (["a", "b", "c"], {0: 1, 1: 2, 2: 3}, "unknown-values", "count from 1", "- {name: c, values: [3]"),
-        (["a", "b", "c"], {0: 0, 1: 3, 2: 1}, "unknown-values", "one more than the last", "ignore: [3]"),
-        (["a", "b", "c"], {0: 0, 1: 127, 2: 254}, "unknown-values", "even distances", "- {name: b, values: [127]"),
-        (["a", "b", "c"], {0: 0, 1: 1, 2: 9}, "unknown-values", "only you can know", "ignore: [9]"),
+        (["a", "b"], {0: 0, 1: 255}, "black-and-white", "0 and 255 only"),
+        (["a", "b"], {0: 1, 1: 255}, "black-and-white", "1 and 255 only"),
+        (["a", "b", "c"], {0: 1, 1: 2, 2: 3}, "unknown-values", "count from 1"),
+        (["a", "b", "c"], {0: 0, 1: 3, 2: 1}, "unknown-values", "one more than the last"),
+        (["a", "b", "c"], {0: 0, 1: 127, 2: 254}, "unknown-values", "even distances"),
+        (["a", "b", "c"], {0: 0, 1: 1, 2: 9}, "unknown-values", "only you can know"),
+        (["a", "b", "c", "d"], {0: 1, 1: 2, 2: 3}, "class-absent", "no picture"),
+        (["a"], {0: 0, 1: 1}, "one-class", "a alone"),
+        (["a"], {0: 0, 1: 255}, "one-class", "a alone"),
+        (["a"], {0: 1, 1: 255}, "one-class", "a alone"),
+        (["a"], {0: 0, 1: 1, 2: 2}, "one-class", "a alone"),
+        (["a"], {0: 0}, "one-class", "a alone"),
+        (["a"], {0: 7}, "one-class", "a alone"),
+        ([{"name": "a", "values": [4]}], {0: 0, 1: 4}, "one-class", "a alone"),
     ],
 )
-def test_the_guess_is_right_and_its_yaml_heals(
-    classes: list[object], values: dict[int, int], kind: str, words: str, lines: str, tmp_path: Path
+def test_each_reading_heals_as_it_is_written(
+    classes: list[object], values: dict[int, int], kind: str, words: str, tmp_path: Path
 ) -> None:
     root = folder(tmp_path, classes, values)
+    (finding,) = [one for one in check(f"folder:{root}").findings if one.kind == kind]
+    assert words in finding.title + finding.why
+    before = (root / "dataset.yaml").read_text()
+    for lines in yaml_blocks(finding.remedy):
+        (root / "dataset.yaml").write_text(yaml.safe_dump(yaml.safe_load(before) | yaml.safe_load(lines)))
+        after = check(f"folder:{root}")
+        assert after.exit_code < 2, lines
+        assert finding.title not in [one.title for one in after.findings]
+
+
+def test_some_black_and_white_labels_among_others(tmp_path: Path) -> None:
+    """Train in 0 and 1, val in 0 and 255: all of val would be ignored."""
+    root = folder(tmp_path, ["a", "b"], {0: 0, 1: 1})
+    for path in root.glob("val/labels/*.png"):
+        sick_data._save(path, sick_data.pixels(path) * 255)
+    findings = check(f"folder:{root}").findings
+    (finding,) = [one for one in findings if one.kind == "black-and-white"]
+    assert finding.severity == "warning" and finding.decide and len(finding.places) == 6
+    assert yaml_blocks(finding.remedy)[0].endswith("- {name: b, values: [1, 255]}")
+    values = sick_data.pixels(root / "train/labels/train0.png")
+    values[:2] = 255  # a label with both: 255 is void here
+    sick_data._save(root / "train/labels/train0.png", values)
+    assert "black-and-white" not in [one.kind for one in check(f"folder:{root}").findings]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_a_labelled_pixel(split: str, tmp_path: Path) -> None:
+    root = folder(tmp_path, ["a", "b"], {0: 0, 1: 1})
+    source = root / ("train" if split == "train" else "val")
+    for path in source.glob("labels/*.png"):
+        sick_data._save(path, np.full_like(sick_data.pixels(path), 255))
+    if split == "test":
+        tree = yaml.safe_load((root / "dataset.yaml").read_text())
+        tree["splits"]["test"] = tree["splits"].pop("val")
+        (root / "dataset.yaml").write_text(yaml.safe_dump(tree))
     checkup = check(f"folder:{root}")
-    (finding,) = [one for one in checkup.findings if one.severity == "error"]
-    assert finding.kind == kind and words in finding.title + finding.why and lines in finding.remedy
-    tree = yaml.safe_load((root / "dataset.yaml").read_text())
-    typed = [line for line in finding.remedy.splitlines() if line.startswith(("classes:", "  - ", "ignore:"))]
-    typed = typed[:1] if typed[0].startswith("ignore:") else typed  # the first of two ways
-    (root / "dataset.yaml").write_text(yaml.safe_dump(tree | yaml.safe_load("\n".join(typed))))
-    assert check(f"folder:{root}").exit_code < 2
+    (finding,) = [one for one in checkup.findings if one.kind == "blank-split"]
+    assert finding.severity == ("note" if split == "test" else "error")
+    assert "hold 255 only" in finding.why and split in finding.title
 
 
 def test_labels_out_of_place_all_of_them(tmp_path: Path) -> None:

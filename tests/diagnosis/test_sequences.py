@@ -53,7 +53,7 @@ def test_a_named_sequence_in_two_splits(tmp_path: Path) -> None:
     val = len(list(finding.places))
     assert finding.title == f"all {val} pictures of val are from films that train has too: a, b"
     assert "nearest frames are 10 numbers apart" in finding.why
-    assert 'split: {val: 0.3, group_by: "^(.)_"}' in finding.remedy
+    assert finding.remedy.endswith("\nsplit: {val: 0.3, seed: 1, group_by: ^(.)_}")
     first = finding.places[0]
     assert first.other is not None and first.other[0] == "train" and "10 numbers from " in first.detail
     gaps = [abs(int(place.name[2:]) - int(place.other[1][2:])) for place in finding.places if place.other]

@@ -28,8 +28,9 @@ def check(
 ) -> int:
     """The doctor for data sets: what is wrong, worst first, and what to do; check.json and check.html tell all.
 
-    Exit code: 0 where nothing is wrong (notes aside), 1 with warnings, 2 with errors.  With --augment RECIPE nothing is
-    checked: a contact sheet shows what each augmentation does alone, and all together as training sees them.
+    Exit code: 0 where nothing is wrong (notes aside), 1 with warnings, 2 with errors; with --fix, of what is left in
+    the copy, where 1 is also what a person has to decide.  With --augment RECIPE nothing is checked: a contact sheet
+    shows what each augmentation does alone, and all together as training sees them.
 
     Try:
         tarsia check camvid:data/camvid

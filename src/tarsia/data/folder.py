@@ -53,6 +53,7 @@ from tarsia.errors import DatasetError, nearest
 from tarsia.runtime.label_file import read_colors, read_label
 
 NAME = "dataset.yaml"
+UNDECIDED = "undecided.yaml"  # of a copy by `tarsia check --fix` whose labels may be meant in several ways
 _EXAMPLE = ("classes: [background, thing]", "images: images", "labels: labels", "split: {val: 0.2}")
 
 
@@ -106,6 +107,11 @@ def _find(root: str | Path | None) -> Path:
             raise DatasetError(f"{path}: a file, expected a folder with a {NAME} in it, or that file")
         return path
     if not (path / NAME).is_file():
+        if (path / UNDECIDED).is_file():
+            raise DatasetError(
+                f"{path}: what its labels mean is not decided: put the lines of the right reading (of `tarsia check`) "
+                f"into {path / UNDECIDED}, and rename that to {NAME}"
+            )
         hint = nearby(path, lambda folder: (folder / NAME).is_file())
         fault = f"{path}: no {NAME} in it{hint}"
         if hint:

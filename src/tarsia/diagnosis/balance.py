@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tarsia.card import IGNORED
 from tarsia.diagnosis.case import Case, Check, indices, listed
 from tarsia.diagnosis.finding import Finding, Place, be
+from tarsia.diagnosis.meaning import coding_of
+from tarsia.diagnosis.redraw import another_draw
 from tarsia.diagnosis.survey import Survey
+from tarsia.diagnosis.two_values import two_values
 
 _RARE = 100.0  # times that the commonest class has more pixels
 _APART = 3.0  # times that a class's share is larger in one split than in the other
@@ -23,10 +27,10 @@ def absent_classes(case: Case) -> Iterator[Finding]:
     if not surveys:
         return
     shown_K = np.any([survey.pictures_K > 0 for survey in surveys], axis=0)
-    if not shown_K.all():
+    if not shown_K.all() and len(shown_K) > 1:
         title = f"{_names(case, ~shown_K)} in no picture"
         why = "It takes part in every prediction and is never right; its IoU is left out of the mean, or 0."
-        remedy = f"take it out of `classes` in {case.source}, or correct its `values`" if case.layout else _NOT_HERE
+        remedy = _without(case, indices(~shown_K)) if case.layout else _NOT_HERE
         yield Finding("class-absent", "warning", title, why, remedy)
     training = case.training()
     for survey in case.held_out() if training else []:
@@ -45,6 +49,26 @@ def absent_classes(case: Case) -> Iterator[Finding]:
             yield Finding("class-unscored", "warning", title, why, remedy)
 
 
+def _without(case: Case, absent: list[int]) -> str:
+    """How to take classes out of dataset.yaml, the others keeping their values; or another coding that shows them."""
+    coding = coding_of(case)
+    assert coding is not None
+    if any(survey.strange for survey in case.splits.values()) or len(two_values(case)) == 2:
+        return "first see to the values that are no class, or ignored: it may be one of them"
+    parts = []
+    values = {value for survey in case.splits.values() for value in survey.values if value != IGNORED}
+    count = len(case.classes)
+    if not coding.told and not coding.ignore and values and 0 not in values:
+        words = f"if the labels count from 1 ({case.classes.names[0]} is 1), write in {case.source}"
+        parts.append(f"{words}:\n{coding.numbered([[value] for value in range(1, count + 1)]).lines(coding)}")
+    if count - len(absent) > 1:
+        words = f"to do without, the others keeping their values, write in {case.source}"
+        parts.append(f"{words}:\n{coding.without(absent).lines(coding)}")
+    else:
+        parts.append("add pictures that show it: with one class alone there is nothing to learn")
+    return "\n".join(parts)
+
+
 _NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"
 
 
@@ -57,11 +81,12 @@ def _names(case: Case, which_K: np.ndarray) -> str:
 def _moved(case: Case, source: str, target: str) -> str:
     if case.layout is None:
         return "if the split is the published one, keep it, and name the class beside every score"
-    return f"move pictures that show it from {source} to {target}{_another_seed(case)}"
-
-
-def _another_seed(case: Case) -> str:
-    return ", or draw another split: split: {seed: 1}" if case.layout and case.layout.split else ""
+    draw = another_draw(case)
+    if draw:
+        return f"draw another split, of which each part shows every class; write in {case.source}\n{draw}"
+    if case.layout.split:
+        return "add pictures that show it: no other seed of `split` puts every class into every part"
+    return f"move pictures that show it from {source} to {target}"
 
 
 def few_pictures(case: Case) -> Iterator[Finding]:
@@ -131,8 +156,7 @@ def shares_apart(case: Case) -> Iterator[Finding]:
             why = (
                 f"{survey.split} shows another mix of scenes: pixel accuracy and FWIoU tell less from one to the other."
             )
-            remedy = f"compare by mIoU and by class{_another_seed(case)}"
-            yield Finding("shares-differ", "note", title, why, remedy)
+            yield Finding("shares-differ", "note", title, why, "compare by mIoU and by class")
 
 
 def _percent(share: float) -> str:

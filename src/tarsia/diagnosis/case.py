@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class Case:
     unpaired: dict[str, Unpaired] = field(default_factory=dict)
     unopened: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    found_out: dict[str, Any] = field(default_factory=dict)  # what is asked for more than once
 
     @property
     def classes(self) -> Classes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from tarsia.diagnosis.case import Case, Check, indices
 from tarsia.diagnosis.finding import Finding, Place, be, number
-from tarsia.diagnosis.likeness import Copy, nearest_copies
+from tarsia.diagnosis.likeness import Copy, matches, nearest_copies
 from tarsia.diagnosis.sample import FLAT, UNLABELLED
 from tarsia.diagnosis.survey import Survey
 
@@ -27,10 +27,16 @@ class Spot(NamedTuple):
     def label(self) -> tuple[str, str]:
         return self.survey.split, self.survey.dataset.name(self.sample)
 
+    @property
+    def drawn(self) -> bytes:
+        """A digest of its label."""
+        return self.survey.label_digest_N[self.sample].tobytes()
+
 
 def in_order(case: Case) -> list[Survey]:
-    """The split that is trained on first: others are copies of its pictures, not the other way round."""
-    return sorted(case.splits.values(), key=lambda survey: survey is not case.training())
+    """The split that is trained on first, for others are copies of its pictures, not the other way round; test last."""
+    training = case.training()
+    return sorted(case.splits.values(), key=lambda survey: (survey is not training, survey.split.startswith("test")))
 
 
 def identical(case: Case) -> list[list[Spot]]:
@@ -51,17 +57,17 @@ def same_pictures(case: Case) -> Iterator[Finding]:
         first: dict[str, Spot] = {}
         for spot in spots:
             there, same = spots[0], first.setdefault(spot.survey.split, spot)
-            if same is not spot:
+            if same is not spot and spot.drawn == same.drawn:
                 repeated.append(_copy(spot, same, "the same picture as"))
-            elif there.survey is not spot.survey:
+            elif same is spot and there.survey is not spot.survey:
                 leaked.append(_copy(spot, there, "the same picture as"))
-            if spot.survey.label_digest_N[spot.sample] != there.survey.label_digest_N[there.sample]:
+            if spot.drawn != there.drawn:
                 contrary.append(_copy(spot, there, "the same picture, but not the same label as"))
     if leaked:
         title = f"{_shared(leaked, 'also in')}: what is scored was trained on"
         why = "A network knows these by heart: the score is too good, and nothing shows it."
-        remedy = f"take them out of one of the splits\na copy with each of them once:\n{case.fix}"
-        yield Finding("leak", "error", title, why, remedy, leaked)
+        remedy, mends = "take them out of one of the splits", "a copy with each of them in one split"
+        yield Finding("leak", "error", title, why, remedy, leaked, mends)
     if contrary:
         title = f"{number(len(contrary), 'picture')} labelled twice, and differently"
         why = "One of the two labels is wrong, or both are; where they differ is how well people agree."
@@ -69,7 +75,7 @@ def same_pictures(case: Case) -> Iterator[Finding]:
     if repeated:
         title = f"{number(len(repeated), 'picture')} repeated within a split"
         why = "It counts twice in training, and twice in the score."
-        yield Finding("duplicate", "warning", title, why, f"keep one of each\na copy with one:\n{case.fix}", repeated)
+        yield Finding("duplicate", "warning", title, why, "keep one of each", repeated, "a copy with one")
 
 
 def _copy(spot: Spot, other: Spot, words: str) -> Place:
@@ -88,16 +94,34 @@ def _shared(places: list[Place], like: str) -> str:
 
 
 def near_across(case: Case) -> list[tuple[Spot, Spot, Copy]]:
-    """Pictures that nearly are one of another split, but not equal to any: (it, the other one, how near)."""
+    """Pictures that nearly are one of another split, but not equal to it: (it, the other one, how near)."""
     found = []
     surveys = in_order(case)
-    known = {(spot.survey.split, spot.sample) for spots in identical(case) for spot in spots}
     for place, later in enumerate(surveys):
         for earlier in surveys[:place]:
             for copy in _near(later, earlier):
-                if (later.split, copy.sample) not in known:
+                if later.digest_N[copy.sample] != earlier.digest_N[copy.other]:
                     found.append((Spot(later, copy.sample), Spot(earlier, copy.other), copy))
     return found
+
+
+def near_matches(case: Case, gone: Collection[tuple[str, int]]) -> Iterator[tuple[Spot, Spot]]:
+    """What is to go so that no picture nearly is one of a later split: (it, the later one), but for what is `gone`."""
+    left = {survey.split: survey.pictures_N & (survey.deviation_N >= FLAT) for survey in case.splits.values()}
+    for split, index in gone:
+        left[split][index] = False
+    surveys = in_order(case)
+    for place in reversed(range(len(surveys))):
+        earlier = surveys[place]
+        for later in surveys[place + 1 :]:
+            for mirrored in (False, True):
+                rows, columns = np.flatnonzero(left[later.split]), np.flatnonzero(left[earlier.split])
+                others = earlier.mirrored_N if mirrored else earlier.hash_N
+                pictures = later.hash_N[rows], later.thumb_NP[rows], others[columns], earlier.thumb_NP[columns]
+                found_M = matches(*pictures, mirrored)
+                for column in indices(found_M >= 0):
+                    left[earlier.split][columns[column]] = False
+                    yield Spot(earlier, int(columns[column])), Spot(later, int(rows[found_M[column]]))
 
 
 def nearly_same_pictures(case: Case) -> Iterator[Finding]:
@@ -111,10 +135,11 @@ def nearly_same_pictures(case: Case) -> Iterator[Finding]:
             "one knows the other: the score is too good."
         )
         remedy = (
-            "keep such pictures in one split; frames of a film by `split: {group_by: ...}` in dataset.yaml\n"
-            f"a copy without them in the split that is trained on:\n{case.fix}"
+            "keep such pictures in one split: take those out of the others that are named here, or give frames of a "
+            "film a `split` in dataset.yaml whose `group_by` keeps them together"
         )
-        yield Finding("near-leak", "warning", title, why, remedy, places)
+        mends = "a copy without them in the split that is trained on"
+        yield Finding("near-leak", "warning", title, why, remedy, places, mends)
     for survey in in_order(case):
         places = [
             _copy(Spot(survey, copy.sample), Spot(survey, copy.other), f"{_how(copy)} as")

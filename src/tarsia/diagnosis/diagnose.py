@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tarsia.diagnosis import balance, copies, files, labels, placement, sequences
+from tarsia.diagnosis import balance, copies, files, labels, placement, sequences, two_values
 from tarsia.diagnosis.case import Case, Check
 from tarsia.diagnosis.finding import Finding, worst_first
 
 CHECKS: tuple[Check, ...] = (
     *files.CHECKS,
+    *two_values.CHECKS,
     *labels.CHECKS,
     *placement.CHECKS,
     *copies.CHECKS,

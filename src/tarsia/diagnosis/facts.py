@@ -17,8 +17,11 @@ _SIZES = 20  # listed; further ones are counted together
 _BINS = 16  # of brightness
 
 
-def facts(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Everything that was found, worst first, then what the data set is: sizes, brightness, classes of each split."""
+def facts(case: Case, findings: Sequence[Finding], fix: str = "") -> dict[str, Any]:
+    """Everything that was found, worst first, then what the data set is: sizes, brightness, classes of each split.
+
+    `fix`: the command that writes a corrected copy, where that is still to be done.
+    """
     counts = {severity: sum(one.severity == severity for one in findings) for severity in SEVERITIES}
     training = case.training()
     return {
@@ -27,7 +30,7 @@ def facts(case: Case, findings: Sequence[Finding]) -> dict[str, Any]:
         "verdict": next((severity for severity in SEVERITIES if counts[severity]), "healthy"),
         "counts": counts,
         "pictures": case.pictures(),
-        "findings": [finding.facts() for finding in findings],
+        "findings": [finding.facts(fix) for finding in findings],
         "class_weights": {} if training is None else _weights(case, training),
         "splits": {survey.split: split_facts(survey) for survey in case.splits.values()},
         "absent_splits": {split: plain(said) for split, said in case.absent.items()},

@@ -41,11 +41,9 @@ def missing_partners(case: Case) -> Iterator[Finding]:
     if places:
         title = number(len(places), "file has no partner", "files have no partner")
         why = "Training stops before its first step: a picture without label teaches nothing, and the other way round."
-        remedy = (
-            "add the missing files, or move their partners away; names must be equal but for the file's suffix\n"
-            f"a copy without them:\n{case.fix}"
-        )
-        yield Finding("missing-partner", "error", title, why, remedy, list(places.values()))
+        remedy = "add the missing files, or move their partners away; names must be equal but for the file's suffix"
+        mends = "a copy without them"
+        yield Finding("missing-partner", "error", title, why, remedy, list(places.values()), mends)
 
 
 def same_names(case: Case) -> Iterator[Finding]:
@@ -59,7 +57,8 @@ def same_names(case: Case) -> Iterator[Finding]:
         title = f"{number(len(twice), 'name')} of two files"
         why = "Names are matched without their suffix: which of the two is meant cannot be told, and training stops."
         remedy = "keep one of each: move the other file away, or rename it with its label"
-        yield Finding("name-twice", "error", title, why, remedy, list(twice.values()))
+        mends = "a copy without both"
+        yield Finding("name-twice", "error", title, why, remedy, list(twice.values()), mends)
     places = []
     for survey in case.splits.values():
         first: dict[str, int] = {}
@@ -73,9 +72,7 @@ def same_names(case: Case) -> Iterator[Finding]:
     if places:
         title = f"{number(len(places), 'name')} like another one but for letter case"
         why = "On Windows and macOS one file replaces the other when the data set is copied or unpacked there."
-        yield Finding(
-            "name-collision", "warning", title, why, f"rename the files\na copy with other names:\n{case.fix}", places
-        )
+        yield Finding("name-collision", "warning", title, why, "rename the files", places, "a copy with other names")
 
 
 def unreadable(case: Case) -> Iterator[Finding]:
@@ -94,8 +91,8 @@ def unreadable(case: Case) -> Iterator[Finding]:
         if places:
             title = f"{number(len(places), what)} cannot be read ({total(case, len(places))} samples)"
             why = "Training and evaluation stop at the first of them."
-            remedy = f"what to do stands with each file\na copy without them:\n{case.fix}"
-            yield Finding(kind, "error", title, why, remedy, places)
+            remedy = "what to do stands with each file"
+            yield Finding(kind, "error", title, why, remedy, places, "a copy without them")
 
 
 def _without(detail: str, files: tuple[str, ...]) -> str:
@@ -112,11 +109,9 @@ def other_sizes(case: Case) -> Iterator[Finding]:
     if places:
         title = f"{number(len(places), 'label')} of another size than the picture ({total(case, len(places))})"
         why = "No pixel of such a label belongs to a known pixel of the picture: training stops there."
-        remedy = (
-            "resize one of the two files, labels with nearest neighbour\n"
-            f"a copy with labels resized where both are of one shape, and without the others:\n{case.fix}"
-        )
-        yield Finding("size-differs", "error", title, why, remedy, places)
+        remedy = "resize one of the two files, labels with nearest neighbour"
+        mends = "a copy with labels resized where both are of one shape, and without the others"
+        yield Finding("size-differs", "error", title, why, remedy, places, mends)
 
 
 def turned(case: Case) -> Iterator[Finding]:
@@ -128,8 +123,8 @@ def turned(case: Case) -> Iterator[Finding]:
             "A camera held upright stores the picture lying and notes how to turn it. Tarsia turns it as every viewer "
             "does; the program that the label was drawn in did not."
         )
-        remedy = f"remove the tag from the pictures, or turn the labels likewise, as this does in a copy:\n{case.fix}"
-        yield Finding("exif-turned", "error", title, why, remedy, places)
+        remedy = "remove the tag from the pictures, or turn the labels likewise"
+        yield Finding("exif-turned", "error", title, why, remedy, places, "a copy with labels turned")
 
 
 def _faulty(case: Case, kind: str) -> list[Place]:
@@ -164,8 +159,8 @@ def one_color(case: Case) -> Iterator[Finding]:
     if places:
         title = f"{number(len(places), 'picture')} of one colour ({total(case, len(places))})"
         why = "There is nothing to see in them, but their labels say otherwise: the network learns to guess."
-        remedy = f"get the pictures again\na copy without them:\n{case.fix}"
-        yield Finding("constant-picture", "warning", title, why, remedy, places)
+        remedy, mends = "get the pictures again", "a copy without them"
+        yield Finding("constant-picture", "warning", title, why, remedy, places, mends)
 
 
 def grey_among_colors(case: Case) -> Iterator[Finding]:

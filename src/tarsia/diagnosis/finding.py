@@ -38,7 +38,9 @@ class Finding:
 
     error: training stops there, or its scores are wrong for certain.  warning: training runs, and what comes of it is
     worse or less true than it could be.  note: worth knowing.  `kind` is the same word in every data set and version.
-    `remedy` may have several lines; those of a dataset.yaml stand as they are to be written.
+    `remedy` may have several lines; those of a dataset.yaml stand as they are to be written.  `mends`: what
+    `tarsia check --fix` does about it, as the words before that command; none where it does nothing.  `decide`: labels
+    may be meant in several ways, which a person has to decide.
     """
 
     kind: str
@@ -47,8 +49,14 @@ class Finding:
     why: str
     remedy: str
     places: Sequence[Place] = ()
+    mends: str = ""
+    decide: bool = False
 
-    def facts(self) -> dict[str, Any]:
+    def what_to_do(self, fix: str = "") -> str:
+        """The remedy, with `fix`, the command that writes a corrected copy, where that does something about it."""
+        return f"{self.remedy}\n{self.mends}:\n{fix}" if fix and self.mends else self.remedy
+
+    def facts(self, fix: str = "") -> dict[str, Any]:
         """All of it as plain values, every place among them."""
         places = [
             {
@@ -61,7 +69,7 @@ class Finding:
             for place in self.places
         ]
         words = {"kind": self.kind, "severity": self.severity, "title": plain(self.title)}
-        return {**words, "why": self.why, "remedy": plain(self.remedy), "count": len(places), "places": places}
+        return {**words, "why": self.why, "remedy": plain(self.what_to_do(fix)), "count": len(places), "places": places}
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tarsia import data
 from tarsia.data._doctor_open import Opened, open_split, splits_of
 from tarsia.diagnosis.case import Case
@@ -16,6 +18,17 @@ def take_in(spec: str, split: str | None = None, threads: int | None = None) -> 
     does not say what it must.  Nothing that stands in a picture or a label raises.
     """
     name, root, options = data.parse(spec)
+    return _taken(spec, name, root, options, split, threads)
+
+
+def take_in_file(described: Path, threads: int | None = None) -> Case:
+    """A folder's dataset.yaml, or another file that says the same -> all that is known of its splits."""
+    return _taken(f"folder:{described}", "folder", str(described), {}, None, threads)
+
+
+def _taken(
+    spec: str, name: str, root: str | None, options: dict[str, str], split: str | None, threads: int | None
+) -> Case:
     given = options.pop("split", None)
     if given and split and given != split:
         raise DatasetError(f"{spec}: split is {given} there but {split} is asked for: give it once")

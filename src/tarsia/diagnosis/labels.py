@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tarsia.card import IGNORED
 from tarsia.data._pairs import PairedData
 from tarsia.diagnosis.case import Case, Check, indices, total
-from tarsia.diagnosis.finding import Finding, number
+from tarsia.diagnosis.coding import shown
+from tarsia.diagnosis.finding import Finding, Place, number
+from tarsia.diagnosis.meaning import SMOOTHED, Odd, coding_of, odd_labels
 from tarsia.diagnosis.sample import UNLABELLED
 from tarsia.diagnosis.survey import Survey
-from tarsia.diagnosis.values import Guess, guess, yaml_classes
+from tarsia.diagnosis.values import choices
 
-_SMOOTHED = 0.06  # see sample._smoothed
+_TRAINED_OR_SCORED = ("train", "training", "val", "valid", "validation", "dev")
 _EMPTY = 0.999  # share of one class
 _HABIT = 0.2  # share of the pictures from which on it is the way of the data set, and no accident
 _MUCH_IGNORED = 0.5
@@ -22,35 +22,23 @@ _MUCH_IGNORED = 0.5
 
 def unknown_values(case: Case) -> Iterator[Finding]:
     """Values and colours that are neither a class nor ignored, and what they may have been meant as."""
-    places = []
-    for survey in case.splits.values():
-        for index, value, pixels, kinds in survey.strange:
-            detail = f"value {_shown(value)} in {number(pixels, 'pixel')}"
-            detail += f", and {number(kinds - 1, 'other')}" if kinds > 1 else ""
-            places.append(survey.place(index, detail, slice(1, 2)))
-    if not places:
-        return
-    meant = meaning(case)
-    title = f"{number(len(places), 'label')} with values that are no class ({total(case, len(places))})"
-    why = f"Training stops at the first of them. What they may be: {meant.words}."
-    remedy = meant.remedy if case.layout else _published(case)
-    yield Finding("unknown-values", "error", title, why, f"{remedy}\na corrected copy:\n{case.fix}", places)
+    coding = coding_of(case)
+    for odd in odd_labels(case) if len(case.classes) > 1 else ():
+        assert coding is not None
+        guess = odd.guess
+        title = f"{number(len(odd.labels), 'label')} with values that are no class ({total(case, len(odd.labels))})"
+        why = f"Training stops at the first of them. What they may be: {guess.words}."
+        told = choices(guess.readings, coding, case.source) if guess.readings and case.layout else ""
+        remedy = "\n".join(part for part in (guess.remedy, told) if part) or _published(case)
+        mends = "a corrected copy" if guess.certain else ""
+        yield Finding("unknown-values", "error", title, why, remedy, [*_strange(odd)], mends, decide=not guess.certain)
 
 
-def meaning(case: Case) -> Guess:
-    """What the strange values of all splits may have been meant as."""
-    values: Counter[Any] = Counter()
-    strange: Counter[Any] = Counter()
-    known: dict[Any, int] = {}
-    for survey in case.splits.values():
-        values.update(survey.values)
-        strange.update(survey.strange_values)
-        if isinstance(survey.dataset, PairedData):
-            known = survey.dataset.table.colors
-    odd = [(survey, one) for survey in case.splits.values() for one in survey.strange]
-    drawn = bool(odd) and all(survey.smoothed_N[one.sample] <= _SMOOTHED for survey, one in odd)
-    kinds = max((one.kinds for _, one in odd), default=0)
-    return guess(values, strange, kinds, case.classes, known, drawn)
+def _strange(odd: Odd) -> Iterator[Place]:
+    for survey, (index, value, pixels, kinds, _) in odd.labels:
+        detail = f"value {shown(value)} in {number(pixels, 'pixel')}"
+        detail += f", and {number(kinds - 1, 'other')}" if kinds > 1 else ""
+        yield survey.place(index, detail, slice(1, 2))
 
 
 def _published(case: Case) -> str:
@@ -59,35 +47,12 @@ def _published(case: Case) -> str:
     return str(table.remedy)
 
 
-def _shown(value: Any) -> str:
-    return str(list(value) if isinstance(value, tuple) else value)
-
-
-def black_and_white(case: Case) -> Iterator[Finding]:
-    """Two classes kept as 0 and 255, of which Tarsia ignores the second."""
-    if not is_black_and_white(case):
-        return
-    classes = case.classes
-    title = f"the labels hold 0 and 255 only, and 255 is ignored: {classes.names[1]} is never seen"
-    why = f"Black and white is how many programs save two classes. Training would learn that all is {classes.names[0]}."
-    remedy = f"write this in {case.source}:\n{yaml_classes(classes, [[0], [IGNORED]])}"
-    yield Finding("black-and-white", "error", title, why, f"{remedy}\na corrected copy:\n{case.fix}")
-
-
-def is_black_and_white(case: Case) -> bool:
-    """Whether all labels hold 0 and 255 alone, and nothing says what these are."""
-    values = {value for survey in case.splits.values() for value in survey.values}
-    layout = case.layout
-    told = layout is None or any(entry.values for entry in layout.classes) or IGNORED in layout.ignore
-    return not told and len(case.classes) == 2 and values == {0, IGNORED}
-
-
 def smoothed(case: Case) -> Iterator[Finding]:
     """Labels whose borders lead over numbers in between."""
     places = [
         survey.place(index, f"{100 * survey.smoothed_N[index]:.0f} % of its borders", slice(1, 2))
         for survey in case.splits.values()
-        for index in indices(survey.smoothed_N > _SMOOTHED)
+        for index in indices(survey.smoothed_N > SMOOTHED)
     ]
     if places:
         title = f"{number(len(places), 'label')} smoothed or saved as JPEG ({total(case, len(places))})"
@@ -102,23 +67,36 @@ def smoothed(case: Case) -> Iterator[Finding]:
 def unlabelled(case: Case) -> Iterator[Finding]:
     """Splits and labels of which everything is ignored."""
     for survey in case.splits.values():
-        if survey.labelled_N.any() and not survey.pixels_K1[:-1].any():
-            title = f"no pixel of the split {survey.split} has a class: all is ignored"
-            why = "The labels of some test sets are published blank; scores come from the benchmark's own server then."
-            remedy = "predict on it, but do not train or evaluate on it; else look at the labels' values and `ignore`"
-            yield Finding("blank-split", "note", title, why, remedy)
+        if survey.labelled_N.any() and not survey.pixels_K1[:-1].any() and not survey.strange:
+            yield _blank(case, survey)
     _, places, severity = _much(case, "ignored_N", UNLABELLED, "ignored")
     if places:
         title = f"{number(len(places), 'label')} of which everything is ignored ({total(case, len(places))})"
         why = "They cost as much time as others, and teach nothing."
-        remedy = f"label them\na copy without them:\n{case.fix}"
-        yield Finding("unlabelled", severity, title, why, remedy, places)
+        yield Finding("unlabelled", severity, title, why, "label them", places, "a copy without them")
     for survey in case.splits.values():
         share = survey.pixels_K1[-1] / max(int(survey.pixels_K1.sum()), 1)
         if survey.pixels_K1[:-1].any() and share > _MUCH_IGNORED:
             title = f"{100 * share:.0f} % of the pixels in {survey.split} are ignored"
             why = "Only the rest is learned and scored; what is hard to label is often what is hard to see."
             yield Finding("much-ignored", "note", title, why, "see whether a value under `ignore` is a class")
+
+
+def _blank(case: Case, survey: Survey) -> Finding:
+    """A split without a labelled pixel: its labels are wrong where it is trained or scored on, and may be elsewhere."""
+    title = f"no pixel of the split {survey.split} has a class: all is ignored"
+    held = ", ".join(map(str, sorted(value for value in survey.values if isinstance(value, int))))
+    found = f"its labels hold {held} only" if held else "its labels hold ignored colours only"
+    if survey.split not in _TRAINED_OR_SCORED:
+        why = f"Test sets are often published blank, and scored by the benchmark's own server; {found}."
+        remedy = "predict on it, but do not train or evaluate on it"
+        return Finding("blank-split", "note", title, why, remedy)
+    why = f"There is nothing to learn from it or to score, so training refuses it; {found}."
+    void = [value for value in case.layout.ignore if value in survey.values] if case.layout else []
+    remedy = "label its pictures, or get its labels again"
+    if void:
+        remedy += f"; if {', '.join(map(shown, void))} is a class, take it out of `ignore` in {case.source}"
+    return Finding("blank-split", "error", title, why, remedy)
 
 
 def nearly_empty(case: Case) -> Iterator[Finding]:
@@ -148,4 +126,4 @@ def _labelled(case: Case) -> list[Survey]:
     return [survey for survey in case.splits.values() if survey.pixels_K1[:-1].any()]
 
 
-CHECKS: tuple[Check, ...] = (unknown_values, black_and_white, smoothed, unlabelled, nearly_empty)
+CHECKS: tuple[Check, ...] = (unknown_values, smoothed, unlabelled, nearly_empty)

@@ -17,6 +17,7 @@ from PIL import Image
 NEAR_BITS = 12
 NEAR_CORRELATION = 0.98
 THUMB = 16  # side of a thumbnail
+_HAIR = 1e-5
 _CANDIDATES = 20  # near by hash, of which the nearest by thumbnail is found
 _ROWS, _COLUMNS = 16, 4096  # pictures compared at a time: what that takes stays in the processor's cache
 
@@ -81,6 +82,29 @@ def nearest_copies(
             if correlations[best] >= NEAR_CORRELATION:
                 found.append(Copy(start + row, int(candidates[best]), mirrored, float(correlations[best])))
     return found
+
+
+def matches(
+    hashes_N: np.ndarray, thumbs_NP: np.ndarray, others_M: np.ndarray, other_thumbs_MP: np.ndarray, mirrored: bool
+) -> np.ndarray:
+    """For each of M others the first of N pictures that it nearly is, -1 for none: all that `nearest_copies` may find.
+
+    `others_M`: as there.  A hair's breadth more counts as near, for sums are rounded otherwise.
+    """
+    found_M = np.full(len(others_M), -1)
+    for start in range(0, len(others_M), _COLUMNS):
+        part_C = others_M[start : start + _COLUMNS]
+        for row in range(0, len(hashes_N), _ROWS):
+            near_CR = np.bitwise_count(part_C[:, None] ^ hashes_N[None, row : row + _ROWS]) <= NEAR_BITS
+            some = np.flatnonzero(near_CR.any(1))
+            seen = other_thumbs_MP[start + some].reshape(-1, THUMB, THUMB)
+            seen = seen[:, :, ::-1] if mirrored else seen
+            rows = standardised(thumbs_NP[row : row + _ROWS])
+            alike = standardised(seen.reshape(len(some), THUMB * THUMB)) @ rows.T >= NEAR_CORRELATION - _HAIR
+            alike &= near_CR[some]
+            fresh = alike.any(1) & (found_M[start + some] < 0)
+            found_M[start + some[fresh]] = row + alike[fresh].argmax(1)
+    return found_M
 
 
 def _candidates(part_R: np.ndarray, others_M: np.ndarray) -> list[np.ndarray]:

@@ -4,19 +4,21 @@ Below the folder: images/SPLIT/NAME.*, labels/SPLIT/NAME.png (index PNGs), and l
 
 | what is wrong | what becomes of it |
 |---|---|
-| no partner, cannot be read, one colour, nothing labelled, out of place without a cure | left out |
+| no partner, two of a name, cannot be read, one colour, nothing labelled, out of place without a cure | left out |
 | equal or nearly equal pictures | one stays; of copies in two splits that of the later one, so that scores stay true |
-| strange values | what the finding says they mean; ignored where that is not clear |
-| another size of the same shape; turned by EXIF; turned, mirrored, exchanged labels | resized, turned, exchanged back |
+| values that can mean one thing only | that |
+| values that can mean several things | nothing: all labels keep what they hold, and dataset.yaml what it says of them |
+| another size of the same shape; turned by EXIF; turned, mirrored, exchanged labels | resized, turned, put back |
 | names that differ by letter case | the later one ends in -2 |
-| smoothed labels, films on both sides of a split, rare classes | nothing: that takes a person |
+| two labels for one picture, smoothed labels, divided films, rare classes | nothing: that takes a person |
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,16 +27,18 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
-from tarsia.data._labels import LabelTable
 from tarsia.data._pairs import PairedData
-from tarsia.diagnosis.case import Case
-from tarsia.diagnosis.copies import Spot, identical, in_order, near_across
-from tarsia.diagnosis.finding import Place, number, plain
-from tarsia.diagnosis.labels import is_black_and_white, meaning
+from tarsia.data.folder import NAME, UNDECIDED
+from tarsia.data.folder import Data as Folder
+from tarsia.diagnosis.case import Case, indices
+from tarsia.diagnosis.coding import quoted, yaml_classes
+from tarsia.diagnosis.copies import Spot, identical, in_order, near_matches
+from tarsia.diagnosis.finding import Finding, Place, number, plain
+from tarsia.diagnosis.meaning import coding_of
 from tarsia.diagnosis.placement import TURNS, misplaced
-from tarsia.diagnosis.sample import FLAT, UNLABELLED, orientation, translated, turn
+from tarsia.diagnosis.rewrite import Rewriter, save_stored
+from tarsia.diagnosis.sample import FLAT, UNLABELLED, orientation, turn
 from tarsia.diagnosis.survey import Survey
-from tarsia.diagnosis.values import nearest_labels, quoted, yaml_classes
 from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
 from tarsia.runtime.bands import open_bands
@@ -42,8 +46,20 @@ from tarsia.runtime.image import resize_label
 from tarsia.runtime.paint import save_label
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
-_HEADER = "# A corrected copy, written by `tarsia check --fix`.  What was done to which file stands in check.json.\n"
+_HEADER = "# A corrected copy, written by `tarsia check --fix`.  What was done to which file stands in check.json."
+_UNDECIDED = (
+    "# A copy written by `tarsia check --fix`, whose labels may be meant in several ways.  Put the lines of the right\n"
+    "# one (check.json and check.html have them) in place of those below, and rename this file to dataset.yaml."
+)
 _Key = tuple[str, int]  # split, index
+
+
+class _Paths(NamedTuple):
+    """Where a sample goes, and what it is called there."""
+
+    image: Path
+    label: Path
+    name: str
 
 
 class Cure(NamedTuple):
@@ -57,17 +73,32 @@ class Cure(NamedTuple):
 
 @dataclass
 class Mended:
-    """What was written: how many pictures, which samples were changed and which left out, each with what and why."""
+    """What was written: how many pictures, which samples were changed and which left out, each with what and why.
+
+    `keeps`: labels hold what they held, for a person has to decide what that means.  `lost`: splits of which nothing
+    is left.
+    """
 
     folder: Path
     written: int = 0
     changed: list[Place] = field(default_factory=list)
     left_out: list[Place] = field(default_factory=list)
+    keeps: bool = False
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def described(self) -> Path:
+        """The file that describes the copy; none called dataset.yaml, which names classes, before somebody decides."""
+        return self.folder / (UNDECIDED if self.keeps else NAME)
 
     def summary(self) -> str:
         """What was written, in one line."""
         told = f"{len(self.changed):,} of them changed; {number(len(self.left_out), 'picture')} left out"
-        return f"{number(self.written, 'picture')} written to {self.folder}, {told}"
+        kept = ""
+        if self.keeps:
+            kept = f"; labels keep what they hold: put what they mean into {self.described}, and call it dataset.yaml"
+        lost = f"; nothing is left of {', '.join(self.lost)}" if self.lost else ""
+        return f"{number(self.written, 'picture')} written to {self.folder}, {told}{kept}{lost}"
 
     def facts(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -76,34 +107,37 @@ class Mended:
             name: [{"split": one.split, "name": plain(one.name), "what": plain(one.detail)} for one in places]
             for name, places in lists.items()
         }
-        return {"folder": plain(str(self.folder)), "written": self.written, **told}
+        kept = {"labels_kept": self.keeps, "lost_splits": self.lost}
+        return {"folder": plain(str(self.folder)), "written": self.written, **told, **kept}
 
 
-def mend(case: Case, folder: Path) -> Mended:
-    """Write a corrected copy of `case` into `folder`, as this module says.
+def mend(case: Case, findings: Sequence[Finding], folder: Path) -> Mended:
+    """Write a corrected copy of `case`, of which `findings` are known, into `folder`, as this module says.
 
     Raises DatasetError where the data set has no files or nothing is left of it, OutputError where a file would
     replace one of its own.
     """
     if not all(isinstance(survey.dataset, PairedData) for survey in case.splits.values()):
         raise DatasetError(f"{case.spec} has no files that could be corrected: --fix is for data sets of files")
-    cures, mended = _cures(case), Mended(folder)
-    table = _Table(case)
-    targets = _targets(case, cures, folder)
-    _require_others(case, [path for paths in targets.values() for path in paths])
-    (folder / "dataset.yaml").unlink(missing_ok=True)
+    rewriter = Rewriter(case, findings)
+    cures, mended = _cures(case, rewriter.keeps), Mended(folder, keeps=rewriter.keeps)
+    targets = _targets(case, cures, folder, rewriter.keeps)
+    _require_others(case, [path for paths in targets.values() for path in paths[:2]])
+    for name in (NAME, UNDECIDED):
+        (folder / name).unlink(missing_ok=True)
     for survey in case.splits.values():
         for index in console.track(range(len(survey)), len(survey), f"writing {survey.split}"):
             cure = cures.get((survey.split, index))
             if cure is None or not cure.left_out:
-                cure = _write(survey, index, table, targets[survey.split, index], cure)
+                cure = _write(survey, index, rewriter, targets[survey.split, index], cure)
             if cure is not None:
                 (mended.left_out if cure.left_out else mended.changed).append(survey.place(index, cure.words))
             mended.written += cure is None or not cure.left_out
     if not mended.written:
         raise DatasetError(f"{case.spec}: nothing is left once what cannot be corrected is left out: see check.json")
-    left = {split for split, survey in case.splits.items() if len(survey) > _left_out(mended, split)}
-    write_text(folder / "dataset.yaml", _described(case, [split for split in case.splits if split in left]))
+    mended.lost = [split for split, survey in case.splits.items() if len(survey) == _left_out(mended, split)]
+    kept = [split for split in case.splits if split not in mended.lost]
+    write_text(mended.described, _described(case, kept, mended, [paths.name for paths in targets.values()]))
     return mended
 
 
@@ -111,88 +145,108 @@ def _left_out(mended: Mended, split: str) -> int:
     return sum(place.split == split for place in mended.left_out)
 
 
-def _cures(case: Case) -> dict[_Key, Cure]:
+def _cures(case: Case, keeps: bool) -> dict[_Key, Cure]:
     """What is known before a sample is read again, worst last."""
     cures: dict[_Key, Cure] = {}
     for survey in case.splits.values():
         for one in misplaced(survey):
             curable = bool(one.turn) or one.exchanged is not None
             cures[survey.split, one.sample] = Cure(f"its label {one.detail}", not curable, one.turn, one.exchanged)
-    for spot, words in _redundant(case):
-        cures[spot.survey.split, spot.sample] = Cure(words, left_out=True)
-    for survey in case.splits.values():
-        for index in np.flatnonzero(~survey.seen_N).tolist():
-            cures[survey.split, index] = Cure("cannot be read", left_out=True)
-        for index in np.flatnonzero(survey.seen_N & (survey.deviation_N < FLAT)).tolist():
+        if not keeps and survey.pixels_K1[:-1].any():
+            empty_N = survey.labelled_N & (survey.ignored_N >= UNLABELLED)
+            empty_N[[one.sample for one in survey.strange]] = False
+            for index in indices(empty_N):
+                cures[survey.split, index] = Cure(_EMPTY, left_out=True)
+        for index in indices(survey.seen_N & (survey.deviation_N < FLAT)):
             cures[survey.split, index] = Cure("its picture is of one colour", left_out=True)
-        if not is_black_and_white(case):
-            for index in np.flatnonzero(survey.labelled_N & (survey.ignored_N >= UNLABELLED)).tolist():
-                cures.setdefault((survey.split, index), Cure("nothing in it is labelled", left_out=True))
+        for index in indices(~survey.seen_N):
+            cures[survey.split, index] = Cure(_unread(survey, index), left_out=True)
+        twice = {path for pair in case.unpaired[survey.split].twice for path in pair} if case.unpaired else set()
+        for index in range(len(survey)) if twice else ():
+            if twice & {*survey.files(index)}:
+                cures[survey.split, index] = Cure("two files have its name", left_out=True)
+    gone = {key for key, cure in cures.items() if cure.left_out}
+    for spot, words in _redundant(case, gone):
+        cures[spot.survey.split, spot.sample] = Cure(words, left_out=True)
     return cures
 
 
-def _redundant(case: Case) -> Iterator[tuple[Spot, str]]:
-    """Copies that go, and why: the first of the latest split stays."""
+_EMPTY = "nothing in it is labelled"
+
+
+def _unread(survey: Survey, index: int) -> str:
+    """Which file of a sample cannot be read, and why."""
+    kinds = ("unreadable-image", "unreadable-label", "unreadable")
+    return "cannot be read: " + "; ".join(
+        said for kind in kinds for sample, said in survey.faults.get(kind, ()) if sample == index
+    )
+
+
+def _redundant(case: Case, gone: set[_Key]) -> Iterator[tuple[Spot, str]]:
+    """Copies that go, and why: of equal ones the first of the latest split stays, and there every other label."""
     order = {survey.split: place for place, survey in enumerate(in_order(case))}
-    for spots in identical(case):
-        kept = max(spots, key=lambda spot: (order[spot.survey.split], -spot.sample))
-        yield from ((spot, f"the same picture as {kept.label[1]} of {kept.label[0]}") for spot in spots if spot != kept)
-    for later, earlier, _ in near_across(case):
+    gone = set(gone)
+    for group in identical(case):
+        spots = [spot for spot in group if (spot.survey.split, spot.sample) not in gone]
+        last = max((order[spot.survey.split] for spot in spots), default=0)
+        first = {spot.drawn: spot for spot in reversed(spots) if order[spot.survey.split] == last}
+        for spot in spots:
+            if order[spot.survey.split] == last and first[spot.drawn] is spot:
+                continue
+            kept = first.get(spot.drawn) or min(first.values(), key=lambda one: one.sample)
+            gone.add((spot.survey.split, spot.sample))
+            yield spot, f"the same picture as {kept.label[1]} of {kept.label[0]}"
+    for earlier, later in near_matches(case, gone):
         yield earlier, f"nearly the same picture as {later.label[1]} of {later.label[0]}"
 
 
-class _Table:
-    """Label files -> labels, strange values as what they are taken for."""
-
-    def __init__(self, case: Case) -> None:
-        self.black_and_white = is_black_and_white(case)
-        self.guess = meaning(case) if any(survey.strange for survey in case.splits.values()) else None
-
-    def __call__(self, dataset: PairedData, index: int) -> np.ndarray:
-        stored, table = dataset.read_label(dataset.pairs[index].label), dataset.table
-        if self.guess and self.guess.nearest and stored.ndim == 3:
-            colors, places = np.unique(stored.reshape(-1, 3), axis=0, return_inverse=True)
-            return nearest_labels(colors, table.colors)[places].reshape(stored.shape[:2])
-        more = self.guess.meaning if self.guess else {}
-        if self.black_and_white:
-            more = {IGNORED: 1}
-        values = {key: label for key, label in more.items() if not isinstance(key, tuple)}
-        colored = {key: label for key, label in more.items() if isinstance(key, tuple)}
-        return translated(stored, LabelTable(table.values | values, table.colors | colored, ""))
-
-
-def _write(survey: Survey, index: int, table: _Table, paths: tuple[Path, Path], cure: Cure | None) -> Cure | None:
+def _write(survey: Survey, index: int, rewriter: Rewriter, paths: _Paths, cure: Cure | None) -> Cure | None:
     """Write one sample; what was done to it, None where nothing was."""
     dataset = survey.dataset
     assert isinstance(dataset, PairedData)
-    picture = dataset.pairs[index].image
+    source = index if cure is None or cure.label_of is None else cure.label_of
+    picture, label_file = dataset.pairs[index].image, dataset.pairs[source].label
     try:
         image_HW3 = open_bands(picture, dataset.bands)
-        label_HW = table(dataset, index if cure is None or cure.label_of is None else cure.label_of)
+        label = rewriter(dataset, survey.split, source)
     except TarsiaError as error:
         return Cure(str(error), left_out=True)
+    before = label
     if cure is not None and cure.turn:
-        label_HW = np.ascontiguousarray(TURNS[cure.turn](label_HW))
+        label = np.ascontiguousarray(TURNS[cure.turn](label))
     if any(found == index for found, _ in survey.faults.get("turned", ())):
-        label_HW, cure = turn(label_HW, orientation(picture)), Cure("its label was turned as EXIF turns the picture")
+        label, cure = turn(label, orientation(picture)), Cure("its label was turned as EXIF turns the picture")
     size = (image_HW3.shape[0], image_HW3.shape[1])
-    if label_HW.shape != size:
-        if abs(label_HW.shape[0] / label_HW.shape[1] / (size[0] / size[1]) - 1) > _SAME_SHAPE:
+    if label.shape[:2] != size:
+        if abs(label.shape[0] / label.shape[1] / (size[0] / size[1]) - 1) > _SAME_SHAPE:
             return Cure("picture and label are of different shapes", left_out=True)
-        label_HW, cure = resize_label(label_HW, size), Cure("its label was resized")
-    if cure is None and any(one.sample == index for one in survey.strange):
-        cure = Cure("strange values of its label were replaced")
-    if cure is None and table.black_and_white:
-        cure = Cure("the black and white of its label became classes")
-    with writing(paths[0]) as part:
+        label, cure = _resized(label, size), Cure("its label was resized")
+    if not rewriter.keeps:
+        odd = any(one.sample == source for one in survey.strange)
+        if odd and (label == IGNORED).mean() >= UNLABELLED:
+            return Cure(_EMPTY, left_out=True)
+        cure = Cure("strange values of its label were replaced") if odd and cure is None else cure
+    with writing(paths.image) as part:
         shutil.copyfile(picture, part)
-    save_label(paths[1], label_HW, dataset.classes)
+    if not rewriter.keeps:
+        save_label(paths.label, label, dataset.classes)
+    elif label is before and isinstance(dataset, Folder):
+        with writing(paths.label) as part:
+            shutil.copyfile(label_file, part)
+    else:
+        save_stored(paths.label, label)
     return cure
 
 
-def _targets(case: Case, cures: dict[_Key, Cure], folder: Path) -> dict[_Key, tuple[Path, Path]]:
+def _resized(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if label.ndim == 2:
+        return resize_label(label, size)
+    return np.stack([resize_label(label[..., channel], size) for channel in range(label.shape[2])], axis=-1)
+
+
+def _targets(case: Case, cures: dict[_Key, Cure], folder: Path, keeps: bool) -> dict[_Key, _Paths]:
     """Where each sample goes that is not left out; no two to one place, whatever the letter case."""
-    targets: dict[_Key, tuple[Path, Path]] = {}
+    targets: dict[_Key, _Paths] = {}
     for survey in case.splits.values():
         taken: set[str] = set()
         for index in range(len(survey)):
@@ -205,9 +259,12 @@ def _targets(case: Case, cures: dict[_Key, Cure], folder: Path) -> dict[_Key, tu
                 count += 1
                 name = f"{own}-{count}"
             taken.add(name.casefold())
-            suffix = Path(survey.files(index)[0]).suffix
-            image = folder / "images" / survey.split / f"{name}{suffix}"
-            targets[survey.split, index] = image, folder / "labels" / survey.split / f"{name}.png"
+            image, label = map(Path, survey.files(index))
+            suffix = label.suffix if keeps and case.layout else ".png"
+            below = [folder / kind / survey.split for kind in ("images", "labels")]
+            targets[survey.split, index] = _Paths(
+                below[0] / f"{name}{image.suffix}", below[1] / f"{name}{suffix}", name
+            )
     return targets
 
 
@@ -224,10 +281,26 @@ def _require_others(case: Case, targets: list[Path]) -> None:
             raise OutputError(f"{path}: would replace a file of the data set: choose another --out")
 
 
-def _described(case: Case, splits: list[str]) -> str:
-    """The content of dataset.yaml."""
-    bands = [] if case.bands == 3 else [f"bands: {case.bands}"]
-    lines = [yaml_classes(case.classes), "format: index", *bands, "splits:"]
+def _described(case: Case, splits: list[str], mended: Mended, names: list[str]) -> str:
+    """The content of dataset.yaml; of undecided.yaml, what stands for what as it was."""
+    layout, coding = case.layout, coding_of(case)
+    lines = [_UNDECIDED if mended.keeps else _HEADER, yaml_classes(case.classes), "format: index"]
+    if mended.keeps and coding is not None:
+        lines[1:] = [coding.lines(), *([f"format: {layout.format}"] if layout and layout.format else [])]
+    lines += [] if case.bands == 3 else [f"bands: {case.bands}"]
+    for key, pattern in _patterns(case).items():
+        if all(re.search(pattern, name) for name in names):
+            lines.append(f"{key}: {quoted(pattern)}")
+    lines.append("splits:")
     for split in splits:
         lines.append(f"  {quoted(split)}: {{images: {quoted(f'images/{split}')}, labels: {quoted(f'labels/{split}')}}}")
-    return _HEADER + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def _patterns(case: Case) -> dict[str, str]:
+    """What tells domains and films by the names of pictures."""
+    layout = case.layout
+    if layout is None:
+        return {}
+    film = layout.sequence_by or (layout.split.group_by if layout.split else None)
+    return {key: pattern for key, pattern in (("domain_by", layout.domain_by), ("sequence_by", film)) if pattern}

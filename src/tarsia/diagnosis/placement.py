@@ -120,11 +120,9 @@ def single_labels(case: Case) -> Iterator[Finding]:
             "Borders between classes lie where pictures have edges; these labels' do not, while the others' do. "
             "They teach the network what is not there."
         )
-        remedy = (
-            "look at them in check.html; move, turn or exchange the label files as it says there\n"
-            f"a copy with them turned and exchanged, and without those that fit nowhere:\n{case.fix}"
-        )
-        yield Finding("misplaced-label", "warning", title, why, remedy, places)
+        remedy = "look at them in check.html; move, turn or exchange the label files as it says there"
+        mends = "a copy with them turned and exchanged, and without those that fit nowhere"
+        yield Finding("misplaced-label", "warning", title, why, remedy, places, mends)
 
 
 def all_labels(case: Case) -> Iterator[Finding]:

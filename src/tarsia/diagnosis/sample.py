@@ -19,7 +19,7 @@ from PIL import Image
 
 from tarsia.card import IGNORED
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
-from tarsia.data._labels import LabelTable
+from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb
 from tarsia.data._pairs import PairedData
 from tarsia.diagnosis.fit import NEAR, Fit, edges, fit
 from tarsia.diagnosis.likeness import Look, look
@@ -69,6 +69,7 @@ class Exam:
     values: dict[Any, int] = field(default_factory=dict)  # what stands in the label file -> pixels
     strange: dict[Any, int] = field(default_factory=dict)  # of these, what means nothing; the commonest
     strange_kinds: int = 0
+    exchanged: bool = False  # some colours mean nothing, and all are known with red and blue exchanged
     smoothed: float = 0.0  # share of the borders that lead over a value in between
     fit: Fit | None = None
     sequence: str = ""  # where the data set says so of the sample alone
@@ -83,7 +84,8 @@ def examine(dataset: Dataset, index: int) -> Exam:
         else:
             sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
             _see_picture(exam, sample.image)
-            _see_label(exam, sample.label, len(dataset.classes))
+            every = _see_label(exam, sample.label, len(dataset.classes))
+            exam.values = _held(every)
             exam.fit, exam.sequence = fit(edges(thinned(sample.image)), sample.label), sample.sequence
     except Exception as error:  # a data set of somebody's own may raise anything
         exam.faults.append(Fault("unreadable", _said(error)))
@@ -102,6 +104,8 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
             return
         label_HW = _translated(exam, stored, dataset.table)
         _see_label(exam, label_HW, len(dataset.classes))
+        if exam.strange:
+            exam.label_digest = _digest(stored)  # labels that differ in what means nothing are not the same
         if stored.ndim == 2:
             exam.smoothed = _smoothed(stored)
         if image_HW3 is not None:
@@ -178,12 +182,13 @@ def _see_picture(exam: Exam, image_HWC: np.ndarray) -> None:
     exam.small_HW3 = np.asarray(Image.fromarray(thin).resize(GRID[::-1], Image.Resampling.BOX))
 
 
-def _see_label(exam: Exam, label_HW: np.ndarray, count: int) -> None:
+def _see_label(exam: Exam, label_HW: np.ndarray, count: int) -> np.ndarray:
+    """What a label shows; how often each of its 256 values occurs."""
     exam.label_digest = _digest(label_HW)
     every = _counted(label_HW)
     exam.counts_K1 = np.append(every[:count], every[IGNORED])
     exam.grid_HW = resize_label(label_HW, GRID)
-    exam.values = exam.values or {value: int(every[value]) for value in np.flatnonzero(every).tolist()}
+    return every
 
 
 def _see_both(exam: Exam, edges_2hw: np.ndarray, size: tuple[int, ...], label_HW: np.ndarray, exif: int) -> None:
@@ -209,33 +214,33 @@ def turn(label_HW: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _translated(exam: Exam, stored: np.ndarray, table: LabelTable) -> np.ndarray:
-    """What a label file holds -> labels, strange values as ignored ones; they go to `exam`, and so do the others."""
-    if stored.ndim == 2 and stored.dtype == np.uint8:
+    """What a label file holds -> labels, strange values as ignored ones; they go to `exam`, and so do other numbers."""
+    if stored.ndim == 2 and stored.size and stored.min() >= 0 and stored.max() <= MAX_VALUE:
         every = _counted(stored)
-        exam.values = {value: int(every[value]) for value in np.flatnonzero(every).tolist()}
+        exam.values = _held(every)
         meaning: dict[Any, int | None] = {value: table.values.get(value) for value in exam.values}
-        labels = np.full(256, IGNORED, np.uint8)
+        labels = np.full(len(every), IGNORED, np.uint8)
         for value, label in meaning.items():
             labels[value] = IGNORED if label is None else label
         label_HW = labels[stored]
     else:
         with contextlib.suppress(DatasetError):
             return table(stored, "")  # the fast way; only what is strange needs a closer look
-        found, places, counts = _distinct(stored)
-        keys: list[Any] = found
-        if stored.ndim == 3:
-            keys = [(code >> 16, code >> 8 & 255, code & 255) for code in found]
+        found, places, counts = distinct(stored)
+        keys: list[Any] = [colors_of(code) for code in found] if stored.ndim == 3 else found
         known: Any = table.values if stored.ndim == 2 else table.colors
         meaning = {key: known.get(key) for key in keys}
         labels = np.array([IGNORED if label is None else label for label in meaning.values()], np.uint8)
         label_HW = labels[places].reshape(stored.shape[:2])
-        exam.values = _commonest(dict(zip(keys, counts, strict=True)))
-    strange = {value: exam.values.get(value, 0) for value, label in meaning.items() if label is None}
+        exam.values = dict(zip(keys, counts, strict=True))
+        exam.exchanged = stored.ndim == 3 and all(key[::-1] in known for key in keys)
+    strange = {value: exam.values[value] for value, label in meaning.items() if label is None}
+    exam.values = _commonest(exam.values)
     exam.strange, exam.strange_kinds = _commonest(strange), len(strange)
     return label_HW
 
 
-def _distinct(stored: np.ndarray) -> tuple[list[int], np.ndarray, list[int]]:
+def distinct(stored: np.ndarray) -> tuple[list[int], np.ndarray, list[int]]:
     """The different values (or colour codes) in an array, the place of each pixel among them, and their counts."""
     codes = stored.reshape(-1)
     if stored.ndim == 3:
@@ -244,16 +249,26 @@ def _distinct(stored: np.ndarray) -> tuple[list[int], np.ndarray, list[int]]:
     return found.tolist(), places, counts.tolist()
 
 
+def colors_of(code: int) -> Rgb:
+    """A colour by its code of 24 bits."""
+    return code >> 16, code >> 8 & 255, code & 255
+
+
 def _commonest(counts: dict[Any, int]) -> dict[Any, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_KINDS])
 
 
 def _counted(array: np.ndarray) -> np.ndarray:
-    """256 counts of a uint8 array; in parts, for bincount makes eight bytes of each."""
-    flat, total = array.reshape(-1), np.zeros(256, np.int64)
+    """How often each value occurs, 256 of them or 65,536; in parts, for bincount makes eight bytes of each."""
+    flat, kinds = array.reshape(-1), 256 if array.dtype == np.uint8 else MAX_VALUE + 1
+    total = np.zeros(kinds, np.int64)
     for start in range(0, flat.size, _COUNTED):
-        total += np.bincount(flat[start : start + _COUNTED], minlength=256)
+        total += np.bincount(flat[start : start + _COUNTED], minlength=kinds)
     return total
+
+
+def _held(every: np.ndarray) -> dict[Any, int]:
+    return {value: int(every[value]) for value in np.flatnonzero(every).tolist()}
 
 
 def _smoothed(stored_HW: np.ndarray) -> float:

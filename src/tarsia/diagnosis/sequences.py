@@ -11,9 +11,11 @@ from tarsia.diagnosis.case import Case, Check
 from tarsia.diagnosis.copies import Spot, in_order
 from tarsia.diagnosis.finding import Finding, Place
 from tarsia.diagnosis.likeness import standardised
+from tarsia.diagnosis.redraw import rule_line
 from tarsia.diagnosis.survey import Survey
 
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
+_FILM = r"^(.*?)\d*\D*$"  # all before the last number of a name, "" where there is none
 _LEAST_NEIGHBOURS = 12
 _ALIKE = 0.7  # share of neighbours that must be more alike than three of four pairs drawn at random
 _DRAWN = 400  # such pairs
@@ -73,13 +75,7 @@ def divided_films(case: Case) -> Iterator[Finding]:
             places += [_neighbour(spot, other, case) for spot, other in neighbours]
     if places:
         title = f"{len(places):,} pictures stand in another split than their neighbour in the film: {_some(names)}..."
-        remedy = (
-            "give each film to one split: in dataset.yaml\n"
-            'split: {val: 0.2, group_by: "^(SEQUENCE)"}\n'
-            "with a regular expression whose group is the film's name; a single film is best cut into a first and a "
-            "last part, in folders or lists of their own"
-        )
-        yield Finding("divided-film", "warning", title, _why(""), remedy, places)
+        yield Finding("divided-film", "warning", title, _why(""), _by_film(case, len(frames)), places)
 
 
 def _why(apart: str) -> str:
@@ -89,10 +85,22 @@ def _why(apart: str) -> str:
     )
 
 
+def _by_film(case: Case, films: int) -> str:
+    """How to give each film to one split, where names are all that tells films apart."""
+    if case.layout and case.layout.split and films > 1:
+        rule = case.layout.split.model_copy(update={"group_by": _FILM})
+        words = f"give each film (its name up to the last number) to one split; write in {case.source}"
+        return f"{words}\n{rule_line(rule)}"
+    return (
+        "give each film to one split; a single film is best cut into a first and a last part, in folders or lists of "
+        "their own"
+    )
+
+
 def _remedy(case: Case, survey: Survey) -> str:
-    if case.layout and case.layout.split:
-        pattern = case.layout.sequence_by or "^(SEQUENCE)"
-        return f'in dataset.yaml keep films together:\nsplit: {{val: {case.layout.split.val}, group_by: "{pattern}"}}'
+    if case.layout and case.layout.split and case.layout.sequence_by:
+        rule = case.layout.split.model_copy(update={"group_by": case.layout.sequence_by})
+        return f"keep films together; write in {case.source}\n{rule_line(rule)}"
     if case.layout:
         return f"move whole films: from {survey.split} to the split they belong to, in dataset.yaml's folders or lists"
     return (

@@ -21,6 +21,7 @@ from tarsia.diagnosis.finding import Place
 from tarsia.diagnosis.fit import Fit
 from tarsia.diagnosis.likeness import THUMB
 from tarsia.diagnosis.sample import GRID, Exam, examine
+from tarsia.diagnosis.values import SMEARED
 
 _AHEAD = 3  # samples read ahead of their turn, for each thread
 _KINDS = 5000  # different strange values that are counted; more are damage, and which no longer matters
@@ -28,12 +29,21 @@ _MOST_THREADS = 16
 
 
 class Strange(NamedTuple):
-    """A label with values that mean nothing: the commonest of them, its pixels, and how many kinds there are."""
+    """A label with values that mean nothing: the commonest of them, its pixels, and how many kinds there are.
+
+    `exchanged`: all its colours are known with red and blue exchanged.
+    """
 
     sample: int
     value: Any
     pixels: int
     kinds: int
+    exchanged: bool = False
+
+    @property
+    def smeared(self) -> bool:
+        """Whether there are too many to be drawn."""
+        return self.kinds > SMEARED
 
 
 class Survey:
@@ -58,8 +68,10 @@ class Survey:
         self.heat_KHW = np.zeros((classes, *GRID), np.int64)
         self.mean_HW3 = np.zeros((*GRID, 3), np.int64)
         self.modes: Counter[str] = Counter()
-        self.values: Counter[Any] = Counter()
+        self.values: Counter[Any] = Counter()  # numbers in label files, and colours of those that hold strange ones
         self.strange_values: Counter[Any] = Counter()
+        self.smeared_values: Counter[Any] = Counter()  # strange ones of labels that hold too many to be drawn
+        self.held_NB = np.zeros((count, 256 // 8), np.uint8)  # a bit for each number below 256 in the label file
         self.strange: list[Strange] = []
         self.faults: dict[str, list[tuple[int, str]]] = {}  # by kind: sample and detail
         self.sequences = list(dataset.sequences) if isinstance(dataset, PairedData) else [""] * count
@@ -84,6 +96,10 @@ class Survey:
     def showing(self, label: int) -> np.ndarray:
         """N booleans: which samples show a class."""
         return (self.shown_NB[:, label // 8] >> (7 - label % 8) & 1).astype(bool)
+
+    def holding(self, value: int) -> np.ndarray:
+        """N booleans: which label files hold a number below 256."""
+        return (self.held_NB[:, value // 8] >> (7 - value % 8) & 1).astype(bool)
 
     def files(self, index: int) -> tuple[str, ...]:
         """Image and label of a sample; none where the data set has no files to name."""
@@ -125,10 +141,17 @@ class Survey:
         known = grid_HW < len(self.pictures_K)
         rows, columns = np.nonzero(known)
         np.add.at(self.heat_KHW, (grid_HW[known], rows, columns), 1)
-        _add(self.values, exam.values)
-        _add(self.strange_values, exam.strange)
+        held = np.zeros(256, bool)
+        held[[value for value in exam.values if isinstance(value, int) and 0 <= value < 256]] = True
+        self.held_NB[index] = np.packbits(held)
         if exam.strange:
-            self.strange.append(Strange(index, *next(iter(exam.strange.items())), exam.strange_kinds))
+            value, pixels = next(iter(exam.strange.items()))
+            self.strange.append(Strange(index, value, pixels, exam.strange_kinds, exam.exchanged))
+        if exam.strange_kinds > SMEARED:
+            _add(self.smeared_values, exam.strange)
+        else:
+            _add(self.values, exam.values)
+            _add(self.strange_values, exam.strange)
 
     def shares_K(self) -> np.ndarray:
         """Each class's share of the labelled pixels; 0 where there are none."""

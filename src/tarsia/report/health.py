@@ -37,7 +37,7 @@ _THUMB = (150, 220)  # height, width that a thumbnail fits into
 _HEATED = 30  # classes with a heat map, commonest first
 _MAP_HEIGHT = 96  # of heat maps and mean picture
 _SIZES = 12  # bars in the figure of sizes
-_TYPED = re.compile(r"tarsia |\s+- |(classes|ignore|split|augment|input): ?")  # a line of a remedy that is to be typed
+_TYPED = re.compile(r"tarsia |\s+- |(classes|ignore|split|augment|input):")  # a line of a remedy that is to be typed
 
 
 def write_folder(folder: Path, checkup: Checkup) -> None:
@@ -58,9 +58,10 @@ def write_page(path: Path, checkup: Checkup) -> None:
     assert style is not None
     case, gallery = checkup.case, _Gallery(checkup.case)
     splits = list(case.splits.values())
+    fix = case.fix if checkup.mended is None else None  # what is done is not to be told
     counts = {severity: sum(one.severity == severity for one in checkup.findings) for severity in SEVERITIES}
     findings = [
-        _finding(finding, gallery) for finding in console.track(checkup.findings, len(checkup.findings), "page")
+        _finding(finding, gallery, fix) for finding in console.track(checkup.findings, len(checkup.findings), "page")
     ]
     values: dict[str, Any] = {
         "style": style[1],  # the report's own: both pages look alike
@@ -70,6 +71,7 @@ def write_page(path: Path, checkup: Checkup) -> None:
         "pictures": case.pictures(),
         "findings": findings,
         "healthy": not checkup.findings,
+        "copy": _copy(checkup),
         "splits": [survey.split for survey in splits],
         "classes": _classes(case, splits),
         "sizes": [(survey.split, _sizes(survey)) for survey in splits],
@@ -79,7 +81,19 @@ def write_page(path: Path, checkup: Checkup) -> None:
     write_text(path, template.render(**values))
 
 
-def _finding(finding: Finding, gallery: _Gallery) -> dict[str, Any]:
+def _copy(checkup: Checkup) -> dict[str, Any] | None:
+    """What was written of a corrected copy, and what is left to do in it."""
+    if checkup.mended is None or checkup.left is None:
+        return None
+    gallery = _Gallery(checkup.left.case)
+    return {
+        "told": plain(checkup.mended.summary()),
+        "sum": plain(checkup.left.summary()),
+        "findings": [_finding(finding, gallery, "") for finding in checkup.left.findings],
+    }
+
+
+def _finding(finding: Finding, gallery: _Gallery, fix: str | None) -> dict[str, Any]:
     rows = [plain(place.line()) for place in finding.places[:LISTED]]
     left = len(finding.places) - len(rows)
     return {
@@ -87,7 +101,7 @@ def _finding(finding: Finding, gallery: _Gallery) -> dict[str, Any]:
         "kind": finding.kind,
         "title": plain(finding.title),
         "why": finding.why,
-        "remedy": _paragraphs(plain(finding.remedy)),
+        "remedy": _paragraphs(plain(finding.what_to_do(fix))) if fix is not None else [],
         "shown": list(gallery.pictures(finding)),
         "open": len(finding.places) <= SHOWN,
         "places": rows,

@@ -1,0 +1,131 @@
+"""What stands for what in a data set's labels, as the lines of a dataset.yaml that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import yaml
+
+from tarsia.card import IGNORED, Classes
+from tarsia.data._labels import LabelTable, Rgb
+from tarsia.data._layout import ClassEntry, Layout
+
+Stored = int | Rgb  # what a label file holds at a pixel
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The classes, each with its values and colours in the labels, and what is ignored, as dataset.yaml has them."""
+
+    entries: tuple[ClassEntry, ...]
+    ignore: tuple[Stored, ...] = ()
+
+    @classmethod
+    def of_table(cls, classes: Classes, table: LabelTable) -> Coding:
+        """Of a data set without dataset.yaml."""
+        values = [[value for value, label in table.values.items() if label == k] for k in range(len(classes))]
+        colors = [[color for color, label in table.colors.items() if label == k] for k in range(len(classes))]
+        numbered = all(values)
+        entries = tuple(
+            ClassEntry.model_construct(
+                name=name,
+                color=color,
+                values=tuple(values[k]) if numbered else None,
+                colors=tuple(colors[k]) or None,
+            )
+            for k, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
+        )
+        void: list[Stored] = [value for value, label in table.values.items() if label == IGNORED and value != IGNORED]
+        void += [color for color, label in table.colors.items() if label == IGNORED]
+        return cls(entries, tuple(void))
+
+    @property
+    def told(self) -> bool:
+        """Whether values are written down; else classes count from 0 in their order."""
+        return any(entry.values for entry in self.entries)
+
+    def values(self, k: int) -> tuple[int, ...]:
+        """The numbers that mean class k."""
+        return self.entries[k].values or (k,)
+
+    def table(self) -> LabelTable:
+        """Which value or colour means which label."""
+        return Layout.model_construct(classes=self.entries, ignore=self.ignore).table("")
+
+    def numbered(self, values: Sequence[Iterable[int]], void: Iterable[int] = ()) -> Coding:
+        """With other values, one list for each class, and `void` ignored."""
+        own = [tuple(one) for one in values]
+        entries = tuple(entry.model_copy(update={"values": one}) for entry, one in zip(self.entries, own, strict=True))
+        taken = {value for one in own for value in one}
+        return Coding(entries, tuple(one for one in self.ignore if one not in taken)).ignoring(void)
+
+    def ignoring(self, more: Iterable[Stored]) -> Coding:
+        """With `more` ignored."""
+        return replace(self, ignore=(*self.ignore, *(one for one in more if one not in self.ignore)))
+
+    def adding(self, more: Iterable[Stored]) -> Coding:
+        """With a class for each of `more`, whose name says what it is called in the labels."""
+        spelled = [entry.model_copy(update={"values": self.values(k)}) for k, entry in enumerate(self.entries)]
+        free = len(spelled)
+        for one in more:
+            if isinstance(one, int):
+                spelled.append(ClassEntry.model_construct(name=self._unused(f"class_{one}"), values=(one,)))
+            else:
+                name = self._unused(f"color_{'_'.join(map(str, one))}")
+                while any(free in (entry.values or ()) for entry in spelled) or free == IGNORED:
+                    free += 1
+                spelled.append(ClassEntry.model_construct(name=name, values=(free,), color=one))
+        entries = tuple(spelled)
+        if all(isinstance(one, tuple) for one in more) and not self.told:
+            entries = tuple(entry.model_copy(update={"values": None}) for entry in entries)  # numbers do not matter
+        return replace(self, entries=entries)
+
+    def without(self, which: Sequence[int]) -> Coding:
+        """Without some classes; the others keep their values."""
+        kept = [k for k in range(len(self.entries)) if k not in which]
+        entries = tuple(self.entries[k].model_copy(update={"values": self.values(k)}) for k in kept)
+        return replace(self, entries=entries)
+
+    def lines(self, before: Coding | None = None) -> str:
+        """The keys `classes` and `ignore`; those alone that differ from `before`."""
+        parts = []
+        if before is None or self.entries != before.entries:
+            parts += ["classes:", *map(_line, self.entries)]
+        if self.ignore != (before.ignore if before is not None else ()):
+            parts.append(f"ignore: [{', '.join(map(shown, self.ignore))}]")
+        return "\n".join(parts)
+
+    def _unused(self, name: str) -> str:
+        while any(entry.name == name for entry in self.entries):
+            name += "_"
+        return name
+
+
+def shown(one: Stored) -> str:
+    """A value or a colour, as dataset.yaml has it."""
+    return str(list(one) if isinstance(one, tuple) else one)
+
+
+def _line(entry: ClassEntry) -> str:
+    parts = [f"name: {quoted(entry.name)}"]
+    parts += [f"values: {list(entry.values)}"] if entry.values else []
+    parts += [f"color: {list(entry.color)}"] if entry.color else []
+    parts += [f"colors: {[list(color) for color in entry.colors]}"] if entry.colors else []
+    return f"  - {{{', '.join(parts)}}}"
+
+
+def quoted(name: str) -> str:
+    """A name as YAML takes it, in quotes where it needs them."""
+    found = (
+        yaml.safe_dump(name, default_flow_style=True, allow_unicode=True, width=1 << 20).removesuffix("...\n").strip()
+    )
+    return found if "\n" not in found else yaml.safe_dump(name, default_style='"', width=1 << 20).strip()
+
+
+def yaml_classes(classes: Classes) -> str:
+    """The `classes` of a dataset.yaml for labels that count from 0, with their colours."""
+    pairs = zip(classes.names, classes.colors, strict=True)
+    return "\n".join(
+        ["classes:", *(_line(ClassEntry.model_construct(name=name, color=color)) for name, color in pairs)]
+    )
