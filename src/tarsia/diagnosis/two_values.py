@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tarsia.card import IGNORED
+from tarsia.data._dataset import one_class_fault
 from tarsia.diagnosis.case import Case, Check, indices, total
 from tarsia.diagnosis.coding import Coding, shown
 from tarsia.diagnosis.finding import Finding, Place, number
@@ -17,7 +18,7 @@ _NAMED = 12  # values in a sentence
 
 def one_class(case: Case) -> Iterator[Finding]:
     """A list of one class: whatever is labelled is that, and nothing can be learned."""
-    if len(case.classes) > 1:
+    if one_class_fault(case.classes) is None:  # as training has it
         return
     name = case.classes.names[0]
     title = f"`classes` names {name} alone"
