@@ -231,7 +231,7 @@ class TrainRecipe(Node):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     steps_per_epoch: Annotated[int, Field(ge=1)] | None = Field(None, description="default: all pictures once")
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
-    accumulate: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="batches summed before a step")
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="batches learned as one in a step")
     workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3

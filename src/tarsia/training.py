@@ -16,17 +16,18 @@ import torch
 from torch.nn import functional
 
 from tarsia import console, evaluating, examples, scores, yaml_tree
-from tarsia.card import IGNORED
-from tarsia.errors import RecipeError
+from tarsia.errors import DatasetError, RecipeError
 from tarsia.files import new_folder, require_new
 from tarsia.folder_lock import holding
 from tarsia.learning import checkpoint, failures, optimizer
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.journal import Journal, clear, note_environment
-from tarsia.learning.loader import Batch, TargetBatch
+from tarsia.learning.loader import Batch
 from tarsia.learning.session import Progress, Session
-from tarsia.learning.torch_engine import autocast, pick_device
+from tarsia.learning.step import gradients
+from tarsia.learning.step_loss import SplitLoss, per_batch
+from tarsia.learning.torch_engine import pick_device
 from tarsia.learning.workers import explained
 from tarsia.plain_text import command
 from tarsia.recipe import Recipe
@@ -83,6 +84,11 @@ def _new(
 
 def _run(session: Session) -> None:
     journal = Journal(session.folder, session.history, _total_steps(session))
+    if _by_batch(session):
+        journal.say(
+            f"{' and '.join(_by_batch(session))}: no sum over pixels, so with train.accumulate each batch has its own "
+            "and their mean is learned, which is not that of a larger train.batch"
+        )
     try:
         with explained(), Interrupt() as interrupt:  # a dead worker comes up wherever this process happens to be
             _loop(session, journal, interrupt)
@@ -149,46 +155,29 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
     steps, total, saved = session.order().steps, _total_steps(session), time.monotonic()
     while progress.batch < steps:
         started = time.perf_counter()
-        batch = next(batches)
+        group = [next(batches) for _ in range(min(settings.accumulate, steps - progress.batch))]
         progress.waiting_seconds += time.perf_counter() - started
-        group = min(settings.accumulate, steps - progress.batch // settings.accumulate * settings.accumulate)
-        explain = partial(failures.out_of_memory, session, batch)
-        loss = failures.within_memory(explain, _backward, session, batch, group)
-        progress.batch += 1
-        progress.loss_sum += loss * len(batch.names)
-        progress.pictures += len(batch.names)
-        at_step = progress.batch % settings.accumulate == 0 or progress.batch == steps
-        if at_step:
-            learning_rate = failures.within_memory(explain, _step, session, total)
+        explain = partial(failures.out_of_memory, session, max(group, key=lambda batch: batch.image_B3HW.numel()))
+        loss, labelled = failures.within_memory(explain, gradients, session, group)
+        learning_rate = failures.within_memory(explain, _step, session, total)
+        pictures = sum(len(batch.names) for batch in group)
+        progress.batch += len(group)
+        progress.pictures += pictures
+        if labelled:  # else there was nothing to learn, and no loss
+            progress.loss_sum += loss * pictures
+            progress.learned += pictures
         progress.seconds += time.perf_counter() - started
-        if not at_step:
-            continue
+        del group
         journal.step(progress.step, _facts(session, loss, learning_rate))
         interrupt.check()
         if time.monotonic() - saved >= settings.save_every_seconds:
             session.save()
             saved = time.monotonic()
-
-
-def _backward(session: Session, batch: Batch, group: int) -> float:
-    """Add the gradients of one batch of a `group`, and count what the network saw in it -> its loss."""
-    image = batch.image_B3HW.to(session.device, non_blocking=True)
-    label = batch.label_BHW.to(session.device, non_blocking=True)
-    with autocast(session.device, session.recipe.train.precision):
-        if session.adaptation and batch.target:
-            target = TargetBatch(*(part.to(session.device, non_blocking=True) for part in batch.target))
-            terms, scores_BKHW = session.adaptation.loss(session.model, image, label, target, session.criterion)
-        else:
-            terms, scores_BKHW = session.model.loss(image, label, session.criterion)
-    loss = torch.stack(list(terms.values())).sum()
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise failures.not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
-    (loss / group).backward()
-    predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
-    for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
-        session.counts_KK1 += scores.count(truth_HW, predicted_HW, len(session.card.classes))
-    return value
+    if not progress.learned and settings.steps_per_epoch is None:
+        raise DatasetError(
+            f"no pixel of the {progress.pictures} training pictures was labelled as the network saw them: augmentation "
+            "(augment.crop) or resizing (input) has left none; `tarsia check DATA --augment RECIPE` draws what is seen"
+        )
 
 
 def _step(session: Session, total: int) -> float:
@@ -210,22 +199,19 @@ def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
     names = ("val_loss", "val_miou", "val_mpa", "val_pixel_accuracy")
     if session.val_data is None:
         return dict.fromkeys(names)
-    loss_sum, pixels = 0.0, 0
+    loss = SplitLoss(session.criterion)
 
     def observe(found: torch.Tensor, truths: list[np.ndarray]) -> None:
-        nonlocal loss_sum, pixels
         interrupt.check()
         label = torch.from_numpy(np.stack(truths)).to(found.device)
         resized = functional.interpolate(found.float(), size=label.shape[1:], mode="bilinear", align_corners=False)
-        labelled = int((label != IGNORED).sum())
-        loss_sum += float(session.criterion(resized, label)) * labelled
-        pixels += labelled
+        loss.add(resized, label)
 
     score = partial(evaluating.evaluate, batch=session.recipe.train.batch, observe=observe, details=False)
     explain = partial(failures.out_of_memory_in_validation, session)
     report = failures.within_memory(explain, score, Predictor(session.engine()), session.val_data)
     figures = report.metrics
-    values = (loss_sum / max(pixels, 1), figures.miou, figures.mpa, figures.pixel_accuracy)
+    values = (loss.value(), figures.miou, figures.mpa, figures.pixel_accuracy)
     return dict(zip(names, values, strict=True))
 
 
@@ -236,7 +222,7 @@ def _train_row(session: Session) -> dict[str, Any]:
         "epoch": progress.epoch + 1,
         "step": progress.step,
         "learning_rate": max(group["lr"] for group in session.optimizer.param_groups),
-        "train_loss": progress.loss_sum / max(progress.pictures, 1),
+        "train_loss": progress.loss_sum / progress.learned if progress.learned else math.nan,
         "train_miou": figures.miou,
         "train_mpa": figures.mpa,
         "train_pixel_accuracy": figures.pixel_accuracy,
@@ -249,6 +235,8 @@ def _train_row(session: Session) -> dict[str, Any]:
 def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None:
     engine = session.engine()
     facts = {"run": session.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
+    if _by_batch(session):
+        facts["loss_by_batch"] = _by_batch(session)
     provenance = facts | {"recipe": session.recipe.model_dump(mode="json"), "environment": session.environment}
     card = session.card.model_copy(update={"provenance": provenance})
     checkpoint.save_model(session.folder / "last.safetensors", engine.model, card)
@@ -278,6 +266,11 @@ def _score(session: Session, journal: Journal, interrupt: Interrupt) -> None:
     examples.keep(session.folder, session.val_data)
     if wanted is not None:
         journal.say(f"expected: {expected.judge(wanted, report, session.folder)}")
+
+
+def _by_batch(session: Session) -> list[str]:
+    """The losses that are not those of the whole step, where a step has several batches."""
+    return per_batch(session.criterion) if session.recipe.train.accumulate > 1 else []
 
 
 def _total_steps(session: Session) -> int:

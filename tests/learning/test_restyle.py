@@ -86,12 +86,18 @@ def test_the_gradient_of_the_divergence_reaches_both_sides() -> None:
     assert torch.allclose(one.grad, wanted.detach(), atol=1e-6)
 
 
+def adapted_loss(adaptation: Adaptation, net: Segmenter) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Of a step of one batch."""
+    given = adaptation.extended(*batch())
+    return adaptation.loss(net, given, criterion, given.tied)
+
+
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 4), (0.5, 2), (0.3, 2)])
 def test_restyled_rows_share_the_labels_and_are_tied(share: float, rows: int, target: Path) -> None:
     recipe = AdaptRecipe(target=str(target), method="histogram", share=share, kl_weight=2.0)
     net = model().eval()
     image, label, others = batch()
-    terms, scores = Adaptation(recipe, net, card(), "cpu").loss(net, image, label, others, criterion)
+    terms, scores = adapted_loss(Adaptation(recipe, net, card(), "cpu"), net)
     pairs = zip(*(one[:rows].permute(0, 2, 3, 1).numpy() for one in (image, others.image_B3HW)), strict=True)
     restyled = torch.from_numpy(np.stack([match_histogram(*pair) for pair in pairs])).permute(0, 3, 1, 2)
     plain, again = net(image), net(restyled)
@@ -104,11 +110,11 @@ def test_restyled_rows_share_the_labels_and_are_tied(share: float, rows: int, ta
 
 def test_without_share_or_weight_nothing_is_added(target: Path) -> None:
     net = model().eval()
-    image, label, others = batch()
+    image, label, _ = batch()
     plain = float(criterion(net(image), label))
     for recipe in ({"share": 0.0}, {"strength": 0.0, "kl_weight": 0.0}):
         given = AdaptRecipe(target=str(target), method="fourier", **recipe)
-        terms, _ = Adaptation(given, net, card(), "cpu").loss(net, image, label, others, criterion)
+        terms, _ = adapted_loss(Adaptation(given, net, card(), "cpu"), net)
         assert terms.keys() == {"loss"} and float(terms["loss"]) == pytest.approx(plain, abs=1e-4)
 
 
@@ -122,7 +128,7 @@ def test_self_training_learns_targets_where_the_start_is_sure(target: Path) -> N
     wanted = criterion(net(torch.cat([image, others.image_B3HW])), torch.cat([label, pseudo]))
     for parameter in adaptation.teacher.model.parameters():
         assert not parameter.requires_grad
-    terms, scores = adaptation.loss(net, image, label, others, criterion)
+    terms, scores = adapted_loss(adaptation, net)
     assert terms.keys() == {"loss"} and float(terms["loss"]) == pytest.approx(float(wanted), abs=1e-4)
     assert len(scores) == 4
 

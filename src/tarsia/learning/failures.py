@@ -13,6 +13,7 @@ from tarsia.files import writing
 from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.session import Session
+from tarsia.learning.step_loss import per_batch
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ def out_of_memory(session: Session, batch: Batch) -> TrainingError:
     if fits:
         more = math.ceil(size / fits) * accumulate
         advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
+        if per_batch(session.criterion):
+            advice += f" but for {' and '.join(per_batch(session.criterion))}, which each batch has for itself"
     return TrainingError(f"out of memory in step {session.progress.step + 1} with a batch of {size}; {advice}")
 
 

@@ -3,6 +3,9 @@
 With p the softmax over the classes and y a pixel's true class.  Ignored pixels count nowhere and get no gradient; a
 batch with nothing to learn costs zero, and so does every batch where K = 1: the only class is certain.
 
+A step of several batches is learned as if they were one (step_loss.py), so the losses that can be say what they are
+made of: `Mean` a sum over pixels and a sum of weights, `Regions` a quotient of sums.
+
 Losses of pixels (cross_entropy, focal, ohem) take class weights and label smoothing.  Losses of regions (dice,
 jaccard, lovasz) take neither: each is the mean over the classes that the batch's truth shows, whatever their size.  A
 class that is not there has no overlap to gain: it would add a constant that depends on what happens to be in the batch.
@@ -81,28 +84,41 @@ class _Pixelwise:
             return costs_BHW, costs_BHW
         return costs_BHW, _Pixelwise()._costs(scores_BKHW, label_BHW)
 
-    def _divisor(self, label_BHW: Tensor, counted_BHW: Tensor) -> Tensor:
-        """The sum of the weights of these labelled pixels; 1 where that is 0, where the costs are 0 as well."""
+    def _weight(self, label_BHW: Tensor, counted_BHW: Tensor) -> Tensor:
+        """The sum of the weights of these labelled pixels, float64."""
         weights = self._weights_on(label_BHW.device)
         if weights is None:
-            count = counted_BHW.sum().float()
-        else:
-            count = (torch.bincount(label_BHW[counted_BHW], minlength=len(weights)) * weights).sum()
-        return torch.where(count > 0, count, torch.ones_like(count))
+            return counted_BHW.sum().double()
+        return (torch.bincount(label_BHW[counted_BHW], minlength=len(weights)) * weights.double()).sum()
 
     def _weights_on(self, device: torch.device) -> Tensor | None:
         return None if self.class_weights is None else self.class_weights.to(device)
 
 
-class CrossEntropy(_Pixelwise):
-    """Mean over the labelled pixels of -w_y log p_y, divided by the sum of their weights."""
+class Mean(_Pixelwise):
+    """Of the losses of pixels those that are `total` divided by `weight`, which labels alone decide."""
 
     def __call__(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-        total = self._costs(scores_BKHW, label_BHW, "sum")
-        return total / self._divisor(label_BHW, label_BHW != IGNORED)
+        return self.total(scores_BKHW, label_BHW) / positive(self.weight(label_BHW))
+
+    def total(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+        """The sum over the labelled pixels, float32."""
+        raise NotImplementedError
+
+    def weight(self, label_BHW: Tensor) -> Tensor:
+        """The sum of the labelled pixels' weights, float64."""
+        return self._weight(label_BHW, label_BHW != IGNORED)
 
 
-class Focal(_Pixelwise):
+class CrossEntropy(Mean):
+    """Mean over the labelled pixels of -w_y log p_y, divided by the sum of their weights."""
+
+    def total(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+        """The sum of -w_y log p_y."""
+        return self._costs(scores_BKHW, label_BHW, "sum")
+
+
+class Focal(Mean):
     """Cross-entropy with each pixel's cost times (1 - p_y)^gamma (Lin et al., ICCV 2017, equation 4).
 
     What differs: the sum is divided as the cross-entropy is, so that gamma 0 is the cross-entropy; their alpha is the
@@ -113,10 +129,11 @@ class Focal(_Pixelwise):
         super().__init__(class_weights, label_smoothing)
         self.gamma = gamma
 
-    def __call__(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+    def total(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+        """The sum of the costs, each times (1 - p_y)^gamma."""
         costs_BHW, surprises_BHW = self._costs_and_surprises(scores_BKHW, label_BHW)
         doubts_BHW = (-torch.expm1(-surprises_BHW)).clamp_min(_LEAST_DOUBT)  # 1 - p_y
-        return (doubts_BHW**self.gamma * costs_BHW).sum() / self._divisor(label_BHW, label_BHW != IGNORED)
+        return (doubts_BHW**self.gamma * costs_BHW).sum()
 
 
 class Ohem(_Pixelwise):
@@ -148,37 +165,53 @@ class Ohem(_Pixelwise):
         if int(hard_N.sum()) < least:
             hard_N = torch.zeros_like(hard_N).index_fill(0, hardness_N.topk(least, sorted=False).indices, True)
         hard_BHW = hard_N.view_as(label_BHW)
-        return (costs_BHW * hard_BHW).sum() / self._divisor(label_BHW, hard_BHW)
+        return (costs_BHW * hard_BHW).sum() / positive(self._weight(label_BHW, hard_BHW))
 
 
-class Dice:
-    """1 - (2 I + s) / (P + T + s), the mean over the classes in the batch's truth.
+class Regions:
+    """Losses that follow from `sums` over the labelled pixels: of each class I, P and T, 3 x K in float64.
 
-    Over all labelled pixels of the batch: I the sum of p where the class is true, P the sum of p, T the true pixels;
-    s = `smooth` pixels.  As in Saraceno, "Image Semantic Segmentation", 2022; from Milletari et al., "V-Net", 3DV 2016,
-    section 3, which squares the terms of P and T.
+    I is the sum of p where the class is true, P the sum of p, T the true pixels; `smooth` pixels are added.
     """
 
     def __init__(self, smooth: float = 0.0) -> None:
         self.smooth = smooth
 
     def __call__(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-        shared_K, predicted_K, true_K = _soft_counts(scores_BKHW, label_BHW)
+        return self.of(self.sums(scores_BKHW, label_BHW))
+
+    def sums(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+        """I, P and T: those of several batches add up to those of all of them."""
+        return _soft_counts(scores_BKHW, label_BHW)
+
+    def of(self, sums_3K: Tensor) -> Tensor:
+        """The loss of such sums."""
+        raise NotImplementedError
+
+
+class Dice(Regions):
+    """1 - (2 I + s) / (P + T + s), the mean over the classes in the batch's truth; s = `smooth` pixels.
+
+    As in Saraceno, "Image Semantic Segmentation", 2022; from Milletari et al., "V-Net", 3DV 2016, section 3, which
+    squares the terms of P and T.
+    """
+
+    def of(self, sums_3K: Tensor) -> Tensor:
+        """The loss of I, P and T."""
+        shared_K, predicted_K, true_K = sums_3K
         return _mean_loss(2 * shared_K + self.smooth, predicted_K + true_K + self.smooth, true_K > 0)
 
 
-class Jaccard:
+class Jaccard(Regions):
     """1 - (I + s) / (P + T - I + s), the mean over the classes in the batch's truth; letters as for Dice.
 
     As in Saraceno 2022; Rahman & Wang, "Optimizing Intersection-over-Union in Deep Neural Networks for Image
     Segmentation", ISVC 2016.
     """
 
-    def __init__(self, smooth: float = 0.0) -> None:
-        self.smooth = smooth
-
-    def __call__(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-        shared_K, predicted_K, true_K = _soft_counts(scores_BKHW, label_BHW)
+    def of(self, sums_3K: Tensor) -> Tensor:
+        """The loss of I, P and T."""
+        shared_K, predicted_K, true_K = sums_3K
         return _mean_loss(shared_K + self.smooth, predicted_K + true_K - shared_K + self.smooth, true_K > 0)
 
 
@@ -219,8 +252,13 @@ def _lovasz(p_N: Tensor, label_N: Tensor, k: int) -> Tensor:
     return (errors_N * torch.empty_like(slopes_N).scatter_(0, order_N, slopes_N)).sum()
 
 
-def _soft_counts(scores_BKHW: Tensor, label_BHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For each class, over the labelled pixels: the sum of p where it is true, the sum of p, the true pixels."""
+def positive(total: Tensor) -> Tensor:
+    """A divisor, float32: 1 where it is 0, where what it divides is 0 as well."""
+    return torch.where(total > 0, total, torch.ones_like(total)).float()
+
+
+def _soft_counts(scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+    """For each class, over the labelled pixels: the sum of p where it is true, the sum of p, the true pixels; 3 x K."""
     p_BKHW = functional.softmax(scores_BKHW.float(), 1)
     true_K = _true_pixels(label_BHW.flatten(), p_BKHW.shape[1])
     labelled_B1HW = (label_BHW != IGNORED)[:, None]
@@ -228,8 +266,8 @@ def _soft_counts(scores_BKHW: Tensor, label_BHW: Tensor) -> tuple[Tensor, Tensor
     p_true_B1HW = p_BKHW.gather(1, label_B1HW) * labelled_B1HW
     # In float64: one by one, float32 would lose pixels of a large batch.
     shared_K = p_BKHW.new_zeros(p_BKHW.shape[1], dtype=torch.float64)
-    shared_K = shared_K.index_add(0, label_B1HW.flatten(), p_true_B1HW.flatten().double()).float()
-    return shared_K, (p_BKHW * labelled_B1HW).sum((0, 2, 3)), true_K
+    shared_K = shared_K.index_add(0, label_B1HW.flatten(), p_true_B1HW.flatten().double())
+    return torch.stack([shared_K, (p_BKHW * labelled_B1HW).sum((0, 2, 3)).double(), true_K.double()])
 
 
 def _true_pixels(label_N: Tensor, classes: int) -> Tensor:
@@ -244,7 +282,7 @@ def _true_pixels(label_N: Tensor, classes: int) -> Tensor:
 def _mean_loss(overlap_K: Tensor, size_K: Tensor, present_K: Tensor) -> Tensor:
     """The mean of 1 - overlap / size over the classes that are present, 0 where none is."""
     losses_K = 1 - overlap_K / size_K.where(present_K, 1)
-    return losses_K.where(present_K, 0).sum() / present_K.sum().clamp_min(1)
+    return (losses_K.where(present_K, 0).sum() / present_K.sum().clamp_min(1)).float()
 
 
 def class_weights(kind: str, pixels_K: np.ndarray, image_pixels_K: np.ndarray) -> list[float]:

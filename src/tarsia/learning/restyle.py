@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,19 @@ _Recolor = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 _RECOLOR: dict[str, _Recolor] = {"histogram": match_histogram, "fourier": swap_amplitudes}
 
 
+class Extended(NamedTuple):
+    """Pictures and labels of a batch, and behind its `own` ones those that adapting adds."""
+
+    image_B3HW: Tensor
+    label_BHW: Tensor
+    own: int
+
+    @property
+    def tied(self) -> int:
+        """The pixels of the further pictures."""
+        return self.label_BHW[self.own :].numel()
+
+
 class Adaptation:
     """What an `adapt` section of a recipe adds to the loss of each batch.  `target`: the unlabelled pictures."""
 
@@ -34,28 +48,38 @@ class Adaptation:
         if recipe.method == "self-training":
             self.teacher = PseudoLabels(model, card, self.target, recipe.least_confidence, device)
 
-    def loss(
-        self, model: Segmenter, image_B3HW: Tensor, label_BHW: Tensor, target: TargetBatch, criterion: Criterion
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """As Segmenter.loss, of the batch and as many more pictures as `share` says, which pass the network with it.
+    def extended(self, image_B3HW: Tensor, label_BHW: Tensor, target: TargetBatch) -> Extended:
+        """A batch and as many more pictures as `share` says, with labels.
 
         Self-training: they are target pictures with pseudo-labels.  Else they are the batch's first pictures restyled,
-        with their labels; and `kl` is `kl_weight` times KL(p_original || p_restyled), which both sides learn from.
+        with their labels.
         """
         rows = math.ceil(self.recipe.share * len(image_B3HW))
         if rows == 0:
-            return model.loss(image_B3HW, label_BHW, criterion)
+            return Extended(image_B3HW, label_BHW, len(image_B3HW))
         wanted = TargetBatch(*(part[:rows] for part in target))
         if self.teacher is not None:
             more = wanted.image_B3HW
             its_label = torch.where(wanted.mask_BHW, self.teacher(more), torch.full_like(label_BHW[:rows], IGNORED))
         else:
             more, its_label = self.restyled(image_B3HW[:rows], wanted.image_B3HW), label_BHW[:rows]
-        terms, scores = model.loss(torch.cat([image_B3HW, more]), torch.cat([label_BHW, its_label]), criterion)
-        count = len(image_B3HW)
-        if self.teacher is None and self.recipe.kl_weight:
-            terms = terms | {"kl": self.recipe.kl_weight * divergence(scores[:rows], scores[count:])}
-        return terms, scores[:count]
+        images, labels = torch.cat([image_B3HW, more]), torch.cat([label_BHW, its_label])
+        return Extended(images, labels, len(image_B3HW))
+
+    def loss(
+        self, model: Segmenter, given: Extended, criterion: Criterion, tied: float
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """As Segmenter.loss, of all pictures; the scores are those of the batch's own.
+
+        Where they are restyled, `kl` is `kl_weight` times KL(p_original || p_restyled), which both sides learn from:
+        the mean over the `tied` pixels of the whole step, of which the batch has `given.tied`.
+        """
+        terms, scores = model.loss(given.image_B3HW, given.label_BHW, criterion)
+        own, rows = given.own, len(scores) - given.own
+        if rows and self.teacher is None and self.recipe.kl_weight:
+            share = self.recipe.kl_weight * (given.tied / tied)
+            terms = terms | {"kl": share * divergence(scores[:rows], scores[own:])}
+        return terms, scores[:own]
 
     def restyled(self, image_B3HW: Tensor, reference_B3HW: Tensor) -> Tensor:
         """uint8 pictures in the look of as many references of their size -> uint8, on their device."""

@@ -37,7 +37,8 @@ class Progress:
     step: int = 0  # optimizer steps done in all
     best_miou: float = -1.0
     best_epoch: int = 0
-    loss_sum: float = 0.0  # over pictures
+    loss_sum: float = 0.0  # over the pictures learned
+    learned: int = 0  # pictures of steps with a labelled pixel
     pictures: int = 0
     seconds: float = 0.0
     waiting_seconds: float = 0.0
@@ -45,7 +46,7 @@ class Progress:
     def next_epoch(self) -> None:
         """Start the next epoch's sums."""
         self.epoch += 1
-        self.batch = self.pictures = 0
+        self.batch = self.pictures = self.learned = 0
         self.loss_sum = self.seconds = self.waiting_seconds = 0.0
 
 
@@ -194,7 +195,8 @@ class Session:
         torch.set_rng_state(tree["random"])
         if tree["random_cuda"] is not None and self.device.startswith("cuda"):
             torch.cuda.set_rng_state(tree["random_cuda"], self.device)
-        self.progress = Progress(**tree["progress"])
+        # Earlier versions did not count what was learned: then it is all pictures.
+        self.progress = Progress(**{"learned": tree["progress"]["pictures"]} | tree["progress"])
         self.counts_KK1 = tree["counts"].numpy().copy()
         self.history = tree["history"]
 
