@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
 from tarsia.errors import RecipeError
-from tarsia.yaml_tree import Document, Node, dump
+from tarsia.yaml_tree import Document, Node, dump, setting
 
 
 class Leaf(Node):
@@ -223,3 +223,16 @@ def test_any_override_is_taken_or_a_recipe_error(text):
             read("needed: 1\nleaf: {count: 2}\n", [override])
         except RecipeError as error:
             assert str(error).startswith("--set ")
+
+
+@given(st.text(max_size=12))
+@example("a: b")
+@example("2024")
+@example("a # b")
+def test_any_text_is_a_setting(text):
+    assert Document("x", "", [setting("data.root", text)]).tree == {"data": {"root": text}}
+
+
+def test_a_setting_is_quoted_where_it_must_be():
+    assert setting("data.root", "my data") == "data.root=my data"
+    assert setting("data.root", "2024") == 'data.root="2024"'

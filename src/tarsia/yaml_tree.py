@@ -204,6 +204,16 @@ def dump(path: Path, tree: BaseModel, header: str = "") -> None:
     write_text(path, "".join(f"# {line}\n" for line in header.splitlines()) + text)
 
 
+def setting(key: str, value: str) -> str:
+    """`key=value` as --set takes it: in quotes where YAML would read something else than this text."""
+    try:
+        same = yaml.load(value, Loader=_Loader) == value
+    except (yaml.YAMLError, RecursionError):
+        same = False
+    quoted = yaml.dump(value, Dumper=_Dumper, default_style='"', width=10**9, allow_unicode=True).removesuffix("\n")
+    return f"{key}={value if same else quoted}"
+
+
 def _fields_at(schema: type[BaseModel], where: Location) -> list[str]:
     found: Any = schema
     for part in where:

@@ -47,6 +47,8 @@ def convert(
         tarsia convert masks --images photos --classes colors.txt --to data/photos
     """
     from tarsia.converting import convert as run
+    from tarsia.data import spec
+    from tarsia.yaml_tree import setting
 
     console.quiet(quiet)
     options: dict[str, Any] = {"images": images, "classes": classes, "background": background, "crowd": crowd}
@@ -56,6 +58,6 @@ def convert(
         return done.exit_code
     for line in done.lines():
         console.say(line)
-    wanted = ("--set", "data.name=folder", "--set", f"data.root={to}")
-    console.say(f"Next: {command('check', f'folder:{to}')}; {command('train', 'RECIPE', *wanted)}")
+    wanted = ("--set", "data.name=folder", "--set", setting("data.root", str(to)))
+    console.say(f"Next: {command('check', spec('folder', to))}; {command('train', 'RECIPE', *wanted)}")
     return done.exit_code

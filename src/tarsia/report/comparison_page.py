@@ -12,6 +12,7 @@ from typing import Any
 from tarsia import formerly
 from tarsia.comparison import Comparison, Figure, Pair, Standing
 from tarsia.files import write_text
+from tarsia.plain_text import quoted
 from tarsia.report import comparison_table as words
 from tarsia.report import html, plots
 from tarsia.report.side_by_side import Panel
@@ -263,4 +264,4 @@ def _how_to_draw(comparison: Comparison, provenance: Mapping[str, Any]) -> str:
     dataset = comparison.pictures.protocol.get("dataset") or "NAME"
     command = str(provenance.get("command") or "")
     start = command if command.startswith("tarsia compare") else "tarsia compare RUN_OR_REPORT..."
-    return f"{start} --data {dataset}:FOLDER"
+    return f"{start} --data {quoted(f'{dataset}:FOLDER')}"
