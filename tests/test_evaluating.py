@@ -21,7 +21,7 @@ from tarsia import cli
 from tarsia.card import IGNORED, Card, Classes, Input, read_card
 from tarsia.data._dataset import Sample
 from tarsia.data._predictions import known_values, read_prediction
-from tarsia.errors import DatasetError, ImageError, MissingExtraError, ModelFileError, RecipeError
+from tarsia.errors import DatasetError, ImageError, MissingExtraError, RecipeError, ScoresError
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
 from tarsia.report.folder import table
 from tarsia.runtime.crf import CrfSettings
@@ -245,7 +245,7 @@ def test_details_are_counted_picture_by_picture(batch, temperature, tta):
 def test_a_network_without_finite_scores_is_refused():
     engine = SoftEngine()
     engine.probabilities = lambda scores, size: np.full_like(scores, np.nan)
-    with pytest.raises(ModelFileError, match="confidence lies between nan and nan"):
+    with pytest.raises(ScoresError, match="0: the model's probabilities of this picture are no numbers"):
         evaluate(Predictor(engine), Pictures(MIXED))
 
 
@@ -256,7 +256,7 @@ def a_model_file(folder, engine):
     from tarsia.learning.checkpoint import save_model
 
     options = {"encoder": "test_resnet", "channels": [8]}
-    engine.card = Card(architecture="unet", model=options, classes=engine.card.classes, input=engine.card.input)
+    engine.card = Card(architecture="unet", model=options, classes=engine.card.classes, input=Input(stride=32))
     network = models.create("unet", len(engine.card.classes), options=options)
     save_model(folder / "model.safetensors", network, engine.card)
     return folder / "model.safetensors"

@@ -8,6 +8,7 @@ is one .onnx file, with card and sum in its metadata (`runtime/onnx_file.py`).
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,9 @@ from tarsia.errors import ModelFileError
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
 MAX_BANDS = 64  # of a picture
+MAX_PIXELS = 178_000_000  # of a picture; just under the 178,956,970 at which Pillow itself refuses
+MAX_STRIDE = 1024
+MAX_SIDE = 16_384  # that a picture is resized to
 CARD_KEY, SUM_KEY = "tarsia_card", "tarsia_sha256"
 STYLE_KEY = "tarsia_style"  # of a style network's file (learning/style.py), in the place of a card
 _MAX_HEADER_BYTES = 64 * 2**20
@@ -27,7 +31,10 @@ Color = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
 
+_MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card must not ask for hours of building
+
 _Pixels = Annotated[int, Field(ge=1)]
+_Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 class _Frozen(BaseModel):
@@ -59,11 +66,18 @@ class Input(_Frozen):
     keeps its size.  Scores are always brought back to the picture's own size.
     """
 
-    size: tuple[_Pixels, _Pixels] | None = None
-    short_side: _Pixels | None = None
-    tile: tuple[_Pixels, _Pixels] | None = None
+    size: tuple[_Side, _Side] | None = None
+    short_side: _Side | None = None
+    tile: tuple[_Side, _Side] | None = None
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    stride: _Pixels = 32
+    stride: Annotated[int, Field(ge=1, le=MAX_STRIDE)] = 32
+
+    @model_validator(mode="after")
+    def _some_picture_fits(self) -> Input:
+        height, width = self.size or (self.short_side or 1,) * 2
+        if math.ceil(height / self.stride) * math.ceil(width / self.stride) * self.stride**2 > MAX_PIXELS:
+            raise ValueError(f"brings pictures to {height}x{width}, more than the {MAX_PIXELS:,} pixels allowed")
+        return self
 
 
 class Calibration(_Frozen):
@@ -73,7 +87,7 @@ class Calibration(_Frozen):
     `pixels` labelled pixels, without it and with it.
     """
 
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)]  # fitted ones are 0.02 to 50
     dataset: str
     split: str
     data_hash: str
@@ -94,6 +108,23 @@ class Card(_Frozen):
     input: Input = Input()
     calibration: Calibration | None = None
     provenance: dict[str, Any] = {}
+
+    @field_validator("model")
+    @classmethod
+    def _buildable(cls, model: dict[str, Any]) -> dict[str, Any]:
+        waiting: list[tuple[str, Any]] = list(model.items())
+        while waiting:
+            key, value = waiting.pop()
+            inside = (
+                value.items() if isinstance(value, dict) else ((key, one) for one in value) if _listed(value) else ()
+            )
+            most = _MOST_LAYERS if "depth" in key or "layers" in key else _MOST_WIDE
+            if (_listed(value) or isinstance(value, dict)) and len(value) > _MOST_LISTED:
+                raise ValueError(f"{key}: {len(value)} entries, expected {_MOST_LISTED} at most")
+            if isinstance(value, int | float) and not abs(value) <= most:
+                raise ValueError(f"{key}: {str(value)[:20]}, expected {most} at most: no network is as large")
+            waiting += inside
+        return model
 
     @field_validator("model")
     @classmethod
@@ -126,6 +157,10 @@ class Card(_Frozen):
                 fault = error.errors(include_url=False)[0]
                 first = f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             raise ModelFileError(f"{where}: the card inside is damaged ({first}): get the file again") from error
+
+
+def _listed(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def read_header(path: Path) -> dict[str, str]:

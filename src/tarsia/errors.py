@@ -4,7 +4,8 @@
     ├── RecipeError        a recipe or dataset.yaml: unknown key, wrong type, out of range
     ├── DatasetError       a data set: missing partner, other size, strange label value
     ├── ImageError         one picture: truncated, not a picture
-    │   └── TooLargeError  more pixels than may be decoded, or than the model may see
+    │   ├── TooLargeError  more pixels than may be decoded, or than the model may see
+    │   └── ScoresError    a model whose scores of it are no numbers
     ├── ModelFileError     a model file: cut, flipped, from another program, a pickle
     ├── TrainingError      a training that cannot go on: loss not finite, out of memory
     ├── ExportError        an export that would change the model's answers
@@ -52,6 +53,10 @@ class ImageError(TarsiaError):
 
 class TooLargeError(ImageError):
     """A picture has more pixels than the limit, or than there is memory for."""
+
+
+class ScoresError(ImageError):
+    """What a model says of a picture is NaN or infinite: from no such number follows a label."""
 
 
 class ModelFileError(TarsiaError):

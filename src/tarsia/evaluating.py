@@ -17,7 +17,7 @@ from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration, find_model_file
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_sample
 from tarsia.data._predictions import known_values, read_prediction, require_files
-from tarsia.errors import DatasetError, RecipeError
+from tarsia.errors import DatasetError, ImageError, RecipeError
 from tarsia.report.folder import write_folder
 from tarsia.runtime.predictor import Predictor
 from tarsia.scores import DataHash, Report, count
@@ -191,7 +191,10 @@ def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, ob
     with contextlib.closing(_read_ahead(dataset)) as samples:
         shown = console.track(samples, len(dataset), "evaluating") if tally.details else samples
         for group in _batches(shown, batch):
-            labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
+            try:
+                labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
+            except ImageError as error:  # the predictor has seen arrays and cannot name them
+                raise type(error)(f"{', '.join(sample.name for sample in group)}: {error}") from error
             for sample, label, confidence in zip(group, labels, confidences, strict=True):
                 tally.add(sample, label, confidence)
     return seconds

@@ -79,7 +79,7 @@ class Verdict:
         if self.limit.share is not None:
             return report.changed_share <= self.limit.share
         loss = self.limit.loss or 0.0
-        finite = np.isfinite(report.on_pictures.largest_score_difference)
+        finite = all(np.isfinite(one.largest_score_difference) for one in (report.on_pictures, report.at_sizes))
         return bool(finite) and report.miou_loss <= loss and report.worst_class[1] <= 2 * loss
 
     def __str__(self) -> str:

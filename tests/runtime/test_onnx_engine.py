@@ -136,9 +136,10 @@ def test_sizes_that_the_network_cannot_take_are_named(tmp_path: Path, capfd: pyt
     proto.graph.node[1].input[1] = "wide"  # a filter of 9 x 9, larger than a picture of one stride
     proto.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.zeros((3, 3, 9, 9), np.float32), "wide"))
     (tmp_path / "m.onnx").write_bytes(onnx_file.with_card(proto.SerializeToString(), small_onnx.card()))
-    engine = open_engine(tmp_path / "m.onnx", "cpu")
-    with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x8x8 \(number x height x width\)"):
-        engine.scores(pictures(1, (8, 8)))
+    with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x16x24 \(number x height x width\)"):
+        open_engine(tmp_path / "m.onnx", "cpu")
+    with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x8x8"):
+        OnnxEngine.open(tmp_path / "m.onnx", "cpu").scores(pictures(1, (8, 8)))
     assert capfd.readouterr() == ("", "")
 
 

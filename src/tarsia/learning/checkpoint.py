@@ -33,16 +33,34 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
     Raises ModelFileError for a cut, flipped or foreign file, or one whose weights do not fit its card.
     """
     card = read_card(path)
-    tensors = read_tensors(path, CARD_KEY)
+    tensors = read_weights(path)
     try:
-        model = models.create(card.architecture, len(card.classes), options=card.model)
-    except TarsiaError as error:
-        raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {error}") from error
-    faults = misfits(model.state_dict(), tensors)
-    if faults:
+        with torch.device("meta"):  # without numbers, of which a card may ask for more than there is memory
+            planned = models.create(card.architecture, len(card.classes), options=card.model)
+        faults = misfits(planned.state_dict(), tensors)
+        if card.input.stride % planned.stride:
+            faults.insert(0, f"stride {card.input.stride}, the network's is {planned.stride}")
+        model = None if faults else models.create(card.architecture, len(card.classes), options=card.model)
+    except Exception as error:  # a card that is not ours may ask torch for anything
+        reason = str(error) if isinstance(error, TarsiaError) else str(error).partition("\n")[0]
+        raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {reason}") from error
+    if model is None:
         raise ModelFileError(f"{path}: its weights do not fit its card: {'; '.join(faults[:5])}")
     model.load_state_dict(tensors)
     return model, card
+
+
+def read_weights(path: Path, key: str = CARD_KEY) -> dict[str, Tensor]:
+    """The tensors of a model file, or of another with `key`; ModelFileError where one holds what is no number."""
+    tensors = read_tensors(path, key)
+    faults = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if faults:
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise ModelFileError(
+            f"{path}: the weights {sorted(faults)[0]}{more} hold what is no number (NaN or infinite): the training has "
+            "failed, choose another model"
+        )
+    return tensors
 
 
 def misfits(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
@@ -62,7 +80,7 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
     with the same name are kept.
     """
     path = find_model_file(path)
-    theirs, tensors = read_card(path), read_tensors(path, CARD_KEY)
+    theirs, tensors = read_card(path), read_weights(path)
     if theirs.architecture != card.architecture:
         raise ModelFileError(
             f"train.start_from: {path} is a {theirs.architecture}, the recipe says {card.architecture}"

@@ -203,7 +203,7 @@ def load_style(path: str | Path) -> tuple[StyleNetwork, StyleCard]:
     if not is_style(path):
         what = "a segmentation model, give it as MODEL" if CARD_KEY in read_header(path) else "not written by Tarsia"
         raise ModelFileError(f"{path}: no style file ({what}); tarsia adapt --train-style makes one")
-    tensors = checkpoint.read_tensors(path, STYLE_KEY)
+    tensors = checkpoint.read_weights(path, STYLE_KEY)
     try:
         card = StyleCard.model_validate_json(read_header(path)[STYLE_KEY])
         network = StyleNetwork(card)

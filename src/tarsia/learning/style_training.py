@@ -109,7 +109,7 @@ class StyleTraining:
 
 def take_encoder(network: StyleNetwork, path: Path) -> None:
     """Give the network the encoder of Tarsia model `path`, which must be of the same kind; ModelFileError if not."""
-    tensors = checkpoint.read_tensors(path, CARD_KEY)
+    tensors = checkpoint.read_weights(path)
     wanted = network.encoder.state_dict()
     found = {key.removeprefix("encoder."): value for key, value in tensors.items() if key.startswith("encoder.")}
     faults = checkpoint.misfits(wanted, {key: value for key, value in found.items() if key in wanted})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from tarsia.card import Card, find_model_file, is_onnx
-from tarsia.errors import MissingExtraError, ModelFileError, RecipeError, nearest
+from tarsia.errors import MissingExtraError, ModelFileError, RecipeError, ScoresError, TarsiaError, nearest
 from tarsia.plain_text import command
 
 ENGINES = ("onnxruntime", "openvino")  # of .onnx files
@@ -114,7 +115,7 @@ def open_engine(
     _check_choice(engine, precision)
     path = find_model_file(path)
     if is_onnx(path):
-        return _of_onnx_file(path, device, engine, precision, streams)
+        return _tried(_of_onnx_file(path, device, engine, precision, streams), path)
     for name, value, usual in ("engine", engine, "auto"), ("precision", precision, "float32"), ("streams", streams, 1):
         if value != usual:
             raise RecipeError(f"--{name} {value} is for .onnx files: `{command('export', path)}` makes one")
@@ -122,7 +123,44 @@ def open_engine(
         from tarsia.learning.torch_engine import TorchEngine
     except ImportError as error:
         raise MissingExtraError(f"running {path.name}", "train") from error
-    return TorchEngine.open(path, device)
+    return _tried(TorchEngine.open(path, device), path)
+
+
+def check_numbers(found: Any, what: str) -> None:
+    """ScoresError where an engine's array holds NaN or an infinity, which the largest or the smallest is then."""
+    if not (math.isfinite(float(found.max())) and math.isfinite(float(found.min()))):
+        raise ScoresError(
+            f"the model's {what} of this picture are no numbers (NaN or infinite), so that no label follows: its "
+            "training has failed, or its precision is too low for this picture"
+        )
+
+
+def _tried(engine: Engine, path: Path) -> Engine:
+    """`engine`, which has seen a small picture; ModelFileError where nothing sound comes of it."""
+    card = engine.card
+    height, width = 2 * card.input.stride, 3 * card.input.stride  # as small as any encoder takes
+    expected = (1, len(card.classes), height, width)
+    try:
+        scores = engine.scores(np.full((1, height, width, card.bands), 128, np.uint8))
+        check_numbers(scores, "scores")
+    except ScoresError as error:
+        raise ModelFileError(
+            f"{path}: a grey picture's scores are no numbers (NaN or infinite), so that no label follows: its training "
+            "has failed, or the file was made from numbers that overflow; choose another model"
+        ) from error
+    except TarsiaError:
+        raise
+    except Exception as error:  # torch raises nearly everything
+        reason = "not enough memory" if isinstance(error, MemoryError) else str(error).partition("\n")[0]
+        raise ModelFileError(
+            f"{path}: fails on a picture of {height}x{width}, which its card says it takes ({reason}): get the file "
+            "again, or train and export it again"
+        ) from error
+    if tuple(scores.shape) != expected:
+        raise ModelFileError(
+            f"{path}: scores of {tuple(scores.shape)}, its card promises {expected}: export the model again"
+        )
+    return engine
 
 
 def engine_class(name: str) -> Any:

@@ -37,6 +37,11 @@ _DIMENSIONS, _TYPE, _NAME, _OUTSIDE, _LOCATION = 1, 2, 8, 13, 14
 _WEIGHTS = {1, 2, 3, 10, 11, 16}  # float, uint8, int8, float16, double, bfloat16; other types are sizes and positions
 
 
+# How the values of a field (4: floats, 9: raw, 10: doubles) of a type lie in the file.
+_BFLOAT16 = 16
+_STORED = {(4, 1): "<f4", (9, 1): "<f4", (9, 10): "<f2", (9, 11): "<f8", (10, 11): "<f8", (9, _BFLOAT16): "<u2"}
+
+
 class OnnxFile(NamedTuple):
     """A file that is whole and has a card."""
 
@@ -136,9 +141,30 @@ def _entries(content: bytes) -> Iterator[tuple[str, _Field]]:
             yield formerly.key(_text(content, keys[0] if keys else range(0))), field
 
 
+def check_numbers(content: bytes, where: str) -> None:
+    """ModelFileError where the weights of a sound file hold NaN or an infinity."""
+    for found, is_weight in _walked(content):
+        if is_weight and not all(_finite(content, found)):
+            name = "".join(_text(content, one.inside) for one in found if one.number == _NAME)
+            raise ModelFileError(
+                f"{where}: the weights {name} hold what is no number (NaN or infinite): the training or the export has "
+                "failed, choose another model"
+            )
+
+
 def _tensors(content: bytes) -> tuple[int, list[str]]:
     """How many numbers the weights are, and the names of tensors that are stored outside the file."""
     parameters, outside = 0, []
+    for found, is_weight in _walked(content):
+        if any(one.number == _OUTSIDE or (one.number == _LOCATION and one.value) for one in found):
+            outside.append("".join(_text(content, one.inside) for one in found if one.number == _NAME))
+        if is_weight and any(one.number == _TYPE and one.value in _WEIGHTS for one in found):
+            parameters += math.prod(_dimensions(content, found))
+    return parameters, outside
+
+
+def _walked(content: bytes) -> Iterator[tuple[list[_Field], bool]]:
+    """The fields of every tensor in a file, and whether it is a graph's weights."""
     waiting = [(_MODEL, range(len(content)), False)]
     while waiting:  # no recursion: a file may nest its graphs as deep as it likes
         message, place, is_weight = waiting.pop()
@@ -147,11 +173,19 @@ def _tensors(content: bytes) -> tuple[int, list[str]]:
             inner = [(_INSIDE[message][one.number], one.inside) for one in found if one.number in _INSIDE[message]]
             waiting += [(kind, inside, message == _GRAPH and kind == _TENSOR) for kind, inside in inner]
             continue
-        if any(one.number == _OUTSIDE or (one.number == _LOCATION and one.value) for one in found):
-            outside.append("".join(_text(content, one.inside) for one in found if one.number == _NAME))
-        if is_weight and any(one.number == _TYPE and one.value in _WEIGHTS for one in found):
-            parameters += math.prod(_dimensions(content, found))
-    return parameters, outside
+        yield found, is_weight
+
+
+def _finite(content: bytes, found: list[_Field]) -> Iterator[bool]:
+    """Whether a tensor's numbers are numbers, where they lie in the file as a processor has them."""
+    import numpy as np  # a card is read without
+
+    kind = next((one.value for one in found if one.number == _TYPE), 0)
+    for field in found:
+        stored = _STORED.get((field.number, kind))
+        if stored and len(field.inside) % np.dtype(stored).itemsize == 0:
+            values = np.frombuffer(content, stored, len(field.inside) // np.dtype(stored).itemsize, field.inside.start)
+            yield bool(np.isfinite(values).all()) if kind != _BFLOAT16 else not ((values & 0x7F80) == 0x7F80).any()
 
 
 def _dimensions(content: bytes, found: list[_Field]) -> Iterator[int]:

@@ -11,12 +11,12 @@ from typing import Any
 # The plugins are named so that Pillow registers these formats alone and never starts its forty other readers.
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
+from tarsia.card import MAX_PIXELS as MAX_PIXELS
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
 from tarsia.plain_text import plain
 from tarsia.runtime.signatures import identified
 from tarsia.runtime.tiff_bands import tiff_bands
 
-MAX_PIXELS = 178_000_000  # just under the 178,956,970 at which Pillow itself refuses
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}

@@ -14,7 +14,7 @@ from tarsia.card import Card, Classes
 from tarsia.errors import OutputError, RecipeError
 from tarsia.runtime.bands import as_bands
 from tarsia.runtime.crf import CrfSettings, refine
-from tarsia.runtime.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, open_engine
+from tarsia.runtime.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, check_numbers, open_engine
 from tarsia.runtime.image import ImageLike
 from tarsia.runtime.network_input import check_size, network_size, pixels_seen, prepared
 from tarsia.runtime.picture_file import MAX_PIXELS, bands_in_words
@@ -114,7 +114,8 @@ class Predictor:
         """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
 
         Of a model for other bands: H x W x bands, or a file that has so many (runtime/bands.py).  Raises ImageError for
-        what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`).
+        what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`),
+        and as ScoresError for one of which the network says what is no number.
         """
         images_BHW3 = as_bands(image, self.card.bands)[None]
         if confidence:
@@ -155,6 +156,7 @@ class Predictor:
             return None
         padded, (height, width) = prepared(images_BHW3, self.card)
         label_BHW, confidence_BHW = engine.labelled(padded)
+        check_numbers(confidence_BHW, "probabilities")
         return label_BHW[:, :height, :width], confidence_BHW[:, :height, :width]
 
     def confidence(self, scores: Any, label_BHW: np.ndarray) -> np.ndarray:
@@ -162,7 +164,16 @@ class Predictor:
         return _of_labels(self._probabilities(scores, self.temperature, label_BHW.shape[1:]), label_BHW)
 
     def scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
-        """Pictures of one size -> the engine's scores at the size the network saw, padding cropped away."""
+        """Pictures of one size -> the engine's scores at the size the network saw, padding cropped away.
+
+        ScoresError where they are no numbers, and so from whatever follows from them.
+        """
+        found = self.unchecked_scores(images_BHW3, scale)
+        check_numbers(found, "scores")
+        return found
+
+    def unchecked_scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
+        """As `scores`, which may be no numbers, for those who judge a network."""
         padded, size = prepared(images_BHW3, self.card, scale)
         return self.engine.scores(padded)[:, :, : size[0], : size[1]]
 
@@ -232,7 +243,9 @@ class Predictor:
 
 
 def _of_labels(probabilities_BKHW: np.ndarray, label_BHW: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(probabilities_BKHW, label_BHW[:, None].astype(np.intp), 1)[:, 0]
+    found_BHW = np.take_along_axis(probabilities_BKHW, label_BHW[:, None].astype(np.intp), 1)[:, 0]
+    check_numbers(found_BHW, "probabilities")
+    return found_BHW
 
 
 def _without_padding(map_HW: np.ndarray, covered: tuple[float, float]) -> np.ndarray:

@@ -122,7 +122,7 @@ _REFUSALS = {
     415: "neither a picture nor multipart",
     422: "not a readable picture, or a parameter out of range",
     499: "the client left",
-    500: "the service failed",
+    500: "the service failed, or what the model says of the picture is no number",
     503: "the queue is full, too many connections are open, or the service is stopping; see Retry-After",
     504: "not done in time",
 }

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from tarsia.errors import ImageError, TooLargeError
+from tarsia.errors import ImageError, ScoresError, TooLargeError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -47,11 +47,13 @@ def crowded() -> Problem:
 
 
 def of(error: Exception) -> Problem:
-    """What a failed picture is to its sender: 4xx where the picture is at fault, else 500 and no details."""
+    """What a failed picture is to its sender: 4xx where the picture is at fault, else 500, with few details."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, TooLargeError):
         return Problem(413, "too-many-pixels", str(error))
+    if isinstance(error, ScoresError):
+        return Problem(500, "no-number", str(error))
     if isinstance(error, ImageError):
         return Problem(422, "unreadable-picture", str(error))
     if isinstance(error, MemoryError):

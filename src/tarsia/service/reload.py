@@ -61,7 +61,7 @@ class Watch:
     def _swap(self, name: str, path: Path) -> None:
         try:
             predictor = self._load(path)
-            warm(predictor)
+            warm(name, predictor)
         except Exception as error:
             expected = isinstance(error, TarsiaError)
             facts = {"model": name, "reason": str(error)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 
-from tarsia.errors import RecipeError, nearest
+from tarsia.errors import ModelFileError, RecipeError, ScoresError, nearest
 from tarsia.runtime.predictor import Predictor
 from tarsia.service import problems
 from tarsia.service.answers import Answer, Ask
@@ -45,8 +45,8 @@ class Service:
         self.stopping = False
         self._held = Held(limits.held_bytes)
         self._pool = ThreadPoolExecutor(4, "tarsia-requests")
-        for predictor in predictors.values():
-            warm(predictor)
+        for name, predictor in predictors.items():
+            warm(name, predictor)
         self.models = {name: Batcher(name, one, limits, self.metrics) for name, one in predictors.items()}
 
     def model(self, name: str | None) -> Batcher:
@@ -106,9 +106,14 @@ class Service:
                 model.close()
 
 
-def warm(predictor: Predictor) -> None:
-    """One grey picture through the whole path; raises what fails there."""
-    predictor.labels_and_confidence(np.full((1, _WARM_SIDE, _WARM_SIDE, predictor.card.bands), 128, np.uint8))
+def warm(name: str, predictor: Predictor) -> None:
+    """One grey picture through the whole path; raises what fails there, ModelFileError where no number comes of it."""
+    grey_1HWC = np.full((1, _WARM_SIDE, _WARM_SIDE, predictor.card.bands), 128, np.uint8)
+    try:
+        predictor.labels_and_confidence(grey_1HWC)
+        predictor.scores(grey_1HWC)  # which a network that gives labels itself has beside them
+    except ScoresError as error:
+        raise ModelFileError(f"the model {name}: {error}") from error
 
 
 async def _gone(request: Request) -> None:
