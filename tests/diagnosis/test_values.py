@@ -149,9 +149,29 @@ def test_the_nearest_colour_as_far_as_it_is_near() -> None:
     assert nearest_labels(colors, KNOWN).tolist() == [0, 2, 255, 1]
 
 
-@pytest.mark.parametrize("name", ["road", "two words", "yes", "7", "a: b", "#x", 'quo"ted', "straße", "- x", "*a", "~"])
+NAMES = (
+    "road",
+    "two words",
+    "yes",
+    "7",
+    "a: b",
+    "#x",
+    'quo"ted',
+    "straße",
+    "- x",
+    "*a",
+    "~",
+    "a, b",
+    "x[1]",
+    "}",
+    "{a",
+    " a ",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_names_survive_yaml(name: str, tmp_path: Path) -> None:
-    assert yaml.safe_load(quoted(name)) == name and "\n" not in quoted(name)
+    assert yaml.safe_load(f"{{a: {quoted(name)}, b: 1}}")["a"] == name and "\n" not in quoted(name)
     written = Coding((ClassEntry(name=name, values=(4,)), ClassEntry(name="other", values=(5, 6))), (9, (1, 2, 3)))
     (tmp_path / "dataset.yaml").write_text(written.lines() + "\n", encoding="utf-8")
     layout = Layout.load(tmp_path / "dataset.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -89,6 +90,24 @@ def _moved(case: Case, source: str, target: str) -> str:
     return f"move pictures that show it from {source} to {target}"
 
 
+def like_names(case: Case) -> Iterator[Finding]:
+    """Classes whose names only letter case, spaces or another spelling in Unicode tells apart."""
+    groups: dict[str, list[int]] = {}
+    for k, name in enumerate(case.classes.names):
+        groups.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(k)
+    alike = [group for group in groups.values() if len(group) > 1]
+    coding = coding_of(case)
+    if alike and coding is not None:
+        told = "; ".join(listed([repr(case.classes.names[k]) for k in group]) for group in alike)
+        title = f"classes whose names only letter case or spaces tell apart: {told}"
+        why = "A slip in one label file makes a class of its own: half of the pixels teach the one, half the other."
+        remedy = "rename them where they are two classes"
+        if case.layout and len(case.classes) - sum(len(group) - 1 for group in alike) > 1:
+            lines = coding.merged(alike).lines(coding)
+            remedy += f"; where they are one, write in {case.source}\n{lines}"
+        yield Finding("like-names", "note", title, why, remedy)
+
+
 def few_pictures(case: Case) -> Iterator[Finding]:
     """Classes that a handful of pictures decide about."""
     for survey in case.splits.values():
@@ -163,4 +182,4 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{3 if share > 0.1 else 2}g} %"
 
 
-CHECKS: tuple[Check, ...] = (absent_classes, few_pictures, imbalance, shares_apart)
+CHECKS: tuple[Check, ...] = (absent_classes, like_names, few_pictures, imbalance, shares_apart)

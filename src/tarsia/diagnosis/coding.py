@@ -87,6 +87,16 @@ class Coding:
         entries = tuple(self.entries[k].model_copy(update={"values": self.values(k)}) for k in kept)
         return replace(self, entries=entries)
 
+    def merged(self, groups: Iterable[Sequence[int]]) -> Coding:
+        """With one class in place of each group, the first of it, which takes what means the others."""
+        entries, gone = [*self.entries], set()
+        for group in groups:
+            colors = [color for k in group for color in _colors(self.entries[k])]
+            values = tuple(value for k in group for value in self.values(k))
+            entries[group[0]] = entries[group[0]].model_copy(update={"values": values, "colors": tuple(colors) or None})
+            gone |= {*group[1:]}
+        return replace(self, entries=tuple(entries)).without(sorted(gone))
+
     def lines(self, before: Coding | None = None) -> str:
         """The keys `classes` and `ignore`; those alone that differ from `before`."""
         parts = []
@@ -107,6 +117,10 @@ def shown(one: Stored) -> str:
     return str(list(one) if isinstance(one, tuple) else one)
 
 
+def _colors(entry: ClassEntry) -> tuple[Rgb, ...]:
+    return entry.colors or ((entry.color,) if entry.color else ())
+
+
 def _line(entry: ClassEntry) -> str:
     parts = [f"name: {quoted(entry.name)}"]
     parts += [f"values: {list(entry.values)}"] if entry.values else []
@@ -115,12 +129,10 @@ def _line(entry: ClassEntry) -> str:
     return f"  - {{{', '.join(parts)}}}"
 
 
-def quoted(name: str) -> str:
-    """A name as YAML takes it, in quotes where it needs them."""
-    found = (
-        yaml.safe_dump(name, default_flow_style=True, allow_unicode=True, width=1 << 20).removesuffix("...\n").strip()
-    )
-    return found if "\n" not in found else yaml.safe_dump(name, default_style='"', width=1 << 20).strip()
+def quoted(text: str) -> str:
+    """A text as YAML takes it between braces, in quotes where it needs them."""
+    found = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=1 << 20).strip()[1:-1]
+    return found if "\n" not in found else yaml.safe_dump(text, default_style='"', width=1 << 20).strip()
 
 
 def yaml_classes(classes: Classes) -> str:

@@ -24,8 +24,8 @@ def cannot_open(case: Case) -> Iterator[Finding]:
     for split, said in case.unopened.items():
         title = f"the split {split} cannot be opened"
         why = "Nothing can be trained or scored on it, and the rest of this report says nothing about it."
-        alone = command("check", case.spec, "--split", "SPLIT")
-        remedy = f"{said}\nto check one of the others alone:\n{alone}"
+        alone = command("check", case.spec, "--split", next(iter(case.splits)))
+        remedy = f"{said}\nto check another one alone:\n{alone}"
         yield Finding("cannot-open", "error", title, why, remedy)
 
 

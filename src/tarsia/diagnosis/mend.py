@@ -137,6 +137,7 @@ def mend(case: Case, findings: Sequence[Finding], folder: Path) -> Mended:
         raise DatasetError(f"{case.spec}: nothing is left once what cannot be corrected is left out: see check.json")
     mended.lost = [split for split, survey in case.splits.items() if len(survey) == _left_out(mended, split)]
     kept = [split for split in case.splits if split not in mended.lost]
+    mended.lost += case.unopened
     write_text(mended.described, _described(case, kept, mended, [paths.name for paths in targets.values()]))
     return mended
 
