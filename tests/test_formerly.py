@@ -17,6 +17,7 @@ from tarsia.cli import main
 from tarsia.comparing import compare
 from tarsia.errors import RecipeError
 from tarsia.learning.style import load_style
+from tarsia.recipe import Recipe
 from tarsia.runtime import onnx_file
 
 FILES = Path(__file__).parent / "formerly"
@@ -81,6 +82,16 @@ def test_a_broken_training_goes_on_to_the_same_end(old: Path) -> None:
     for name in ours:  # another processor rounds sums differently
         np.testing.assert_allclose(ours[name], theirs[name], atol=0.02, err_msg=name)
     assert "tarsia_card" in read_header(old / "broken/model.safetensors")
+
+
+def test_a_training_of_that_time_was_channels_last(old: Path) -> None:
+    assert "memory_format" not in Path("broken/recipe.yaml").read_text()
+    assert command("train", "--resume", "broken") == 0
+    settings = Recipe.load("broken/recipe.yaml").train
+    assert settings.memory_format == "channels_last" and settings.precision == "float32"
+    tree = {"data": {"name": "folder"}, "model": {"name": "unet"}, "train": {"memory_format": "contiguous"}}
+    contiguous = Recipe.model_validate(tree)
+    assert formerly.resumed(contiguous) is contiguous
 
 
 def test_a_broken_prediction_goes_on(old: Path) -> None:

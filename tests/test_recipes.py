@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tarsia.scores import Report
 from tarsia.training import train
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
 SCENES = {"name": "streets", "count": 4, "size": [64, 64], "val_options": {"count": 2}}
 
 
@@ -21,7 +24,8 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     """The recipe with all its settings but those that make it long, large, or of other pictures."""
     small = {key: value for key, value in tree["model"].items() if key not in ("encoder_options", "weights", "freeze")}
     small |= models.config_class(small["name"]).smallest
-    section = dict(tree["train"], epochs=1, steps_per_epoch=2, batch=2, accumulate=1, workers=0, precision="float32")
+    section = dict(tree["train"], epochs=1, steps_per_epoch=2, batch=2, accumulate=1, workers=0)
+    section |= {"precision": "float32", "memory_format": "contiguous"}
     if isinstance(section.get("class_weights"), list):
         section["class_weights"] = [1.0] * len(data.open("streets", split="train", count=1).classes)
     seen = {"size": [64, 64]} if "size" in tree.get("input", {}) else {}
@@ -33,6 +37,29 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
 
 def test_there_are_recipes() -> None:
     assert len(RECIPES) >= 7
+
+
+def keys(tree: Any) -> Iterator[str]:
+    """Every key of nested settings, of those with dots the last part."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield str(key).rpartition(".")[2]
+            yield from keys(value)
+    elif isinstance(tree, list):
+        for one in tree:
+            yield from keys(one)
+
+
+TIME = re.compile(r"\d (minutes|hours|s a step|s for each|s an epoch)|(an|half an|about an) hour")
+
+
+@pytest.mark.parametrize("path", [*RECIPES, *STUDIES], ids=lambda path: path.stem)
+def test_nothing_of_a_machine_is_written_in(path: Path) -> None:
+    """How it is computed is measured where it runs; a header's times say on what kind of processor they were taken."""
+    text = path.read_text(encoding="utf-8")
+    assert not {"precision", "memory_format", "threads"} & {*keys(yaml.safe_load(text))}
+    header = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    assert not TIME.search(header) or re.search(r"AVX2|AVX-512|bfloat16|AMX", header)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -296,6 +296,24 @@ def test_a_finished_run_is_left_as_it_is(programs: Programs, whole: Path, tmp_pa
     assert_same(run, whole)
 
 
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_a_resumed_run_computes_as_it_did(programs: Programs, recipe: Path, memory_format: str, tmp_path: Path) -> None:
+    """Its layout is its own, and nothing is measured again: its weights are those of an unbroken one."""
+    layout = ("--set", f"train.memory_format={memory_format}")
+    code, output = programs.run("train", recipe, "--out", tmp_path / "whole", *layout)
+    assert code == 0, output
+    run = tmp_path / "run"
+    when = send(signal.SIGKILL, reached(run, step=STEPS + 1))
+    code, output = programs.run("train", recipe, "--out", run, *layout, meanwhile=when)
+    assert code == -signal.SIGKILL, output
+    settings = yaml.safe_load((run / "recipe.yaml").read_text())["train"]
+    assert settings["threads"] == 1 and settings["memory_format"] == memory_format
+    code, output = programs.run("train", "--resume", run)
+    assert code == 0 and "steps measured" not in output, output
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["train"] == settings
+    assert_same(run, tmp_path / "whole")
+
+
 def test_other_threads_are_told(programs: Programs, whole: Path, tmp_path: Path) -> None:
     """With them sums are rounded otherwise, and the weights are no longer equal bit by bit."""
     run = tmp_path / "run"

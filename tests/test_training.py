@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,7 @@ def run(data: Path) -> Path:
         epochs=2,
         workers=1,
         precision="auto",
+        memory_format="auto",
         class_weights="median_frequency",
         ema=0.5,
         clip_norm=1.0,
@@ -94,6 +96,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
     found = {path.name for path in run.iterdir()}
     assert found == {
         *("recipe.yaml", "environment.json", "model.safetensors", "last.safetensors", "epochs", "resume"),
+        "examples",
         *("metrics.csv", "tensorboard", "curves.png", "log.txt"),
         *("report.json", "counts.npz", "confusion.png", "details.png", "pictures", "report.html"),
     }
@@ -102,7 +105,8 @@ def test_the_run_folder_is_complete(run: Path) -> None:
             picture.load()
             assert min(picture.size) > 300
     assert list((run / "pictures").glob("worst-*.png"))
-    assert len((run / "log.txt").read_text().splitlines()) == 2
+    log = (run / "log.txt").read_text().splitlines()
+    assert len(log) == 3 and "steps measured, times as fast as float32 contiguous: " in log[0]  # then one an epoch
     assert not list(run.rglob(".*.part"))
 
 
@@ -156,6 +160,7 @@ def test_the_environment_is_noted(run: Path) -> None:
 def test_nothing_in_the_written_recipe_is_left_to_be_measured(run: Path, data: Path) -> None:
     written = Recipe.load(run / "recipe.yaml")
     assert written.train.precision in ("float32", "bfloat16")
+    assert written.train.memory_format in ("contiguous", "channels_last") and written.train.threads == 1
     assert written.data.root == str(data) and written.train.ema == 0.5
     split = open_data("folder", data, "train")
     frequency = []
@@ -163,6 +168,17 @@ def test_nothing_in_the_written_recipe_is_left_to_be_measured(run: Path, data: P
         showing = [sample.label for sample in (split[i] for i in range(len(split))) if (sample.label == k).any()]
         frequency.append(sum((label == k).sum() for label in showing) / sum(label.size for label in showing))
     assert written.train.class_weights == pytest.approx(np.median(frequency) / np.array(frequency), rel=1e-4)
+
+
+def test_a_run_keeps_its_threads(run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    torch.set_num_threads(2)
+    try:
+        training.train(resume=folder)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert [one["threads"] for one in json.loads((folder / "environment.json").read_text())["resumed"]] == [1]
 
 
 def test_the_written_recipe_repeats_the_run(run: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def export(
         check_bands(dataset, card.bands)
     if probabilities and card.calibration is None:
         console.note(f"{path}: no temperature in its card, so 1: `tarsia evaluate --calibrate` finds one")
-    reference = TorchEngine(network.to(memory_format=torch.channels_last), card, "cpu")
+    reference = TorchEngine(network, card, "cpu")
     export = _Export(path, reference, check_on, images, tolerance, probabilities)
     graph = exported(network, card.architecture)
     facts = _facts(path, reference, check_on) | {"dataset": dataset_name, "split": split}

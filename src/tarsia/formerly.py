@@ -1,15 +1,18 @@
 """What was written while this package was called Inlay: the one place that knows that name.
 
 Files of that time keep its marks (`inlay_card` in a model's header, `inlay train` in a report's record).  They are
-translated as they are read, and what is written anew carries the new ones.
+translated as they are read, and what is written anew carries the new ones.  What its runs left unsaid is said here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tarsia.errors import RecipeError
+
+if TYPE_CHECKING:
+    from tarsia.recipe import Recipe
 
 _NAME, _NOW = "inlay", "tarsia"
 
@@ -29,6 +32,14 @@ def command(provenance: Mapping[str, Any]) -> str:
 def version_of(versions: Mapping[str, Any]) -> str | None:
     """Which version of this package stands among `versions`, under either name."""
     return versions.get(_NOW) or versions.get(_NAME)
+
+
+def resumed(recipe: Recipe) -> Recipe:
+    """A run's own recipe, to go on with.  One of that time names no memory layout: then all were channels-last."""
+    if recipe.train.memory_format != "auto":  # which a run's own recipe never says
+        return recipe
+    train = recipe.train.model_copy(update={"memory_format": "channels_last"})
+    return recipe.model_copy(update={"train": train})
 
 
 def refuse_old_key(environment: Mapping[str, str]) -> None:

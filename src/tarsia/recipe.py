@@ -248,7 +248,13 @@ class TrainRecipe(Node):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="decay of the weights' moving average")
     early_stop: Annotated[int, Field(ge=1)] | None = Field(None, description="epochs without a better val mIoU")
     keep: Literal["best", "all"] = Field("best", description="all: the weights of every epoch in epochs/")
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: the faster of both, measured")
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="of pictures and weights; auto: the faster of both, measured"
+    )
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="of torch on the CPU; default: torch's own number"
+    )
     compile: bool = False
     save_every_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="between resume points in an epoch")
     start_from: str | None = Field(None, description="a Tarsia model file to continue from")

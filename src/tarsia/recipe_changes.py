@@ -21,6 +21,7 @@ _TAKEN = {
     "train.early_stop": "asked after each epoch from here on",
     "train.precision": "from here on, so that the weights are not those of an unbroken training",
     "train.memory_format": "from here on, so that the weights are not those of an unbroken training bit by bit",
+    "train.threads": "from here on, so that the weights are not those of an unbroken training bit by bit",
     "train.compile": "from here on, so that the weights are not those of an unbroken training bit by bit",
     "train.epochs": "",
 }

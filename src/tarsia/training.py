@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tarsia import console, evaluating, examples, scores, yaml_tree
+from tarsia import console, evaluating, examples, formerly, scores, yaml_tree
+from tarsia.card import find_model_file
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.files import new_folder, require_new
 from tarsia.folder_lock import holding
-from tarsia.learning import checkpoint, failures, optimizer
+from tarsia.learning import checkpoint, failures, optimizer, speed
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.journal import Journal, clear, note_environment
@@ -27,11 +28,11 @@ from tarsia.learning.loader import Batch
 from tarsia.learning.session import Progress, Session
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
-from tarsia.learning.torch_engine import pick_device
+from tarsia.learning.torch_engine import TorchEngine, pick_device
 from tarsia.learning.workers import explained
 from tarsia.plain_text import command
 from tarsia.recipe import Recipe
-from tarsia.runtime.predictor import Predictor, load
+from tarsia.runtime.predictor import Predictor
 from tarsia.scores import expected
 
 
@@ -52,13 +53,13 @@ def train(
     after SIGTERM or Ctrl-C, once the state is saved.
     """
     device = pick_device(device)
-    with ExitStack() as held:
+    settled = _settled(recipe) if resume is None else _started(Path(resume), recipe)
+    with ExitStack() as held, speed.threads(settled.train.threads):
         if resume is not None:
-            settled = _started(Path(resume), recipe)
             held.enter_context(holding(Path(resume)))
             session = Session.open(settled, Path(resume), device, augment, resume=True)
         else:
-            session = _new(_settled(recipe), Path(out) if out else None, device, overwrite, augment, held)
+            session = _new(settled, Path(out) if out else None, device, overwrite, augment, held)
         clear(session.folder, keep_run=resume is not None)
         header = "resolved by tarsia train; repeat with tarsia train"
         yaml_tree.dump(session.folder / "recipe.yaml", session.recipe, header)
@@ -84,6 +85,8 @@ def _new(
 
 def _run(session: Session) -> None:
     journal = Journal(session.folder, session.history, _total_steps(session))
+    for note in session.notes:
+        journal.say(note)
     if _by_batch(session):
         journal.say(
             f"{' and '.join(_by_batch(session))}: no sum over pixels, so with train.accumulate each batch has its own "
@@ -110,7 +113,7 @@ def _started(folder: Path, recipe: object) -> Recipe:
     if not (folder / "recipe.yaml").is_file():
         what = "a folder without recipe.yaml" if folder.is_dir() else "no such folder"
         raise RecipeError(f"--resume {folder}: {what}, expected the run folder of a training that has started")
-    return Recipe.load(folder / "recipe.yaml")
+    return formerly.resumed(Recipe.load(folder / "recipe.yaml"))
 
 
 def _settled(recipe: Recipe | str | Path | None) -> Recipe:
@@ -255,8 +258,10 @@ def _score(session: Session, journal: Journal, interrupt: Interrupt) -> None:
         if wanted is not None:
             journal.say("expected: there is no score to judge, for want of a validation split")
         return
+    # Computed as the training was, not as is faster on the first picture: a resumed run has the same report.
+    best, layout = find_model_file(session.folder), session.recipe.train.memory_format
     report = evaluating.evaluate(
-        load(session.folder, session.device),
+        Predictor(TorchEngine.open(best, session.device, layout)),
         session.val_data,
         dataset_name=section.name,
         split=section.val or "",

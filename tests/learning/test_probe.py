@@ -1,15 +1,19 @@
-"""Probing leaves no trace; what counts as out of memory; which batch fits."""
+"""Probing leaves no trace; what is tried; which batch fits."""
 
 from __future__ import annotations
+
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 
-from tarsia import models
+from tarsia import hardware, models
 from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
+from tarsia.learning.probe import Way
+from tarsia.models._segmenter import MEMORY_FORMATS
 
 pytestmark = pytest.mark.processor
 
@@ -40,52 +44,44 @@ def assert_untouched(before: tuple, model) -> None:
     assert after[1:] == before[1:]
 
 
+ALL = [Way(a, b) for a, b in product(("float32", "bfloat16"), ("contiguous", "channels_last"))]
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_what_is_tried_hangs_on_the_recipe_and_on_the_hardware(monkeypatch, has_bfloat16, device):
+    monkeypatch.setattr(hardware, "torch_computes_bfloat16", lambda asked: asked == device and has_bfloat16)
+    tried = probe.ways("auto", "auto", device)
+    assert tried[0] == Way("float32", "contiguous")
+    assert set(tried) == ({*ALL} if has_bfloat16 else {*ALL[:2]}) and len(set(tried)) == len(tried)
+    assert probe.ways("auto", "channels_last", device) == [ALL[1], ALL[3]][: 1 + has_bfloat16]
+    for precision in ("float32", "bfloat16"):  # as the recipe says, whatever the hardware
+        assert probe.ways(precision, "auto", device) == [Way(precision, one) for one in MEMORY_FORMATS]
+        assert probe.ways(precision, "contiguous", device) == [Way(precision, "contiguous")]
+
+
 @pytest.mark.parametrize("training", [True, False])
-def test_measuring_the_precision_leaves_everything_as_it_was(model, training):
+def test_measuring_leaves_everything_as_it_was(model, training):
+    """And whatever the hardware, every way can be computed."""
     model.train(training)
-    before = trace(model)
-    precision, ratio = probe.faster_precision(model, batch_of(2), CrossEntropy(), "cpu")
-    assert precision in ("float32", "bfloat16") and np.isfinite(ratio) and ratio > 0
+    before, strides = trace(model), [one.stride() for one in model.parameters()]
+    found = probe.fastest_way(model, batch_of(2), CrossEntropy(), "cpu", ALL)
+    assert found.chosen in ALL and found.seconds.keys() == {*ALL} and min(found.seconds.values()) > 0
     assert_untouched(before, model)
+    assert [one.stride() for one in model.parameters()] == strides and model.memory_format is None
 
 
-@pytest.mark.parametrize(
-    ("slowness", "expected"), [({"float32": 3.0}, "bfloat16"), ({"bfloat16": 3.0}, "float32"), ({}, "float32")]
-)
-def test_the_faster_precision_is_chosen_and_a_draw_is_float32(monkeypatch, model, slowness, expected):
-    clock = [0.0]
+def test_every_way_is_the_one_it_says(monkeypatch, model):
+    ran = []
 
     def step(trial, batch, criterion, device, precision):
         assert trial is not model and trial.training
-        clock[0] += slowness.get(precision, 1.0)
+        assert trial.encoder.net.conv1[6].weight.is_contiguous(memory_format=MEMORY_FORMATS[trial.memory_format])
+        ran.append(Way(precision, trial.memory_format))
 
     monkeypatch.setattr(probe, "_step", step)
-    monkeypatch.setattr(probe.time, "perf_counter", lambda: clock[0])
-    precision, ratio = probe.faster_precision(model, batch_of(1), CrossEntropy(), "cpu")
-    assert precision == expected
-    assert ratio == pytest.approx(slowness.get("float32", 1.0) / slowness.get("bfloat16", 1.0))
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (np._core._exceptions._ArrayMemoryError((9,), np.dtype(int)), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_what_is_out_of_memory(error, expected):
-    assert probe.is_out_of_memory(error) is expected
-
-
-def test_a_real_refused_allocation_is_out_of_memory():
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(2**60, dtype=torch.uint8)
-    assert probe.is_out_of_memory(caught.value)
+    probe.fastest_way(model, batch_of(1), CrossEntropy(), "cpu", ALL)
+    assert set(ran) == {*ALL}
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(7, 4), (4, 4), (3, 2), (1, 1), (0, 0)])

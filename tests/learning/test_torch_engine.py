@@ -10,6 +10,7 @@ from torch.nn import functional
 from tarsia import hardware, models
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ModelFileError, OutputError, RecipeError
+from tarsia.learning import torch_engine
 from tarsia.learning.checkpoint import save_model
 from tarsia.learning.torch_engine import TorchEngine, pick_device
 from tarsia.runtime.engine import open_engine
@@ -117,6 +118,39 @@ def test_opened_from_a_file_it_answers_as_before(engine, images, tmp_path):
 def test_a_device_that_is_not_there_is_named_with_the_known_ones(device):
     with pytest.raises(RecipeError, match=r"not usable here.*known: auto, cpu, cuda"):
         pick_device(device)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [((0.1, 0.05), "channels_last"), ((0.05, 0.1), "contiguous")])
+def test_the_memory_layout_is_the_faster_one_on_a_picture_of_a_real_size(monkeypatch, seconds, expected):
+    taken, clock = dict(zip(("contiguous", "channels_last"), seconds, strict=True)), [0.0]
+    engine = new_engine()
+    monkeypatch.setattr(torch_engine.time, "perf_counter", lambda: clock[0])
+    engine.model.register_forward_hook(lambda model, *_: clock.__setitem__(0, clock[0] + taken[model.memory_format]))
+    small, large = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((2, 128, 160, 3), np.uint8)
+    engine.scores(small)
+    assert clock[0] == taken["contiguous"] and engine.model.memory_format == "contiguous"
+    before = engine.scores(large)
+    assert engine.model.memory_format == expected
+    clock[0] = 0.0
+    torch.testing.assert_close(engine.scores(large), before)
+    assert clock[0] == taken[expected]  # once and for all
+
+
+def test_only_a_part_of_a_large_picture_is_tried(monkeypatch):
+    engine, seen = new_engine(), []
+    monkeypatch.setattr(torch_engine, "_LARGEST_SIDE", 150)
+    engine.model.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    engine.scores(np.zeros((3, 64, 320, 3), np.uint8))
+    assert seen[-1] == (3, 3, 64, 320) and set(seen[:-1]) == {(1, 3, 64, 128)}
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_a_memory_layout_that_is_asked_for_is_kept(memory_format, images):
+    model = new_engine().model
+    engine = TorchEngine(model, new_engine().card, "cpu", memory_format=memory_format)
+    found = engine.scores(np.zeros((1, 160, 160, 3), np.uint8))
+    assert model.memory_format == memory_format and found.shape == (1, 3, 160, 160)
+    torch.testing.assert_close(engine.scores(images), new_engine().scores(images))
 
 
 def test_devices_that_are():

@@ -70,8 +70,8 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
             sides.append(Side(runner.name, Predictor(engine), len(content)))
     for report in parity(before, sides, Pictures(), images=9):
         assert report.changed_share <= SHARE, f"{report.after.name}: {report.summary()}"
-        if report.after.name != "onnxruntime":
-            continue  # where two maxima are alike, its rounding has SegNet unpool to another position: one pixel
+        if report.after.name != "onnxruntime" or name == "segnet":
+            continue  # where two maxima are alike, rounding has SegNet unpool to another position: one pixel
         difference = max(report.on_pictures.largest_score_difference, report.at_sizes.largest_score_difference)
         assert difference <= 1e-4 * report.largest_score, f"{report.after.name}: {report.summary()}"
     assert len(np.unique(before.counts_KK1.sum(0))) > 1  # more than one class was seen

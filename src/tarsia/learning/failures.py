@@ -10,7 +10,7 @@ import numpy as np
 
 from tarsia.errors import TrainingError
 from tarsia.files import writing
-from tarsia.learning import probe
+from tarsia.learning import measuring, probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.session import Session
 from tarsia.learning.step_loss import per_batch
@@ -23,7 +23,7 @@ def within_memory(explain: Callable[[], TrainingError], work: Callable[..., T], 
     try:
         return work(*arguments)
     except (RuntimeError, MemoryError) as error:
-        if not probe.is_out_of_memory(error):
+        if not measuring.is_out_of_memory(error):
             raise
     # Not within `except`, which holds on to the failed step's tensors: `explain` tries what would fit.
     raise explain()

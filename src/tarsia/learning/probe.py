@@ -3,46 +3,58 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
+from tarsia import hardware
 from tarsia.learning.loader import Batch
+from tarsia.learning.measuring import Measured, is_out_of_memory, measure
 from tarsia.learning.torch_engine import autocast
-from tarsia.models._segmenter import Criterion, Segmenter
+from tarsia.models._segmenter import MEMORY_FORMATS, Criterion, Segmenter
 
-_WORTH_IT = 1.1  # bfloat16 must be this much faster than float32 to be chosen
-_ROUNDS = 2
-_MEMORY_WORDS = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-    "alloc_failed",
-    "bad_alloc",
-)
+_LEAST_SECONDS = 3.0
 
 
-def faster_precision(model: Segmenter, batch: Batch, criterion: Criterion, device: str) -> tuple[str, float]:
-    """(`bfloat16` or `float32`, how many times faster bfloat16 was): interleaved steps on a copy, medians."""
+class Way(NamedTuple):
+    """How a network is computed."""
+
+    precision: str
+    memory_format: str
+
+    def __str__(self) -> str:
+        return f"{self.precision} {self.memory_format}"
+
+
+def ways(precision: str, memory_format: str, device: str) -> list[Way]:
+    """Those that a recipe's settings leave open with `auto`: the default first, then what differs most from it.
+
+    bfloat16 is among them where the device has hardware for it.
+    """
+    precisions = [precision]
+    if precision == "auto":
+        precisions = ["float32", "bfloat16"] if hardware.torch_computes_bfloat16(device) else ["float32"]
+    formats = list(MEMORY_FORMATS) if memory_format == "auto" else [memory_format]
+    first, *others = [Way(one, other) for one in precisions for other in formats]
+    return [first, *reversed(others)]
+
+
+def fastest_way(
+    model: Segmenter, batch: Batch, criterion: Criterion, device: str, candidates: Sequence[Way]
+) -> Measured[Way]:
+    """How long a step of a copy of `model` takes in each of the `candidates`, the default first."""
     with torch.random.fork_rng():
         trial = copy.deepcopy(model).train()
-        seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
-        for _ in range(_ROUNDS + 1):
-            for precision, times in seconds.items():
-                started = time.perf_counter()
-                _step(trial, batch, criterion, device, precision)
-                times.append(time.perf_counter() - started)
-    ratio = statistics.median(seconds["float32"][1:]) / statistics.median(seconds["bfloat16"][1:])
-    return ("bfloat16" if ratio >= _WORTH_IT else "float32"), ratio
 
+        def step(way: Way) -> float:
+            trial.arrange(way.memory_format)
+            started = time.perf_counter()
+            _step(trial, batch, criterion, device, way.precision)
+            return time.perf_counter() - started
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch (on any device) or the system ran out of memory."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _MEMORY_WORDS)
+        return measure(candidates, step, _LEAST_SECONDS)
 
 
 def fitting_batch(model: Segmenter, batch: Batch, criterion: Criterion, device: str, precision: str) -> int:

@@ -28,7 +28,7 @@ class PseudoLabels:
 
     def __init__(self, model: Segmenter, card: Card, target: Unlabelled, least_confidence: float, device: str) -> None:
         self.model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
-        teacher = Predictor(TorchEngine(self.model, card, device))
+        teacher = Predictor(TorchEngine(self.model, card, device, memory_format=model.memory_format or "auto"))
         found = class_thresholds(teacher, target, least_confidence)
         self.thresholds_K = torch.from_numpy(found).to(device)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tarsia.card import Card, Input
 from tarsia.data import Dataset
 from tarsia.data._dataset import check_classes, check_labelled
 from tarsia.errors import DatasetError, RecipeError, TrainingError
-from tarsia.learning import checkpoint, losses, optimizer, probe
+from tarsia.learning import checkpoint, losses, optimizer, speed
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.bands import check_bands
 from tarsia.learning.class_pixels import class_pixel_counts
@@ -70,6 +71,7 @@ class Session:
     progress: Progress = field(default_factory=Progress)
     history: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)  # where it runs, for the model files
+    notes: list[str] = field(default_factory=list)  # on how it was set up, for the log
 
     @classmethod
     def open(
@@ -90,10 +92,13 @@ class Session:
         model, card = _create_model(recipe, train_data, weights=recipe.model.weights if at_start else "none")
         if recipe.train.start_from and at_start:
             console.note(checkpoint.carry_over(model, card, Path(recipe.train.start_from)))
-        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(device)
         augment = Augment(recipe.augment, extra)
         recipe, criterion = _settle_criterion(recipe, train_data, device)
-        recipe = _settle_precision(recipe, train_data, augment, model, card, criterion, device)
+        order = _order(recipe, train_data, 0, 0)
+        first = partial(loader, train_data, augment, card.input, order, recipe.seed, 0)
+        train, notes = speed.settle(recipe.train, model, lambda: next(iter(first())), criterion, device)
+        recipe = recipe.model_copy(update={"train": train})
         session = cls(
             recipe,
             folder,
@@ -108,6 +113,7 @@ class Session:
             Average(model, recipe.train.ema) if recipe.train.ema else None,
             Adaptation(recipe.adapt, model, card, device) if recipe.adapt else None,
             np.zeros((len(card.classes), len(card.classes) + 1), np.int64),
+            notes=notes,
         )
         torch.manual_seed(recipe.seed)
         if resuming:
@@ -140,7 +146,8 @@ class Session:
         """What validation runs: the averaged weights where there are any, in the training's precision."""
         best = self.average.model if self.average else self.model
         assert isinstance(best, Segmenter)
-        return TorchEngine(best, self.card, self.device, self.recipe.train.precision)
+        settings = self.recipe.train
+        return TorchEngine(best, self.card, self.device, settings.precision, settings.memory_format)
 
     def save(self) -> None:
         """Write the resume point: all that the steps to come depend on."""
@@ -190,7 +197,7 @@ class Session:
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
                 if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                    # The fused kernels walk memory: state must lie as its (channels-last) parameter does.
+                    # The fused kernels walk memory: state must lie as its parameter does, in its memory format.
                     state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         torch.set_rng_state(tree["random"])
         if tree["random_cuda"] is not None and self.device.startswith("cuda"):
@@ -283,28 +290,6 @@ def _refuse_idle_settings(settings: TrainRecipe) -> None:
             f"train.{' and train.'.join(names)}: of no use to {' + '.join(settings.loss.weights)}: leave out, or add "
             f"one of {', '.join(losses.PIXELWISE)} to train.loss"
         )
-
-
-def _settle_precision(
-    recipe: Recipe,
-    train_data: Dataset,
-    augment: Augment,
-    model: Segmenter,
-    card: Card,
-    criterion: losses.Sum,
-    device: str,
-) -> Recipe:
-    if recipe.train.precision != "auto":
-        return recipe
-    batch = next(iter(loader(train_data, augment, card.input, _order(recipe, train_data, 0, 0), recipe.seed, 0)))
-    try:
-        precision, ratio = probe.faster_precision(model, batch, criterion, device)
-    except (RuntimeError, MemoryError) as error:
-        if not probe.is_out_of_memory(error):
-            raise
-        precision, ratio = "bfloat16", 1.0  # the loop will say which batch fits
-    console.note(f"precision {precision}: bfloat16 steps measured {ratio:.2f} times as fast as float32 ones")
-    return _with_train(recipe, precision=precision)
 
 
 def _order(recipe: Recipe, train_data: Dataset, epoch: int, batch: int) -> TrainingOrder:

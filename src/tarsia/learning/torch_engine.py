@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,9 +18,15 @@ from tarsia import hardware, models
 from tarsia.card import Card
 from tarsia.errors import OutputError, RecipeError
 from tarsia.learning.checkpoint import load_model
+from tarsia.learning.measuring import measure
 from tarsia.models._attention import Attentive
-from tarsia.models._segmenter import Segmenter
+from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
 from tarsia.runtime.engine import AttentionMap, EngineFacts
+
+_DEFAULT = "contiguous"
+_REAL_SIZE = 128 * 128  # pixels; a smaller picture says nothing of those to come, and is quick in any layout
+_LARGEST_SIDE = 512  # of the part that is tried: a large picture takes seconds
+_LEAST_SECONDS = 0.5
 
 
 class TorchEngine:
@@ -27,18 +34,26 @@ class TorchEngine:
 
     streams = 1
 
-    def __init__(self, model: Segmenter, card: Card, device: str, precision: str = "float32") -> None:
+    def __init__(
+        self, model: Segmenter, card: Card, device: str, precision: str = "float32", memory_format: str = "auto"
+    ) -> None:
+        """`memory_format`: contiguous, channels_last, or `auto`: the faster on the first picture of a real size.
+
+        Labels may then differ, from one machine to the other, where rounding decides between two classes.
+        """
         self.model = model
         self.card = card
         self.device = device
         self.precision = precision
+        self._to_choose = memory_format == "auto"
+        model.arrange(_DEFAULT if memory_format == "auto" else memory_format)
 
     @classmethod
-    def open(cls, path: Path, device: str = "auto") -> TorchEngine:
+    def open(cls, path: Path, device: str = "auto", memory_format: str = "auto") -> TorchEngine:
         """The engine for a model file; ModelFileError where it is not sound."""
         model, card = load_model(path)
         where = pick_device(device)
-        return cls(model.to(where, memory_format=torch.channels_last).eval(), card, where)  # type: ignore[call-overload]
+        return cls(model.to(where).eval(), card, where, memory_format=memory_format)
 
     def described(self) -> str:
         """torch, its version, the device, and the threads."""
@@ -86,9 +101,28 @@ class TorchEngine:
         self.model.eval()
         try:
             with autocast(self.device, self.precision):
+                if self._to_choose and images[0, 0].numel() >= _REAL_SIZE:
+                    self._choose_memory_format(images)
                 return function(images)
         finally:
             self.model.train(was_training)
+
+    def _choose_memory_format(self, images_B3HW: Tensor) -> None:
+        """Arrange the network as is faster with a part of the first of the pictures, and leave it so."""
+        self._to_choose = False
+        most = max(self.model.stride, _LARGEST_SIDE // self.model.stride * self.model.stride)
+        part = images_B3HW[:1, :, :most, :most]
+
+        def seconds(memory_format: str) -> float:
+            self.model.arrange(memory_format)
+            started = time.perf_counter()
+            self.model(part)
+            if self.device.startswith("cuda"):
+                torch.cuda.synchronize()
+            return time.perf_counter() - started
+
+        others = [one for one in MEMORY_FORMATS if one != _DEFAULT]
+        self.model.arrange(measure([_DEFAULT, *others], seconds, _LEAST_SECONDS).chosen)
 
     def facts(self) -> EngineFacts:
         """What runs the weights, and how many numbers they are."""

@@ -19,6 +19,8 @@ from tarsia.models._attention import Attended, Attentive
 from tarsia.models._encoders import Encoder
 from tarsia.yaml_tree import Node
 
+# How the four axes of a picture, and of all that is computed from it, lie in memory: B K H W, or B H W K.
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 Criterion = Callable[[Tensor, Tensor], Tensor]  # scores_BKHW, label_BHW (uint8, 255 ignored) -> scalar
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB / 255
 _MEAN, _STD = 0.5, 0.25  # of bands / 255 that no pretrained network has seen
@@ -82,6 +84,7 @@ class Segmenter(nn.Module, ABC):
     stride: int
     mean: Tensor
     std: Tensor
+    memory_format: str | None = None  # None: each picture is computed as it comes
 
     def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
         """`mean` and `std`, of each band / 255, say how many bands there are (ModelConfig.normalisation)."""
@@ -89,6 +92,11 @@ class Segmenter(nn.Module, ABC):
         self.bands = len(mean)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
+
+    def arrange(self, memory_format: str) -> None:
+        """Lay the weights, and every picture to come, `contiguous` or `channels_last`."""
+        self.to(memory_format=MEMORY_FORMATS[memory_format])
+        self.memory_format = memory_format
 
     @abstractmethod
     def segment(self, image_B3HW: Tensor) -> Tensor:
@@ -101,6 +109,8 @@ class Segmenter(nn.Module, ABC):
             raise ValueError(f"picture of {tuple(size)} is no multiple of the stride {self.stride}: pad it first")
         if image_B3HW.shape[1] != self.bands:  # one band would be taken for all
             raise ValueError(f"picture of {image_B3HW.shape[1]} bands, the network takes {self.bands}")
+        if self.memory_format is not None:
+            image_B3HW = image_B3HW.contiguous(memory_format=MEMORY_FORMATS[self.memory_format])
         scores = self.segment((image_B3HW.to(self.mean.dtype) - self.mean) / self.std)
         if scores.shape[-2:] != size:
             scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
 """Run state: what of a study's training is in its folder already, and whether that is the training asked for.
 
 A study's folder holds a run folder for each training, and in recipes/ each one's recipe as it was asked for, before
-precision and class weights were measured.
+precision, memory layout, threads and class weights were measured.
 """
 
 from __future__ import annotations
@@ -106,8 +106,9 @@ def _last_files() -> list[str]:
 def _settled(wanted: Recipe, there: Recipe) -> Recipe:
     """`wanted` with what a training measures before it starts taken from `there`."""
     measured: dict[str, Any] = {}
-    if wanted.train.precision == "auto":
-        measured["precision"] = there.train.precision
+    for name in ("precision", "memory_format", "threads"):
+        if getattr(wanted.train, name) in ("auto", None):
+            measured[name] = getattr(there.train, name)
     if wanted.train.class_weights != "none" and isinstance(wanted.train.class_weights, str):
         measured["class_weights"] = there.train.class_weights
     return wanted.model_copy(update={"train": wanted.train.model_copy(update=measured)})
