@@ -280,6 +280,13 @@ def test_how_long_a_run_took_is_by_the_clock_or_by_its_epochs_if_it_was_stopped(
     assert seconds_taken(folder) == 30.5
 
 
+def test_a_study_of_too_many_trainings_is_refused_at_once(tmp_path):
+    names = [{"name": f"n{k}", "set": {"train.epochs": 1}} for k in range(1100)]
+    path = write(tmp_path, json.dumps({"recipe": "tiny.yaml", "variations": names, "data": names}))
+    with pytest.raises(RecipeError, match=r"study\.yaml: 1,210,000 trainings of .* too many"):
+        Study.load(path)
+
+
 def got(folder: Path, run: Run) -> bool:
     with alone(folder, run) as mine:
         return mine

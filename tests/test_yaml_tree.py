@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -9,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from tarsia.errors import RecipeError
+from tarsia.errors import TOLD, RecipeError
+from tarsia.recipe import Recipe
 from tarsia.yaml_tree import Document, Node, dump, setting
 
 
@@ -236,3 +240,59 @@ def test_any_text_is_a_setting(text):
 def test_a_setting_is_quoted_where_it_must_be():
     assert setting("data.root", "my data") == "data.root=my data"
     assert setting("data.root", "2024") == 'data.root="2024"'
+
+
+# ---- hostile files
+
+RECIPE = "data: {name: streets}\nmodel: {name: unet}\n"
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "unknown keys": lambda n: RECIPE + "".join(f"unknown{k}: 1\n" for k in range(n)),
+    "keys of a section": lambda n: RECIPE + "train:\n" + "".join(f"  unknown{k}: 1\n" for k in range(n)),
+    "options of a model": lambda n: (
+        "data: {name: streets}\nmodel:\n  name: unet\n" + "".join(f"  unknown{k}: 1\n" for k in range(n))
+    ),
+    "options of a data set": lambda n: (
+        "model: {name: unet}\ndata:\n  name: streets\n" + "".join(f"  unknown{k}: 1\n" for k in range(n))
+    ),
+    "words for numbers": lambda n: f"{RECIPE}train:\n  class_weights: [{', '.join('x' * n)}]\n",
+    "one key again and again": lambda n: RECIPE + "seed: 1\n" * n,
+    "keys below a choice": lambda n: RECIPE + "train:\n  loss:\n" + "".join(f"    k{k}: x\n" for k in range(n)),
+}
+
+
+def seconds(path: Path, text: str, overrides: Sequence[str] = ()) -> float:
+    """Of the processor, until the error is told."""
+    path.write_text(text)
+    started = time.process_time()
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load(path, overrides)
+    lines = str(caught.value).splitlines()
+    assert len(lines) <= TOLD + 1 and lines[-1].endswith(" more"), lines[-1]
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_very_many_faults_take_time_as_they_are_many(tmp_path: Path, text: Callable[[int], str]) -> None:
+    """Ten times as many took a hundred times as long: 230 KB eight minutes."""
+    path = tmp_path / "r.yaml"
+    seconds(path, text(1000))  # imports
+    few, many = min(seconds(path, text(700)) for _ in range(2)), seconds(path, text(7000))
+    assert many < 30 * few
+
+
+def test_very_many_overrides_take_time_as_they_are_many(tmp_path: Path) -> None:
+    def sets(n: int) -> list[str]:
+        return [f"train.unknown{k}=1" for k in range(n)]
+
+    seconds(tmp_path / "r.yaml", RECIPE, sets(700))
+    few, many = (seconds(tmp_path / "r.yaml", RECIPE, sets(n)) for n in (700, 7000))
+    assert many < 30 * few
+
+
+def test_of_very_many_faults_the_first_are_told_and_how_many_there_are(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(HOSTILE["unknown keys"](250))
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load(tmp_path / "r.yaml")
+    lines = str(caught.value).splitlines()
+    assert len(caught.value.args) == 250 and len(lines) == TOLD + 1 and lines[-1] == "... and 150 more"
+    assert "r.yaml:3: unknown0: unknown key; known: adapt" in lines[0] and "known: adapt" in lines[TOLD - 1]

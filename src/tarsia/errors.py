@@ -25,6 +25,8 @@ from collections.abc import Iterable
 from tarsia import environment
 from tarsia.plain_text import plain
 
+TOLD = 100  # faults of a recipe; more than that nobody reads
+
 
 class TarsiaError(Exception):
     """Base of every error a user can cause or mend, told in one or more lines.
@@ -40,7 +42,11 @@ class TarsiaError(Exception):
 
 
 class RecipeError(TarsiaError):
-    """A recipe, study or dataset.yaml does not say what it must; lists every fault at once."""
+    """A recipe, study or dataset.yaml does not say what it must; lists every fault at once, the first 100 of more."""
+
+    def __str__(self) -> str:
+        more = len(self.args) - TOLD
+        return "\n".join([*self.args[:TOLD], *([f"... and {more:,} more"] if more > 0 else [])])
 
 
 class DatasetError(TarsiaError):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from tarsia.errors import RecipeError, nearest
+from tarsia.errors import TOLD, RecipeError, nearest
 from tarsia.files import write_text
 
 Tree = TypeVar("Tree", bound=BaseModel)
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError, AttributeError, TypeError) as error:  # a date 2020-13-45, !!int words
-            what = f"{_short(node.value)} is no {node.tag.rpartition(':')[2]}"
+            what = f"{short(node.value)} is no {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
 
@@ -156,10 +156,11 @@ class Document:
                 place[key] = {}
             place = place[key]
             if not isinstance(place, dict):
-                raise RecipeError(f"--set {override}: {'.'.join(keys[:depth])} is {_short(place)}, it has no keys")
-        place[keys[-1]] = value
-        for below in [line for line in self.lines if line[: len(keys)] == keys]:
-            del self.lines[below]
+                raise RecipeError(f"--set {override}: {'.'.join(keys[:depth])} is {short(place)}, it has no keys")
+        before, place[keys[-1]] = place.get(keys[-1]), value
+        if isinstance(before, dict | list):
+            for below in [line for line in self.lines if line[: len(keys)] == keys]:
+                del self.lines[below]
         for depth in range(1, len(keys) + 1):
             if depth == len(keys) or keys[:depth] not in self.lines:
                 self.lines[keys[:depth]] = f"--set {override}"
@@ -180,22 +181,27 @@ def faults_of(error: ValidationError, schema: type[BaseModel], prefix: Location 
     """Pydantic's errors as faults in our words."""
     faults: dict[Location, str] = {}
     items = [(_without_tags(item["loc"], item["type"]), item) for item in error.errors(include_url=False)]
+    above = {where[:length] for where, _ in items for length in range(len(where))}
     for where, item in items:
-        within = any(other[: len(where)] == where and other != where for other, _ in items)
-        if within and item["type"] in ("literal_error", "too_short"):
+        if where in above and item["type"] in ("literal_error", "too_short"):
             continue  # a list is no word, and a list of wrong items has too few: the items' own faults say more
         if item["type"] == "extra_forbidden":
-            what = "unknown key" + nearest(str(where[-1]), _fields_at(schema, where[:-1]))
+            what = unknown_key(str(where[-1]), _fields_at(schema, where[:-1]), len(faults))
         elif item["type"] == "missing":
             what = "is missing"
         elif item["type"] in ("model_type", "model_attributes_type", "dict_type"):
-            what = f"expected keys and values below it, got {_short(item['input'])}"
+            what = f"expected keys and values below it, got {short(item['input'])}"
         else:
-            what = f"{item['msg'].removeprefix('Value error, ')}, got {_short(item['input'])}"
+            what = f"{item['msg'].removeprefix('Value error, ')}, got {short(item['input'])}"
         where = (*prefix, *where)
         # The branches of a union complain one by one of the same value.
         faults[where] = what if where not in faults else f"{faults[where].rpartition(', got ')[0]}; or: {what}"
     return list(faults.items())
+
+
+def unknown_key(key: str, known: Iterable[str], before: int) -> str:
+    """The fault of a key that is not known, with what is near it unless so many come `before` that nobody reads it."""
+    return "unknown key" + (nearest(key, known) if before < TOLD else "")
 
 
 def dump(path: Path, tree: BaseModel, header: str = "") -> None:
@@ -248,6 +254,7 @@ def _is_tag(part: str | int) -> bool:
     )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as it stands in an error."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

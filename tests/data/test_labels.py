@@ -57,6 +57,14 @@ def test_most_colours_a_table_can_have():
     assert LabelTable({}, many, REMEDY)(stored, "a").tolist() == [list(many.values())]
 
 
+def test_the_memory_of_a_table_is_bounded():
+    """A dataset.yaml may list sixty thousand colours: their number squared would be two gigabytes."""
+    many = {(code >> 16, code >> 8 & 255, code & 255): code % 255 for code in range(0, 2**24, 2**24 // 20_000)}
+    table = LabelTable({}, many, REMEDY)
+    assert len(table._codes) <= 2**24
+    assert table(np.array(list(many), np.uint8)[None], "a").tolist() == [list(many.values())]
+
+
 @pytest.mark.parametrize(
     ("stored", "message"),
     [

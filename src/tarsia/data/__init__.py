@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.errors import DatasetError, nearest
+from tarsia.yaml_tree import short, unknown_key
 
 __all__ = [
     "Dataset",
@@ -173,13 +174,13 @@ def _checked(name: str, options: Mapping[str, Any], known: Iterable[str]) -> tup
     faults: list[Fault] = []
     for key, value in options.items():
         if key not in annotations:
-            near = nearest(key, [*annotations, *known]) or f", {name} has no options"
-            faults.append(((key,), "unknown key" + near))
+            what = unknown_key(key, [*annotations, *known], len(faults))
+            faults.append(((key,), what if annotations or known else f"{what}, {name} has no options"))
             continue
         try:
             values[key] = _coerced(annotations[key], value)
         except ValidationError as error:
-            faults += [(_place(key, item["loc"]), f"{item['msg']}, got {value!r}") for item in error.errors()[:1]]
+            faults += [(_place(key, item["loc"]), f"{item['msg']}, got {short(value)}") for item in error.errors()[:1]]
     return values, faults
 
 

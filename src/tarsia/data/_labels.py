@@ -104,7 +104,8 @@ def distinct_colors(count: int, taken: Iterable[Rgb] = ()) -> list[Rgb]:
 def _hashed(colors: Mapping[Rgb, int]) -> tuple[np.ndarray, np.ndarray]:
     """Codes and labels at slot `code % n`, with an n at which no two colours share a slot."""
     codes = np.array([red << 16 | green << 8 | blue for red, green, blue in colors], np.uint32)
-    size = max(1, len(codes), len(codes) ** 2 // 8)  # small enough for a processor's cache, found in a few tries
+    # Small enough for a processor's cache, found in a few tries; of very many one for each colour there is.
+    size = min(max(1, len(codes), len(codes) ** 2 // 8), 2**24)
     while len(np.unique(codes % np.uint32(size))) < len(codes):
         size += 1
     table = np.full(size, 2**32 - 1, np.uint32)  # no colour has this code

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tarsia.errors import MissingExtraError, RecipeError, nearest
-from tarsia.yaml_tree import Fault, faults_of
+from tarsia.yaml_tree import Fault, faults_of, unknown_key
 
 if TYPE_CHECKING:
     from tarsia.models._segmenter import ModelConfig, Segmenter
@@ -57,13 +57,15 @@ def option_faults(name: str, options: dict[str, Any], known: list[str]) -> list[
         schema.model_validate(options)
     except ValidationError as error:
         faults = faults_of(error, schema)
-        return [(where, _with_nearest(where, what, [*schema.model_fields, *known])) for where, what in faults]
+        offered = [*schema.model_fields, *known]
+        return [(where, _offering(where, what, offered, before)) for before, (where, what) in enumerate(faults)]
     return []
 
 
-def _with_nearest(where: tuple[str | int, ...], what: str, known: list[str]) -> str:
+def _offering(where: tuple[str | int, ...], what: str, known: list[str], before: int) -> str:
+    """A fault that offers the section's own keys too."""
     if len(where) == 1 and what.startswith("unknown key"):
-        return "unknown key" + nearest(str(where[0]), known)
+        return unknown_key(str(where[0]), known, before)
     return what
 
 

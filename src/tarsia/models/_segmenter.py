@@ -59,7 +59,8 @@ class EncoderConfig(ModelConfig):
     def _only_of_the_network(cls, options: dict[str, Any]) -> dict[str, Any]:
         kept = [key for key in options if key in _KEPT_OPTIONS or key.startswith("pretrained")]
         if kept:
-            raise ValueError(f"{', '.join(kept)} cannot be given here: Tarsia sets it")
+            named = ", ".join(kept[:5]) + (f" and {len(kept) - 5} more" if len(kept) > 5 else "")
+            raise ValueError(f"{named} cannot be given here: Tarsia sets it")
         return options
 
     @field_validator("mean", "std")

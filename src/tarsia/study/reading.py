@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,13 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from tarsia import data
-from tarsia.errors import DatasetError, RecipeError, nearest
+from tarsia.errors import TOLD, DatasetError, RecipeError, nearest
 from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
 from tarsia.study.schema import Evaluation, Run, Variation
 from tarsia.yaml_tree import Document, Fault, Location, Node
 
 Entry = TypeVar("Entry", bound=Node)
+_MOST = 1_000_000  # settings of all trainings together
 
 
 class _Settings(NamedTuple):
@@ -41,6 +43,12 @@ def read_runs(document: Document, overrides: Sequence[str]) -> tuple[list[Run], 
         for key in ("variations", "data")
     )
     seeds = document.tree.get("seeds", [0])
+    count = len(recipes) * max(1, len(variants)) * max(1, len(variations))
+    count *= len(seeds) if isinstance(seeds, list) else 1
+    if count * (1 + len(common) + len(given)) > _MOST:
+        raise RecipeError(
+            f"{document.source}: {count:,} trainings of {len(common) + len(given)} settings or more each, too many"
+        )
     runs: list[Run] = []
     for path in recipes:
         said: list[tuple[str, list[str]]] = []
@@ -61,13 +69,15 @@ def _recipe_files(document: Document) -> tuple[list[Path], list[str]]:
     listed = document.tree.get("recipes")
     named: list[tuple[Location, Any]] = [(("recipe",), document.tree["recipe"])] if "recipe" in document.tree else []
     named += [(("recipes", k), text) for k, text in enumerate(listed)] if isinstance(listed, list) else []
-    found, lines = [], []
+    found: list[Path] = []
+    lines: list[str] = []
     for where, text in named:
         path = Path(document.source).parent / str(text)
         if path.is_file():
             found.append(path)
         elif isinstance(text, str):
-            near = nearest(text, [str(Path(text).parent / one.name) for one in sorted(path.parent.glob("*.yaml"))])
+            there = sorted(path.parent.glob("*.yaml")) if len(lines) < TOLD else []
+            near = nearest(text, [str(Path(text).parent / one.name) for one in there])
             lines.append(f"{document.lines[where]}: recipe: no file {path}{near}")
     return found, lines
 
@@ -95,17 +105,18 @@ def _resolved(path: Path, sets: Sequence[tuple[str, str]]) -> tuple[Recipe | Non
     try:
         recipe = Recipe.load(path, [override for override, _ in sets])
     except RecipeError as error:
-        return None, [_placed(line, sets) for line in error.args]
+        places = {plain(f"--set {override}: "): place for override, place in sets}
+        return None, [_placed(line, places) for line in error.args]
     if recipe.data.val is None:
         return None, [f"{path}: data.val is null, and a study compares scores on it: name a split"]
     return recipe, []
 
 
-def _placed(line: str, sets: Sequence[tuple[str, str]]) -> str:
+def _placed(line: str, places: dict[str, str]) -> str:
     """A fault of a recipe with the study's line in the place of --set."""
-    for override, place in reversed(sets):
-        if line.startswith(told := plain(f"--set {override}: ")):
-            return f"{place}: {line.removeprefix(told)}"
+    for found in re.finditer(": ", line):
+        if (place := places.get(line[: found.end()])) is not None:
+            return f"{place}: {line[found.end() :]}"
     return line
 
 
