@@ -98,7 +98,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
         *("recipe.yaml", "environment.json", "model.safetensors", "last.safetensors", "epochs", "resume"),
         "examples",
         *("metrics.csv", "tensorboard", "curves.png", "log.txt"),
-        *("report.json", "counts.npz", "confusion.png", "details.png", "pictures", "report.html"),
+        *("report.json", "counts.npz", "confusion.png", "details.png", "pictures", "report.html", "examples"),
     }
     for name in ("curves.png", "confusion.png", "details.png"):
         with Image.open(run / name) as picture:

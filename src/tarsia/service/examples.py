@@ -25,12 +25,12 @@ from tarsia.service.service import Service
 
 _SIZE = (360, 480)  # height, width
 _SCENES: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "street": ("A street on a clear day", 3, {}),
+    "street": ("A street", 3, {}),
     "town": ("A town's centre", 3, {"city": "town"}),
     "highway": ("A highway", 3, {"city": "highway"}),
-    "night": ("A street at night", 3, {"condition": "night"}),
-    "winter": ("A street in winter", 3, {"condition": "winter"}),
-    "fog": ("A street in fog", 3, {"condition": "fog"}),
+    "night": ("At night", 3, {"condition": "night"}),
+    "winter": ("In winter", 3, {"condition": "winter"}),
+    "fog": ("In fog", 3, {"condition": "fog"}),
 }
 # What CamVid, Cityscapes, SYNTHIA, ADE20K and the drawn streets have in common; aerial pictures have no sky, rooms no
 # road.
