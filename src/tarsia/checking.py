@@ -53,7 +53,11 @@ def check(
         findings = worst_first([*findings, *doubted_labels(case, model)])
     checkup = Checkup(case, findings)
     if fix and out is not None:
-        mended = mend(case, findings, Path(out))
+        try:
+            mended = mend(case, findings, Path(out))
+        except DatasetError:
+            write_folder(Path(out), checkup)  # where every finding stands
+            raise
         copy = take_in_file(mended.described, threads)
         checkup = Checkup(case, findings, mended, Checkup(copy, diagnose(copy)))
     if out is not None:

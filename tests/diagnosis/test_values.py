@@ -133,8 +133,16 @@ def test_colors(strange: list[tuple[int, int, int]], exchanged: int, others: int
     assert not shades or shades[0].coding.table().colors[250, 4, 2] == 0
 
 
+def test_a_rare_class_without_a_name_in_the_noise_of_jpeg() -> None:
+    """No colour of it is common, but many lie together, far from all that is known."""
+    cloud = {(255 - k % 9, 250 + k // 9 % 5, k // 45): 3 for k in range(90)}
+    found = of_smeared_colors(cloud, 100_000, COLORED)
+    assert not found.certain and found.readings
+    assert of_smeared_colors(dict.fromkeys(cloud, 3), 1_000_000, COLORED).certain
+
+
 def test_smeared_colours_are_the_nearest_unless_one_stands_out() -> None:
-    noise = {(250 - k, k, 2): 5 for k in range(90)}
+    noise = {(250 - k, k, 2): 1 for k in range(90)}
     found = of_smeared_colors(noise, 100_000, COLORED)
     assert found.certain and found.nearest and "saved as JPEG" in found.words
     flat = of_smeared_colors(noise | {(255, 255, 0): 3000}, 100_000, COLORED)

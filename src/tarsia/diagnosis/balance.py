@@ -32,7 +32,7 @@ def absent_classes(case: Case) -> Iterator[Finding]:
         title = f"{_names(case, ~shown_K)} in no picture"
         why = "It takes part in every prediction and is never right; its IoU is left out of the mean, or 0."
         remedy = _without(case, indices(~shown_K)) if case.layout else _NOT_HERE
-        yield Finding("class-absent", "warning", title, why, remedy)
+        yield Finding("class-absent", "warning", title, why, remedy, decide=_may_count_from_one(case))
     training = case.training()
     for survey in case.held_out() if training else []:
         assert training is not None
@@ -57,17 +57,28 @@ def _without(case: Case, absent: list[int]) -> str:
     if any(survey.strange for survey in case.splits.values()) or len(two_values(case)) == 2:
         return "first see to the values that are no class, or ignored: it may be one of them"
     parts = []
-    values = {value for survey in case.splits.values() for value in survey.values if value != IGNORED}
     count = len(case.classes)
-    if not coding.told and not coding.ignore and values and 0 not in values:
-        words = f"if the labels count from 1 ({case.classes.names[0]} is 1), write in {case.source}"
-        parts.append(f"{words}:\n{coding.numbered([[value] for value in range(1, count + 1)]).lines(coding)}")
+    if _may_count_from_one(case):
+        for first in (0, 1):
+            lines = coding.numbered([[first + k] for k in range(count)]).lines(coding)
+            words = f"if the labels count from {first} ({case.classes.names[0]} is {first})"
+            parts.append(f"{words}, write in {case.source}:\n{lines}")
     if count - len(absent) > 1:
         words = f"to do without, the others keeping their values, write in {case.source}"
         parts.append(f"{words}:\n{coding.without(absent).lines(coding)}")
     else:
         parts.append("add pictures that show it: with one class alone there is nothing to learn")
     return "\n".join(parts)
+
+
+def _may_count_from_one(case: Case) -> bool:
+    """Whether classes are numbered by their place in the list, and no label holds the first number."""
+    coding = coding_of(case)
+    values = {value for survey in case.splits.values() for value in survey.values if value != IGNORED}
+    if coding is None or case.layout is None or coding.told or coding.ignore or len(two_values(case)) == 2:
+        return False
+    known = values and not any(survey.strange for survey in case.splits.values())
+    return bool(known) and 0 not in values and all(isinstance(value, int) for value in values)
 
 
 _NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"

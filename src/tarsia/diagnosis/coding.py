@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import yaml
 
@@ -20,6 +21,7 @@ class Coding:
 
     entries: tuple[ClassEntry, ...]
     ignore: tuple[Stored, ...] = ()
+    format: Literal["index", "rgb"] | None = None
 
     @classmethod
     def of_table(cls, classes: Classes, table: LabelTable) -> Coding:
@@ -58,7 +60,8 @@ class Coding:
         own = [tuple(one) for one in values]
         entries = tuple(entry.model_copy(update={"values": one}) for entry, one in zip(self.entries, own, strict=True))
         taken = {value for one in own for value in one}
-        return Coding(entries, tuple(one for one in self.ignore if one not in taken)).ignoring(void)
+        kept = tuple(one for one in self.ignore if one not in taken)
+        return replace(self, entries=entries, ignore=kept).ignoring(void)
 
     def ignoring(self, more: Iterable[Stored]) -> Coding:
         """With `more` ignored."""
@@ -98,12 +101,14 @@ class Coding:
         return replace(self, entries=tuple(entries)).without(sorted(gone))
 
     def lines(self, before: Coding | None = None) -> str:
-        """The keys `classes` and `ignore`; those alone that differ from `before`."""
+        """The keys `classes`, `ignore` and `format`; those alone that differ from `before`."""
         parts = []
         if before is None or self.entries != before.entries:
             parts += ["classes:", *map(_line, self.entries)]
         if self.ignore != (before.ignore if before is not None else ()):
             parts.append(f"ignore: [{', '.join(map(shown, self.ignore))}]")
+        if self.format and self.format != (before.format if before is not None else None):
+            parts.append(f"format: {self.format}")
         return "\n".join(parts)
 
     def _unused(self, name: str) -> str:

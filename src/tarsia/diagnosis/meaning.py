@@ -11,6 +11,7 @@ import numpy as np
 from tarsia.data._pairs import PairedData
 from tarsia.diagnosis.case import Case, indices
 from tarsia.diagnosis.coding import Coding
+from tarsia.diagnosis.sample import stored_label
 from tarsia.diagnosis.survey import Strange, Survey
 from tarsia.diagnosis.values import Guess, of_colors, of_numbers, of_smeared_colors, of_smeared_numbers
 from tarsia.errors import DatasetError, TarsiaError
@@ -29,7 +30,7 @@ def coding_of(case: Case) -> Coding | None:
     """What stands for what in the labels; None where they are no files."""
     first = next(iter(case.splits.values()))
     if case.layout is not None:
-        return Coding(case.layout.classes, case.layout.ignore)
+        return Coding(case.layout.classes, case.layout.ignore, case.layout.format)
     return Coding.of_table(case.classes, first.dataset.table) if isinstance(first.dataset, PairedData) else None
 
 
@@ -91,7 +92,7 @@ def _not_exchanged(case: Case, labels: list[tuple[Survey, Strange]]) -> int:
             if (survey.split, index) in known:
                 continue
             try:
-                stored = dataset.read_label(dataset.pairs[index].label)
+                stored = stored_label(dataset, dataset.pairs[index].label)
             except TarsiaError:
                 continue  # it could be read a moment ago; being damaged is another finding
             count += stored.ndim == 3 and _changes(dataset, stored)

@@ -284,10 +284,10 @@ def _require_others(case: Case, targets: list[Path]) -> None:
 
 def _described(case: Case, splits: list[str], mended: Mended, names: list[str]) -> str:
     """The content of dataset.yaml; of undecided.yaml, what stands for what as it was."""
-    layout, coding = case.layout, coding_of(case)
+    coding = coding_of(case)
     lines = [_UNDECIDED if mended.keeps else _HEADER, yaml_classes(case.classes), "format: index"]
     if mended.keeps and coding is not None:
-        lines[1:] = [coding.lines(), *([f"format: {layout.format}"] if layout and layout.format else [])]
+        lines[1:] = [coding.lines()]
     lines += [] if case.bands == 3 else [f"bands: {case.bands}"]
     for key, pattern in _patterns(case).items():
         if all(re.search(pattern, name) for name in names):

@@ -13,7 +13,7 @@ from tarsia.data._pairs import PairedData
 from tarsia.diagnosis.case import Case
 from tarsia.diagnosis.finding import Finding
 from tarsia.diagnosis.meaning import odd_labels
-from tarsia.diagnosis.sample import colors_of, distinct, translated
+from tarsia.diagnosis.sample import colors_of, distinct, stored_label, translated
 from tarsia.diagnosis.values import nearest_labels
 from tarsia.files import writing
 
@@ -37,7 +37,7 @@ class Rewriter:
 
     def __call__(self, dataset: PairedData, split: str, index: int) -> np.ndarray:
         """The label of a sample: H x W labels, or what the file holds where labels are kept."""
-        stored = dataset.read_label(dataset.pairs[index].label)
+        stored = stored_label(dataset, dataset.pairs[index].label)
         if self.keeps:
             return stored
         table = self._meant or dataset.table

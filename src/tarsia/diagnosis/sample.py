@@ -26,6 +26,7 @@ from tarsia.diagnosis.likeness import Look, look
 from tarsia.errors import DatasetError, TarsiaError
 from tarsia.runtime.bands import open_bands
 from tarsia.runtime.image import FORMATS, as_visible, resize_label
+from tarsia.runtime.label_file import read_label
 
 GRID = (48, 64)  # of mean picture and heat maps
 FLAT = 2.0  # grey levels of deviation: less is one colour, and the noise of a camera's lens cap
@@ -99,7 +100,7 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
         image_HW3 = _attempt(exam, "unreadable-image", lambda: open_bands(image, dataset.bands))
         if image_HW3 is not None:
             _see_picture(exam, image_HW3)
-        stored = _attempt(exam, "unreadable-label", lambda: dataset.read_label(label))
+        stored = _attempt(exam, "unreadable-label", lambda: stored_label(dataset, label))
         if stored is None:
             return
         label_HW = _translated(exam, stored, dataset.table)
@@ -115,6 +116,17 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
 def orientation(path: str) -> int:
     """How EXIF turns a picture; 1 where it does not."""
     return _header(Exam(), path)[0]
+
+
+def stored_label(dataset: PairedData, path: str) -> np.ndarray:
+    """What a label file holds; colours also where dataset.yaml does not say what colours mean."""
+    try:
+        return dataset.read_label(path)
+    except DatasetError:
+        stored = read_label(path)
+        if stored.ndim != 3:
+            raise
+        return stored
 
 
 def translated(stored: np.ndarray, table: LabelTable) -> np.ndarray:
@@ -133,7 +145,7 @@ def read(dataset: Dataset, index: int) -> Sample:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when it was examined
         image_HWC = open_bands(image, dataset.bands)
-    return Sample(image_HWC, translated(dataset.read_label(label), dataset.table), name)
+    return Sample(image_HWC, translated(stored_label(dataset, label), dataset.table), name)
 
 
 def _attempt(exam: Exam, kind: str, reads: Any) -> np.ndarray | None:

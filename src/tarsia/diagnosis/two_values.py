@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tarsia.card import IGNORED
@@ -53,14 +54,16 @@ def _with_background(found: list[Any], coding: Coding) -> Iterator[Reading]:
         unnamed = tuple(one for one in colors if one not in own and one not in coding.ignore)
         back = entry.model_copy(update={"name": background, "values": None, "color": None, "colors": unnamed})
         if 0 < len(unnamed) <= _NAMED:
-            yield Reading(f"{' and '.join(map(shown, unnamed))} is {background}", Coding((back, entry), coding.ignore))
+            yield Reading(
+                f"{' and '.join(map(shown, unnamed))} is {background}", replace(coding, entries=(back, entry))
+            )
         return
     numbers = [one for one in found if isinstance(one, int) and one not in coding.ignore]
     inner = [one for one in numbers if one != IGNORED]
 
     def of(back: list[int], own: list[int], words: str) -> Reading:
         first = entry.model_copy(update={"name": background, "values": tuple(back), "color": None, "colors": None})
-        return Reading(words, Coding((first, entry.model_copy(update={"values": tuple(own)})), coding.ignore))
+        return Reading(words, replace(coding, entries=(first, entry.model_copy(update={"values": tuple(own)}))))
 
     if entry.values:
         others = [one for one in numbers if one not in entry.values]

@@ -8,7 +8,7 @@ that count from 1 hold known numbers mostly, each the wrong one.  So a reading s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ _BRIGHT = 128  # values spread for people to see reach up to here at least; smal
 _NEAR_COLOR = 60.0  # RGB distance: JPEG moves colours this far, and classes are farther apart
 _OFF_COLOR = 12.0  # RGB distance of a flat colour in a JPEG file from what it was; its noise is at borders
 _FLAT_SHARE = 0.002  # of the pixels: less of one colour is noise
+_CLOUD, _CLOUD_SHARE = 20.0, 0.0005  # RGB distance, and share of the pixels, of a class without a name in JPEG's noise
 _NAMED = 12  # strange values that a title or a reading's words name
 
 
@@ -156,8 +157,10 @@ def of_colors(strange: Collection[Rgb], coding: Coding, exchanged: int, others: 
         return Guess(words, (Reading("all labels are so", _exchanged(coding)),), True, remedy, exchanged=True)
     words = f"{number(len(strange), 'colour')} that no class has"
     ordered = sorted(strange)
-    readings = [*_void_or_unnamed(ordered, coding)]
     known = coding.table().colors
+    if not known or coding.format == "index":
+        return Guess(f"{words}: {_some(ordered)}", tuple(_of_colors_alone(ordered, coding)))
+    readings = [*_void_or_unnamed(ordered, coding)]
     classes = {color: label for color, label in known.items() if label != IGNORED}
     near = {color: nearest_known(color, classes) for color in ordered} if classes else {}
     if near and all(distance <= _NEAR_COLOR for distance, _ in near.values()):
@@ -166,11 +169,21 @@ def of_colors(strange: Collection[Rgb], coding: Coding, exchanged: int, others: 
     return Guess(words, tuple(readings))
 
 
+def _of_colors_alone(strange: Sequence[Rgb], coding: Coding) -> Iterator[Reading]:
+    """Readings of colours where dataset.yaml speaks of numbers alone."""
+    if all(red == green == blue for red, green, blue in strange):
+        yield Reading("their channels are equal and hold the numbers of classes", replace(coding, format="index"))
+    if len(strange) <= MAX_CLASSES:
+        alone = Coding((), coding.ignore, "rgb").adding(strange)
+        yield Reading("each colour is a class (the names are for you to choose)", alone)
+
+
 def of_smeared_colors(pixels: Mapping[Rgb, int], everything: int, coding: Coding) -> Guess:
     """Labels with far more colours than classes; `pixels` of each strange colour, of `everything` in these labels."""
     known = coding.table().colors
     flat = [color for color, count in pixels.items() if count > _FLAT_SHARE * everything]
-    unnamed = [color for color in flat if not known or nearest_known(color, known)[0] > _OFF_COLOR]
+    unnamed = {color for color in flat if not known or nearest_known(color, known)[0] > _OFF_COLOR}
+    unnamed |= {*_gathered(pixels, known, _CLOUD_SHARE * everything)} if known else set()
     if unnamed:
         told = ", ".join(map(shown, sorted(unnamed)[:_NAMED]))
         words = f"{_SMOOTHED}; and {told} may be colours of their own, not only noise of known ones"
@@ -178,6 +191,21 @@ def of_smeared_colors(pixels: Mapping[Rgb, int], everything: int, coding: Coding
         return Guess(words, (Reading(f"{told} are void", void),), remedy=_AS_DRAWN)
     remedy = f"{_AS_DRAWN}; what cannot be got again: a copy in which each colour is the nearest known one"
     return Guess(_SMOOTHED, (), True, remedy, nearest=True)
+
+
+def _gathered(pixels: Mapping[Rgb, int], known: Mapping[Rgb, int], least: float) -> Iterator[Rgb]:
+    """The commonest of colours that lie far from all known ones and close together, with `least` pixels at least."""
+    colors_NC = np.array(list(pixels), np.float32).reshape(-1, 3)
+    table = np.array(list(known), np.float32)
+    away_N = np.min([np.linalg.norm(colors_NC - color, axis=1) for color in table], axis=0)
+    far_NC, counts_N = colors_NC[away_N > _NEAR_COLOR], np.array(list(pixels.values()))[away_N > _NEAR_COLOR]
+    while len(far_NC):
+        middle = far_NC[counts_N.argmax()]
+        close_N = np.linalg.norm(far_NC - middle, axis=1) <= _CLOUD
+        if counts_N[close_N].sum() > least:
+            red, green, blue = (int(part) for part in middle)
+            yield red, green, blue
+        far_NC, counts_N = far_NC[~close_N], counts_N[~close_N]
 
 
 def _exchanged(coding: Coding) -> Coding:
@@ -189,7 +217,7 @@ def _exchanged(coding: Coding) -> Coding:
         for entry in coding.entries
     )
     ignore = tuple(one if isinstance(one, int) else turned([one])[0] for one in coding.ignore)
-    return Coding(entries, ignore)
+    return replace(coding, entries=entries, ignore=ignore)
 
 
 def _shaded(coding: Coding, more: Sequence[Sequence[Rgb]]) -> Coding:
@@ -197,7 +225,7 @@ def _shaded(coding: Coding, more: Sequence[Sequence[Rgb]]) -> Coding:
     for entry, own in zip(coding.entries, more, strict=True):
         colors = (*(entry.colors or ((entry.color,) if entry.color else ())), *own)
         entries.append(entry.model_copy(update={"colors": colors}) if own else entry)
-    return Coding(tuple(entries), coding.ignore)
+    return replace(coding, entries=tuple(entries))
 
 
 def nearest_known(color: Rgb, known: Mapping[Rgb, int]) -> tuple[float, int]:

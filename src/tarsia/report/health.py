@@ -37,7 +37,9 @@ _THUMB = (150, 220)  # height, width that a thumbnail fits into
 _HEATED = 30  # classes with a heat map, commonest first
 _MAP_HEIGHT = 96  # of heat maps and mean picture
 _SIZES = 12  # bars in the figure of sizes
-_TYPED = re.compile(r"tarsia |\s+- |(classes|ignore|split|augment|input):")  # a line of a remedy that is to be typed
+_TYPED = re.compile(
+    r"tarsia |\s+- |(classes|ignore|format|split|augment|input):"
+)  # a line of a remedy that is to be typed
 
 
 def write_folder(folder: Path, checkup: Checkup) -> None:
