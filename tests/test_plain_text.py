@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from tarsia import console, environment
+from tarsia import cli, console, environment
+from tarsia.card import Card, Classes
 from tarsia.errors import DatasetError, RecipeError
+from tarsia.files import write_json
 from tarsia.plain_text import command, plain, quoted
+from tarsia.yaml_tree import Document
 
 TEXT = st.text(max_size=12)
 TYPED = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -95,3 +101,41 @@ def test_json_is_exact_and_prints(capsys):
     once, twice = capsys.readouterr().out.split("}\n", 1)
     assert once + "}\n" == twice and json.loads(twice) == value
     assert "".join(twice.split("\n")).isprintable() and "é" in twice
+
+
+# ---- text that is none: half of a surrogate pair, or a file's name that is no UTF-8
+
+
+def test_half_a_pair_in_yaml_is_an_error_with_its_line(tmp_path):
+    path = tmp_path / "dataset.yaml"
+    path.write_text('classes:\n  - "\\uD800"\n')
+    with pytest.raises(RecipeError, match=r"dataset.yaml:2: not valid YAML: half of a surrogate pair"):
+        Document.read(path)
+    with pytest.raises(ValidationError, match="surrogate"):
+        Classes(names=("\ud800",), colors=((0, 0, 0),))
+
+
+def test_a_path_that_is_no_utf8_survives_card_and_json(tmp_path):
+    facts = {"recipe": {"train": {"start_from": "runs/\udcff"}}}
+    card = Card(architecture="unet", model={}, classes=Classes(names=("a",), colors=((0, 0, 0),)), provenance=facts)
+    assert Card.from_json(card.to_json().encode().decode(), "here") == card
+    write_json(tmp_path / "facts.json", facts)
+    assert json.loads((tmp_path / "facts.json").read_bytes()) == facts
+
+
+def test_what_nobody_foresaw_is_told_in_plain_text(monkeypatch, capsys):
+    def fails(*_, **__):
+        raise RuntimeError("\x1b[31m\u202e")
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1 and "Traceback" in said and r"RuntimeError: \x1b[31m\u202e" in said
+
+
+def test_a_terminal_without_the_letters_loses_no_result(tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "tarsia", "info", "é\u4e2d"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    assert done.returncode == 2 and "tarsia: \\xe9\\u4e2d: no such model file" in done.stderr

@@ -53,6 +53,8 @@ class Classes(_Frozen):
             raise ValueError(f"{len(self.names)} names but {len(self.colors)} colors")
         if len(set(self.names)) != len(self.names):
             raise ValueError("class names repeat")
+        if any("\ud800" <= character <= "\udfff" for name in self.names for character in name):
+            raise ValueError("half of a surrogate pair in a class name is no text")
         return self
 
     def __len__(self) -> int:
@@ -141,16 +143,18 @@ class Card(_Frozen):
 
     def to_json(self) -> str:
         """The card as compact JSON, always the same text for the same card."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode()  # of a path that is no UTF-8
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Card:
         """The card in `text`; ModelFileError naming `where` if it is not one."""
         try:
-            found = json.loads(text).get("format")
-            if found != 1:
-                raise ModelFileError(f"{where}: card format {found}, this Tarsia reads format 1: update tarsia")
-            return cls.model_validate_json(text)
+            found = json.loads(text)
+            if found.get("format") != 1:
+                what = found.get("format")
+                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads format 1: update tarsia")
+            return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
             first = str(error).splitlines()[0]
             if isinstance(error, ValidationError):

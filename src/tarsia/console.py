@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -75,6 +76,12 @@ def complain(error: object) -> None:
     """Why there is no result, on standard error, however quiet; of an error of ours its lines are lines."""
     quiet(False)
     err.print(Text(plain(f"tarsia: {error}", lines=isinstance(error, Exception))))
+
+
+def crash(error: BaseException) -> None:
+    """The traceback of an error that nobody foresaw, on standard error."""
+    quiet(False)
+    err.print(Text(plain("".join(traceback.format_exception(error)).rstrip(), lines=True)))
 
 
 class Table(rich.table.Table):

@@ -104,14 +104,19 @@ def holds_files(folder: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically (UTF-8)."""
+    r"""Write a text file atomically (UTF-8); of a file's name that is no UTF-8 bytes are `\udcff`, as in JSON."""
     with writing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically; NaN becomes null, as JSON has no such number."""
     write_text(path, json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def is_utf8(path: str | Path) -> bool:
+    """Whether a path is text: libraries in Rust and C++, as safetensors and TensorBoard, open no other."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(path))
 
 
 def new_folder(parent: Path, name: str) -> Path:

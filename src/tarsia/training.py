@@ -18,7 +18,7 @@ from torch.nn import functional
 from tarsia import console, evaluating, examples, formerly, scores, yaml_tree
 from tarsia.card import find_model_file
 from tarsia.errors import DatasetError, RecipeError
-from tarsia.files import new_folder, require_new
+from tarsia.files import is_utf8, new_folder, require_new
 from tarsia.folder_lock import holding
 from tarsia.learning import checkpoint, failures, optimizer, speed
 from tarsia.learning.augment import Extra
@@ -53,6 +53,8 @@ def train(
     after SIGTERM or Ctrl-C, once the state is saved.
     """
     device = pick_device(device)
+    if not is_utf8(folder := str(resume or out or "")):
+        raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
     settled = _settled(recipe) if resume is None else _started(Path(resume), recipe)
     with ExitStack() as held, speed.threads(settled.train.threads):
         if resume is not None:

@@ -45,6 +45,12 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
         return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 
+    def construct_scalar(self, node: Any) -> Any:
+        value: Any = super().construct_scalar(node)
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise yaml.constructor.ConstructorError(None, None, "half of a surrogate pair is no text", node.start_mark)
+        return value
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep=deep)

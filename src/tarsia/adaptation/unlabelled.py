@@ -41,7 +41,7 @@ class Unlabelled:
 
     def hash(self) -> str:
         """sha256 of all names, and of the pixels of up to 256 pictures, evenly spaced."""
-        digest = hashlib.sha256("\n".join(self.names).encode())
+        digest = hashlib.sha256(os.fsencode("\n".join(self.names)))
         for image_HW3 in self.spread(_HASHED):
             digest.update(repr(image_HW3.shape).encode())
             digest.update(np.ascontiguousarray(image_HW3).data)

@@ -6,6 +6,7 @@ Heavy imports stay inside the commands.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -47,7 +48,13 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """The `tarsia` program: exit code 0, 2 for anything a user can mend, 129, 130 or 143 when asked to stop."""
+    """The `tarsia` program: exit code 0, 2 for anything a user can mend, 129, 130 or 143 when asked to stop.
+
+    Anything unforeseen is a traceback and exit code 1.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter is no reason to lose the result
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -62,6 +69,7 @@ def main() -> None:
     except Exception as error:
         code = getattr(error, "exit_code", None)  # learning.interrupt.Interrupted, which needs no torch to be known
         if code is None:
-            raise
+            console.crash(error)
+            sys.exit(1)
         console.complain(error)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -234,7 +235,7 @@ def divide(names: Sequence[str], rule: RandomSplit, groups: Sequence[str] = ()) 
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups or names):
         members.setdefault(group, []).append(index)
-    left = sorted(members, key=lambda group: (hashlib.sha256(f"{rule.seed}:{group}".encode()).digest(), group))
+    left = sorted(members, key=lambda group: (hashlib.sha256(os.fsencode(f"{rule.seed}:{group}")).digest(), group))
     parts: dict[str, list[int]] = {}
     for part, share in (("val", rule.val), ("test", rule.test)):
         chosen: list[str] = []

@@ -135,9 +135,9 @@ def _line(entry: ClassEntry) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as YAML takes it between braces, in quotes where it needs them."""
+    """A text as YAML takes it between braces, in quotes where it needs them; printed, it stays what it is."""
     found = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=1 << 20).strip()[1:-1]
-    return found if "\n" not in found else yaml.safe_dump(text, default_style='"', width=1 << 20).strip()
+    return found if found.isprintable() else yaml.safe_dump(text, default_style='"', width=1 << 20).strip()
 
 
 def yaml_classes(classes: Classes) -> str:

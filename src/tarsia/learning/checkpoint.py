@@ -15,7 +15,7 @@ from torch import Tensor
 from tarsia import console, models
 from tarsia.card import CARD_KEY, SUM_KEY, Card, find_model_file, read_card, read_header
 from tarsia.errors import ModelFileError, TarsiaError, TrainingError
-from tarsia.files import writing
+from tarsia.files import is_utf8, writing
 from tarsia.models._segmenter import Segmenter
 
 _TREE_KEY = "tarsia_tree"
@@ -157,6 +157,8 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
     metadata = read_header(path)
     if key not in metadata or SUM_KEY not in metadata:
         raise ModelFileError(f"{path}: a .safetensors file without Tarsia's {key}: not written by Tarsia")
+    if not is_utf8(path):
+        raise ModelFileError(f"{path}: a model file has a path that is UTF-8 text: rename it")
     try:
         with safe_open(str(path), "pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tarsia.card import CARD_KEY, read_header
 from tarsia.errors import ModelFileError
+from tarsia.files import is_utf8
 
 _REACH_SECONDS = 3.0
 # Buffers that older timm versions stored and newer ones compute.
@@ -50,6 +51,8 @@ def _read(file: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     read_header(file)  # says what the file is, where it is something else
+    if not is_utf8(file):
+        raise ModelFileError(f"{file}: a file of weights has a path that is UTF-8 text: rename it")
     try:
         with safe_open(str(file), "pt") as stored:
             return {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118

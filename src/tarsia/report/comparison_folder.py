@@ -12,6 +12,7 @@ from typing import Any
 from tarsia import console, environment, files
 from tarsia.comparison import Comparison, Standing
 from tarsia.errors import MissingExtraError
+from tarsia.plain_text import plain
 from tarsia.report import comparison_table as words
 from tarsia.report.side_by_side import Panel
 
@@ -108,7 +109,7 @@ def tex(comparison: Comparison) -> str:
     )
     return "\n".join(
         [
-            f"% {remark}",
+            f"% {plain(remark)}",
             r"% \usepackage{booktabs}",
             f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
             r"\toprule",
@@ -124,7 +125,7 @@ def tex(comparison: Comparison) -> str:
 
 def escaped(text: str) -> str:
     """`text` so that LaTeX prints it as it is, in one line."""
-    text = " ".join(text.split()).replace("±", "\0")
+    text = plain(" ".join(text.split())).replace("±", "\0")
     return "".join(_TEX.get(character, character) for character in text).replace("\0", r"$\pm$")
 
 
@@ -133,8 +134,8 @@ def _write_pictures(folder: Path, panels: Sequence[Panel]) -> list[tuple[Panel, 
         old.unlink()  # of an earlier comparison into the same folder
     written = []
     for place, panel in enumerate(panels, 1):
-        plain = re.sub(r"[^\w.-]+", "_", panel.name)[:80]
-        path = folder / f"{panel.kind}-{place:02d}-{plain}.png"
+        word = re.sub(r"[^\w.-]+", "_", panel.name)[:80]
+        path = folder / f"{panel.kind}-{place:02d}-{word}.png"
         with files.writing(path) as part:
             panel.picture.save(part, format="PNG")
         written.append((panel, path))

@@ -93,7 +93,7 @@ def embedded(caption: str, path: Path, width: int, quality: int, figure: bool = 
     if not figure or len(data) > _SHARP_BYTES:
         kind, data = min((kind, data), ("jpeg", _encode(picture, "jpeg", quality)), key=lambda choice: len(choice[1]))
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    markup = 1000 + 12 * len(caption.encode())  # escaped, and twice in the page
+    markup = 1000 + 12 * len(plain(caption).encode())  # escaped, and twice in the page
     return {"caption": caption, "uri": uri, "bytes": len(uri) + markup, "shown": shown, "tall": tall}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -156,7 +157,7 @@ class DataHash:
 
     def add(self, name: str, label_HW: np.ndarray) -> None:
         """Take one sample in."""
-        encoded = name.encode()
+        encoded = os.fsencode(name)
         # Lengths first, so that no two different lists of samples give the same stream of bytes.
         self._sum.update(f"{len(encoded)} {label_HW.shape[0]} {label_HW.shape[1]} ".encode())
         self._sum.update(encoded)
