@@ -19,6 +19,7 @@ from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_c
 from tarsia.data._predictions import known_values, read_prediction, require_files
 from tarsia.errors import DatasetError, ImageError, RecipeError
 from tarsia.report.folder import write_folder
+from tarsia.runtime import room
 from tarsia.runtime.predictor import Predictor
 from tarsia.scores import DataHash, Report, count
 from tarsia.scores.calibration import TemperatureFit
@@ -188,16 +189,31 @@ class _Tally:
 def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
     """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
     seconds = array("d")
-    with contextlib.closing(_read_ahead(dataset)) as samples:
+    on_cpu = predictor.engine.device == "cpu"
+    with contextlib.closing(_read_ahead(dataset)) as samples, room.limited() if on_cpu else contextlib.nullcontext():
         shown = console.track(samples, len(dataset), "evaluating") if tally.details else samples
         for group in _batches(shown, batch):
+            names = ", ".join(sample.name for sample in group)
             try:
                 labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
             except ImageError as error:  # the predictor has seen arrays and cannot name them
-                raise type(error)(f"{', '.join(sample.name for sample in group)}: {error}") from error
+                raise type(error)(f"{names}: {error}") from error
+            except MemoryError as error:
+                raise MemoryError(f"{names}: {_no_memory(group, error)}") from None
             for sample, label, confidence in zip(group, labels, confidences, strict=True):
                 tally.add(sample, label, confidence)
     return seconds
+
+
+def _no_memory(group: list[Sample], error: MemoryError) -> str:
+    height, width = group[0].label.shape
+    fewer = "take --batch 1, " if len(group) > 1 else ""
+    reason = f" ({error})" if str(error) else ""
+    return (
+        f"not enough memory for {len(group)} of {height}x{width} (height x width) at once{reason}: {fewer}end other "
+        "programs, or cut pictures and labels into smaller ones; they are not scored in tiles, where a network that "
+        "looks at the whole picture says something else"
+    )
 
 
 def _predict(

@@ -148,7 +148,7 @@ def refusal(path: Path, error: OSError) -> OutputError:
     """The error of a file that the system refuses to write; a NoRoomError where it will refuse the next one too."""
     reason = _FULL.get(error.errno or 0, error.strerror or str(error))
     fault = f"cannot write {path}: {reason}"
-    if error.errno in _FULL:
+    if error.errno is None or error.errno in _FULL:  # without a number: a library's, which was writing
         return NoRoomError(fault)
     return OutputError(f"{fault}; what was there is as it was: choose another name or folder")
 

@@ -16,7 +16,7 @@ from tarsia import console
 from tarsia.card import Classes
 from tarsia.data._dataset import Dataset, Sample, check_bands, check_sample
 from tarsia.errors import DatasetError, ScoresError
-from tarsia.runtime import paint
+from tarsia.runtime import paint, room
 from tarsia.runtime.engine import LabelEngine
 from tarsia.runtime.image import resize
 from tarsia.runtime.predictor import Predictor
@@ -61,8 +61,15 @@ class Side:
         if index in self._kept:
             scores, label_HW = self._kept[index]
         else:
-            found = self.predictor.unchecked_scores(sample.image[None])  # what is no number, `Difference` counts
-            label_HW = self.predictor.engine.labels(found, (sample.label.shape[0], sample.label.shape[1]))[0]
+            height, width = sample.label.shape
+            try:
+                found = self.predictor.unchecked_scores(sample.image[None])  # what is no number, `Difference` counts
+                label_HW = self.predictor.engine.labels(found, (height, width))[0]
+            except MemoryError as error:
+                raise MemoryError(
+                    f"{sample.name}: not enough memory for {height}x{width} (height x width) in {self.name} ({error}): "
+                    "end other programs, or check on smaller pictures; tiles would not be what is exported"
+                ) from None
             scores = np.asarray(found)
             if scores.nbytes + label_HW.nbytes <= self._room:
                 self._room -= scores.nbytes + label_HW.nbytes
@@ -185,7 +192,8 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
     """One engine against others, on `images` evenly spaced samples of `dataset` at their own sizes, and on batches at
     odd sizes.
 
-    Raises DatasetError for an empty data set or one of other classes, and what the engines raise.
+    Raises DatasetError for an empty data set or one of other classes, MemoryError for pictures that memory does not
+    suffice for, and what the engines raise.
     """
     bands = before.predictor.card.bands
     check_bands(dataset, bands)
@@ -195,19 +203,20 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
     for side in (before, *others):
         side.begin()
     reports = [ParityReport(before, after, len(chosen), (0, 0)) for after in others]
-    for index, sample in console.track(samples, len(chosen), "checking"):
-        first += [sample] if len(first) < max(_BATCHES) else []
-        answer = before.answer(index, sample)
-        for report in reports:
-            _compare(report, sample, answer, report.after.answer(index, sample))
-    for images_BHW3 in _at_sizes(first, before.predictor.card.input.stride):
-        answer = _of_network(before, images_BHW3)
-        for report in reports:
-            report.picture_size = (first[0].label.shape[0], first[0].label.shape[1])
-            report.at_sizes.add(answer, _of_network(report.after, images_BHW3))
-    for _ in range(_ROUNDS):  # not picture by picture: the threads of one engine would still be in the other's way
-        for side in (before, *others):
-            side.time(first)
+    with room.limited() if before.predictor.engine.device == "cpu" else contextlib.nullcontext():
+        for index, sample in console.track(samples, len(chosen), "checking"):
+            first += [sample] if len(first) < max(_BATCHES) else []
+            answer = before.answer(index, sample)
+            for report in reports:
+                _compare(report, sample, answer, report.after.answer(index, sample))
+        for images_BHW3 in _at_sizes(first, before.predictor.card.input.stride):
+            answer = _of_network(before, images_BHW3)
+            for report in reports:
+                report.picture_size = (first[0].label.shape[0], first[0].label.shape[1])
+                report.at_sizes.add(answer, _of_network(report.after, images_BHW3))
+        for _ in range(_ROUNDS):  # not picture by picture: the threads of one engine would still be in the other's way
+            for side in (before, *others):
+                side.time(first)
     return reports
 
 

@@ -31,19 +31,22 @@ from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomE
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
 from tarsia.output import pictures, rasters, summary, videos
+from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
 from tarsia.output.pictures import Segmented
 from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
 from tarsia.output.wanted import KINDS, OUTPUTS, Wanted, class_indices
+from tarsia.runtime import room
 from tarsia.runtime.bands import open_bands
 from tarsia.runtime.image import shown
 from tarsia.runtime.predictor import Predictor
 from tarsia.runtime.raster import is_raster
-from tarsia.runtime.tiles import Tiling, segment
+from tarsia.runtime.tiles import InMemory, Tiling, segment
 
 __all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
 
-_NO_MEMORY = "not enough memory for a picture of this size; try --tile 512"
+_NO_MEMORY = "not enough memory for it: end other programs, ask for fewer kinds of results, or make it smaller"
+_WHOLE = "attention is drawn of whole pictures: leave out --attention"
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,9 @@ def predict(
         remove_parts({path.parent for path in _planned(sources, out, wanted)})
         for source, message in run.failed:
             console.note(f"{shown(source)}: {message}")
-        _Work(predictor, out, wanted, journal, run, batch, tiling, frames).all(sources)
+        fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
+        with room.limited() if predictor.engine.device == "cpu" else contextlib.nullcontext(_nothing) as look:
+            _Work(predictor, out, wanted, journal, run, batch, fitting, frames, look).all(sources)
     return run
 
 
@@ -137,8 +142,9 @@ class _Work:
     journal: Journal
     run: PredictionRun
     batch: int
-    tiling: Tiling | None
+    fitting: Fitting
     frames: int | None
+    look: Callable[[], None]  # again how much memory there is
 
     def all(self, sources: Sequence[Source]) -> None:
         """Every source that is not finished; then the summaries, also of a run that is interrupted."""
@@ -187,14 +193,19 @@ class _Work:
     ) -> Iterator[list[tuple[Source, np.ndarray]]]:
         """Read a picture; pictures of one size where they are enough, or too many are held.
 
-        Rasters and videos are done at once.
+        Rasters and videos are done at once, and pictures of which `batch` are too many.
         """
+        self.look()
         self._note_missing(source)
         if source.medium != "picture":
             self._attempt(source, lambda: self._large(source))
             return
-        image_HW3 = self._attempt(source, lambda: open_bands(source.path, self.predictor.card.bands))
-        if image_HW3 is None:
+        read = self._attempt(source, lambda: self._read(source))
+        if read is None:
+            return
+        image_HW3, may_wait = read
+        if not may_wait:
+            yield [(source, image_HW3)]
             return
         same = waiting.setdefault(image_HW3.shape, [])
         same.append((source, image_HW3))
@@ -202,6 +213,11 @@ class _Work:
             yield waiting.pop(image_HW3.shape)
         elif sum(map(len, waiting.values())) >= 2 * self.batch:
             yield waiting.pop(max(waiting, key=lambda size: len(waiting[size])))
+
+    def _read(self, source: Source) -> tuple[np.ndarray, bool]:
+        """The picture, and whether it may wait for others of its size."""
+        image_HW3 = open_bands(source.path, self.predictor.card.bands)
+        return image_HW3, self.batch > 1 and self.fitting.together(InMemory(image_HW3), self.batch)
 
     def _segment(self, group: list[tuple[Source, np.ndarray]]) -> None:
         """Segment and write pictures of one size; where they fail together, one by one."""
@@ -213,39 +229,82 @@ class _Work:
                     self._segment([one])
                 return
             for (source, image_HW3), (label_HW, confidence_HW) in zip(group, found, strict=True):
-                self._attempt(source, lambda: self._write(source, image_HW3, label_HW, confidence_HW))  # noqa: B023
+                self._attempt(source, lambda: self._write(source, image_HW3, label_HW, confidence_HW, {}))  # noqa: B023
             return
         ((source, image_HW3),) = group
-        self._attempt(source, lambda: self._write(source, image_HW3, *self._labelled(image_HW3[None])[0]))
+        self._attempt(source, lambda: self._one(source, image_HW3))
+
+    def _one(self, source: Source, image_HW3: np.ndarray) -> None:
+        """Segment and write one picture, whole or in tiles."""
+        found, tile = self.fitting.run(
+            shown(source.path),
+            InMemory(image_HW3),
+            lambda: (self._labelled(image_HW3[None])[0], {}),
+            lambda tiling: (self._in_tiles(image_HW3, tiling), {"tile": tiling.side}),
+        )
+        self._write(source, image_HW3, *found, tile)
 
     def _labelled(self, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        if self.tiling and max(images_BHW3.shape[1:3]) > self.tiling.side:
-            asked = self.wanted.needs_confidence
-            return [segment(self.predictor, one, self.tiling, asked, self.batch) for one in images_BHW3]
-        if not self.wanted.needs_confidence:
-            return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
-        return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
+        size = images_BHW3.shape[1], images_BHW3.shape[2]
+        with self.fitting.measured(len(images_BHW3) * self.predictor.pixels_seen(size)):
+            if not self.wanted.needs_confidence:
+                return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
+            return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
+
+    def _in_tiles(self, image_HW3: np.ndarray, tiling: Tiling) -> tuple[np.ndarray, np.ndarray | None]:
+        return segment(self.predictor, image_HW3, tiling, self.wanted.needs_confidence, self.batch)
 
     def _write(
-        self, source: Source, image_HW3: np.ndarray, label_HW: np.ndarray, confidence_HW: np.ndarray | None
+        self,
+        source: Source,
+        image_HW3: np.ndarray,
+        label_HW: np.ndarray,
+        confidence_HW: np.ndarray | None,
+        tile: dict[str, int],
     ) -> None:
         label_HW = self.wanted.selected(label_HW, confidence_HW)
         maps = self.predictor.attention(image_HW3) if "attention" in self.wanted.save else []
         self.journal.begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)
         more = pictures.write(one, source, self.out, self.wanted, self.predictor.classes)
-        row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card)
+        row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card, **tile)
         self._finish(source, row, **more)
 
     def _large(self, source: Source) -> None:
         """A raster or a video, written while it is read."""
         self.journal.begin(source)
         if source.medium == "raster":
-            made = rasters.write(self.predictor, source, self.out, self.wanted, self.tiling, self.batch)
+            made = rasters.write(self.predictor, source, self.out, self.wanted, self.fitting, self.batch)
         else:
-            card = self.predictor.card
-            made = videos.write(self._labelled, card, source, self.out, self.wanted, self.batch, self.frames)
+            made = self._video(source)
         self._finish(source, made.pop("row"), **made)
+
+    def _video(self, source: Source) -> dict[str, Any]:
+        """All frames whole, or all in tiles: where memory does not suffice for one of them it begins anew."""
+        where = shown(source.path)
+        first: list[InMemory] = []
+        chosen: list[Tiling | None] = []
+
+        def labelled(images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+            if not chosen:
+                first.append(InMemory(images_BHW3[0]))
+                chosen.append(self.fitting.tiling(where, first[0]))
+            if chosen[0] is None:
+                return self._labelled(images_BHW3)
+            return [self._in_tiles(image_HW3, chosen[0]) for image_HW3 in images_BHW3]
+
+        def write() -> dict[str, Any]:
+            batch, card = self.batch, self.predictor.card
+            return videos.write(labelled, card, source, self.out, self.wanted, batch, self.frames)
+
+        try:
+            return write()
+        except MemoryError as error:
+            if not chosen or chosen[0] is not None:
+                raise
+            reason = str(error)
+        chosen[0] = self.fitting.retreat(where, first[0], reason)
+        return write()
 
     def _note_missing(self, source: Source) -> None:
         for kind in self.wanted.kinds(source.medium):
@@ -272,6 +331,10 @@ class _Work:
             self.run.failed.append((source.path, message))
             console.note(message)
             return None
+
+
+def _nothing() -> None:
+    pass
 
 
 @contextlib.contextmanager

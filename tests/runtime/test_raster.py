@@ -13,7 +13,7 @@ from PIL import Image
 
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
-from tarsia.output import rasters
+from tarsia.output import fitting, rasters
 from tarsia.predicting import predict
 from tarsia.runtime import gdal_file, raster
 from tarsia.runtime.image import open_rgb
@@ -203,8 +203,8 @@ def test_a_cut_file_leaves_nothing_behind(predictor, tmp_path):
 
 def test_beyond_the_cap_of_pictures(predictor, tmp_path, monkeypatch, capsys):
     """A plain TIFF larger than a picture may be is read by windows; polygons have their limit."""
-    monkeypatch.setattr(raster, "MAX_PIXELS", 10_000)
-    monkeypatch.setattr(rasters, "MAX_PIXELS", 10_000)
+    for module in (raster, rasters, fitting):
+        monkeypatch.setattr(module, "MAX_PIXELS", 10_000)
     source = tmp_path / "huge.tif"
     Image.fromarray(picture(600, 700)).save(source, tiffinfo={278: 16})  # rows of a strip
     run = predict(predictor, [source], tmp_path / "out")
@@ -218,7 +218,7 @@ def test_beyond_the_cap_of_pictures(predictor, tmp_path, monkeypatch, capsys):
     assert "more than the 10,000 of which polygons are made" in run.failed[0][1]
     fixed = Predictor(BrightnessEngine(Input(short_side=64, stride=8)))
     run = predict(fixed, [source], tmp_path / "fixed")
-    assert "needs tiles; --tile: this model brings every picture to a short side of 64" in run.failed[0][1]
+    assert "420,000 pixels to the network, more than 10,000 at once; tiles are no way out: --tile" in run.failed[0][1]
 
 
 def test_a_plain_small_tiff_stays_a_picture(predictor, tmp_path):

@@ -61,6 +61,9 @@ def main() -> None:
     except (TarsiaError, CycloptsError) as error:
         console.complain(error)
         code = 2
+    except MemoryError as error:
+        console.complain(str(error) or "not enough memory: end other programs, or give it less at once")
+        code = 2
     except KeyboardInterrupt:
         code = 130
     except (BrokenPipeError, SystemExit):  # the reader went away; rich raises the latter then, and nothing else does

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import torch
+from tarsia.runtime import room
 
 T = TypeVar("T", bound=Hashable)
 
@@ -14,14 +14,6 @@ WORTH_IT = 1.1  # how many times as fast as the default another way must be to b
 _SLOWER, _FAR_SLOWER = 1.3, 2.0  # times the best, or cold times the cold default: not tried again
 _ROUNDS = 3
 _STEPS = 4  # of the default: as much time may go, where that is more than the seconds
-_MEMORY_WORDS = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-    "alloc_failed",
-    "bad_alloc",
-)
 
 
 @dataclass
@@ -91,6 +83,4 @@ def _too_slow(found: Measured[T], one: T) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch (on any device) or the system ran out of memory."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _MEMORY_WORDS)
+    return isinstance(error, RuntimeError | MemoryError) and room.is_exhausted(error)

@@ -16,11 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tarsia import hardware, models
 from tarsia.card import Card
-from tarsia.errors import OutputError, RecipeError
+from tarsia.errors import ModelFileError, OutputError, RecipeError
 from tarsia.learning.checkpoint import load_model
 from tarsia.learning.measuring import measure
 from tarsia.models._attention import Attentive
 from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
+from tarsia.runtime import room
 from tarsia.runtime.engine import AttentionMap, EngineFacts
 
 _DEFAULT = "contiguous"
@@ -67,13 +68,15 @@ class TorchEngine:
     @torch.inference_mode()
     def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x h x w uint8 at `size`."""
-        # max is several times faster than argmax on CPUs in this layout.
-        return _at(scores_BKHW, size).max(1).indices.to(torch.uint8).cpu().numpy()
+        with room.exhaustion(self.card.architecture):
+            # max is several times faster than argmax on CPUs in this layout.
+            return _at(scores_BKHW, size).max(1).indices.to(torch.uint8).cpu().numpy()
 
     @torch.inference_mode()
     def probabilities(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x K x h x w float32 at `size`."""
-        return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
+        with room.exhaustion(self.card.architecture):
+            return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
 
     def check_attention(self) -> None:
         """OutputError naming what would have attention, where this network has none to show."""
@@ -95,7 +98,21 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _run(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
-        """`function` of the pictures, the network only looked at."""
+        """`function` of the pictures, the network only looked at.
+
+        MemoryError where memory runs out, ModelFileError where the network fails on pictures of this size.
+        """
+        try:
+            with room.exhaustion(self.card.architecture):
+                return self._looked_at(function, images_BHW3)
+        except RuntimeError as error:
+            size = "x".join(str(side) for side in images_BHW3.shape[:3])
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelFileError(
+                f"{self.card.architecture}: fails on pictures of {size} (number x height x width): {reason}"
+            ) from error
+
+    def _looked_at(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
         images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
         was_training = self.model.training
         self.model.eval()
@@ -123,6 +140,11 @@ class TorchEngine:
 
         others = [one for one in MEMORY_FORMATS if one != _DEFAULT]
         self.model.arrange(measure([_DEFAULT, *others], seconds, _LEAST_SECONDS).chosen)
+
+    def give_back(self) -> None:
+        """Give back the GPU's memory that torch keeps for the next picture."""
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     def facts(self) -> EngineFacts:
         """What runs the weights, and how many numbers they are."""

@@ -2,7 +2,8 @@
 
 `.predict.jsonl` in the output folder: first the settings; then a line when a picture's results are about to be written
 and one when they are all in place, with their sizes.  A picture counts as finished where that last line is there, its
-file has not changed since, and every result is on disk in its size (results are written whole or not at all).
+file has not changed since, and every result is on disk in its size (results are written whole or not at all).  A line
+`tiled_from` says from how many pixels on pictures went through the network in tiles, for want of memory.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Journal:
         self.path = out / FILE
         self._out = out
         self._begun: set[str] = set()
+        self.tiled_from: int | None = None  # pixels to the network
+        self.tile: int | None = None  # the side of those tiles
         self._records: dict[str, dict[str, Any]] = {}  # by source; without what only a reader of the file needs
         if resume:
             self._read(settings)
@@ -69,6 +72,12 @@ class Journal:
         self._append(record | {"row": row} | more)
         self._records[text(source.path)] = record
 
+    def note_tiles(self, pixels: int, side: int) -> None:
+        """Pictures of so many pixels or more go in tiles of `side`, from now on and when the run goes on."""
+        if self.tiled_from is None or pixels < self.tiled_from:
+            self._append({"tiled_from": pixels, "tile": side})
+            self.tiled_from, self.tile = pixels, side
+
     def rows(self, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
         """The lines of the finished among `sources`, in the order of their finishing, each once."""
         wanted = {text(source.path) for source in sources} & self._records.keys()
@@ -83,6 +92,8 @@ class Journal:
         for number, record in _lines(self.path):
             if number == 0:
                 _compare(record.get("settings") or {}, settings, self._out)
+            if "tiled_from" in record:
+                self.tiled_from, self.tile = record["tiled_from"], record["tile"]
             if "begin" in record:
                 self._begun.add(record["begin"])
             if "source" in record:

@@ -12,31 +12,31 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import IGNORED, Classes
-from tarsia.errors import ImageError, RecipeError
+from tarsia.errors import ImageError
 from tarsia.files import write_text
 from tarsia.output import summary
+from tarsia.output.fitting import Fitting
 from tarsia.output.pace import Pace
 from tarsia.output.pictures import as_bytes, save_jpeg
 from tarsia.output.sources import Source
 from tarsia.output.wanted import Wanted
 from tarsia.runtime import paint
 from tarsia.runtime.image import as_visible
-from tarsia.runtime.picture_file import MAX_PIXELS, most_pixels, shown
+from tarsia.runtime.picture_file import MAX_PIXELS, shown
 from tarsia.runtime.polygons import coco_annotations, geojson
 from tarsia.runtime.predictor import Predictor
 from tarsia.runtime.raster import Raster, RowWriter, open_raster, writing_raster
-from tarsia.runtime.tiles import Band, Tiling
+from tarsia.runtime.tiles import Band
 from tarsia.runtime.tiles import bands as segmented
 
 
 def write(
-    predictor: Predictor, source: Source, out: Path, wanted: Wanted, tiling: Tiling | None, batch: int
+    predictor: Predictor, source: Source, out: Path, wanted: Wanted, fitting: Fitting, batch: int
 ) -> dict[str, Any]:
     """Segment a raster and write its results; its row of the summaries, and what else the journal needs.
 
-    Without a `tiling` a raster as large as a picture may be goes through the network whole, a larger one in tiles all
-    the same.  Pixels without data get 255.  Raises ImageError for a raster that cannot be read or is too large for
-    polygons.
+    A raster larger than a picture may be goes through the network in tiles, as `fitting` says.  Pixels without data get
+    255.  Raises ImageError for a raster that cannot be read or is too large for polygons.
     """
     bands = predictor.card.bands
     with open_raster(source.path, bands) as raster:
@@ -47,15 +47,22 @@ def write(
                 f"{raster.where}: {pixels:,} pixels are more than the {MAX_PIXELS:,} of which polygons are made: leave "
                 "geojson and coco out of what is saved"
             )
-        if tiling is None and pixels > most_pixels(bands, MAX_PIXELS):
-            tiling = _own_tiling(predictor, wanted, raster)
+        found, tile = fitting.run(
+            raster.where,
+            raster,
+            lambda: (_whole(predictor, raster, wanted, fitting), {}),
+            lambda tiling: (
+                segmented(predictor, raster, tiling, wanted.needs_confidence, batch),
+                {"tile": tiling.side},
+            ),
+        )
         counts = np.zeros(256, np.int64)
         preview = Preview(raster.size)
         kept: list[np.ndarray] = []
         with contextlib.ExitStack() as stack:
             writers = _writers(stack, predictor, source, out, wanted, raster)
             pace = Pace(shown(source.path), "rows", raster.size[0])
-            for band in _bands(predictor, raster, wanted, tiling, batch):
+            for band in _as_written(found, raster, wanted):
                 counts += summary.counted(band.label_HW)
                 for kind, writer in writers.items():
                     writer.write(band.label_HW if kind == "label" else _confidence(band))
@@ -70,15 +77,7 @@ def write(
             if remark:
                 warnings.warn(remark, stacklevel=2)
             more = _polygons(np.concatenate(kept), predictor, source, out, wanted, raster) if polygons else {}
-        return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card), **more}
-
-
-def _own_tiling(predictor: Predictor, wanted: Wanted, raster: Raster) -> Tiling:
-    try:
-        predictor.check_tiles()
-        return Tiling.of(predictor.card.input, wanted.tile, wanted.overlap)
-    except RecipeError as error:
-        raise ImageError(f"{raster.where}: needs tiles; {error}") from error
+        return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
 
 
 def _writers(
@@ -96,15 +95,17 @@ def _writers(
     return writers
 
 
-def _bands(predictor: Predictor, raster: Raster, wanted: Wanted, tiling: Tiling | None, batch: int) -> Iterator[Band]:
-    """Finished rows, their labels as they are to be written."""
-    found: Iterator[Band]
-    if tiling:
-        found = segmented(predictor, raster, tiling, wanted.needs_confidence, batch)
-    else:
-        image_HW3 = raster.read(0, raster.size[0])
+def _whole(predictor: Predictor, raster: Raster, wanted: Wanted, fitting: Fitting) -> Iterator[Band]:
+    """All its rows at once, which are there before any of them is written."""
+    predictor.check_size(raster.size)
+    image_HW3 = raster.read(0, raster.size[0])
+    with fitting.measured(predictor.pixels_seen(raster.size)):
         prediction = predictor(image_HW3, wanted.needs_confidence)
-        found = iter([Band(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
+    return iter([Band(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
+
+
+def _as_written(found: Iterator[Band], raster: Raster, wanted: Wanted) -> Iterator[Band]:
+    """Finished rows, their labels as they are to be written."""
     for band in found:
         label_HW = wanted.selected(band.label_HW, band.confidence_HW)
         nowhere_HW = raster.nowhere(band.top, band.top + len(label_HW))

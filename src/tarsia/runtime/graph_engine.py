@@ -13,7 +13,7 @@ import numpy as np
 from tarsia import hardware
 from tarsia.card import Card
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.runtime import onnx_file, resample
+from tarsia.runtime import onnx_file, resample, room
 from tarsia.runtime.engine import EngineFacts
 from tarsia.runtime.memory import Footprint, trim
 from tarsia.runtime.onnx_file import OnnxFile
@@ -103,10 +103,11 @@ class GraphEngine(ABC):
     def _given(self, names: list[str], images_BHW3: np.ndarray) -> list[np.ndarray]:
         image_B3HW = np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))
         try:
-            return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHW3.shape[:3])))
+            with room.exhaustion(self._where):
+                return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHW3.shape[:3])))
+        except MemoryError:
+            raise
         except Exception as error:  # the engines' errors have no common base of their own
-            if re.search("bad_alloc|allocate memory", str(error)):
-                raise MemoryError(f"{self._where}: {first_line(error)}") from error
             size = "x".join(str(side) for side in images_BHW3.shape[:3])
             raise ModelFileError(
                 f"{self._where}: fails on pictures of {size} (number x height x width): {first_line(error)}"

@@ -201,10 +201,20 @@ def _strips(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Itera
 def _tiles(
     predictor: Predictor, image_HW3: np.ndarray, across: Side, side: int, batch: int, confidence: bool
 ) -> Iterator[Any]:
-    """The scores of the tiles of a band."""
+    """The scores of the tiles of a band; one by one where memory does not suffice for `batch`."""
     for first in range(0, len(across.starts), batch):
-        starts = across.starts[first : first + batch]
-        yield from predictor.evidence(np.stack([image_HW3[:, start : start + side] for start in starts]), confidence)
+        tiles_BHW3 = np.stack([image_HW3[:, start : start + side] for start in across.starts[first : first + batch]])
+        try:
+            found = predictor.evidence(tiles_BHW3, confidence)
+        except MemoryError:
+            if len(tiles_BHW3) == 1:
+                raise
+            found = None
+        if found is not None:
+            yield from found
+            continue
+        for tile_HW3 in tiles_BHW3:
+            yield from predictor.evidence(tile_HW3[None], confidence)
 
 
 def _rise(width: int) -> np.ndarray:
