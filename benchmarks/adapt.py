@@ -64,7 +64,7 @@ def main() -> None:
 def _engine(encoder: str, classes: Classes) -> TorchEngine:
     model = models.create("pspnet", len(classes), options={"encoder": encoder})
     card = Card(architecture="pspnet", model={}, classes=classes, input=Input(stride=model.stride))
-    return TorchEngine(model.to(memory_format=torch.channels_last).eval(), card, "cpu")  # type: ignore[call-overload]
+    return TorchEngine(model.eval(), card, "cpu")
 
 
 def _styles(encoder: str, reference_HW3: np.ndarray) -> dict[str, Restyle]:

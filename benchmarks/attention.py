@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tarsia import environment
+from tarsia import environment, hardware
 from tarsia.models._attention import attend
 
 MODULES = {"MSAM-56": (56 * 56, 256), "MSAM-112": (112 * 112, 128)}
@@ -113,7 +113,8 @@ def main() -> None:
     if asked.measure:
         measure(*asked.measure, asked.batch)
         return
-    result: dict[str, object] = {"environment": environment.describe(), "batch": asked.batch, "threads": asked.threads}
+    result: dict[str, object] = {"environment": environment.describe(), "torch": hardware.torch_described()}
+    result |= {"batch": asked.batch, "threads": asked.threads}
     for module, dtype in [asked.only] if asked.only else [(m, t) for m in MODULES for t in TYPES]:
         result[f"{module} {dtype}"] = compared(module, dtype, asked.batch, asked.rounds)
         print(f"{module} {dtype}: {result[f'{module} {dtype}']}", file=sys.stderr)

@@ -1,10 +1,14 @@
 """Training step against segmentation_models.pytorch: the same U-Net, its usual eager float32 loop and ours.
 
-Rounds of both loops are interleaved in one process; the figure is the ratio of medians.  Both networks have the same
-number of parameters (checked) and see the same batches, and the losses of the first steps are compared: both start
-from the same weights, copied over; a third run, theirs from weights rounded to bfloat16, shows the noise.
+Ours is computed as a training would choose on this machine (`chosen`, what `tarsia train` measures at its start), and
+beside it in every way that it could have chosen.  Rounds of all loops are interleaved in one process; a figure is the
+ratio of medians.  Both networks have the same number of parameters (checked) and see the same batches, and the losses
+of the first steps are compared: both start from the same weights, copied over; a third run, theirs from weights rounded
+to bfloat16, shows the noise.
 
     python benchmarks/train_step.py --rounds 5
+    python benchmarks/train_step.py --encoder mobilenetv2_100
+    python benchmarks/train_step.py --clock cpu --threads 1     on a busy machine
     python benchmarks/train_step.py --losses 50 --data camvid:data/camvid
 """
 
@@ -22,26 +26,31 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from tarsia import data, environment, models, scores
-from tarsia.learning import optimizer
+from tarsia import data, environment, hardware, models, scores
+from tarsia.learning import optimizer, probe
+from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
+from tarsia.learning.probe import Way
 from tarsia.learning.torch_engine import autocast
+from tarsia.models._segmenter import Segmenter
 from tarsia.recipe import TrainRecipe
 
 CLASSES = 11
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Step = Callable[[Tensor, Tensor], float]
 
 
-def ours(learning_rate: float) -> tuple[nn.Module, Step]:
-    """Tarsia's step: bfloat16 and channels-last, fused AdamW, training counts included."""
-    options = {"encoder": "resnet18", "convolutions": 2, "upsampling": "nearest"}
-    model = models.create("unet", CLASSES, options=options).to(memory_format=torch.channels_last).train()
+def ours(learning_rate: float, encoder: str, way: Way) -> tuple[Segmenter, Step]:
+    """Tarsia's step: fused AdamW, training counts included."""
+    options = {"encoder": encoder, "convolutions": 2, "upsampling": "nearest"}
+    model = models.create("unet", CLASSES, options=options).train()
+    model.arrange(way.memory_format)
     settings = TrainRecipe(optimizer="adamw", learning_rate=learning_rate)
     step_of, criterion = optimizer.create(model, settings), CrossEntropy()
     counts = np.zeros((CLASSES, CLASSES + 1), np.int64)
 
     def step(image: Tensor, label: Tensor) -> float:
-        with autocast("cpu", "bfloat16"):
+        with autocast("cpu", way.precision):
             terms, found = model.loss(image, label, criterion)
         terms["loss"].backward()
         predicted = found.detach().max(1).indices.to(torch.uint8).numpy()
@@ -54,9 +63,10 @@ def ours(learning_rate: float) -> tuple[nn.Module, Step]:
     return model, step
 
 
-def theirs(learning_rate: float) -> tuple[nn.Module, Step]:
+def theirs(learning_rate: float, encoder: str) -> tuple[nn.Module, Step]:
     """The usual loop: eager float32, contiguous, normalisation on the batch, no training counts."""
-    model = smp.Unet("resnet18", encoder_weights=None, classes=CLASSES).train()
+    name = encoder if encoder.startswith("resnet") else f"tu-{encoder}"
+    model = smp.Unet(name, encoder_weights=None, classes=CLASSES).train()
     step_of = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
     criterion = nn.CrossEntropyLoss(ignore_index=255)
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 255
@@ -100,14 +110,17 @@ def batches(spec: str | None, count: int, size: int) -> list[tuple[Tensor, Tenso
     return made
 
 
-def compare_losses(
-    seen: list[tuple[Tensor, Tensor]], mine: nn.Module, other: nn.Module, my_step: Step, their_step: Step
-) -> dict[str, object]:
+def compare_losses(seen: list[tuple[Tensor, Tensor]], encoder: str, way: Way) -> dict[str, object]:
     """Losses of the first steps of both, and of theirs once more from weights rounded to bfloat16.
 
     The gap between their two runs is the noise: how far rounding alone drives one loop apart.
     """
-    rounded, their_step_again = theirs(1e-3)
+    (mine, my_step), (other, their_step), (rounded, their_step_again) = (
+        ours(1e-3, encoder, way),
+        theirs(1e-3, encoder),
+        theirs(1e-3, encoder),
+    )
+    same_start(mine, other)
     same_start(rounded, other)
     with torch.no_grad():
         for parameter in rounded.parameters():
@@ -121,6 +134,19 @@ def compare_losses(
     return {"losses": losses, "mean_relative_gap": gap("ours"), "mean_relative_noise": gap("theirs_rounded")}
 
 
+def medians_of(
+    steps: dict[str, Step], image: Tensor, label: Tensor, rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Median seconds of each step, taken in turns; the first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds + 1):
+        for name, step in steps.items():
+            started = clock()
+            step(image, label)
+            seconds[name].append(clock() - started)
+    return {name: round(statistics.median(times[1:]), 4) for name, times in seconds.items()}
+
+
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,25 +155,26 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--losses", type=int, default=0, help="also compare the loss of this many first steps")
     parser.add_argument("--data", default=None, help="pictures for --losses, as camvid:data/camvid")
+    parser.add_argument("--encoder", choices=("resnet18", "mobilenetv2_100"), default="resnet18")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--out", type=Path, default=None)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
-    (mine, my_step), (other, their_step) = ours(1e-3), theirs(1e-3)
-    same_start(mine, other)
-    result: dict[str, object] = {"environment": environment.describe(), "threads": asked.threads, "batch": asked.batch}
-    if asked.losses:
-        result |= compare_losses(batches(asked.data, asked.losses, asked.batch), mine, other, my_step, their_step)
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    result: dict[str, object] = {"environment": environment.describe(), "torch": hardware.torch_described()}
+    result |= {"encoder": asked.encoder, "threads": asked.threads, "batch": asked.batch, "clock": asked.clock}
     ((image, label),) = batches(None, 1, asked.batch)
-    for _ in range(asked.rounds + 1):
-        for name, step in (("ours", my_step), ("theirs", their_step)):
-            started = time.perf_counter()
-            step(image, label)
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    result["seconds_per_step"] = medians
-    result["ratio"] = medians["theirs"] / medians["ours"]
+    candidates = probe.ways("auto", "auto", "cpu")
+    first = Batch(image, label, [""] * asked.batch)
+    found = probe.fastest_way(ours(1e-3, asked.encoder, candidates[0])[0], first, CrossEntropy(), "cpu", candidates)
+    result |= {"chosen": str(found.chosen), "probed": found.ratios()}
+    if asked.losses:
+        result |= compare_losses(batches(asked.data, asked.losses, asked.batch), asked.encoder, found.chosen)
+    steps = {"theirs": theirs(1e-3, asked.encoder)[1]}
+    steps |= {str(way): ours(1e-3, asked.encoder, way)[1] for way in candidates}
+    medians = medians_of(steps, image, label, asked.rounds, CLOCKS[asked.clock])
+    ratios = {name: round(medians["theirs"] / seconds, 3) for name, seconds in medians.items() if name != "theirs"}
+    result |= {"seconds_per_step": medians, "ratios": ratios, "ratio": ratios[str(found.chosen)]}
     text = json.dumps(result, indent=1)
     print(text)
     if asked.out:

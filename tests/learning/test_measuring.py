@@ -64,6 +64,11 @@ def test_it_takes_three_seconds_or_four_steps(seconds):
     assert len(ran) <= 3 * len(seconds) + 1
 
 
+def test_a_cold_start_leaves_time_for_the_others():
+    found, _ = tried({"default": [9.0, 3.0], "other": 2.0, "third": 4.0})
+    assert found.chosen == "other" and found.seconds.keys() == {"default", "other", "third"}
+
+
 def test_what_was_not_measured_is_said():
     assert tried({"default": 10.0, "a": 10.0, "b": 10.0, "c": 10.0})[0].ratios() == "a 1.00, b 1.00, c not measured"
     assert tried({"default": None, "a": 1.0})[0].ratios() == "a not measured"

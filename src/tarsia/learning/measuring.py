@@ -51,13 +51,14 @@ def measure(candidates: Sequence[T], run: Callable[[T], float], least_seconds: f
     """Let `run` give the seconds of each of the `candidates` in turns; the default, cold at first, begins with two.
 
     It ends after three rounds, or before a try that would go beyond `least_seconds` or four runs of the default,
-    whichever is more.  What is clearly slower, or does not fit in memory, is not tried again.
+    whichever is more (runs as long as its longest, so that a cold start leaves time for the others).  What is clearly
+    slower, or does not fit in memory, is not tried again.
     """
     found = Measured(candidates, {one: [] for one in candidates})
     default, left, spent = candidates[0], set(candidates), 0.0
     for one in [default, *(one for _ in range(_ROUNDS) for one in candidates)]:
-        usual = found.seconds.get(default, 0.0)
-        if one not in left or spent + found.seconds.get(one, usual) > max(least_seconds, _STEPS * usual):
+        usual, longest = found.seconds.get(default, 0.0), max(found.tries[default], default=0.0)
+        if one not in left or spent + found.seconds.get(one, usual) > max(least_seconds, _STEPS * longest):
             continue
         try:
             seconds = run(one)
