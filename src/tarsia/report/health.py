@@ -7,7 +7,7 @@ import contextlib
 import io
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,7 @@ def write_page(path: Path, checkup: Checkup) -> None:
     splits = list(case.splits.values())
     fix = case.fix if checkup.mended is None else None  # what is done is not to be told
     counts = {severity: sum(one.severity == severity for one in checkup.findings) for severity in SEVERITIES}
-    findings = [
-        _finding(finding, gallery, fix) for finding in console.track(checkup.findings, len(checkup.findings), "page")
-    ]
+    findings = _findings(checkup.findings, gallery, fix)
     values: dict[str, Any] = {
         "style": style[1],  # the report's own: both pages look alike
         "title": plain(case.spec),
@@ -91,16 +89,23 @@ def _copy(checkup: Checkup) -> dict[str, Any] | None:
     return {
         "told": plain(checkup.mended.summary()),
         "sum": plain(checkup.left.summary()),
-        "findings": [_finding(finding, gallery, "") for finding in checkup.left.findings],
+        "findings": _findings(checkup.left.findings, gallery, ""),
     }
 
 
-def _finding(finding: Finding, gallery: _Gallery, fix: str | None) -> dict[str, Any]:
+def _findings(findings: Sequence[Finding], gallery: _Gallery, fix: str | None) -> list[dict[str, Any]]:
+    """What the page says of findings; `fix`: the command that corrects a copy, None where nothing is left to do."""
+    kinds = [finding.kind for finding in findings]
+    shown = console.track(enumerate(findings), len(findings), "page")
+    return [_finding(one, gallery, fix, kinds[:place].count(one.kind)) for place, one in shown]
+
+
+def _finding(finding: Finding, gallery: _Gallery, fix: str | None, earlier: int) -> dict[str, Any]:
     rows = [plain(place.line()) for place in finding.places[:LISTED]]
     left = len(finding.places) - len(rows)
     return {
         "severity": finding.severity,
-        "kind": finding.kind,
+        "anchor": finding.kind if not earlier else f"{finding.kind}-{earlier + 1}",
         "title": plain(finding.title),
         "why": finding.why,
         "remedy": _paragraphs(plain(finding.what_to_do(fix))) if fix is not None else [],
