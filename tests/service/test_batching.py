@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from small_service import Gated, decoded, encoded, engine, pixels, until
 from tarsia.errors import ModelFileError, TooLargeError
 from tarsia.runtime.predictor import Predictor
 from tarsia.service import batching
-from tarsia.service.answers import Ask
+from tarsia.service.answers import Answer, Ask, Format
 from tarsia.service.batching import Batcher, Job
 from tarsia.service.limits import Limits
 from tarsia.service.metrics import Metrics
@@ -176,6 +178,50 @@ def test_what_nobody_waits_for_is_not_run(batcher: Batcher, gated: Gated) -> Non
     assert not [shape for shape in gated.batches if shape[1:3] == (40, 40)]
     with pytest.raises(CancelledError):
         left.future.result(0)
+
+
+def test_who_leaves_at_the_last_moment_is_not_run_either(batcher: Batcher, gated: Gated) -> None:
+    """After the look for those who left, and before the picture is taken."""
+
+    class Leaving(Future[Answer]):
+        def set_running_or_notify_cancel(self) -> bool:
+            self.cancel()
+            return super().set_running_or_notify_cancel()
+
+    busy(batcher, gated)
+    left, kept = job(40, 40), job(24, 32)
+    left.future = Leaving()
+    for one in (left, kept):
+        batcher.submit(one)
+    gated.gate.set()
+    assert kept.future.result(20).media_type == "image/png"
+    assert left.future.cancelled() and not [shape for shape in gated.batches if shape[1:3] == (40, 40)]
+    for seed in range(3):  # every thread is still there
+        assert batcher.submit(job(16, 16, seed)).result(20)
+
+
+@pytest.mark.parametrize("formats", [("png", "json"), ("json", "png"), ("png", "png", "json", "overlay")])
+def test_pictures_together_are_asked_different_things(
+    batcher: Batcher, gated: Gated, formats: tuple[Format, ...]
+) -> None:
+    """Whichever comes first: one may need confidence and another not."""
+    busy(batcher, gated)
+    jobs = [job(seed=number, ask=Ask(one)) for number, one in enumerate(formats)]
+    jobs += [job(seed=9, ask=Ask("png", min_confidence=0.99))]
+    for one in jobs[: batcher._limits.queue]:
+        batcher.submit(one)
+    gated.gate.set()
+    for number, (format, one) in enumerate(zip(formats, jobs, strict=False)):
+        answer, expected = one.future.result(20), Predictor(engine())(pixels(seed=number), confidence=True)
+        if format == "json":
+            found = json.loads(answer.content)
+            np.testing.assert_array_equal(decoded(base64.b64decode(found["label"])), expected.label_HW)
+            grey_HW = np.rint(expected.confidence_HW * 255)
+            np.testing.assert_allclose(decoded(base64.b64decode(found["confidence"])), grey_HW, atol=1)
+        elif format == "png":
+            np.testing.assert_array_equal(decoded(answer.content), expected.label_HW)
+    assert (decoded(jobs[-1].future.result(20).content) == 255).any()
+    assert max(shape[0] for shape in gated.batches) > 1, "they went together"
 
 
 def test_one_bad_picture_does_not_fail_its_neighbours(batcher: Batcher, gated: Gated) -> None:
