@@ -126,7 +126,7 @@ async def post(port: int, body: bytes, head: str = "") -> tuple[int, dict[str, s
     """One request on a connection of its own -> status, headers, body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        text = f"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n"
+        text = f"POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n"
         writer.write(f"{text}{head}Connection: close\r\n\r\n".encode() + body)
         raw = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in raw[1:])}
@@ -195,7 +195,7 @@ async def crowd(port: int, pictures: Pictures, clients: int, seconds: float, eve
 async def trouble(port: int, pictures: Pictures, until: float, seed: int) -> Counter[str]:
     """Clients that do what they should not, in turn; what they were answered."""
     body, seen = pictures.bodies[0], Counter[str]()
-    head = "POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+    head = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
     parts = b"".join(b'--b\r\nContent-Disposition: form-data; name="p%d"\r\n\r\nx\r\n' % n for n in range(1000))
     form = head.replace("image/jpeg", "multipart/form-data; boundary=b")
     kinds = {

@@ -117,7 +117,7 @@ class Program:
         """Status and body of one request on a connection of its own."""
         method, length = ("GET", "") if body is None else ("POST", f"Content-Length: {len(body)}\r\n")
         kind = "" if body is None else "Content-Type: image/png\r\n"
-        text = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}{kind}{head}Connection: close\r\n\r\n"
+        text = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{length}{kind}{head}Connection: close\r\n\r\n"
         with self.connect(text.encode() + (body or b"")) as made:
             return answer(made)
 

@@ -137,7 +137,7 @@ def test_sigterm_not_ready_at_once_and_every_accepted_request_answered(tmp_path:
     answers: list[tuple[int, bytes]] = []
     with program(model_file(tmp_path), "--drain", 1) as running:
         asking = [threading.Thread(target=lambda: answers.append(running.ask("/v1/segment", large))) for _ in range(6)]
-        head = "POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        head = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         uploading = running.connect(f"{head}Content-Length: {len(PICTURE)}\r\n\r\n".encode())
         for thread in asking:
             thread.start()

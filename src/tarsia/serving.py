@@ -16,9 +16,10 @@ from tarsia import console
 from tarsia import examples as kept
 from tarsia.errors import RecipeError
 from tarsia.runtime.predictor import Predictor, load
-from tarsia.service import api, logs, pages, problems, server
+from tarsia.service import api, contract, logs, pages, problems, server
 from tarsia.service import examples as pictures
 from tarsia.service.envelope import Envelope
+from tarsia.service.hosts import Hosts
 from tarsia.service.keys import Keys
 from tarsia.service.limits import Limits
 from tarsia.service.naming import named
@@ -33,6 +34,7 @@ def serve(
     port: int = 8000,
     limits: Limits | None = None,
     keys: Iterable[str] = (),
+    allowed_hosts: Iterable[str] = (),
     device: str = "auto",
     engine: str = "auto",
     precision: str = "float32",
@@ -46,6 +48,8 @@ def serve(
     The port opens when every model has seen a picture.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of
     it still accepting.  `streams`: pictures that a model computes at once, each on its share of the cores: more answers
     a second, each of them later.  `reload_on_change`: a model file that is replaced takes over while requests go on.
+    `allowed_hosts`: names that requests may call it by, beside localhost; where only this machine reaches it and no key
+    is asked for, or some are given, it answers to no others.
     Raises what `named` and `load` raise for models, RecipeError for an address that cannot be had; after SIGINT, when
     all is done, KeyboardInterrupt.
     """
@@ -57,9 +61,12 @@ def serve(
     def opened(path: Path) -> Predictor:
         return load(path, device, engine=engine, precision=precision, streams=streams)
 
-    keys = list(keys)
+    keys, allowed_hosts = list(keys), list(allowed_hosts)
     own = _own_examples(models, bool(keys) or server.is_loopback(host), host)
-    app = create_app({name: opened(path) for name, path in models.items()}, limits, keys=keys, examples=own)
+    # With a key a stranger's page gets nowhere; of an address beyond this machine nobody knows the names.
+    hosts = Hosts(allowed_hosts, bool(allowed_hosts) or (server.is_loopback(host) and not keys))
+    predictors = {name: opened(path) for name, path in models.items()}
+    app = create_app(predictors, limits, keys=keys, examples=own, hosts=hosts)
     watch = Watch(app.state.service, models, opened)
     socket = server.listening(host, port)
     for name, batcher in app.state.service.models.items():
@@ -78,15 +85,16 @@ def create_app(
     *,
     keys: Iterable[str] = (),
     examples: Mapping[str, Sequence[Path]] | None = None,
+    hosts: Hosts | None = None,
 ) -> FastAPI:
     """A predictor, or several by name (the first is the default), as a FastAPI application.
 
     With `keys`, segmenting asks for one of them.  `examples`: pictures to try each model with, by its name; who may
-    segment may see them.  Each predictor has seen a picture when this returns; raises what it raises then, and
-    RecipeError for an API key that could be guessed.
+    segment may see them.  `hosts`: the names that requests may call it by, any by default.  Each predictor has seen a
+    picture when this returns; raises what it raises then, and RecipeError for an API key that could be guessed.
     """
     by_name = {"model": predictors} if isinstance(predictors, Predictor) else dict(predictors)
-    service = Service(by_name, limits or Limits(), Keys(keys))
+    service = Service(by_name, limits or Limits(), Keys(keys), hosts or Hosts())
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -101,6 +109,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=contract.refusals(421),
     )
     app.state.service = service
     app.add_middleware(Envelope, service=service)

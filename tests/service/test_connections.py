@@ -21,7 +21,7 @@ from tarsia.service.limits import Limits
 from tarsia.serving import create_app
 
 PICTURE = encoded(pixels())
-HEAD = "POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+HEAD = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 
 
 class Connect(NamedTuple):
@@ -95,7 +95,7 @@ def test_a_picture_whose_client_left_is_not_run() -> None:
         gated.began.acquire()
         other = encoded(pixels(40, 40))
         left = connect(f"{HEAD}Content-Length: {len(other)}\r\n\r\n".encode() + other)
-        ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         until(lambda: b'tarsia_queue_length{model="model"} 1.0' in answer(connect(ask))[1])
         left.close()
         until(lambda: b"tarsia_left_total 1.0" in answer(connect(ask))[1])
@@ -114,7 +114,7 @@ def test_an_answer_that_is_never_read_to_its_end_holds_no_connection(monkeypatch
     monkeypatch.setattr(connections, "_UNREAD_SECONDS", 0.4)
     with in_a_thread(Predictor(engine()), Limits()) as connect:
         made = connect(b"", 4096)
-        made.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        made.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         length = int(made.recv(2000).lower().partition(b"content-length: ")[2].split()[0])
         assert 20_000 < length < 65_536 + 8192, "what this test is for"
         until(lambda: not connect.running.server_state.connections)
@@ -129,7 +129,7 @@ def test_an_answer_that_is_never_read_to_its_end_holds_no_connection(monkeypatch
 
 
 def ask(path: str, method: str = "GET") -> bytes:
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def test_beside_the_places_there_is_health_and_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

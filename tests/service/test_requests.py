@@ -181,7 +181,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield running
 
 
-HEAD = "POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+HEAD = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 
 
 def refusal(served: Program, sent: bytes) -> tuple[int, str]:
@@ -209,8 +209,8 @@ def refusal(served: Program, sent: bytes) -> tuple[int, str]:
         (f"{HEAD}Content-Length: 5\r\n\r\nhello".encode(), (422, "unreadable-picture")),
         (b"\x16\x03\x01\x02\x00\x01\x00", (400, "http")),
         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n", (400, "http")),
-        (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", (404, "not-found")),
-        (b"PATCH /v1/segment HTTP/1.1\r\nHost: x\r\n\r\n", (405, "method")),
+        (b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", (404, "not-found")),
+        (b"PATCH /v1/segment HTTP/1.1\r\nHost: localhost\r\n\r\n", (405, "method")),
     ],
 )
 def test_a_connection_is_refused_with_a_problem(served: Program, sent: bytes, expected: tuple[int, str] | None) -> None:

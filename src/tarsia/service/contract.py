@@ -120,6 +120,7 @@ _REFUSALS = {
     408: "the body came too slowly",
     413: "body, pixels or outlines over the limits",
     415: "neither a picture nor multipart",
+    421: "called by a name that it does not answer to",
     422: "not a readable picture, or a parameter out of range",
     499: "the client left",
     500: "the service failed, or what the model says of the picture is no number",

@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tarsia.service import logs, problems
+from tarsia.service.problems import Problem
 from tarsia.service.service import Service
 
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -56,7 +57,10 @@ class Envelope:
             if state.get("crowded") and scope["path"] not in _QUIET:  # as `connections` says
                 await problems.response(problems.crowded(), scope)(scope, receive, sending)
             else:
+                self._service.hosts.check(scope)
                 await self._app(scope, receive, sending)
+        except Problem as problem:
+            await problems.response(problem, scope)(scope, receive, sending)
         except Exception as error:
             logs.say("failed", logging.ERROR, error, request_id=state["request_id"])
             if status:  # too late to say so: uvicorn closes the connection

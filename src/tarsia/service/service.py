@@ -17,6 +17,7 @@ from tarsia.runtime.predictor import Predictor
 from tarsia.service import problems
 from tarsia.service.answers import Answer, Ask
 from tarsia.service.batching import Batcher, Job
+from tarsia.service.hosts import Hosts
 from tarsia.service.keys import Keys
 from tarsia.service.limits import Limits
 from tarsia.service.metrics import Metrics
@@ -33,7 +34,7 @@ class Service:
     Raises what `Predictor` raises, RecipeError for no model or a name that an address cannot hold.
     """
 
-    def __init__(self, predictors: Mapping[str, Predictor], limits: Limits, keys: Keys) -> None:
+    def __init__(self, predictors: Mapping[str, Predictor], limits: Limits, keys: Keys, hosts: Hosts) -> None:
         if not predictors:
             raise RecipeError("no model to serve: name one or more")
         for name in predictors:
@@ -41,7 +42,7 @@ class Service:
                 raise RecipeError(
                     f"a model named {name!r}: expected 1 to 64 of A-Z a-z 0-9 . _ -: serve it as NAME=FILE"
                 )
-        self.limits, self.keys, self.metrics = limits, keys, Metrics()
+        self.limits, self.keys, self.hosts, self.metrics = limits, keys, hosts, Metrics()
         self.stopping = False
         self._held = Held(limits.held_bytes)
         self._pool = ThreadPoolExecutor(4, "tarsia-requests")
