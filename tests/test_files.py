@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,35 @@ def test_a_failure_inside_leaves_the_old_content_and_no_part(tmp_path, error):
         part.write_text("half")
         raise error
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["written", "made anew"])
+def test_the_content_is_on_disk_before_the_name_and_the_name_before_it_is_done(tmp_path, monkeypatch, replaced):
+    """Else a power cut may leave an empty file under the name, in the place of the one before."""
+    told = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        told.append(("sync", path, Path(path).read_text() if os.path.isfile(path) else ""))
+        fsync(descriptor)
+
+    def renamed(source, target):
+        told.append(("rename", str(source), str(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    target = tmp_path / "a.txt"
+    with writing(target) as part:
+        if replaced:
+            part.unlink()
+        part.write_text("new")
+    assert told == [
+        ("sync", str(part), "new"),
+        ("rename", str(part), str(target)),
+        ("sync", str(tmp_path), ""),
+    ]
 
 
 def test_a_part_that_its_writer_replaced_is_the_one_that_counts(tmp_path):

@@ -113,6 +113,26 @@ def test_every_single_byte_of_a_small_file(small_file):
             load_state(small_file)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors | {"w": tensors["w"].reshape(3, 2)},
+        lambda tensors: tensors | {"w": tensors["w"].reshape(6)},
+        lambda tensors: tensors | {"w": tensors["w"].view(torch.int32)},
+        lambda tensors: {"v": tensors["w"]},
+        lambda tensors: tensors | {"more": torch.zeros(0)},
+    ],
+    ids=["shape", "dimensions", "type", "name", "empty"],
+)
+def test_the_sum_covers_what_the_same_bytes_mean(tmp_path, change):
+    path, tensors = tmp_path / "a.safetensors", {"w": torch.arange(6.0).reshape(2, 3)}
+    checkpoint.write_tensors(path, tensors, "key", "text")
+    assert checkpoint.read_tensors(path, "key")["w"].shape == (2, 3)
+    save_file(change(tensors), path, metadata=read_header(path))
+    with pytest.raises(ModelFileError, match="its sha256 does not match"):
+        checkpoint.read_tensors(path, "key")
+
+
 def test_a_file_cut_anywhere_is_refused(small_file):
     content = small_file.read_bytes()
     for length in [*range(0, len(content), 7), len(content) - 1]:
