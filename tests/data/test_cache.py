@@ -149,6 +149,22 @@ def test_a_cache_cut_while_in_use_is_a_clear_error(tmp_path):
         cached[4]
 
 
+def test_a_flipped_bit_is_never_a_sample(tmp_path, capsys):
+    """In the index it is seen as the cache is opened, in a sample as that is read; then the cache is rebuilt."""
+    folder = Cached(Drawn(), tmp_path).folder
+    draw = np.random.default_rng(0)
+    for name in ("index.json", "samples.bin") * 40:
+        content = bytearray((folder / name).read_bytes())
+        content[draw.integers(len(content))] ^= 1 << draw.integers(8)
+        (folder / name).write_bytes(content)
+        try:
+            same(Drawn(), Cached(Drawn(), tmp_path))
+        except DatasetError as error:
+            assert name == "samples.bin" and "damaged" in str(error) and "start again, it is rebuilt" in str(error)
+            same(Drawn(), Cached(Drawn(), tmp_path))
+    assert capsys.readouterr().err.count("is rebuilt") >= 70, "but where a bit of the index has no meaning"
+
+
 def test_a_failed_build_leaves_nothing(tmp_path):
     with pytest.raises(DatasetError, match="sample is broken"):
         Cached(Drawn(fails_at=3), tmp_path)

@@ -1,8 +1,8 @@
 """A data set decoded once: all pictures and labels in one file of raw bytes, read through memory maps.
 
 FOLDER/NAME-KEY/samples.bin holds each sample's image and label, H x W x 3 (the data set's bands) and H x W uint8, one
-after the other; index.json says where each begins.  KEY follows from what the data set is, so a changed one is decoded
-anew beside it.
+after the other; index.json says where each begins, with sums of it and of each sample.  KEY follows from what the data
+set is, so a changed one is decoded anew beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tarsia import console
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.errors import DatasetError, OutputError
 
-_FORMAT = 2  # raised whenever what is stored, or how it is decoded, changes
+_FORMAT = 3  # raised whenever what is stored, or how it is decoded, changes
 _SAMPLES, _INDEX = "samples.bin", "index.json"
 _BUILDING = ".building-"
 _PLAIN = (str, int, float, bool, tuple, list, dict, Path, type(None))
@@ -52,12 +53,15 @@ class Cached:
 
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; DatasetError where the cache was damaged or removed meanwhile."""
-        name, domain, sequence, height, width, offset = self._entries[index]
+        name, domain, sequence, height, width, offset, told = self._entries[index]
         path = self.folder / _SAMPLES
         try:
             stored = np.array(np.memmap(path, np.uint8, "r", offset, (height, width, self.bands + 1)).reshape(-1))
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path}: removed or cut while in use ({error}): start again, it is rebuilt") from error
+        if zlib.crc32(stored.data) != told:
+            (self.folder / _INDEX).unlink(missing_ok=True)  # so that it is not taken for whole again
+            raise DatasetError(f"{path}: damaged ({name} is not what was stored): start again, it is rebuilt")
         pixels = height * width
         image_HWC = stored[: self.bands * pixels].reshape(height, width, self.bands)
         label_HW = stored[self.bands * pixels :].reshape(height, width)
@@ -88,13 +92,17 @@ def _key(dataset: Dataset) -> str:
 
 
 def _opened(folder: Path, count: int) -> list[Any] | None:
-    """The entries of a whole cache; None where there is none, or a damaged one."""
+    """The entries of a cache; None where there is none, or one that is seen to be damaged."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         whole = (folder / _SAMPLES).stat().st_size == index["bytes"] and len(index["samples"]) == count
-        return list(index["samples"]) if whole else None
+        return list(index["samples"]) if whole and index["sum"] == _sum(index["samples"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _sum(entries: list[Any]) -> int:
+    return zlib.crc32(json.dumps(entries).encode())
 
 
 def _build(dataset: Dataset, folder: Path) -> list[Any]:
@@ -132,13 +140,17 @@ def _decode(dataset: Dataset, folder: Path) -> list[Any]:
         for index in console.track(range(len(dataset)), len(dataset), "decoding into the cache"):
             sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
             image_HWC, label_HW, name, domain, sequence = sample
-            file.write(np.ascontiguousarray(image_HWC).data)
-            file.write(np.ascontiguousarray(label_HW).data)
-            entries.append([name, domain, sequence, *label_HW.shape, offset])
+            told = 0
+            for part in (image_HWC, label_HW):
+                content = np.ascontiguousarray(part).data
+                file.write(content)
+                told = zlib.crc32(content, told)
+            entries.append([name, domain, sequence, *label_HW.shape, offset, told])
             offset += image_HWC.size + label_HW.size
         _sync(file)
     with (folder / _INDEX).open("w", encoding="utf-8") as file:
-        json.dump({"format": _FORMAT, "bytes": offset, "samples": entries}, file, ensure_ascii=False)
+        whole = {"format": _FORMAT, "bytes": offset, "sum": _sum(entries), "samples": entries}
+        json.dump(whole, file, ensure_ascii=False)
         _sync(file)
     return entries
 
