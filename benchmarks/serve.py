@@ -126,7 +126,8 @@ async def post(port: int, body: bytes, head: str = "") -> tuple[int, dict[str, s
     """One request on a connection of its own -> status, headers, body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        text = f"POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n"
+        text = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        text += f"Content-Length: {len(body)}\r\n"
         writer.write(f"{text}{head}Connection: close\r\n\r\n".encode() + body)
         raw = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in raw[1:])}
