@@ -213,7 +213,7 @@ def test_a_page_with_too_many_pictures_is_reduced_and_says_so(tmp_path, monkeypa
 
 def test_without_jinja_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"tarsia\[report\]"):
+    with pytest.raises(MissingExtraError, match="the extra `report`"):
         write(tmp_path, compared(2, details=False))
 
 

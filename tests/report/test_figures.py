@@ -164,7 +164,7 @@ def test_details_that_are_missing_or_not_defined_leave_their_place_empty(tmp_pat
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    with pytest.raises(MissingExtraError, match=r"tarsia\[report\]"):
+    with pytest.raises(MissingExtraError, match="the extra `report`"):
         figures.save_curves(tmp_path / "curves.png", [row(1)])
 
 

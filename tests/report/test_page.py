@@ -259,5 +259,5 @@ def test_a_picture_that_cannot_be_read_is_one_clear_error_and_no_page(tmp_path):
 
 def test_without_jinja_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"tarsia\[report\]"):
+    with pytest.raises(MissingExtraError, match="the extra `report`"):
         write(tmp_path)
