@@ -33,6 +33,7 @@ from tarsia.card import IGNORED, Classes
 from tarsia.data._pairs import SUFFIXES, nearby_name, some
 from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
+from tarsia.folder_lock import holding
 from tarsia.plain_text import command
 from tarsia.runtime.paint import save_label
 from tarsia.runtime.picture_file import shown
@@ -148,7 +149,26 @@ def convert(
     if faults.found and not skip_bad:
         raise faults.error()
     _check_targets(found, placed, to)
-    require_new(to, overwrite)
+    splits = list(dict.fromkeys(picture.split for picture, *_ in placed))
+    with holding(require_new(to, overwrite)):
+        pixels = _write(found, placed, to, faults, copy)
+        write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
+    read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
+    if read_back != len(placed):
+        raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
+    _note_names(found)
+    if kind != "masks" and background is not None and not pixels[0]:
+        found.notes.add("no pixel is background; --no-background leaves that class out", "")
+    counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
+    objects = sum(picture.objects for picture, *_ in placed)
+    notes, left_out = found.notes.lines(), tuple(faults.found)
+    return Conversion(to, kind, len(placed), objects, found.classes, counts, notes, left_out)
+
+
+def _write(
+    found: Annotations, placed: list[tuple[Picture, Path, Path]], to: Path, faults: Faults, copy: bool
+) -> np.ndarray:
+    """Pictures, label maps and the list of what was left out -> how many pixels have each value."""
     remove_parts({target.parent for _, image, label in placed for target in (image, label)})
     for name in ("dataset.yaml", SKIPPED):
         (to / name).unlink(missing_ok=True)
@@ -160,18 +180,7 @@ def convert(
         save_label(label, label_HW, found.classes)
     if faults.found:
         write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
-    splits = list(dict.fromkeys(picture.split for picture, *_ in placed))
-    write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
-    read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
-    if read_back != len(placed):
-        raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
-    _note_names(found)
-    if kind != "masks" and background is not None and not pixels[0]:
-        found.notes.add("no pixel is background; --no-background leaves that class out", "")
-    counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
-    objects = sum(picture.objects for picture, *_ in placed)
-    notes, left_out = found.notes.lines(), tuple(faults.found)
-    return Conversion(to, kind, len(placed), objects, found.classes, counts, notes, left_out)
+    return pixels
 
 
 def _command(
