@@ -14,11 +14,11 @@ from tarsia.recipe import Recipe
 from tarsia.training import train
 
 pytest.importorskip("openvino")
-PATIENCE_SECONDS = 600.0  # of a process that takes half a minute where nothing else runs
+PATIENCE_SECONDS = 240.0  # of a process that takes half a minute where nothing else runs
 
-# Exports, predicts with OpenVINO, in its threads all the while in the second round, and trains with two workers.
+# Exports, predicts with OpenVINO, and trains with two workers.
 PROGRAM = """
-import faulthandler, sys, threading
+import faulthandler, sys
 import numpy as np
 import yaml
 from pathlib import Path
@@ -33,22 +33,10 @@ folder = Path(sys.argv[1])
 recipe = Recipe.model_validate(yaml.safe_load((folder / "r.yaml").read_text()))
 export(folder / "run", folder / "m.onnx", check_on=data.open("folder", folder / "data", "val"), images=2)
 predictor = load(folder / "m.onnx", engine="openvino")
-random, stop = np.random.default_rng(0), threading.Event()
-
-def predict(count=None):
-    while not stop.is_set() and count != 0:
-        count = None if count is None else count - 1
-        predictor.labels(random.integers(0, 256, (1, *random.integers(8, 90, 2), 3), np.uint8))
-
-predict(count=5)
+random = np.random.default_rng(0)
+for _ in range(5):
+    predictor.labels(random.integers(0, 256, (1, *random.integers(8, 90, 2), 3), np.uint8))
 train(recipe, out=folder / "after", device="cpu")
-threads = [threading.Thread(target=predict) for _ in range(2)]
-for thread in threads:
-    thread.start()
-train(recipe, out=folder / "meanwhile", device="cpu")
-stop.set()
-for thread in threads:
-    thread.join()
 """
 
 
@@ -60,5 +48,4 @@ def test_a_process_exports_predicts_with_openvino_and_trains_with_two_workers(tm
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(PATIENCE_SECONDS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
-    for name in ("after", "meanwhile"):
-        assert (tmp_path / name / "report.json").is_file()
+    assert (tmp_path / "after" / "report.json").is_file()
