@@ -227,7 +227,15 @@ def test_other_commands_in_a_folder_in_use(tmp_path: Path, trained: tuple[Path, 
         ["check", f"folder:{data}", "--out", str(held), "--overwrite"],
         ["predict", str(run), str(tmp_path / "a.png"), "--out", str(held)],
         ["compare", str(run), str(run), "--out", str(held), "--overwrite"],
-        ["convert", str(data / "val" / "labels"), str(held), "--images", str(data / "val" / "images"), "--overwrite"],
+        [
+            "convert",
+            str(data / "val" / "labels"),
+            "--to",
+            str(held),
+            "--images",
+            str(data / "val" / "images"),
+            "--overwrite",
+        ],
     ):
         with pytest.raises(Busy, match="is in use"):
             cli.app(words, exit_on_error=False, print_error=False)
