@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tarsia.card import Card, Classes, Input
-from tarsia.errors import ImageError, NoRoomError, OutputError, RecipeError
+from tarsia.errors import ImageError, ModelFileError, NoRoomError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
 from tarsia.runtime.engine import AttentionMap
 from tarsia.runtime.predictor import Predictor
@@ -379,6 +379,51 @@ def test_one_result_that_cannot_be_written_does_not_end_the_run(predictor, tmp_p
     (out / "b.png").rmdir()
     again = predict(predictor, sources, out, resume=True)
     assert again.exit_code == 0 and len(again.before) == 2 and len(again.done) == 1
+
+
+class Strange(BrightnessEngine):
+    """Its scores of a very bright picture are no numbers, and it fails on a narrow one."""
+
+    def scores(self, images_BHW3):
+        if images_BHW3.shape[2] == 8:
+            raise ModelFileError("m.onnx: fails on pictures of this size")
+        scores_BKHW = super().scores(images_BHW3)
+        scores_BKHW[images_BHW3.max((1, 2, 3)) == 251] = np.nan
+        return scores_BKHW
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_failures_of_every_kind_leave_the_rest_and_the_counts_alone(batch, tmp_path):
+    """Reading, the network, its numbers, writing: each is one bad picture; mended, the run goes on to the same end."""
+    names = ["a", "cut", "b", "nan", "c", "narrow", "d", "barred", "e"]
+    sources = [draw(tmp_path / "in" / f"{name}.png", value=100 + 9 * k) for k, name in enumerate(names)]
+    predict(Predictor(BrightnessEngine()), sources, tmp_path / "whole", save=EVERYTHING)
+    good = {path: path.read_bytes() for path in sources}
+    by_name = dict(zip(names, sources, strict=True))
+    by_name["cut"].write_bytes(good[by_name["cut"]][:40])
+    draw(by_name["nan"], value=251)
+    draw(by_name["narrow"], size=(9, 7))
+    out = tmp_path / "out"
+    (out / "barred.png" / "a user's").mkdir(parents=True)
+    run = predict(Predictor(Strange()), sources, out, save=EVERYTHING, batch=batch, overwrite=True)
+    assert run.exit_code == 2 and [path.stem for path, _ in run.done] == ["a", "b", "c", "d", "e"]
+    said = {path.stem: message for path, message in run.failed}
+    assert set(said) == {"cut", "nan", "narrow", "barred"} and len(run.failed) == 4
+    assert "no numbers" in said["nan"] and "fails on pictures" in said["narrow"] and "damaged" in said["cut"]
+    assert all(f"{stem}.png" in message for stem, message in said.items())
+    report = json.loads((out / "shares.json").read_text())
+    assert report["complete"] and len(report["pictures"]) == 5 and len(report["failed"]) == 4
+
+    for path, content in good.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+    (out / "barred.png" / "a user's").rmdir()
+    (out / "barred.png").rmdir()
+    again = predict(Predictor(BrightnessEngine()), sources, out, save=EVERYTHING, batch=batch, resume=True)
+    assert again.exit_code == 0 and len(again.before) == 5 and len(again.done) == 4
+    found, whole = contents(out), contents(tmp_path / "whole")
+    del found["coco.json"], whole["coco.json"]  # in the order of finishing
+    assert found == whole
 
 
 class Attending(BrightnessEngine):

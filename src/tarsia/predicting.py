@@ -222,9 +222,10 @@ class _Work:
     def _segment(self, group: list[tuple[Source, np.ndarray]]) -> None:
         """Segment and write pictures of one size; where they fail together, one by one."""
         if len(group) > 1:
-            try:
+            found = None
+            with contextlib.suppress(ImageError, ModelFileError, MemoryError):
                 found = self._labelled(np.stack([image_HW3 for _, image_HW3 in group]))
-            except (ImageError, ModelFileError, MemoryError):
+            if found is None:  # the error is gone by now, and with it what the network had
                 for one in group:
                     self._segment([one])
                 return

@@ -18,6 +18,7 @@ import small_onnx
 from tarsia import hardware
 from tarsia.errors import MissingExtraError, ModelFileError, RecipeError
 from tarsia.runtime import onnx_file
+from tarsia.runtime import openvino_engine as engine_file
 from tarsia.runtime.engine import open_engine
 from tarsia.runtime.predictor import load
 
@@ -163,6 +164,28 @@ def test_without_the_package_the_extra_is_named(path: Path, monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "tarsia.runtime.openvino_engine", raising=False)
     with pytest.raises(MissingExtraError, match="the extra `openvino`"):
         open_engine(path, engine="openvino")
+
+
+def test_a_network_that_has_failed_is_not_asked_again(path: Path) -> None:
+    """Out of memory leaves one half done: what it answers next has no meaning, where it answers at all."""
+    engine = open_engine(path, "cpu", "openvino")
+
+    class Full:
+        def infer(self, _: object) -> None:
+            raise RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:246:\nstd::bad_alloc\n\n")
+
+    images_BHW3 = pictures(1, (1000, 1000))  # large enough for memory to be given back after it
+    before = engine._network
+    engine._idle.get()
+    engine._idle.put(engine_file._Request(before, Full()))
+    with pytest.raises(MemoryError, match=r"model\.onnx: std::bad_alloc"):
+        engine.scores(images_BHW3)
+    np.testing.assert_allclose(
+        engine.scores(images_BHW3), small_onnx.expected_scores(images_BHW3), rtol=1e-5, atol=1e-3
+    )
+    assert engine._network is not before
+    engine.give_back()
+    assert engine.scores(pictures(1, (8, 8))).shape == (1, 3, 8, 8)
 
 
 def test_torch_and_onnx_stay_away(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import queue
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 _TYPES = {"f32": "float32", "u8": "uint8"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class _Request(NamedTuple):
+    """A place to run one network in."""
+
+    network: openvino.CompiledModel
+    request: openvino.InferRequest
 
 
 class OpenVinoEngine(GraphEngine):
@@ -44,10 +52,14 @@ class OpenVinoEngine(GraphEngine):
         if device not in ("auto", "cpu"):
             raise RecipeError(f"--device {device}: OpenVINO runs on the CPU here; known: auto, cpu")
         self.precision = precision
-        self._network = compiled = self._compiled(file.content)
-        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()  # a request is busy while it runs
+        self._content = file.content
+        self._network: openvino.CompiledModel | None = None
+        self._renewing = threading.Lock()
+        compiled = self._sound_network()
+        # A request is busy while it runs, and is of use with its network alone; None: to be made.
+        self._idle: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         for _ in range(streams):
-            self._idle.put(compiled.create_infer_request())
+            self._idle.put(_Request(compiled, compiled.create_infer_request()))
         takes = [(one.any_name, *_kind(one), _side(one, 1)) for one in compiled.inputs]
         gives = {one.any_name: _kind(one) for one in compiled.outputs}
         self._check_interface(takes, gives, _side(compiled.output(SCORES), 1) if SCORES in gives else None)
@@ -58,33 +70,47 @@ class OpenVinoEngine(GraphEngine):
 
     def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
         request = self._idle.get()
+        sound = False
         try:
-            given = request.infer({INPUT: image_B3HW})
+            network = self._sound_network()
+            if request is None or request.network is not network:
+                request = _Request(network, network.create_infer_request())
+            given = request.request.infer({INPUT: image_B3HW})
             found = [given[name] for name in names]
             del given  # which knows the request
+            sound = True
             return found
         finally:
+            if not sound:  # a network that has failed, for want of memory say, may answer wrongly next time, or never
+                self._network = request = None
             self._idle.put(request)
-            if release:
+            if release and sound:
                 del request
                 self._release()
+
+    def _sound_network(self) -> openvino.CompiledModel:
+        """The network; compiled anew where a run of it has failed."""
+        with self._renewing:
+            if self._network is None:
+                self._network = self._compiled(self._content)
+            return self._network
 
     def _release(self) -> None:
         """Of the network, and of the requests that are idle.
 
         A request keeps its picture; a stream keeps the memory of its last answer until it has given a smaller one.
         """
-        requests = []
+        network, requests = self._sound_network(), []
         with contextlib.suppress(queue.Empty):
             while True:
                 self._idle.get_nowait()
-                requests.append(self._network.create_infer_request())
+                requests.append(network.create_infer_request())
         for request in requests:
             request.start_async({INPUT: self._smallest()})
         for request in requests:
             request.wait()
-            self._idle.put(request)
-        self._network.release_memory()
+            self._idle.put(_Request(network, request))
+        network.release_memory()
 
     def _compiled(self, content: bytes) -> openvino.CompiledModel:
         core = _core()

@@ -15,7 +15,7 @@ _WORDS = (
     "out of memory",
     "can't allocate memory",
     "cannot allocate memory",
-    "failed to allocate memory",
+    "failed to allocate",
     "unable to allocate",
     "could not allocate",
     "not enough memory",
@@ -59,7 +59,8 @@ def exhaustion(what: str) -> Iterator[None]:
     except Exception as error:
         if not is_exhausted(error):
             raise
-        line = (str(error).splitlines() or ["no reason given"])[0][:300]
+        lines = str(error).splitlines() or ["no reason given"]
+        line = next((one for one in lines if any(word in one.lower() for word in _WORDS)), lines[0])[:300]
         reason = re.sub(r"^\[\w+\] : \d+ : [A-Z_]+ : ", "", line)  # ONNX Runtime's
         raise MemoryError(f"{what}: {reason}") from None
 
