@@ -3,12 +3,15 @@
     python benchmarks/serve.py load MODEL.onnx --clients 64 --seconds 300
     python benchmarks/serve.py overload MODEL.onnx --clients 640
     python benchmarks/serve.py hostile MODEL.onnx
+    python benchmarks/serve.py sizes MODEL.onnx --count 3000
     python benchmarks/serve.py against MODEL.onnx --weights MODEL.safetensors --seconds 20
 
 `--serve` hands options to `tarsia serve`, as --serve="--engine openvino --precision bfloat16".  Clients and server
 share the machine.  `overload` sends ten times as many pictures a second as eight clients had answers before, whatever
-is answered.  Every answer is compared with the mask that the predictor gives here for the same picture.  `against` adds
-two handlers as one would write them by hand, one with ONNX Runtime and one with PyTorch, on the same weights.
+is answered.  `hostile` also sends the thinnest and the heaviest pictures at each limit, and says what memory they take
+and leave.  `sizes` sends `--count` pictures of different sizes to each engine.  Answers to the scenes are compared with
+the mask that the predictor gives here for the same picture.  `against` adds two handlers as one would write them by
+hand, one with ONNX Runtime and one with PyTorch, on the same weights.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
+import serve_memory
 from tarsia import data, environment, load
+from tarsia.runtime.engine import ENGINES
 
 _TIMES = 10  # as many requests a second as the service can answer, in an overload
 SIZE = (352, 480)  # height, width: multiples of every stride, so that the plain handlers need not pad
@@ -122,13 +127,12 @@ class Pictures:
         return statistics.mean(alone[2:]) * 1000, statistics.mean(whole[2:]) * 1000
 
 
-async def post(port: int, body: bytes, head: str = "") -> tuple[int, dict[str, str], bytes]:
+async def post(port: int, body: bytes, head: str = "", query: str = "") -> tuple[int, dict[str, str], bytes]:
     """One request on a connection of its own -> status, headers, body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        text = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
-        text += f"Content-Length: {len(body)}\r\n"
-        writer.write(f"{text}{head}Connection: close\r\n\r\n".encode() + body)
+        text = f"POST /v1/segment{query} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        writer.write(f"{text}Content-Length: {len(body)}\r\n{head}Connection: close\r\n\r\n".encode() + body)
         raw = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in raw[1:])}
         return int(raw[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
@@ -316,18 +320,42 @@ async def _hostile(port: int, pictures: Pictures, asked: argparse.Namespace) -> 
     return tally, sum(await asyncio.gather(*bad), Counter[str]())
 
 
+def at_limits(pictures: Pictures, asked: argparse.Namespace) -> dict[str, Any]:
+    """What pictures at each limit of the service leave in its memory."""
+    words = shlex.split(asked.serve)
+    most = {"--max-megapixels": 25, "--max-mebibytes": 20}
+    most |= {name: int(words[words.index(name) + 1]) for name in most if name in words}
+    bounds = {"pixels": most["--max-megapixels"] * 1_000_000, "body_bytes": most["--max-mebibytes"] * 2**20}
+    bounds["stride"] = pictures.predictor.card.input.stride
+    with serving(ours(asked)) as (port, process, _):
+        return bounds | asyncio.run(serve_memory.limits(port, process, post, pictures.bodies, bounds))
+
+
+def of_sizes(asked: argparse.Namespace) -> dict[str, Any]:
+    """What thousands of sizes leave in the memory of each engine."""
+    found = {}
+    for engine in ENGINES:
+        with serving([*ours(asked), "--engine", engine]) as (port, process, _):
+            found[engine] = asyncio.run(serve_memory.sizes(port, process, post, asked.count))
+    return found
+
+
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("load", "overload", "hostile", "against"))
+    parser.add_argument("mode", choices=("load", "overload", "hostile", "sizes", "against"))
     parser.add_argument("model", type=Path)
     parser.add_argument("--weights", type=Path, help="the .safetensors file that MODEL was exported from")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--pictures", type=int, default=12)
+    parser.add_argument("--count", type=int, default=3000, help="of sizes")
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--serve", default="", help="options for tarsia serve")
     asked = parser.parse_args()
+    if asked.mode == "sizes":
+        print(json.dumps({"environment": environment.describe(), **of_sizes(asked)}, indent=2))
+        return
     words = shlex.split(asked.serve)
     known = {name: words[words.index(f"--{name}") + 1] for name in ("engine", "precision") if f"--{name}" in words}
     pictures = Pictures(asked.model, asked.pictures, known)
@@ -337,6 +365,8 @@ def main() -> None:
         "engine_cpu_ms": {"network_and_labels": round(alone, 1), "with_decoding_and_png": round(whole, 1)},
         "tarsia": measured(ours(asked), pictures, asked),
     }
+    if asked.mode == "hostile":
+        result["limits"] = at_limits(pictures, asked)
     if asked.mode == "against":
         for kind, path in (("onnxruntime", asked.model), ("torch", asked.weights)):
             command = [sys.executable, "-c", PLAIN, kind, str(path), str(asked.port)]

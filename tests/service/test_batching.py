@@ -180,6 +180,17 @@ def test_what_nobody_waits_for_is_not_run(batcher: Batcher, gated: Gated) -> Non
         left.future.result(0)
 
 
+def test_what_those_who_left_had_sent_is_not_held(batcher: Batcher, gated: Gated) -> None:
+    """Their uploads are no longer counted: with the next request they go, however long the network is busy."""
+    busy(batcher, gated)
+    left, kept = job(40, 40), job()
+    for one in (left, kept):
+        batcher.submit(one)
+    left.future.cancel()
+    batcher.check_room()
+    assert list(batcher._waiting) == [kept]
+
+
 def test_who_leaves_at_the_last_moment_is_not_run_either(batcher: Batcher, gated: Gated) -> None:
     """After the look for those who left, and before the picture is taken."""
 

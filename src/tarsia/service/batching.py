@@ -67,8 +67,8 @@ class Batcher:
     def check_room(self) -> None:
         """Problem 503 where the queue is full, with when it should have room again."""
         with self._changed:
-            if len(self._waiting) >= self._limits.queue:
-                self._waiting = deque(job for job in self._waiting if not job.future.cancelled())
+            # Their uploads count no longer, and are not to be held until the network is free.
+            self._waiting = deque(job for job in self._waiting if not job.future.cancelled())
             if len(self._waiting) >= self._limits.queue:
                 seconds = len(self._waiting) * self._seconds_a_picture
                 raise problems.busy("queue", "too many pictures wait for this model: try again", seconds)
