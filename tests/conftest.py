@@ -21,6 +21,14 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def heard() -> None:
+    """A command that a test before this one called with -q has silenced notes for the whole process."""
+    from tarsia import console
+
+    console.quiet(False)
+
+
 @pytest.fixture(scope="session")
 def made_models(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A model of every kind, trained and exported by the commands; half a minute, so only for what needs real ones."""

@@ -238,6 +238,23 @@ def test_other_recipes_are_not_pooled(tmp_path, changes):
     assert compare(paths, **QUICK).names == ["a", "b"]
 
 
+def test_seeds_are_pooled_however_each_machine_computed_them(tmp_path):
+    ways = [{"memory_format": "contiguous", "threads": 1, "workers": 0}, {"memory_format": "channels_last"}]
+    paths = [
+        written(tmp_path / f"a-seed{seed}", made(0.7), recipe(seed, train={"epochs": 5, "precision": "float32"} | way))
+        for seed, way in enumerate(ways)
+    ]
+    assert compare(paths, **QUICK).names == ["a"]
+    quick = recipe(2, train={"epochs": 5, "precision": "bfloat16"})
+    found = compare([*paths, written(tmp_path / "a-seed2", made(0.6), quick)], **QUICK)
+    assert len(found.names) == 2
+    (said,) = [note for note in found.notes if "bfloat16" in note]
+    assert said == (
+        "a-seed0, a-seed1, a-seed2 are of one recipe, but were trained in bfloat16 and float32: they are not pooled.  "
+        "--set train.precision=float32 trains all alike."
+    )
+
+
 def test_other_settings_of_one_recipe_and_a_repeated_seed_are_not_pooled(tmp_path):
     first = written(tmp_path / "a", made(), recipe(0))
     flipped = written(tmp_path / "b", made(0.7, protocol={"tta": "flip"}), recipe(1))

@@ -173,6 +173,15 @@ def test_the_same_weights_come_out_twice(programs: Programs, recipe: Path, whole
     assert_same(again, whole)
 
 
+def in_time(folder: Path, stopped: Callable[[Path], bool]) -> Path:
+    """The first run that was `stopped` where it should be: on a busy machine this process may notice it too late."""
+    for attempt in range(12):
+        run = folder / f"run{attempt}"
+        if stopped(run):
+            return run
+    raise AssertionError("never stopped in time")
+
+
 def test_killed_again_and_again(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
     """In the first epoch, in the middle of the second, right after it: with another number of workers each time."""
     run, arguments = tmp_path / "run", ("train", recipe, "--out", tmp_path / "run")
@@ -225,16 +234,22 @@ def test_ctrl_c_saves(programs: Programs, recipe: Path, tmp_path: Path) -> None:
 
 def test_a_closed_terminal_saves_too(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
     """SIGHUP to the whole group, and output that is an error from then on."""
-    run, arguments = tmp_path / "run", ["train", str(recipe), "--out", str(tmp_path / "run")]
-    process, terminal = pty.fork()
-    if not process:
-        os.execve(sys.executable, [sys.executable, "-m", "tarsia", *arguments], os.environ | ONE_THREAD)
-    when = reached(run, step=STEPS + 2)
-    while not when():
-        if select.select([terminal], [], [], 0.01)[0]:
-            os.read(terminal, 65536)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 128 + signal.SIGHUP
+
+    def closed_on_the_way(run: Path) -> bool:
+        process, terminal = pty.fork()
+        if not process:
+            arguments = ["-m", "tarsia", "train", str(recipe), "--out", str(run)]
+            os.execve(sys.executable, [sys.executable, *arguments], os.environ | ONE_THREAD)
+        when = reached(run, step=STEPS + 2)
+        while not when():
+            if select.select([terminal], [], [], 0.01)[0]:
+                os.read(terminal, 65536)
+        os.close(terminal)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert code in (0, 128 + signal.SIGHUP)
+        return code != 0
+
+    run = in_time(tmp_path, closed_on_the_way)
     assert f"SIGHUP: saved after step {position(run)['step']}" in (run / "log.txt").read_text()
     assert programs.run("train", "--resume", run)[0] == 0
     assert_same(run, whole)
@@ -258,11 +273,13 @@ def test_under_nohup_a_closed_terminal_is_ignored(recipe: Path, whole: Path, tmp
 
 
 def test_sigterm_in_validation(programs: Programs, recipe: Path, whole: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    when = reached(run, epoch=1, batch=STEPS)
-    code, output = programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGTERM, when))
-    assert code == 143, output
-    assert position(run)["batch"] == STEPS and len(rows(run)) == 1, "the second epoch's validation was not left"
+    def stopped_there(run: Path) -> bool:
+        when = reached(run, epoch=1, batch=STEPS)
+        code, output = programs.run("train", recipe, "--out", run, meanwhile=send(signal.SIGTERM, when))
+        assert code in (0, 143), output
+        return code == 143 and position(run)["batch"] == STEPS and len(rows(run)) == 1
+
+    run = in_time(tmp_path, stopped_there)
     assert programs.run("train", "--resume", run)[0] == 0
     assert_same(run, whole)
 

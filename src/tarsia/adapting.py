@@ -234,7 +234,7 @@ def _recipe(
         "input": {"size": card.input.size, "short_side": card.input.short_side},
         "augment": before.get("augment", {}),
         "train": {
-            **{key: before["train"][key] for key in ("class_weights", "loss", "precision") if "train" in before},
+            **{key: before["train"][key] for key in ("class_weights", "loss") if "train" in before},
             "epochs": 1,
             "steps_per_epoch": tuning.steps,
             "batch": tuning.batch,

@@ -25,7 +25,16 @@ from tarsia.scores import Report
 from tarsia.scores.expected import judge
 from tarsia.study import Evaluation, Run, Study, Target, validation
 from tarsia.study.process import apart
-from tarsia.study.run_state import State, alone, asked_path, note_asked, run_folder, seconds_taken, state
+from tarsia.study.run_state import (
+    State,
+    alone,
+    as_other_seeds,
+    asked_path,
+    note_asked,
+    run_folder,
+    seconds_taken,
+    state,
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,8 @@ def _finish(study: Path, run: Run, overwrite: bool, device: str) -> str:
             train(resume=folder, device=device)
         elif now.kind != "finished":
             sys.argv = ["tarsia", "train", str(asked_path(study, run)), "--out", str(folder)]
-            train(run.recipe, out=folder, overwrite=True, device=device)  # all that is there is what a kill has left
+            recipe = as_other_seeds(study, run)
+            train(recipe, out=folder, overwrite=True, device=device)  # all that is there is what a kill has left
     return "done"
 
 

@@ -19,6 +19,8 @@ from tarsia.scores import finer, significance
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 # Where a training ran and what it is called; all else in a recipe makes another model.
 _OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"))
+# How it was computed, which each machine measures for itself: it makes no other model, but in its last bits.
+_HOW = (("train", "memory_format"), ("train", "threads"), ("train", "workers"))
 _PATHS = (("data", "root"), ("model", "weights"))  # of these the last part counts: two machines, one data set
 
 
@@ -48,10 +50,10 @@ def _recipes(found: Sequence[Entrant]) -> list[list[Entrant]]:
     return list(groups.values())
 
 
-def _identity(one: Entrant) -> str:
-    """What two trainings of one model have in common: the recipe but for its place, and how the model was run."""
+def _identity(one: Entrant, but: Sequence[tuple[str, str]] = ()) -> str:
+    """What two trainings of one model have in common: the recipe, but for its place, and how the model was run."""
     recipe = json.loads(json.dumps(one.recipe, default=str))
-    for *above, key in (*_OF_THE_PLACE, *_PATHS):
+    for *above, key in (*_OF_THE_PLACE, *_HOW, *but, *_PATHS):
         node = recipe
         for name in above:
             node = node.get(name) if isinstance(node.get(name), dict) else {}
@@ -124,6 +126,7 @@ def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
             said.append(
                 f"{_few([one.name for one in group])} are of one recipe and repeat a seed: they are not pooled."
             )
+    said += _measured_apart(found)
     places = list(dict.fromkeys(entry.measured_on for entry in pooled if entry.measured_on))
     if len(places) > 1:
         said.append(f"Latency was measured in different ways and is not to be compared: {' | '.join(places)}.")
@@ -131,6 +134,24 @@ def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
     if trained:
         said.append(f"Peak memory of {_few(trained)} is the training's; tarsia evaluate MODEL gives prediction's.")
     return [*said, *_uncommon(found)]
+
+
+def _measured_apart(found: Sequence[Entrant]) -> list[str]:
+    """Which entrants would be seeds of one recipe, had they been trained in one precision."""
+    groups: dict[str, list[Entrant]] = {}
+    for one in found:
+        if one.recipe:
+            groups.setdefault(_identity(one, but=[("train", "precision")]), []).append(one)
+    said = []
+    for group in groups.values():
+        precisions = sorted({str((one.recipe or {}).get("train", {}).get("precision")) for one in group})
+        if len(precisions) > 1 and _seeds_differ(group):
+            names, both = _few([one.name for one in group]), " and ".join(precisions)
+            said.append(
+                f"{names} are of one recipe, but were trained in {both}: "
+                f"they are not pooled.  --set train.precision={precisions[-1]} trains all alike."
+            )
+    return said
 
 
 def _uncommon(found: Sequence[Entrant]) -> list[str]:

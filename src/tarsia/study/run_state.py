@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,7 @@ from tarsia.study import Run
 
 # What may differ between a training and the one asked for: none of it changes the model.
 _OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache"}, "train": {"workers", "save_every_seconds"}}
+_MEASURED = ("precision", "memory_format", "threads", "class_weights")
 _NAMED = 3  # settings that differ, named one by one
 
 
@@ -48,6 +50,21 @@ def asked_path(study: Path, run: Run) -> Path:
 def note_asked(study: Path, run: Run) -> None:
     """Write the recipe of `run` as it is asked for."""
     yaml_tree.dump(asked_path(study, run), run.recipe, "as the study asks for it; the run's recipe.yaml is resolved")
+
+
+def as_other_seeds(study: Path, run: Run) -> Recipe:
+    """The recipe of `run`, with precision and memory layout as another seed's training has measured them.
+
+    Each would measure for itself, and on a busy machine not always find the same; of two precisions no pool is made.
+    """
+    for path in sorted((study / "recipes").glob(f"{glob.escape(run.label)}-seed*.yaml")):
+        stored = study / path.stem / "recipe.yaml"
+        if path == asked_path(study, run) or not stored.is_file():
+            continue
+        with contextlib.suppress(RecipeError):
+            if not _difference(run.recipe, Recipe.load(path).model_copy(update={"seed": run.recipe.seed})):
+                return _settled(run.recipe, Recipe.load(stored), ("precision", "memory_format"))
+    return run.recipe
 
 
 def state(study: Path, run: Run) -> State:
@@ -86,16 +103,23 @@ def seconds_taken(folder: Path) -> float:
 
 @contextlib.contextmanager
 def alone(study: Path, run: Run) -> Iterator[bool]:
-    """Whether no other process is at work on `run`; none begins while this one is within."""
+    """Whether no other process is at work on `run`; none begins while this one is within.
+
+    A folder in which nothing was written goes again.
+    """
     folder = run_folder(study, run)
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(holding(folder))
-        except Busy:
-            yield False
-            return
-        yield True
+    try:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(holding(folder))
+            except Busy:
+                yield False
+                return
+            yield True
+    finally:
+        with contextlib.suppress(OSError):  # there is something in it, as there should be
+            folder.rmdir()
 
 
 def _last_files() -> list[str]:
@@ -103,13 +127,14 @@ def _last_files() -> list[str]:
     return ["counts.npz", "report.json", *(["report.html"] if importlib.util.find_spec("jinja2") else [])]
 
 
-def _settled(wanted: Recipe, there: Recipe) -> Recipe:
-    """`wanted` with what a training measures before it starts taken from `there`."""
+def _settled(wanted: Recipe, there: Recipe, names: Sequence[str] = _MEASURED) -> Recipe:
+    """`wanted` with what a training measures before it starts (or `names` of that) taken from `there`."""
     measured: dict[str, Any] = {}
-    for name in ("precision", "memory_format", "threads"):
+    for name in set(names) - {"class_weights"}:
         if getattr(wanted.train, name) in ("auto", None):
             measured[name] = getattr(there.train, name)
-    if wanted.train.class_weights != "none" and isinstance(wanted.train.class_weights, str):
+    weights = wanted.train.class_weights
+    if "class_weights" in names and isinstance(weights, str) and weights != "none":
         measured["class_weights"] = there.train.class_weights
     return wanted.model_copy(update={"train": wanted.train.model_copy(update=measured)})
 
