@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia.card import Card, Classes, Input
+from tarsia.runtime.engine import EngineFacts
 
 HEIGHT, WIDTH = 13, 17
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
@@ -33,6 +34,7 @@ class BrightnessEngine:
 
     device = "cpu"
     streams = 1
+    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
 
     def __init__(self) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=Input(stride=4))

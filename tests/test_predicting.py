@@ -18,7 +18,7 @@ from PIL import Image
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError, ModelFileError, NoRoomError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
-from tarsia.runtime.engine import AttentionMap
+from tarsia.runtime.engine import AttentionMap, EngineFacts
 from tarsia.runtime.predictor import Predictor
 from tarsia.runtime.styled import StyledPredictor
 
@@ -30,6 +30,7 @@ class BrightnessEngine:
 
     device = "cpu"
     streams = 1
+    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
 
     def __init__(self) -> None:
         settings = Input(stride=4)
@@ -761,6 +762,15 @@ def test_what_needs_whole_pictures_is_refused_in_tiles_by_name(predictor, tmp_pa
     with pytest.raises(OutputError, match=r"attention is drawn of whole pictures, not of tiles"):
         predict(Predictor(Attending()), [source], tmp_path / "out", tile=16, save=("attention",))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_goes_on_in_the_precision_it_was_begun_with(predictor, tmp_path, monkeypatch):
+    source, out = draw(tmp_path / "a.png"), tmp_path / "out"
+    predict(predictor, [source], out)
+    rough = predictor.engine.facts()._replace(precision="bfloat16")
+    monkeypatch.setattr(type(predictor.engine), "facts", staticmethod(lambda: rough))
+    with pytest.raises(OutputError, match=r"begun with another precision \(None, now bfloat16\)"):
+        predict(predictor, [source], out, resume=True)
 
 
 def test_a_run_goes_on_in_the_style_it_was_begun_with(predictor, tmp_path):

@@ -363,4 +363,6 @@ def _settings(predictor: Predictor, wanted: Wanted) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     model = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()[:16]
     tta, crf = (None if one is None else str(one) for one in (predictor.tta, predictor.crf))
-    return {"model": model, "tta": tta, "crf": crf, "style": predictor.style, **wanted.settings()}
+    precision = predictor.engine.facts().precision
+    computed = {"precision": None if precision == "float32" else precision}  # of float32 nothing was said before
+    return {"model": model, "tta": tta, "crf": crf, "style": predictor.style, **computed, **wanted.settings()}

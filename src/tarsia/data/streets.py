@@ -25,6 +25,7 @@ from tarsia.data._dataset import Sample, check_sample
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data._streets.downtown import compose_town
 from tarsia.data._streets.highway import compose_highway
+from tarsia.data._streets.lane import compose_lane
 from tarsia.data._streets.look import CLEAR
 from tarsia.data._streets.paint import paint
 from tarsia.data._streets.render import render
@@ -37,7 +38,7 @@ SPLITS = {"train": (0, 400), "val": (1, 100), "test": (2, 100)}
 SMALLEST, LARGEST = 32, 4096
 NEAREST = 12  # metres; less leaves no room for a crossing
 PLAIN = "clear"
-CITIES = {"mixed": compose, "highway": compose_highway, "town": compose_town}
+CITIES = {"mixed": compose, "lane": compose_lane, "highway": compose_highway, "town": compose_town}
 
 CLASSES = Classes(
     names=(
