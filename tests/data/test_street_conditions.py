@@ -22,7 +22,7 @@ from tarsia.data._streets.world import Camera, Road, Scene, Side, Thing, View
 from tarsia.data.streets import Data
 from tarsia.errors import DatasetError
 
-CITIES = ("mixed", "highway", "town")
+CITIES = ("mixed", "lane", "highway", "town")
 NINE = ("dawn", "fall", "fog", "night", "spring", "summer", "sunset", "winter_night", "winter")  # S3, tables 3 and 4
 SMALL = (48, 64)
 

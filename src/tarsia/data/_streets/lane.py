@@ -99,7 +99,8 @@ def _posts(rng: np.random.Generator, road: Road, side: Side, far: float) -> list
         arm = int(rng.random() < 0.5)
         things.append(Thing("lamp", s, float(places[0]), 0.22, rng.uniform(4.0, 5.5), 1.0, color, variant=arm))
     if rng.random() < 0.6:
-        turn, style, plate, pole = rng.uniform(-0.2, 0.2), int(rng.integers(0, 6)), rng.uniform(0.8, 1.0), rng.uniform(1.9, 2.3)
+        turn, style = rng.uniform(-0.2, 0.2), int(rng.integers(0, 6))
+        plate, pole = rng.uniform(0.8, 1.0), rng.uniform(1.9, 2.3)
         things.append(Thing("sign", s, float(places[1]), plate, pole, 0.16, color, heading=turn, variant=style))
     if rng.random() < 0.55:
         things.append(Thing("lights", s, float(places[2]), 0.55, 3.4, 1.6, color, variant=int(rng.integers(0, 3))))
@@ -108,16 +109,17 @@ def _posts(rng: np.random.Generator, road: Road, side: Side, far: float) -> list
 
 def _people(rng: np.random.Generator, road: Road, side: Side, far: float) -> list[Thing]:
     """Who walks on one pavement, a few metres apart."""
-    places = np.arange(4.6, far - 2, 2.2)
-    return [
-        make_person(rng, side.sign * (road.half + rng.uniform(0.7, side.pavement - 0.5)), float(z), rng.choice([0.0, np.pi]))
-        for z in rng.choice(places, size=int(rng.integers(0, 3)), replace=False)
-    ]
+    things = []
+    for z in rng.choice(np.arange(4.6, far - 2, 2.2), size=int(rng.integers(0, 3)), replace=False):
+        s = side.sign * (road.half + rng.uniform(0.7, side.pavement - 0.5))
+        things.append(make_person(rng, s, float(z), rng.choice([0.0, np.pi])))
+    return things
 
 
 def _traffic(rng: np.random.Generator, road: Road, far: float) -> list[Thing]:
     """Perhaps a car ahead, or somebody on a bicycle, or on foot in the road."""
-    what, z = str(rng.choice(["car", "rider", "walker", "car and rider"], p=[0.3, 0.3, 0.2, 0.2])), float(rng.uniform(6.5, far - 2))
+    what = str(rng.choice(["car", "rider", "walker", "car and rider"], p=[0.3, 0.3, 0.2, 0.2]))
+    z = float(rng.uniform(6.5, far - 2))
     sign = 1 if rng.random() < 0.5 else -1
     heading = float(rng.choice([0.0, np.pi]))
     things = []
