@@ -78,7 +78,7 @@ def recipe(out: Path, seed: int = 0) -> Recipe:
             "augment": {"horizontal_flip": 0.5},
             "train": {
                 "epochs": 2,
-                "steps_per_epoch": 600,
+                "steps_per_epoch": 650,
                 "batch": 4,
                 "learning_rate": 7e-3,
                 "schedule": "cosine",

@@ -24,7 +24,7 @@ from tarsia.data._streets.scene import (
 from tarsia.data._streets.world import Camera, Road, Scene, Side, Thing
 
 POSTS = [(96, 104, 106), (70, 84, 80), (140, 140, 136)]
-END = 12.0  # metres to which anything but houses stands
+END = 11.0  # metres to which anything but houses stands
 
 
 def compose_lane(rng: np.random.Generator, reach: float) -> Scene:
@@ -110,7 +110,7 @@ def _posts(rng: np.random.Generator, road: Road, side: Side, far: float) -> list
 def _people(rng: np.random.Generator, road: Road, side: Side, far: float) -> list[Thing]:
     """Who walks on one pavement, a few metres apart."""
     things = []
-    for z in rng.choice(np.arange(4.4, far - 3, 1.8), size=int(rng.integers(0, 3)), replace=False):
+    for z in rng.choice(np.arange(4.2, far - 4, 1.2), size=int(rng.integers(0, 3)), replace=False):
         s = side.sign * (road.half + rng.uniform(0.7, side.pavement - 0.5))
         things.append(make_person(rng, s, float(z), rng.choice([0.0, np.pi])))
     return things
@@ -119,7 +119,7 @@ def _people(rng: np.random.Generator, road: Road, side: Side, far: float) -> lis
 def _traffic(rng: np.random.Generator, road: Road, far: float) -> list[Thing]:
     """Perhaps a car ahead, or somebody on a bicycle, or on foot in the road."""
     what = str(rng.choice(["car", "rider", "walker", "car and rider"], p=[0.3, 0.3, 0.2, 0.2]))
-    z = float(rng.uniform(5.5, far - 3))
+    z = float(rng.uniform(4.8, far - 3.5))
     sign = 1 if rng.random() < 0.5 else -1
     heading = float(rng.choice([0.0, np.pi]))
     things = []
@@ -127,7 +127,7 @@ def _traffic(rng: np.random.Generator, road: Road, far: float) -> list[Thing]:
         car = make_car(rng, 0.0, z + 2.5, heading)
         things.append(replace(car, s=sign * (road.half - car.width / 2 - 0.2)))
     if "rider" in what:
-        things.append(make_rider(rng, -sign * rng.uniform(0.7, 1.6), float(rng.uniform(4.2, 7.0)), heading))
+        things.append(make_rider(rng, -sign * rng.uniform(0.7, 1.6), float(rng.uniform(3.8, 6.0)), heading))
     if what == "walker":
         things.append(make_person(rng, sign * rng.uniform(0.2, 1.8), z, rng.choice([0.5, -0.5]) * np.pi))
     return things
