@@ -243,6 +243,23 @@ def test_a_damaged_split_is_one_fault_beside_the_others(tmp_path: Path) -> None:
         convert(tmp_path, tmp_path / "out", kind="coco")
 
 
+@pytest.mark.parametrize("damage", ["", "{", "none"])
+def test_the_other_split_keeps_its_name_where_nothing_of_one_is_left(damage: str, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        bad = {} if split == "train" else {"segmentation": []}
+        coco(tmp_path / split, [plain(**bad)], [plain(**bad)]).rename(tmp_path / split / "_coco.json")
+    if damage != "none":
+        (tmp_path / "val/_coco.json").write_text(damage)
+        with pytest.raises(DatasetError, match=r"val/_coco.json: "):
+            convert(tmp_path, tmp_path / "out")
+    done = convert(tmp_path, tmp_path / "out", skip_bad=True)
+    assert (done.pictures, done.exit_code) == (2, 1)
+    assert "splits of which no picture is left: 1 (first: val)" in done.notes
+    assert read(tmp_path / "out", "train").keys() == {"a", "b"}
+    with pytest.raises(DatasetError, match="val"):
+        data.open("folder", tmp_path / "out", "val")
+
+
 def test_two_pictures_of_one_name_are_both_left_out(tmp_path: Path) -> None:
     file = coco(tmp_path / "set", [plain()], [plain()], [plain()])
     tree = json.loads(file.read_text())

@@ -157,6 +157,8 @@ def convert(
     if read_back != len(placed):
         raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
     _note_names(found)
+    lost = [split for split in found.splits if split not in splits]
+    found.notes.add("splits of which no picture is left", "".join(lost[:1]), len(lost))
     if kind != "masks" and background is not None and not pixels[0]:
         found.notes.add("no pixel is background; --no-background leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
@@ -317,7 +319,7 @@ def _described(classes: Classes, splits: Sequence[str], count: int) -> str:
     for name, color in zip(classes.names, classes.colors, strict=True):
         lines.append(f"  - {{name: {_quoted(name)}, color: {list(color)}}}")
     lines += ["format: index", "images: images", "labels: labels"]
-    if len(splits) > 1:
+    if any(splits):  # also where one of several is left: its pictures are not to be drawn anew
         lines.append("splits:")
         for split in splits:
             folders = f"images: {_quoted(f'images/{split}')}, labels: {_quoted(f'labels/{split}')}"

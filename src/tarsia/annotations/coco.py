@@ -82,7 +82,8 @@ def read(
     the entry.  Raises DatasetError for what concerns all pictures.
     """
     reading, found, numbering = _Reading(images, faults), [], None
-    for path, split in zip(files, _splits(files), strict=True):
+    splits = _splits(files)
+    for path, split in zip(files, splits, strict=True):
         tree: dict[str, Any] | None = None
         with faults.of() if len(files) > 1 else contextlib.nullcontext():
             tree = read_json(path)
@@ -103,7 +104,8 @@ def read(
         regions = [region if objects or not is_crowd else region._replace(label=IGNORED) for region, is_crowd in marked]
         painted_one = painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split)
         pictures.append(painted_one)
-    return Annotations(numbering.classes(), pictures, list(files), reading.notes)
+    parts = tuple(splits) if len(files) > 1 else ()
+    return Annotations(numbering.classes(), pictures, list(files), reading.notes, parts)
 
 
 def _splits(files: Sequence[Path]) -> list[str]:

@@ -101,6 +101,9 @@ def _jsons(paths: Sequence[Path], kind: str | None) -> tuple[list[Path], list[Pa
         labelme = sorted([*labelme, *other])  # one that is cut short is an error, not left out
     elif kind == "coco" and not coco:
         coco = other
+    else:  # an empty or damaged file that stands for a split is an error too
+        names = {path.name for path in coco}
+        coco = sorted([*coco, *(p for p in other if p.name.startswith(_INSTANCES) or p.name in names)])
     instances = [path for path in coco if path.name.startswith(_INSTANCES)] or coco
     return instances, labelme, [path for path in coco if path not in instances]
 

@@ -79,12 +79,13 @@ class Picture(NamedTuple):
 
 @dataclass
 class Annotations:
-    """All that a source says; `files`: what was read and must not be written over."""
+    """All that a source says; `files`: what was read and must not be written over; `splits`: their names, if any."""
 
     classes: Classes
     pictures: list[Picture]
     files: list[Path]
     notes: Notes = field(default_factory=Notes)
+    splits: tuple[str, ...] = ()
 
 
 class Numbering:

@@ -74,7 +74,8 @@ def read(root: Path, yaml: Path | None, given: ClassList | None, background: str
             if called not in faults:
                 notes.take(own)
                 pictures.append(painted(name, path, regions, seen, numbering.fill, notes, part))
-    return Annotations(numbering.classes(), pictures, [*texts, *([yaml] if yaml else [])], notes)
+    named = tuple(parts) if len(parts) > 1 else ()
+    return Annotations(numbering.classes(), pictures, [*texts, *([yaml] if yaml else [])], notes, named)
 
 
 def _names(tree: dict[str, Any], where: str) -> list[Any]:
