@@ -973,7 +973,8 @@ def test_camvid_in_32_classes(shared: Path, tmp_path: Path) -> None:
     root = shared / "data/samples/camvid32_fullres"
     done = convert(root / "labels", tmp_path / "out", images=root / "images", classes=root / "codes.txt")
     assert done.pictures == 5 and len(done.classes) == 32 and done.classes.names[17] == "Road"
-    assert [note.endswith("1 (first: Void)") for note in done.notes] == [True]
+    assert [note.endswith("(first: 0 is Animal)") for note in done.notes] == [True, False]
+    assert done.notes[1].endswith("1 (first: Void)")
     for name, found in read(tmp_path / "out").items():
         assert np.array_equal(found, np.array(Image.open(root / "labels" / f"{name}_P.png")))
 

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"-?\d+$")
 _ORDINAL = re.compile(r"(\d+)[.)]$")  # `1.` or `1)`
 _HEX = re.compile(r"(?:#|0x)([0-9a-f]{6})$", re.IGNORECASE)
 _ANY_HEX = re.compile(r"#[0-9a-f]{3,8}$", re.IGNORECASE)
-_BESIDE = re.compile(r"\W*\d+\W+\w|\W*(class|label|id|value|index)\W*\d+\W+\w", re.IGNORECASE)
+_BESIDE = re.compile(r"\W*\d+\W+\w|\W*(class|label|id|value|index)\W*\d+\W+\w|.*[(\[{]\s*\d+\s*[)\]}]$", re.IGNORECASE)
 _IGNORED = "(ignored)"
 _NAMES = frozenset({"name", "names", "class", "classes", "label", "labels", "category", "categories"})
 
@@ -250,7 +250,10 @@ def _check_names(path: Path, rows: list[_Row]) -> None:
     row = rows[0]
     if all(row.parts and row.parts == rows[0].parts for row in rows):
         raise _fault(
-            path, row.at, row.text, f"`{row.parts}` in each line: columns, or part of the names? Quote the names"
+            path,
+            row.at,
+            row.text,
+            f"`{row.parts}` in each line: columns, or part of the names? Quote the names, each whole, and no number",
         )
     if all(_BESIDE.match(row.name) for row in rows):
         raise _fault(path, row.at, row.text, "a number and a name, or a name? Write `number: name`, or quote the names")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia.annotations.class_lines import FORMS, Line, read_lines
+from tarsia.annotations.class_table import role_of
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
 from tarsia.data._layout import Layout
@@ -25,11 +26,6 @@ _NO_CLASS = re.compile(
     r"void|un_?label+ed|unlabel|ignored?|don_?t_?care|no_?label|undefined|unknown|none|no_?data|null", re.IGNORECASE
 )
 _HEX = re.compile(r"#([0-9a-f]{6})$", re.IGNORECASE)
-_NAME_KEYS, _NUMBER_KEYS, _COLOR_KEYS = (
-    ("name", "label", "class", "title"),
-    ("id", "value", "index"),
-    ("color", "colour"),
-)
 
 
 @dataclass
@@ -75,7 +71,7 @@ def _read(path: Path) -> list[Line]:
 def _literal(path: Path, text: str) -> list[Line]:
     """A list of names or of objects, or an object of names and numbers, as JSON or Python write it."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = _Plain().visit(ast.parse(text.strip(), mode="eval")).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         raise _strange(path, line, getattr(error, "msg", None) or str(error)) from error
@@ -107,17 +103,45 @@ def _of_item(path: Path, item: ast.expr) -> Line:
     if isinstance(found, str):
         return Line(item.lineno, repr(found), found)
     if isinstance(found, dict):
-        name, number, color = (
-            next((found[key] for key in keys if key in found), None) for keys in (_NAME_KEYS, _NUMBER_KEYS, _COLOR_KEYS)
-        )
+        words = {key: value for key, value in found.items() if isinstance(value, str) and _whole(value) is None}
+        named = [value for key, value in words.items() if role_of(str(key)) == "name"]
+        name = next(iter(named), None) or words.get("label") or words.get("class")
+        number = _number(path, item, found)
+        of = {role_of(str(key)): value for key, value in found.items()}
+        color = of.get("color", [of[role] for role in ("red", "green", "blue") if role in of] or None)
         code = _HEX.match(color) if isinstance(color, str) else None
         if code:
             color = [int(code[1][place : place + 2], 16) for place in (0, 2, 4)]
         rgb = tuple(color) if isinstance(color, list | tuple) and all(type(part) is int for part in color) else None
-        whole = number is None or _whole(number) is not None
-        if isinstance(name, str) and whole and (color is None or (rgb is not None and len(rgb) == 3)):
-            return Line(item.lineno, repr(found), name, _whole(number), rgb)
+        if name is not None and (color is None or (rgb is not None and len(rgb) == 3)):
+            return Line(item.lineno, repr(found), name, number, rgb)
     raise _strange(path, item.lineno, f"{found!r} is no class")
+
+
+def _number(path: Path, item: ast.expr, found: dict[Any, Any]) -> int | None:
+    """The number of an object; DatasetError where several keys, or one of unknown name, may say it."""
+    roles = {key: role_of(str(key)) for key, value in found.items() if value is not None}
+    said = {key: _whole(found[key]) for key, role in roles.items() if role == "number"}
+    said |= {
+        key: _whole(found[key]) for key, role in roles.items() if role == "either" and _whole(found[key]) is not None
+    }
+    if None in said.values():
+        raise _strange(path, item.lineno, f"{found!r} is no class")
+    if len(set(said.values())) > 1:
+        raise _strange(path, item.lineno, f"{' and '.join(map(str, said))} say the number: keep one in {found!r}")
+    unknown = [key for key, role in roles.items() if not role and _whole(found[key]) is not None]
+    if unknown and not said:
+        what = f"is {unknown[0]} the value in the masks? Call it id, or remove it in {found!r}"
+        raise _strange(path, item.lineno, what)
+    return next(iter(said.values()), None)
+
+
+class _Plain(ast.NodeTransformer):
+    """JSON's true, false and null as Python's."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        words = {"true": True, "false": False, "null": None}
+        return ast.copy_location(ast.Constant(words[node.id]), node) if node.id in words else node
 
 
 def _value(path: Path, node: ast.expr) -> Any:
@@ -194,6 +218,10 @@ def _notes(path: Path, numbered: bool, ordered: Sequence[Line], names: Sequence[
     if numbered:
         first = f"{ordered[0].number} is {ordered[0].name}"
         notes.append((f"classes with the numbers that {path} gives them", first, len(ordered)))
+    elif not any(line.color for line in ordered):
+        notes.append(
+            (f"classes by their places in {path}, which has no numbers", f"0 is {ordered[0].name}", len(ordered))
+        )
     doubtful = [name for name in names if _NO_CLASS.fullmatch(re.sub(r"\W+", "_", name.strip()))]
     if doubtful:
         what = (

@@ -28,6 +28,11 @@ _COMMENT = re.compile(r"\s#(\s.*)?$")
 _HEX = re.compile(r"(?:#|0x)?([0-9a-f]{6})$", re.IGNORECASE)
 
 
+def role_of(word: str) -> str:
+    """What a column or key called `word` holds, one of `_ROLES`; "" where that is not known."""
+    return _ROLE_OF.get(re.sub(r"[^a-z]", "", word.lower()), "")
+
+
 class Header(NamedTuple):
     """What parts the columns (" " for any blanks), and what each is."""
 
@@ -40,7 +45,7 @@ def header_of(line: str) -> Header | None:
     """The columns that a line names; None where it names none."""
     delimiter = next((sign for sign in _DELIMITERS if sign in line), " ")
     cells = _cells(line, delimiter)
-    roles = [_ROLE_OF.get(re.sub(r"[^a-z]", "", cell.lower()), "") for cell in cells]
+    roles = [role_of(cell) for cell in cells]
     named = "name" in roles or "either" in roles
     told = len(set(roles) - {""}) > 1 or roles.count("either") > 1
     return Header(delimiter, cells, roles) if named and told and not any(c.isdigit() for c in line) else None
@@ -64,6 +69,7 @@ def table_rows(
     """Line number, text, name, number and colour of each row below the header, which is the first of `lines`."""
     rows = [(at, text, _cells(_COMMENT.sub("", text), header.delimiter)) for at, text in lines[1:]]
     name = _name_column(path, header, lines[0], [cells for _, _, cells in rows])
+    _check_unknown(path, header, lines[0], [cells for _, _, cells in rows])
     for at, text, cells in rows:
         more = len(cells) - len(header.cells)
         if header.delimiter == " " and more > 0:
@@ -84,6 +90,15 @@ def _name_column(path: Path, header: Header, first: tuple[int, str], rows: Seque
         found = f"{len(chosen)} columns may be the names" if chosen else "no column holds names"
         raise DatasetError(f"{path}:{first[0]}: {first[1]!r}: {found}: call one `name`")
     return chosen[0]
+
+
+def _check_unknown(path: Path, header: Header, first: tuple[int, str], rows: Sequence[Sequence[str]]) -> None:
+    """DatasetError where no column is known to be the number and one of another name may be."""
+    for index, (cell, role) in enumerate(zip(header.cells, header.roles, strict=True)):
+        column = [row[index] for row in rows if index < len(row)]
+        if not {"number", "either"} & set(header.roles) and not role and column and all(map(str.isdecimal, column)):
+            what = f"is the column {cell or index + 1} the value in the masks? Call it `id`, or remove it"
+            raise DatasetError(f"{path}:{first[0]}: {first[1]!r}: {what}")
 
 
 def _numbers(
