@@ -294,6 +294,26 @@ def test_a_picture_listed_twice_counts_twice(tmp_path: Path) -> None:
     assert (done.pictures, done.skipped) == (1, 2)
 
 
+@pytest.mark.parametrize("label", ["", "  ", "road\n", "\x1b[31mroad", 3, None])
+def test_a_label_that_is_no_name_is_a_fault_of_its_file(label: Any, tmp_path: Path) -> None:
+    for name, called in (("a", "road"), ("b", label)):
+        picture(tmp_path / f"l/{name}.png")
+        tree = labelme_tree(shape(called, corners(0, 4, 14, 10))) | {"imagePath": f"{name}.png"}
+        write_json(tmp_path / f"l/{name}.json", tree)
+    with pytest.raises(DatasetError, match=r"b.json: shape 0 has the label .*, expected a name"):
+        convert(tmp_path / "l", tmp_path / "out")
+    assert convert(tmp_path / "l", tmp_path / "out", skip_bad=True).classes.names == ("background", "road")
+
+
+def test_key_points_of_yolo_are_no_outlines(tmp_path: Path) -> None:
+    picture(tmp_path / "y/images/a.png")
+    (tmp_path / "y/labels").mkdir()
+    (tmp_path / "y/labels/a.txt").write_text("0 .5 .5 .2 .2 .1 .1 .3 .3\n")
+    (tmp_path / "y/data.yaml").write_text("train: images\nnames: [cat]\nkpt_shape: [2, 2]\n")
+    with pytest.raises(DatasetError, match=r"data.yaml: kpt_shape: .*boxes with key points, not polygons"):
+        convert(tmp_path / "y", tmp_path / "out")
+
+
 def test_a_message_holds_a_hundred_faults_and_counts_the_rest() -> None:
     faults = Faults()
     for index in range(250):

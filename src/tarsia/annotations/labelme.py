@@ -100,8 +100,8 @@ def _painted(
         for index, shape in enumerate(tree["shapes"]):
             with faults.of(place):
                 where = f"{path}: shape {index}"
-                if not isinstance(shape.get("label"), str):
-                    raise DatasetError(f"{where} has the label {shape.get('label')!r}, expected a name")
+                if not _is_name(shape.get("label")):
+                    raise DatasetError(f"{where} has the label {shape.get('label')!r}, expected a name to be read")
                 regions += _regions(shape, numbering, seen, f"{where} ({shape['label']})", own)
         if place not in faults:
             notes.take(own)
@@ -128,11 +128,15 @@ def _namesake(path: Path, root: Path, images: Path) -> str:
     return next((name for name in found if is_file(Path(name))), "")
 
 
+def _is_name(found: Any) -> bool:
+    return isinstance(found, str) and bool(found.strip()) and found.isprintable()
+
+
 def _numbering(
     shapes: Sequence[dict[str, Any]], given: ClassList | None, background: str | None, where: str
 ) -> Numbering:
     special = (_IGNORE, _BACKGROUND) if background is not None else (_IGNORE,)
-    found = {shape["label"] for shape in shapes if isinstance(shape.get("label"), str)}
+    found = {shape["label"] for shape in shapes if _is_name(shape.get("label"))}
     names = sorted(found) if given is None else given.classes.names
     numbering = Numbering([name for name in names if name not in special], background, where)
     if background is not None:

@@ -49,6 +49,10 @@ def read(root: Path, yaml: Path | None, given: ClassList | None, background: str
     notes = Notes()
     tree = Document.read(yaml).tree if yaml else {}
     where = str(yaml or root)
+    if "kpt_shape" in tree:
+        raise DatasetError(
+            f"{where}: kpt_shape: its lines are boxes with key points, not polygons; label maps need these"
+        )
     # A class is its number in the files; one called like the background is class 0 all the same.
     numbers = given.numbers if given else dict(enumerate(_names(tree, where)))
     names = given.classes.names if given else numbers.values()
