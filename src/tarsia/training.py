@@ -32,6 +32,7 @@ from tarsia.learning.torch_engine import TorchEngine, pick_device
 from tarsia.learning.workers import explained
 from tarsia.plain_text import command
 from tarsia.recipe import Recipe
+from tarsia.runtime import memory
 from tarsia.runtime.predictor import Predictor
 from tarsia.scores import expected
 
@@ -56,7 +57,7 @@ def train(
     if not is_utf8(folder := str(resume or out or "")):
         raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
     settled = _settled(recipe) if resume is None else _started(Path(resume), recipe)
-    with ExitStack() as held, speed.threads(settled.train.threads):
+    with ExitStack() as held, speed.threads(settled.train.threads), memory.kept():
         if resume is not None:
             held.enter_context(holding(Path(resume)))
             session = Session.open(settled, Path(resume), device, augment, resume=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,31 @@ needs_proc = pytest.mark.skipif(not STATUS.exists(), reason="the system does not
 
 def resident_mb() -> float:
     return int(STATUS.read_text().split()[1]) * 4096 / 2**20
+
+
+FAULTS = """
+import resource
+import numpy as np
+from tarsia.runtime.memory import kept
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        np.ones(48 * 2**20, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+with kept():
+    faults()
+    print(faults())
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_what_is_freed_stays_for_the_next_step_and_goes_afterwards() -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    within, after = map(int, done.stdout.split())
+    assert within < 100 < after
 
 
 def test_what_was_needed_once_is_given_back_and_what_is_usual_is_kept() -> None:

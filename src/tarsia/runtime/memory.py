@@ -7,10 +7,12 @@ import ctypes
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _LATELY = 16  # pictures
 _TIMES = 2  # as much as lately is needed may be kept: to have it anew costs up to 4 parts in 10 of a run
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_NEVER, _USUAL = 2**30, 32 * 2**20  # bytes
 _LITTLE = 250_000  # pixels, whose memory is not worth the work
 
 
@@ -43,6 +45,31 @@ class Footprint:
 def trim() -> None:
     """Give back to the system what the C library has free: it keeps that for this process otherwise."""
     _trim()()
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Within, what is freed stays with this process for the next step, where the C library is glibc.
+
+    It gives large blocks back at once otherwise, and has fresh pages for the next step's: up to 3 parts in 10 of a
+    training's on a processor.  The most that is needed at a time does not grow.
+    """
+    if not _set(_TRIM_THRESHOLD, _NEVER) or not _set(_MMAP_THRESHOLD, _NEVER):
+        yield
+        return
+    try:
+        yield
+    finally:  # what glibc comes to by itself once it has given back blocks as large as it would ever keep
+        _set(_MMAP_THRESHOLD, _USUAL)
+        _set(_TRIM_THRESHOLD, 2 * _USUAL)
+        trim()
+
+
+def _set(parameter: int, value: int) -> bool:
+    """glibc's mallopt; False where there is none, or it refuses."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        return bool(ctypes.CDLL(None).mallopt(parameter, value))
+    return False
 
 
 @functools.cache

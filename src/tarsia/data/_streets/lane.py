@@ -24,7 +24,7 @@ from tarsia.data._streets.scene import (
 from tarsia.data._streets.world import Camera, Road, Scene, Side, Thing
 
 POSTS = [(96, 104, 106), (70, 84, 80), (140, 140, 136)]
-END = 11.0  # metres to which anything but houses stands
+END = 10.0  # metres to which anything but houses stands
 
 
 def compose_lane(rng: np.random.Generator, reach: float) -> Scene:
@@ -32,13 +32,13 @@ def compose_lane(rng: np.random.Generator, reach: float) -> Scene:
     far = min(reach, END)
     zebra = rng.random() < 0.55
     road = Road(
-        half=rng.uniform(2.2, 2.8),
+        half=rng.uniform(1.9, 2.3),
         parking=0.0,
         tint=rng.uniform(0.86, 1.1),
         edges=False,
         dash=rng.uniform(2.0, 3.0),
         crossing="zebra" if zebra else "none",
-        crossing_z=rng.uniform(5.5, 7.5),
+        crossing_z=rng.uniform(4.5, 6.5),
         crossing_length=rng.uniform(2.6, 3.4),
     )
     camera = Camera(
@@ -63,7 +63,7 @@ def compose_lane(rng: np.random.Generator, reach: float) -> Scene:
 
 def _side(rng: np.random.Generator, sign: int) -> Side:
     tint = float(rng.uniform(165, 190))
-    return Side(sign, rng.uniform(1.8, 2.4), 1.2, False, (tint + 6, tint, tint - 8))
+    return Side(sign, rng.uniform(1.6, 2.0), 1.2, False, (tint + 6, tint, tint - 8))
 
 
 def _houses(rng: np.random.Generator, road: Road, side: Side) -> list[Thing]:
@@ -110,24 +110,21 @@ def _posts(rng: np.random.Generator, road: Road, side: Side, far: float) -> list
 def _people(rng: np.random.Generator, road: Road, side: Side, far: float) -> list[Thing]:
     """Who walks on one pavement, a few metres apart."""
     things = []
-    for z in rng.choice(np.arange(4.2, far - 4, 1.2), size=int(rng.integers(0, 3)), replace=False):
+    for z in rng.choice(np.arange(3.8, far - 3.5, 1.2), size=int(rng.integers(0, 3)), replace=False):
         s = side.sign * (road.half + rng.uniform(0.7, side.pavement - 0.5))
         things.append(make_person(rng, s, float(z), rng.choice([0.0, np.pi])))
     return things
 
 
 def _traffic(rng: np.random.Generator, road: Road, far: float) -> list[Thing]:
-    """Perhaps a car ahead, or somebody on a bicycle, or on foot in the road."""
-    what = str(rng.choice(["car", "rider", "walker", "car and rider"], p=[0.3, 0.3, 0.2, 0.2]))
-    z = float(rng.uniform(4.8, far - 3.5))
+    """A car ahead, somebody on a bicycle, or both; nobody walks in the road, so that a place tells who is who."""
+    what = str(rng.choice(["car", "rider", "both"], p=[0.35, 0.35, 0.3]))
     sign = 1 if rng.random() < 0.5 else -1
     heading = float(rng.choice([0.0, np.pi]))
     things = []
-    if "car" in what:
-        car = make_car(rng, 0.0, z + 2.5, heading)
+    if what != "rider":
+        car = make_car(rng, 0.0, float(rng.uniform(7.3, far - 1)), heading)
         things.append(replace(car, s=sign * (road.half - car.width / 2 - 0.2)))
-    if "rider" in what:
-        things.append(make_rider(rng, -sign * rng.uniform(0.7, 1.6), float(rng.uniform(3.8, 6.0)), heading))
-    if what == "walker":
-        things.append(make_person(rng, sign * rng.uniform(0.2, 1.8), z, rng.choice([0.5, -0.5]) * np.pi))
+    if what != "car":
+        things.append(make_rider(rng, -sign * rng.uniform(0.7, 1.3), float(rng.uniform(3.6, 5.5)), heading))
     return things
