@@ -23,6 +23,7 @@ from tarsia.data.streets import Data
 from tarsia.errors import DatasetError
 
 CITIES = ("mixed", "lane", "highway", "town")
+WIDE = ("mixed", "highway", "town")  # where lamps are far, and things stand further than `reach` can be
 NINE = ("dawn", "fall", "fog", "night", "spring", "summer", "sunset", "winter_night", "winter")  # S3, tables 3 and 4
 SMALL = (48, 64)
 
@@ -76,7 +77,7 @@ def test_every_condition_is_another_picture(drawn: dict[tuple[str, str], list[da
 
 
 def test_light_follows_the_hour(drawn: dict[tuple[str, str], list[data.Sample]]) -> None:
-    for city in CITIES:
+    for city in WIDE:
         bright = {condition: _luminance(drawn[city, condition]) for condition in NINE}
         assert bright["night"] + 8 < bright["winter_night"] < bright["winter"] - 20, (city, bright)
         assert bright["night"] + 25 < bright["dawn"] < bright["summer"] - 3, (city, bright)
@@ -149,7 +150,7 @@ def test_cities_differ_as_they_should() -> None:
     assert share["highway"]["tree"] > 2 * share["town"]["tree"]
 
 
-@pytest.mark.parametrize("city", CITIES)
+@pytest.mark.parametrize("city", WIDE)
 def test_reach_leaves_far_things_out(city: str) -> None:
     near, far = (Data(size=SMALL, city=city, reach=reach, condition="night") for reach in (12, 200))
     small = ("pedestrian", "car", "pole", "sign_symbol", "fence")
