@@ -43,7 +43,9 @@ tarsia.training._step = slowed(tarsia.training._step, 0.04)
 tarsia.training._validate = slowed(tarsia.training._validate, 0.2)
 """
 # Imports torch once; each line of standard input is the arguments of one `tarsia` in a process of its own.
-SERVER = SLOWED + """print("ready", flush=True)
+SERVER = (
+    SLOWED
+    + """print("ready", flush=True)
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
@@ -55,6 +57,7 @@ for line in sys.stdin:
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+)
 
 
 class Programs:
