@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -138,20 +139,28 @@ def compare_losses(seen: list[tuple[Tensor, Tensor]], encoder: str, way: Way) ->
 
 def medians_of(
     steps: dict[str, Step], image: Tensor, label: Tensor, rounds: int, clock: Callable[[], float]
-) -> dict[str, float]:
-    """Median seconds of each step, taken in turns; the first round warms up.
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Median seconds and page faults of each step, taken in turns; the first round warms up.
 
     Ours keeps the memory that it frees, as in a training; of each turn's two steps the second counts.
     """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
+    faults: dict[str, list[int]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
         for name, step in steps.items():
             with contextlib.nullcontext() if name == "theirs" else memory.kept():
                 step(image, label)
-                started = clock()
+                before, started = _faults(), clock()
                 step(image, label)
                 seconds[name].append(clock() - started)
-    return {name: round(statistics.median(times[1:]), 4) for name, times in seconds.items()}
+                faults[name].append(_faults() - before)
+    medians = {name: round(statistics.median(times[1:]), 4) for name, times in seconds.items()}
+    return medians, {name: round(statistics.median(counts[1:])) for name, counts in faults.items()}
+
+
+def _faults() -> int:
+    """Pages that the system has had to find for this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def main() -> None:
@@ -179,9 +188,9 @@ def main() -> None:
         result |= compare_losses(batches(asked.data, asked.losses, asked.batch), asked.encoder, found.chosen)
     steps = {"theirs": theirs(1e-3, asked.encoder)[1]}
     steps |= {str(way): ours(1e-3, asked.encoder, way)[1] for way in candidates}
-    medians = medians_of(steps, image, label, asked.rounds, CLOCKS[asked.clock])
+    medians, faults = medians_of(steps, image, label, asked.rounds, CLOCKS[asked.clock])
     ratios = {name: round(medians["theirs"] / seconds, 3) for name, seconds in medians.items() if name != "theirs"}
-    result |= {"seconds_per_step": medians, "ratios": ratios, "ratio": ratios[str(found.chosen)]}
+    result |= {"seconds_per_step": medians, "page_faults": faults, "ratios": ratios, "ratio": ratios[str(found.chosen)]}
     text = json.dumps(result, indent=1)
     print(text)
     if asked.out:
