@@ -275,7 +275,13 @@ def _regions(
     rings = [ring for ring in rings if len(ring) >= 3]
     if not rings:
         return [], crowd
-    check_extent(np.concatenate(rings), seen.size, where, notes)
+    points_N2 = np.concatenate(rings)
+    if points_N2.min() >= 0 and points_N2.max() <= 1 and (points_N2 % 1).any():
+        raise DatasetError(
+            f"{where}: its coordinates are all between 0 and 1, as shares of the picture are: COCO's are pixels, "
+            "multiply them by its width and height"
+        )
+    check_extent(points_N2, seen.size, where, notes)
     return [Region(label, partial(polygon_runs, rings))], crowd
 
 
