@@ -262,7 +262,7 @@ def test_the_other_split_keeps_its_name_where_nothing_of_one_is_left(damage: str
 
 def test_shares_where_pixels_are_expected_are_faults(tmp_path: Path) -> None:
     file = coco(tmp_path / "set", [plain()], [plain(segmentation=[[0.1, 0.1, 0.9, 0.1, 0.9, 0.8]])])
-    with pytest.raises(DatasetError, match="all between 0 and 1, as shares .*: COCO's are pixels"):
+    with pytest.raises(DatasetError, match=r"all between 0 and 1, as shares .*: COCO's are pixels"):
         convert(file, tmp_path / "out")
 
 
