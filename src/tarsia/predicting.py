@@ -38,6 +38,7 @@ from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, 
 from tarsia.output.wanted import KINDS, OUTPUTS, Wanted, class_indices
 from tarsia.runtime import room
 from tarsia.runtime.bands import open_bands
+from tarsia.runtime.engine import ArrangedEngine
 from tarsia.runtime.image import shown
 from tarsia.runtime.predictor import Predictor
 from tarsia.runtime.raster import is_raster
@@ -124,6 +125,8 @@ def predict(
         if resume and not overwrite:
             _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
         remove_parts({path.parent for path in _planned(sources, out, wanted)})
+        if journal.memory_format is not None and isinstance(predictor.engine, ArrangedEngine):
+            predictor.engine.keep(journal.memory_format)
         for source, message in run.failed:
             console.note(f"{shown(source)}: {message}")
         fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
@@ -265,11 +268,16 @@ class _Work:
     ) -> None:
         label_HW = self.wanted.selected(label_HW, confidence_HW)
         maps = self.predictor.attention(image_HW3) if "attention" in self.wanted.save else []
+        self._note_memory_format()
         self.journal.begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)
         more = pictures.write(one, source, self.out, self.wanted, self.predictor.classes)
         row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card, **tile)
         self._finish(source, row, **more)
+
+    def _note_memory_format(self) -> None:
+        if isinstance(self.predictor.engine, ArrangedEngine):
+            self.journal.note_memory_format(self.predictor.engine.memory_format)
 
     def _large(self, source: Source) -> None:
         """A raster or a video, written while it is read."""
@@ -278,6 +286,7 @@ class _Work:
             made = rasters.write(self.predictor, source, self.out, self.wanted, self.fitting, self.batch)
         else:
             made = self._video(source)
+        self._note_memory_format()
         self._finish(source, made.pop("row"), **made)
 
     def _video(self, source: Source) -> dict[str, Any]:

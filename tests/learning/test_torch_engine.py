@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
 from tarsia import hardware, models
@@ -13,7 +16,9 @@ from tarsia.errors import ModelFileError, OutputError, RecipeError
 from tarsia.learning import torch_engine
 from tarsia.learning.checkpoint import save_model
 from tarsia.learning.torch_engine import TorchEngine, pick_device
+from tarsia.predicting import predict
 from tarsia.runtime.engine import open_engine
+from tarsia.runtime.predictor import Predictor
 
 pytestmark = pytest.mark.processor
 
@@ -142,6 +147,20 @@ def test_only_a_part_of_a_large_picture_is_tried(monkeypatch):
     engine.model.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
     engine.scores(np.zeros((3, 64, 320, 3), np.uint8))
     assert seen[-1] == (3, 3, 64, 320) and set(seen[:-1]) == {(1, 3, 64, 128)}
+
+
+@pytest.mark.parametrize("first", ["contiguous", "channels_last"])
+def test_a_prediction_that_is_resumed_keeps_its_memory_layout(first, monkeypatch, tmp_path):
+    """Where the machine would choose the other one by then."""
+    other = {"contiguous": "channels_last", "channels_last": "contiguous"}[first]
+    sources = [tmp_path / f"{name}.png" for name in "ab"]
+    for path in sources:
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)).save(path)
+    for chosen, resume in ((first, False), (other, True)):
+        monkeypatch.setattr(torch_engine, "measure", lambda *_, chosen=chosen: SimpleNamespace(chosen=chosen))
+        engine = new_engine()
+        run = predict(Predictor(engine), sources[: 2 if resume else 1], tmp_path / "out", resume=resume)
+        assert len(run.done) == 1 and engine.memory_format == first
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])

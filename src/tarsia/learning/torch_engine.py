@@ -56,6 +56,16 @@ class TorchEngine:
         where = pick_device(device)
         return cls(model.to(where).eval(), card, where, memory_format=memory_format)
 
+    @property
+    def memory_format(self) -> str | None:
+        """How weights and pictures lie in memory; None until a picture of a real size has decided it."""
+        return None if self._to_choose else self.model.memory_format
+
+    def keep(self, memory_format: str) -> None:
+        """Compute in this layout, whatever would be faster, as what has been computed before was."""
+        self._to_choose = False
+        self.model.arrange(memory_format)
+
     def described(self) -> str:
         """torch, its version, the device, and the threads."""
         threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""

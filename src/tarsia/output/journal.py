@@ -3,7 +3,8 @@
 `.predict.jsonl` in the output folder: first the settings; then a line when a picture's results are about to be written
 and one when they are all in place, with their sizes.  A picture counts as finished where that last line is there, its
 file has not changed since, and every result is on disk in its size (results are written whole or not at all).  A line
-`tiled_from` says from how many pixels on pictures went through the network in tiles, for want of memory.
+`tiled_from` says from how many pixels on pictures went through the network in tiles, for want of memory; one
+`memory_format` in which layout torch computes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Journal:
         self._begun: set[str] = set()
         self.tiled_from: int | None = None  # pixels to the network
         self.tile: int | None = None  # the side of those tiles
+        self.memory_format: str | None = None  # of torch, once that is chosen
         self._records: dict[str, dict[str, Any]] = {}  # by source; without what only a reader of the file needs
         if resume:
             self._read(settings)
@@ -78,6 +80,12 @@ class Journal:
             self._append({"tiled_from": pixels, "tile": side})
             self.tiled_from, self.tile = pixels, side
 
+    def note_memory_format(self, name: str | None) -> None:
+        """The layout that torch has chosen, which stays when the run goes on: another's sums differ by rounding."""
+        if name is not None and name != self.memory_format:
+            self._append({"memory_format": name})
+            self.memory_format = name
+
     def rows(self, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
         """The lines of the finished among `sources`, in the order of their finishing, each once."""
         wanted = {text(source.path) for source in sources} & self._records.keys()
@@ -94,6 +102,8 @@ class Journal:
                 _compare(record.get("settings") or {}, settings, self._out)
             if "tiled_from" in record:
                 self.tiled_from, self.tile = record["tiled_from"], record["tile"]
+            if "memory_format" in record:
+                self.memory_format = record["memory_format"]
             if "begin" in record:
                 self._begun.add(record["begin"])
             if "source" in record:

@@ -81,6 +81,20 @@ class HoldingEngine(Protocol):
         ...
 
 
+@runtime_checkable
+class ArrangedEngine(Protocol):
+    """An engine that chooses a memory layout, and can be told to keep to one."""
+
+    @property
+    def memory_format(self) -> str | None:
+        """The layout; None until it is chosen."""
+        ...
+
+    def keep(self, memory_format: str) -> None:
+        """Compute in this layout."""
+        ...
+
+
 class AttentionMap(NamedTuple):
     """What one attention module does to a picture."""
 
