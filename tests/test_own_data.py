@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -35,12 +35,14 @@ def model_of(folder: Path, section: dict | None) -> Path:
 # ---- a data set as text
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=12), WORDS, WORDS)
 def test_any_root_and_any_text_survive(root, sequences, split):
     found = data.spec("synthia", root, {"sequences": sequences, "split": split})
     assert data.parse(found) == ("synthia", root, {"sequences": sequences, "split": split})
 
 
+@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 999), st.integers(1, 999)),
     st.one_of(st.none(), st.integers(1, 10**6)),

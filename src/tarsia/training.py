@@ -179,24 +179,10 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
         if time.monotonic() - saved >= settings.save_every_seconds:
             session.save()
             saved = time.monotonic()
-    if settings.steps_per_epoch is None:
-        _require_two_classes(session)
-
-
-def _require_two_classes(session: Session) -> None:
-    """DatasetError where a pass over all pictures has shown no labelled pixel, or those of one class alone."""
-    progress, shown = session.progress, np.flatnonzero(session.counts_KK1.sum(1))
-    if not progress.learned:
+    if not progress.learned and settings.steps_per_epoch is None:
         raise DatasetError(
             f"no pixel of the {progress.pictures} training pictures was labelled as the network saw them: augmentation "
             "(augment.crop) or resizing (input) has left none; `tarsia check DATA --augment RECIPE` draws what is seen"
-        )
-    if len(shown) == 1:
-        name = session.card.classes.names[shown[0]]
-        raise DatasetError(
-            f"all labelled pixels of the {progress.pictures} training pictures are {name}: with one class "
-            "there is nothing to tell apart, and every score is perfect by definition; "
-            "`tarsia check DATA` says how the labels are read"
         )
 
 
