@@ -154,6 +154,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
             del sys.modules[name]
 
 
+@pytest.mark.timeout(900)  # a page is many commands, and other programs may want the cores
 @pytest.mark.parametrize("page", FOLLOWED)
 def test_every_example_of_the_page_runs(page: str, workspace: Workspace) -> None:
     prepare, check = AROUND.get(page, (None, None))
