@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Card, Classes, Input
-from tarsia.runtime.engine import EngineFacts
 
 HEIGHT, WIDTH = 13, 17
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
@@ -29,12 +29,8 @@ EXTRA_BYTES = 512 * 2**20  # what a file may cost at most
 Expected = tuple[int, int] | str  # height and width, or what the error says
 
 
-class BrightnessEngine:
+class BrightnessEngine(NumpyEngine):
     """Class = brighter than 128 or not."""
-
-    device = "cpu"
-    streams = 1
-    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
 
     def __init__(self) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=Input(stride=4))
@@ -42,9 +38,6 @@ class BrightnessEngine:
     def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
         brightness_BHW = images_BHW3.mean(3, dtype=np.float32)
         return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
-
-    def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        return (scores_BKHW[:, 1] > scores_BKHW[:, 0]).astype(np.uint8)
 
 
 def ramp() -> Image.Image:

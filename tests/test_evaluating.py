@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from numpy_engine import NumpyEngine
 from small_data import same_weights
 from tarsia import cli
 from tarsia.card import IGNORED, Card, Classes, Input, read_card
@@ -25,7 +26,6 @@ from tarsia.errors import DatasetError, ImageError, MissingExtraError, RecipeErr
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
 from tarsia.report.folder import table
 from tarsia.runtime.crf import CrfSettings
-from tarsia.runtime.engine import EngineFacts
 from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
 from tarsia.scores import Report, count, data_hash, metrics
 from tarsia.scores.details import Details
@@ -57,12 +57,8 @@ class Pictures:
         return Sample(image, label, self.name(index), "night" if index % 2 else "day")
 
 
-class RedEngine:
+class RedEngine(NumpyEngine):
     """A network of numpy: the score of class k is high where red is k."""
-
-    device = "cpu"
-    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
-    multiply_adds = staticmethod(lambda size: None)
 
     def __init__(self, classes=CLASSES, settings=None):
         self.card = Card(architecture="red", model={}, classes=classes, input=settings or Input(stride=4))
@@ -72,10 +68,6 @@ class RedEngine:
         self.seen.append(images_BHW3.shape)
         red = images_BHW3[..., 0][:, None]
         return (red == np.arange(len(self.card.classes))[:, None, None]).astype(np.float32)
-
-    def labels(self, scores_BKHW, size):
-        assert scores_BKHW.shape[2:] == tuple(size)
-        return scores_BKHW.argmax(1).astype(np.uint8)
 
     def probabilities(self, scores_BKHW, size):
         return np.stack([scores_BKHW], 0)[0] / scores_BKHW.sum(1, keepdims=True)

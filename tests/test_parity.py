@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
 from tarsia.errors import DatasetError
@@ -26,11 +27,8 @@ def parity(before: Side, after: Side, dataset, images: int) -> ParityReport:
     return report
 
 
-class ThresholdEngine:
+class ThresholdEngine(NumpyEngine):
     """Class 1 where a picture's red is above `threshold`; keeps the shapes it was shown."""
-
-    device = "cpu"
-    streams = 1
 
     def __init__(self, threshold: float, settings: Input | None = None) -> None:
         self.card = Card(architecture="threshold", model={}, classes=CLASSES, input=settings or Input(stride=8))

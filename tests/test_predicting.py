@@ -15,22 +15,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError, ModelFileError, NoRoomError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
-from tarsia.runtime.engine import AttentionMap, EngineFacts
+from tarsia.runtime.engine import AttentionMap
 from tarsia.runtime.predictor import Predictor
 from tarsia.runtime.styled import StyledPredictor
 
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 
 
-class BrightnessEngine:
+class BrightnessEngine(NumpyEngine):
     """Class = brighter than 128 or not."""
-
-    device = "cpu"
-    streams = 1
-    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
 
     def __init__(self) -> None:
         settings = Input(stride=4)
@@ -40,13 +37,8 @@ class BrightnessEngine:
         brightness_BHW = images_BHW3.astype(np.float32).mean(3)
         return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
 
-    def labels(self, scores_BKHW, size):
-        assert scores_BKHW.shape[2:] == tuple(size)
-        return scores_BKHW.argmax(1).astype(np.uint8)
-
     def probabilities(self, scores_BKHW, size):
-        raised = np.exp(scores_BKHW / 100)
-        return raised / raised.sum(1, keepdims=True)
+        return super().probabilities(scores_BKHW / 100, size)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.errors import ImageError, ModelFileError, OutputError
 from tarsia.runtime.crf import CrfSettings, refine
@@ -21,11 +22,8 @@ CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0
 CENTRES = np.array([0.0, 128.0, 255.0], np.float32)
 
 
-class BrightnessEngine:
+class BrightnessEngine(NumpyEngine):
     """Class = the nearest brightness; keeps what it was shown."""
-
-    device = "cpu"
-    streams = 1
 
     def __init__(self, settings: Input | None = None, lean: float = 0.0) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings or Input(stride=8))

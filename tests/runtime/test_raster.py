@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
 from tarsia.output import fitting, rasters
@@ -25,11 +27,8 @@ CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 UTM = {"crs": "EPSG:32633", "transform": rasterio.Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)}
 
 
-class BrightnessEngine:
+class BrightnessEngine(NumpyEngine):
     """Class = brighter than 128 or not."""
-
-    device = "cpu"
-    streams = 1
 
     def __init__(self, settings: Input | None = None) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings or Input(stride=8))
@@ -37,13 +36,6 @@ class BrightnessEngine:
     def scores(self, images_BHW3):
         brightness_BHW = images_BHW3.astype(np.float32).mean(3) / 20
         return np.stack([6.4 - brightness_BHW, brightness_BHW - 6.4], axis=1)
-
-    def labels(self, scores_BKHW, size):
-        return scores_BKHW.argmax(1).astype(np.uint8)
-
-    def probabilities(self, scores_BKHW, size):
-        raised = np.exp(scores_BKHW)
-        return raised / raised.sum(1, keepdims=True)
 
 
 @pytest.fixture
@@ -279,15 +271,16 @@ def test_a_full_disk_leaves_no_cut_raster(side, limit, tmp_path):
     noise_HW3 = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     source = save(tmp_path / "map.tif", noise_HW3)
     code = (
-        "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); from test_raster import *\n"
+        "import resource, signal, sys; from test_raster import *\n"
         "from tarsia.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "predictor = Predictor(BrightnessEngine())\n"
-        "try: predict(predictor, [sys.argv[2]], sys.argv[3], save=('label',), tile=256)\n"
+        "try: predict(predictor, [sys.argv[1]], sys.argv[2], save=('label',), tile=256)\n"
         "except OutputError as error: print(error)\n"
     )
-    arguments = [str(Path(__file__).parent), str(source), str(tmp_path / "out")]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    arguments = [str(source), str(tmp_path / "out")]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # this file and what it imports
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=paths)
     assert "cannot write" in done.stdout and "map.tif" in done.stdout, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".predict.jsonl"]

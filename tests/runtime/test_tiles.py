@@ -8,6 +8,7 @@ import resource
 import numpy as np
 import pytest
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.errors import RecipeError
 from tarsia.runtime.crf import CrfSettings
@@ -20,11 +21,8 @@ CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0
 CENTRES_K11 = np.array([60.0, 128.0, 200.0], np.float32)[:, None, None]
 
 
-class BlurEngine:
+class BlurEngine(NumpyEngine):
     """Class = the nearest brightness after a box blur of `radius`, on a grid that lies at multiples of the stride."""
-
-    device = "cpu"
-    streams = 1
 
     def __init__(self, radius: int = 2, stride: int = 4, **settings: object) -> None:
         calibration = settings.pop("calibration", None)
@@ -49,13 +47,6 @@ class BlurEngine:
         return np.moveaxis(
             sum(wide[k : len(wide) - 2 * self.radius + k] for k in range(2 * self.radius + 1)), 0, axis
         ) / (2 * self.radius + 1)
-
-    def labels(self, scores_BKHW, size):
-        return scores_BKHW.argmax(1).astype(np.uint8)
-
-    def probabilities(self, scores_BKHW, size):
-        raised = np.exp(scores_BKHW)
-        return raised / raised.sum(1, keepdims=True)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

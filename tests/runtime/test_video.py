@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from numpy_engine import NumpyEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
 from tarsia.output import videos
@@ -24,11 +26,8 @@ av = pytest.importorskip("av", reason="av (extra video) is not installed")
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 
 
-class BrightnessEngine:
+class BrightnessEngine(NumpyEngine):
     """Class = brighter than 128 or not."""
-
-    device = "cpu"
-    streams = 1
 
     def __init__(self) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=Input(stride=8))
@@ -38,9 +37,6 @@ class BrightnessEngine:
         self.batches.append(len(images_BHW3))
         brightness_BHW = images_BHW3.astype(np.float32).mean(3)
         return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
-
-    def labels(self, scores_BKHW, size):
-        return scores_BKHW.argmax(1).astype(np.uint8)
 
 
 def frame(number: int, size: tuple[int, int]) -> np.ndarray:
@@ -206,14 +202,15 @@ def test_a_full_disk_leaves_no_cut_video(limit, tmp_path):
         writer.finish()
     assert source.stat().st_size > 9_500
     code = (
-        "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); from test_video import *\n"
+        "import resource, signal, sys; from test_video import *\n"
         "from tarsia.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-        "try: predict(Predictor(BrightnessEngine()), [sys.argv[2]], sys.argv[3], save=('overlay',))\n"
+        "try: predict(Predictor(BrightnessEngine()), [sys.argv[1]], sys.argv[2], save=('overlay',))\n"
         "except OutputError as error: print(error)\n"
     )
-    arguments = [str(Path(__file__).parent), str(source), str(tmp_path / "out")]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    arguments = [str(source), str(tmp_path / "out")]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # this file and what it imports
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=paths)
     assert "cannot write" in done.stdout and "a_overlay.mp4" in done.stdout, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".predict.jsonl"]
