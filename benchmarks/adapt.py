@@ -20,12 +20,12 @@ import torch
 
 from tarsia import environment, models
 from tarsia.adaptation.recolor import match_histogram, swap_amplitudes
+from tarsia.adaptation.style import StyleCard, StyleNetwork
+from tarsia.adaptation.test_time import Restyle, StyledPredictor
 from tarsia.card import Card, Classes, Input
 from tarsia.data import open_spec
-from tarsia.learning.style import StyleCard, StyleNetwork
-from tarsia.learning.torch_engine import TorchEngine
-from tarsia.runtime.predictor import Predictor
-from tarsia.runtime.styled import Restyle, StyledPredictor
+from tarsia.engines.torch_engine import TorchEngine
+from tarsia.prediction.predictor import Predictor
 
 
 def main() -> None:

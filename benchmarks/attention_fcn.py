@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from tarsia import environment, hardware, models
-from tarsia.learning.measuring import measure
-from tarsia.learning.torch_engine import autocast
+from tarsia.engines.measuring import measure
+from tarsia.engines.torch_engine import autocast
 from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
 
 

@@ -16,9 +16,10 @@ import time
 import numpy as np
 
 import tarsia
-from tarsia import environment, scores
+from tarsia import environment
 from tarsia.card import Classes
 from tarsia.comparing import compare
+from tarsia.evaluation import report
 
 
 def made_up(models: int, images: int, count: int, seed: int = 0) -> list[tarsia.Report]:
@@ -32,7 +33,7 @@ def made_up(models: int, images: int, count: int, seed: int = 0) -> list[tarsia.
         "split": "val",
         "data_hash": "made up",
         "ignored_value": 255,
-        "absent_class_rule": scores.ABSENT_CLASS_RULE,
+        "absent_class_rule": report.ABSENT_CLASS_RULE,
         "size": "scored at each label's own size",
     }
     reports = []

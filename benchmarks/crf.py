@@ -21,7 +21,7 @@ import numpy as np
 from tarsia import environment
 from tarsia.data import open_spec
 from tarsia.data._dataset import Sample
-from tarsia.runtime.crf import CrfSettings, refine
+from tarsia.prediction.crf import CrfSettings, refine
 
 
 def unsure_KHW(sample: Sample, classes: int, seed: int = 0) -> np.ndarray:

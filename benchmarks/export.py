@@ -35,11 +35,11 @@ from PIL import Image
 
 from tarsia import data, environment, hardware
 from tarsia.card import Card, Classes, Input
+from tarsia.engines import onnx_file
+from tarsia.engines.open import engine_class
 from tarsia.errors import RecipeError
-from tarsia.runtime import onnx_file
-from tarsia.runtime.engine import engine_class
-from tarsia.runtime.image import open_rgb
-from tarsia.runtime.predictor import Prediction, Predictor
+from tarsia.pictures.rgb import open_rgb
+from tarsia.prediction.predictor import Prediction, Predictor
 
 CLASSES = Classes(
     names=tuple(f"class{k}" for k in range(11)), colors=tuple((23 * k, 255 - 20 * k, 9 * k) for k in range(11))
@@ -53,8 +53,8 @@ Stages = dict[str, float]
 
 def exported_pair(encoder: str, network: Any, pictures: list[np.ndarray], threads: int) -> dict[str, bytes]:
     """The network as files of float32 and of 8 bits."""
-    from tarsia.learning.onnx_int8 import Quantizer
-    from tarsia.learning.onnx_writer import exported, with_interface
+    from tarsia.exporters.int8 import Quantizer
+    from tarsia.exporters.writer import exported, with_interface
 
     card = Card(architecture="unet", model={"encoder": encoder}, classes=CLASSES, input=Input(stride=network.stride))
     graph = exported(network, "unet")

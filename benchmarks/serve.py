@@ -40,7 +40,7 @@ from PIL import Image
 
 import serve_memory
 from tarsia import data, environment, load
-from tarsia.runtime.engine import ENGINES
+from tarsia.engines.engine import ENGINES
 
 _TIMES = 10  # as many requests a second as the service can answer, in an overload
 SIZE = (352, 480)  # height, width: multiples of every stride, so that the plain handlers need not pad
@@ -113,7 +113,7 @@ class Pictures:
 
     def engine_milliseconds(self, rounds: int = 10) -> tuple[float, float]:
         """CPU of this process for a picture: the network and its labels alone; and with decoding and PNG."""
-        from tarsia.runtime.paint import label_png
+        from tarsia.drawing.paint import label_png
 
         decoded = np.array(Image.open(io.BytesIO(self.bodies[0])).convert("RGB"))
         alone, whole = [], []

@@ -13,10 +13,10 @@ import time
 import torch
 
 from tarsia import environment, hardware, models
+from tarsia.engines.torch_engine import autocast
 from tarsia.learning import optimizer, probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
-from tarsia.learning.torch_engine import autocast
 from tarsia.models._segmenter import MEMORY_FORMATS
 from tarsia.recipe import TrainRecipe
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Card, Classes, Input
-from tarsia.runtime import tiles
-from tarsia.runtime.predictor import Predictor, load
+from tarsia.prediction import tiles
+from tarsia.prediction.predictor import Predictor, load
 
 COUNT = 11
 CLASSES = Classes(
@@ -68,12 +68,12 @@ class SmallEngine:
         return self.session.run(None, {"image": np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))})[0]
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        from tarsia.runtime import resample
+        from tarsia.engines import resample
 
         return resample.labels(scores_BKHW, size)
 
     def probabilities(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        from tarsia.runtime import resample
+        from tarsia.engines import resample
 
         return resample.probabilities(scores_BKHW, size)
 

@@ -28,15 +28,16 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from tarsia import data, environment, hardware, models, scores
+from tarsia import data, environment, hardware, models
+from tarsia.engines import memory
+from tarsia.engines.torch_engine import autocast
+from tarsia.evaluation import report
 from tarsia.learning import optimizer, probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
 from tarsia.learning.probe import Way
-from tarsia.learning.torch_engine import autocast
 from tarsia.models._segmenter import Segmenter
 from tarsia.recipe import TrainRecipe
-from tarsia.runtime import memory
 
 CLASSES = 11
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -58,7 +59,7 @@ def ours(learning_rate: float, encoder: str, way: Way) -> tuple[Segmenter, Step]
         terms["loss"].backward()
         predicted = found.detach().max(1).indices.to(torch.uint8).numpy()
         for truth_HW, predicted_HW in zip(label.numpy(), predicted, strict=True):
-            counts.__iadd__(scores.count(truth_HW, predicted_HW, CLASSES))
+            counts.__iadd__(report.count(truth_HW, predicted_HW, CLASSES))
         step_of.step()
         step_of.zero_grad(set_to_none=True)
         return float(terms["loss"].detach())

@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageFont
 from tarsia import data
 from tarsia.card import Classes
 from tarsia.data import Sample
+from tarsia.drawing import paint
 from tarsia.files import writing
-from tarsia.runtime import paint
-from tarsia.runtime.predictor import load
+from tarsia.prediction.predictor import load
 
 TARGET = Path(__file__).parent / "pictures" / "overview.png"
 AUGMENTATION = TARGET.with_name("augmentation.jpg")

@@ -28,17 +28,17 @@ from typing import Any
 import numpy as np
 from adapt_data import OneDomain, draw_city, sort_camvid
 
+from tarsia.adaptation.test_time import styled
 from tarsia.adapting import Tuning, adapt, train_style
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison
 from tarsia.data import Dataset, open_spec
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.evaluating import evaluate
+from tarsia.evaluation.report import Report
 from tarsia.files import write_text
+from tarsia.prediction.predictor import Predictor, load
 from tarsia.recipe import Recipe
-from tarsia.runtime.predictor import Predictor, load
-from tarsia.runtime.styled import styled
-from tarsia.scores import Report
 from tarsia.training import train
 
 # The last stage is left out: at so small a size it sees little more than the one before it.

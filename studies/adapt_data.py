@@ -15,8 +15,8 @@ from tarsia.data._pairs import PairedData
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data.camvid import CLASSES as CAMVID_CLASSES
 from tarsia.data.camvid import VOID
+from tarsia.drawing.paint import save_label
 from tarsia.files import write_text
-from tarsia.runtime.paint import save_label
 
 SIZE = (96, 128)  # of the street scenes
 DUSK, TARGET_FRAMES, SKIPPED_FRAMES = "0001TP", 31, 5

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tarsia.adaptation.unlabelled import open_unlabelled
+from tarsia.adaptation.style import load_style
 from tarsia.card import Classes
 from tarsia.data import open_spec
 from tarsia.data._pairs import PairedData
 from tarsia.data._streets.conditions import CONDITIONS
-from tarsia.learning.style import load_style
-from tarsia.report.sheet import Row, Tile, sheet
-from tarsia.runtime.predictor import load
+from tarsia.data._unlabelled import open_unlabelled
+from tarsia.drawing.sheet import Row, Tile, sheet
+from tarsia.prediction.predictor import load
 
 
 def main() -> None:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from tarsia import scores
 from tarsia.card import Classes
-from tarsia.scores import Report
+from tarsia.evaluation.report import ABSENT_CLASS_RULE, Report
 
 NAMES = ("road", "car", "tree", "pole")
 
@@ -45,7 +44,7 @@ def made(skill: float = 0.8, pictures: int = 12, count: int = 3, seed: int = 0, 
         "data_hash": "a1b2",
         "classes": list(classes(count).names),
         "ignored_value": 255,
-        "absent_class_rule": scores.ABSENT_CLASS_RULE,
+        "absent_class_rule": ABSENT_CLASS_RULE,
         "size": "scored at each label's own size",
         "tta": "none",
         "post_process": "none",

@@ -242,7 +242,7 @@ def predict_mutated(count: int, seed: int, folder: Path) -> dict[str, Any]:
     Figures of the run; raises where the command does not answer for every file.
     """
     from tarsia.predicting import predict
-    from tarsia.runtime.predictor import Predictor
+    from tarsia.prediction.predictor import Predictor
 
     draw = np.random.default_rng(seed)
     sound = [(name, content) for name, (content, result) in modes().items() if isinstance(result, tuple)]
@@ -285,7 +285,7 @@ def apart(function: Callable[..., dict[str, Any]], *arguments: object, timeout: 
 def predict_zoo(folder: Path) -> dict[str, Any]:
     """The whole zoo through the command: what became of each file by its name, and the memory it took."""
     from tarsia.predicting import predict
-    from tarsia.runtime.predictor import Predictor
+    from tarsia.prediction.predictor import Predictor
 
     expected = build(folder / "zoo")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

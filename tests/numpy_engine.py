@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tarsia.card import Card
-from tarsia.runtime.engine import EngineFacts
+from tarsia.engines.engine import EngineFacts
 
 
 class NumpyEngine:

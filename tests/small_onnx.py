@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tarsia.card import Card, Classes, Input
-from tarsia.runtime.onnx_file import with_card
+from tarsia.engines.onnx_file import with_card
 
 CLASSES = Classes(names=("dark", "red", "blue"), colors=((0, 0, 0), (200, 0, 0), (0, 0, 200)))
 WEIGHT_K3 = np.array([[-0.5, -0.5, -0.5], [1.0, 0.1, -0.2], [-0.3, 0.2, 1.0]], np.float32)

@@ -20,9 +20,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from small_onnx import content
-from tarsia.runtime import onnx_file
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.predictor import Predictor
+from tarsia.engines import onnx_file
+from tarsia.engines.onnx_engine import OnnxEngine
+from tarsia.prediction.predictor import Predictor
 from tarsia.service.limits import Limits
 from tarsia.serving import create_app
 

@@ -16,13 +16,13 @@ from small_data import write_folder
 from tarsia import checking, cli, console, data
 from tarsia.card import Input
 from tarsia.checking import augmentation_sheet
+from tarsia.drawing.sheet import Row, Tile
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.learning.augment import Augment, generator
 from tarsia.learning.class_pixels import class_pixel_counts
 from tarsia.learning.loader import TrainingOrder, loader
 from tarsia.learning.losses import class_weights
 from tarsia.recipe import AugmentRecipe, Recipe
-from tarsia.report.sheet import Row, Tile
 
 EVERY: dict[str, Any] = {
     "threefold": True, "horizontal_flip": 0.5, "vertical_flip": 0.1, "scale": {}, "rotation": {}, "crop": [48, 64],

@@ -284,7 +284,7 @@ def test_a_picture_is_also_seen_in_another_style(tarsia: Tarsia, run: Path, data
 def test_attention_is_drawn_where_the_network_has_it(tarsia: Tarsia, run: Path, data: Path, tmp_path: Path) -> None:
     from tarsia import models
     from tarsia.card import Card, Classes, Input
-    from tarsia.learning.checkpoint import save_model
+    from tarsia.engines.weights import save_model
 
     classes = Classes(names=("a", "b"), colors=((0, 0, 0), (9, 9, 9)))
     card = Card(architecture="msanet", model={"width": 0.02}, classes=classes, input=Input(stride=8))

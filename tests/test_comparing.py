@@ -16,12 +16,13 @@ import pytest
 
 from made_reports import classes, counts, detailed, made, written
 from small_data import write_folder
-from tarsia import cli, console, scores
+from tarsia import cli, console
 from tarsia.card import Classes
 from tarsia.comparing import compare
+from tarsia.comparison import side_by_side
+from tarsia.comparison.folder import escaped
 from tarsia.errors import DatasetError
-from tarsia.report import comparison_folder, side_by_side
-from tarsia.scores import Report
+from tarsia.evaluation.report import DataHash, Report, count, metrics
 
 QUICK: dict[str, Any] = {"resamples": 100, "permutations": 200}
 Tarsia = Callable[..., tuple[int, str, str]]
@@ -193,7 +194,7 @@ def test_seeds_of_one_recipe_are_pooled(tmp_path):
     )
     assert (pooled.mean, pooled.deviation) == pytest.approx((np.mean(mious), np.std(mious, ddof=1)))
     total = sum(report.counts_NKK1.astype(np.int64) for report in reports.values()).sum(0)
-    assert pooled.miou.value == pytest.approx(scores.metrics(total).miou)
+    assert pooled.miou.value == pytest.approx(metrics(total).miou)
     assert pooled.entry.model["latency_seconds"] == pytest.approx(0.02)
     assert np.isnan(found.standings[1].deviation) and len(found.pairs) == 1
     apart = compare(paths, pool=False, **QUICK)
@@ -366,7 +367,7 @@ def test_the_latex_is_escaped_and_whole(folder):
     assert rows[1].startswith(r"50\% \#2 & 0.")
     assert len({len(re.findall(r"(?<!\\)&", line)) for line in [lines[lines.index(r"\toprule") + 1], *rows]}) == 1
     assert all(row.endswith(r" \\") for row in rows)
-    assert comparison_folder.escaped("a~b^c\\d{e}$<>|\n± x") == (
+    assert escaped("a~b^c\\d{e}$<>|\n± x") == (
         r"a\textasciitilde{}b\textasciicircum{}c\textbackslash{}d\{e\}\$\textless{}\textgreater{}\textbar{} $\pm$ x"
     )
 
@@ -396,11 +397,11 @@ class Fake:
 
 
 def evaluated(dataset: Any, wrong: int) -> Report:
-    hashed, found = scores.DataHash(), []
+    hashed, found = DataHash(), []
     samples = [dataset[k] for k in range(len(dataset))]
     for sample in samples:
         hashed.add(sample.name, sample.label)
-        found.append(scores.count(sample.label, np.roll(sample.label, wrong, 1), len(dataset.classes)))
+        found.append(count(sample.label, np.roll(sample.label, wrong, 1), len(dataset.classes)))
     names = [sample.name for sample in samples]
     protocol = {"data_hash": hashed.text(), "classes": list(dataset.classes.names), "dataset": "folder"}
     nothing = [""] * len(names)

@@ -11,9 +11,9 @@ import pytest
 
 import small_onnx
 from tarsia import cli, environment, hardware
+from tarsia.engines import onnx_file
+from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.errors import MissingExtraError, RecipeError
-from tarsia.runtime import onnx_file
-from tarsia.runtime.onnx_engine import OnnxEngine
 
 
 @pytest.fixture

@@ -19,16 +19,17 @@ from rich.console import Console
 from numpy_engine import NumpyEngine
 from small_data import same_weights
 from tarsia import cli
-from tarsia.card import IGNORED, Card, Classes, Input, read_card
+from tarsia.card import IGNORED, Card, Classes, Input
 from tarsia.data._dataset import Sample
 from tarsia.data._predictions import known_values, read_prediction
+from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, ImageError, MissingExtraError, RecipeError, ScoresError
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
-from tarsia.report.folder import table
-from tarsia.runtime.crf import CrfSettings
-from tarsia.runtime.predictor import Predictor, TestTimeAugmentation
-from tarsia.scores import Report, count, data_hash, metrics
-from tarsia.scores.details import Details
+from tarsia.evaluation.details import Details
+from tarsia.evaluation.folder import table
+from tarsia.evaluation.report import Report, count, data_hash, metrics
+from tarsia.prediction.crf import CrfSettings
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 
 CLASSES = Classes(names=("road", "sky", "car"), colors=((128, 64, 128), (70, 130, 180), (0, 0, 142)))
 
@@ -148,7 +149,9 @@ def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
     data = f"folder:{write_folder(tmp_path / 'data', 1, 2, (16, 16))}"
     engine = RedEngine(Classes(names=NAMES, colors=((0, 0, 0), (9, 9, 9), (5, 5, 5))))
     engine.scores = lambda images_BHW3: RedEngine.scores(engine, images_BHW3 % 3)
-    monkeypatch.setattr("tarsia.runtime.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf))
+    monkeypatch.setattr(
+        "tarsia.prediction.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf)
+    )
     monkeypatch.setattr("tarsia.evaluating.write_folder", lambda folder, report, *_: report.write(folder))
 
     def run(*words):
@@ -245,7 +248,7 @@ def a_model_file(folder, engine):
     """A small network's file with the classes of `engine`, whose scores stand in for the network's."""
     pytest.importorskip("torch")
     from tarsia import models
-    from tarsia.learning.checkpoint import save_model
+    from tarsia.engines.weights import save_model
 
     options = {"encoder": "test_resnet", "channels": [8]}
     engine.card = Card(architecture="unet", model=options, classes=engine.card.classes, input=Input(stride=32))
@@ -255,7 +258,7 @@ def a_model_file(folder, engine):
 
 
 def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_path, capsys):
-    from tarsia.learning.checkpoint import load_model
+    from tarsia.engines.weights import load_model
 
     dataset, engine = Pictures([(40, 50)] * 4), SoftEngine()
     path = a_model_file(tmp_path, engine)
@@ -311,7 +314,9 @@ def test_a_calibration_that_fails_leaves_the_file_as_it_was(tmp_path):
 def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
     engine = SoftEngine()
     path = a_model_file(tmp_path, engine)
-    monkeypatch.setattr("tarsia.runtime.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf))
+    monkeypatch.setattr(
+        "tarsia.prediction.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf)
+    )
     monkeypatch.setattr("tarsia.data.open_spec", lambda spec, split: Pictures(MIXED))
 
     def run(*words):
@@ -451,9 +456,9 @@ def without_extras(monkeypatch):
         raise MissingExtraError("drawing", "report")
 
     monkeypatch.setitem(
-        sys.modules, "tarsia.report.figures", SimpleNamespace(save_confusion=missing, save_details=missing)
+        sys.modules, "tarsia.evaluation.plots", SimpleNamespace(save_confusion=missing, save_details=missing)
     )
-    monkeypatch.setitem(sys.modules, "tarsia.report.page", SimpleNamespace(write_page=missing))
+    monkeypatch.setitem(sys.modules, "tarsia.evaluation.page", SimpleNamespace(write_page=missing))
 
 
 def test_without_the_report_extra_the_json_is_there_and_what_is_missing_is_said(tmp_path, monkeypatch, capsys):

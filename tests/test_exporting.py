@@ -17,15 +17,16 @@ from PIL import Image
 
 from small_data import CLASSES, draw, write_folder
 from tarsia import cli, console, data, exporting, models
-from tarsia.card import SUM_KEY, Card, Classes, Input, read_card, read_header
+from tarsia.card import SUM_KEY, Card, Classes, Input, read_header
+from tarsia.engines.model_file import read_card
+from tarsia.engines.onnx_engine import OnnxEngine
+from tarsia.engines.weights import save_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
+from tarsia.exporters import writer
+from tarsia.exporters.gate import SHARE
+from tarsia.exporters.writer import with_interface
 from tarsia.exporting import export
-from tarsia.gate import SHARE
-from tarsia.learning import onnx_writer
-from tarsia.learning.checkpoint import save_model
-from tarsia.learning.onnx_writer import with_interface
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.predictor import TestTimeAugmentation, load
+from tarsia.prediction.predictor import TestTimeAugmentation, load
 
 Tarsia = Callable[..., tuple[int, str, str]]
 OPTIONS = {"channels": (8, 16, 16)}
@@ -245,7 +246,7 @@ def test_same_padding_is_a_number_and_the_model_stays_as_it_was() -> None:
     x = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(1))
     for part in parts:
         whole = torch.nn.Sequential(part)
-        fixed = onnx_writer._with_fixed_padding(whole)  # type: ignore[arg-type]
+        fixed = writer._with_fixed_padding(whole)  # type: ignore[arg-type]
         assert torch.equal(fixed(x), part(x)), part
         assert type(whole[0]) is type(part) and type(fixed[0]).__module__.startswith("torch.")
 

@@ -16,17 +16,19 @@ import pytest
 from onnx import numpy_helper
 
 from small_data import CLASSES, draw, write_folder
-from tarsia import cli, console, data, exporting, gate, hardware, models
+from tarsia import cli, console, data, exporting, hardware, models
 from tarsia.card import Calibration as Temperature
-from tarsia.card import Card, Classes, Input, read_card
+from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
+from tarsia.engines.model_file import read_card
+from tarsia.engines.onnx_engine import OnnxEngine
+from tarsia.engines.weights import save_model
 from tarsia.errors import ExportError, ModelFileError
+from tarsia.exporters import gate
+from tarsia.exporters.gate import Limit, Runner
+from tarsia.exporters.writer import exported
 from tarsia.exporting import Calibration, export
-from tarsia.gate import Limit, Runner
-from tarsia.learning.checkpoint import save_model
-from tarsia.learning.onnx_writer import exported
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.predictor import Predictor, load
+from tarsia.prediction.predictor import Predictor, load
 
 OPTIONS = {"channels": (8, 16, 16)}
 COLORS = ((10, 20, 30), (200, 60, 40), (40, 80, 210))
@@ -152,7 +154,7 @@ def test_a_layer_that_harms_is_found_and_kept(
 def test_where_one_engine_never_passes_the_first_that_onnx_runtime_lets_pass_is_written(
     model: Path, seen: AsSeen, calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tarsia.runtime.openvino_engine import OpenVinoEngine
+    from tarsia.engines.openvino_engine import OpenVinoEngine
 
     run = OpenVinoEngine.scores
     monkeypatch.setattr(OpenVinoEngine, "scores", lambda self, images: run(self, images)[:, [1, 2, 0]])
@@ -274,7 +276,7 @@ def test_every_engine_and_precision_is_judged_and_then_runs(
 def test_an_engine_that_changes_too_much_is_named_and_refused(
     model: Path, seen: AsSeen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tarsia.runtime.openvino_engine import OpenVinoEngine
+    from tarsia.engines.openvino_engine import OpenVinoEngine
 
     run = OpenVinoEngine.scores
     monkeypatch.setattr(OpenVinoEngine, "scores", lambda self, images: run(self, images)[:, [1, 0, 2]])

@@ -26,8 +26,8 @@ from tarsia.errors import OutputError
 from tarsia.files import LOCK, require_new
 from tarsia.folder_lock import Busy, holding
 from tarsia.predicting import predict
+from tarsia.prediction.predictor import load
 from tarsia.recipe import Recipe
-from tarsia.runtime.predictor import load
 from tarsia.training import train
 
 # Holds the folder, with a forked process that lives on when it is killed, as a loader's workers do for some seconds.
@@ -204,13 +204,13 @@ def test_a_training_that_ended_while_this_one_was_set_up_is_not_replaced(
     from tarsia import training
 
     def slow(*arguments: Any) -> Any:
-        session = whole(*arguments)
+        state = whole(*arguments)
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "model.safetensors").write_text("another's")
-        return session
+        return state
 
-    whole = training.Session.open
-    monkeypatch.setattr(training.Session, "open", slow)
+    whole = training.TrainingState.open
+    monkeypatch.setattr(training.TrainingState, "open", slow)
     with pytest.raises(OutputError, match="not empty"):
         train(Recipe.model_validate(tiny(trained[0])), out=tmp_path / "run")
     assert (tmp_path / "run" / "model.safetensors").read_text() == "another's"

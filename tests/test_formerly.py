@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tarsia.engines.model_file import find_model_file, read_card
 
 import tarsia
 from small_data import tensors
 from tarsia import formerly
-from tarsia.card import find_model_file, read_card, read_header
+from tarsia.adaptation.style import load_style
+from tarsia.card import read_header
 from tarsia.cli import main
 from tarsia.comparing import compare
+from tarsia.engines import onnx_file
 from tarsia.errors import RecipeError
-from tarsia.learning.style import load_style
 from tarsia.recipe import Recipe
-from tarsia.runtime import onnx_file
 
 FILES = Path(__file__).parent / "formerly"
 PICTURE = "data/val/images/val00.png"

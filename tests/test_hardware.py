@@ -12,9 +12,9 @@ import pytest
 
 import small_onnx
 from tarsia import cli, data, environment, hardware
-from tarsia.diagnosis import survey
+from tarsia.doctor import split_statistics
+from tarsia.engines import onnx_engine, onnx_file
 from tarsia.errors import RecipeError
-from tarsia.runtime import onnx_engine, onnx_file
 
 pytestmark = pytest.mark.processor
 
@@ -136,7 +136,7 @@ def test_what_it_asks_torch_is_still_there() -> None:
 
 @pytest.mark.parametrize("has", [True, False])
 def test_the_device_is_a_gpu_where_there_is_one(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch_engine = pytest.importorskip("tarsia.learning.torch_engine")
+    torch_engine = pytest.importorskip("tarsia.engines.torch_engine")
     monkeypatch.setattr(hardware, "has_cuda", lambda: has)
     assert torch_engine.pick_device("auto") == ("cuda" if has else "cpu")
 
@@ -158,9 +158,9 @@ def test_threads_are_one_a_core(count: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert onnx_engine.OnnxEngine(file, "m", "cpu").threads == count
     assert environment.describe()["cores"] == count
     asked: list[int] = []
-    monkeypatch.setattr(survey, "_in_order", lambda _, threads: asked.append(threads) or iter(()))
-    survey.survey("train", data.open("streets", None, "train", count=1, size=(32, 32)))
-    assert asked == [min(count, survey._MOST_THREADS)]
+    monkeypatch.setattr(split_statistics, "_in_order", lambda _, threads: asked.append(threads) or iter(()))
+    split_statistics.survey("train", data.open("streets", None, "train", count=1, size=(32, 32)))
+    assert asked == [min(count, split_statistics._MOST_THREADS)]
 
 
 def test_info_says_what_the_machine_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

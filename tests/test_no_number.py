@@ -17,17 +17,17 @@ import small_onnx
 from small_service import encoded, engine, pixels, segment
 from tarsia.card import MAX_PIXELS, Calibration, Input
 from tarsia.cli import main
+from tarsia.engines import onnx_file
+from tarsia.engines.engine import ENGINES, check_numbers
+from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.errors import ModelFileError, ScoresError
 from tarsia.evaluating import evaluate
-from tarsia.gate import Limit, Runner, Verdict
-from tarsia.parity import Side, parity
+from tarsia.exporters.gate import Limit, Runner, Verdict
+from tarsia.exporters.parity import Side, parity
 from tarsia.predicting import predict
-from tarsia.runtime import onnx_file
-from tarsia.runtime.engine import ENGINES, check_numbers
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.predictor import Predictor, TestTimeAugmentation, load
-from tarsia.runtime.tiles import Tiling
-from tarsia.runtime.tiles import segment as in_tiles
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation, load
+from tarsia.prediction.tiles import Tiling
+from tarsia.prediction.tiles import segment as in_tiles
 from tarsia.serving import create_app
 
 NONE = [math.nan, math.inf, -math.inf]
@@ -235,7 +235,7 @@ def test_the_largest_size_that_is_allowed_is_met_by_a_picture() -> None:
 def torch_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
     from tarsia import models
-    from tarsia.learning.checkpoint import save_model
+    from tarsia.engines.weights import save_model
 
     options = {"encoder": "test_resnet", "channels": [8, 8]}
     network = models.create("unet", 3, options=options)
@@ -246,8 +246,9 @@ def torch_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def forged(path: Path, out: Path, change: Any = None, **changes: Any) -> Path:
     """The model file with other weights, or another card, and the sum of these."""
-    from tarsia.card import CARD_KEY, read_card
-    from tarsia.learning.checkpoint import read_tensors, write_tensors
+    from tarsia.card import CARD_KEY
+    from tarsia.engines.model_file import read_card
+    from tarsia.engines.weights import read_tensors, write_tensors
 
     tensors, card = read_tensors(path, CARD_KEY), json.loads(read_card(path).to_json())
     if change:

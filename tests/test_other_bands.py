@@ -10,21 +10,22 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tarsia.engines.model_file import read_card
 
 from small_data import tiny, write_folder
 from tarsia import data
+from tarsia.adaptation.test_time import styled
 from tarsia.adapting import adapt, train_style
-from tarsia.card import Card, Classes, read_card
+from tarsia.card import Card, Classes
 from tarsia.checking import augmentation_sheet, check
+from tarsia.engines import onnx_file
 from tarsia.errors import DatasetError, ImageError, ModelFileError, RecipeError
 from tarsia.evaluating import evaluate
 from tarsia.exporting import export
 from tarsia.predicting import predict
+from tarsia.prediction.crf import CrfSettings
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation, load
 from tarsia.recipe import Recipe
-from tarsia.runtime import onnx_file
-from tarsia.runtime.crf import CrfSettings
-from tarsia.runtime.predictor import Predictor, TestTimeAugmentation, load
-from tarsia.runtime.styled import styled
 from tarsia.training import train
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")

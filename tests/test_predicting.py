@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from numpy_engine import NumpyEngine
+from tarsia.adaptation.test_time import StyledPredictor
 from tarsia.card import Card, Classes, Input
+from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError, ModelFileError, NoRoomError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
-from tarsia.runtime.engine import AttentionMap
-from tarsia.runtime.predictor import Predictor
-from tarsia.runtime.styled import StyledPredictor
+from tarsia.prediction.predictor import Predictor
 
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 

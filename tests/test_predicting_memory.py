@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 
 from tarsia import models, predicting
+from tarsia.adaptation.test_time import StyledPredictor
 from tarsia.card import Card, Input
+from tarsia.engines.torch_engine import TorchEngine
 from tarsia.evaluating import evaluate
-from tarsia.learning.torch_engine import TorchEngine
+from tarsia.exporters.parity import Side, parity
 from tarsia.output.fitting import Fitting
-from tarsia.parity import Side, parity
 from tarsia.predicting import predict
-from tarsia.runtime.predictor import Predictor
-from tarsia.runtime.styled import StyledPredictor
+from tarsia.prediction.predictor import Predictor
 from test_predicting import CLASSES, Attending, BrightnessEngine, contents, draw
 
 TILE = 16
@@ -152,7 +152,7 @@ def test_tiles_go_one_by_one_where_a_batch_of_them_is_too_many(tmp_path):
 def test_all_frames_of_a_video_are_whole_or_in_tiles(at, tmp_path, capsys):
     """Also where memory runs out at a later frame: then it begins anew."""
     pytest.importorskip("av")
-    from tarsia.runtime.video import writing_video
+    from tarsia.pictures.videos import writing_video
 
     with writing_video(tmp_path / "a.mp4", (48, 64), Fraction(5)) as film:
         for value in (40, 90, 200, 240):
@@ -300,7 +300,7 @@ def test_whatever_torch_says_when_memory_has_run_out_it_is_tiles(where, error, t
 
         monkeypatch.setattr(predictor.engine.model, "forward", failing)
     else:
-        from tarsia.learning import torch_engine
+        from tarsia.engines import torch_engine
 
         own = torch_engine._at
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tarsia import data, models
+from tarsia.evaluation.report import Report
 from tarsia.recipe import Recipe
-from tarsia.scores import Report
 from tarsia.training import train
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))

@@ -24,7 +24,7 @@ from small_onnx import CLASSES, card
 from small_service import Program, client, decoded, encoded, engine, model_file, pixels, program, segment, until
 from tarsia.cli.serve import _keys
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.runtime.predictor import Predictor, load
+from tarsia.prediction.predictor import Predictor, load
 from tarsia.serving import create_app
 
 PICTURE = encoded(pixels())

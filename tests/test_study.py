@@ -21,9 +21,9 @@ from tarsia import cli, console, studying, yaml_tree
 from tarsia.errors import OutputError, RecipeError, TarsiaError
 from tarsia.learning.interrupt import Interrupted
 from tarsia.recipe import Recipe
-from tarsia.study import Run, Study, Target, validation
-from tarsia.study.process import apart
-from tarsia.study.run_state import alone, note_asked, run_folder, seconds_taken, state
+from tarsia.studies.process import apart
+from tarsia.studies.run_state import alone, note_asked, run_folder, seconds_taken, state
+from tarsia.studies.study import Run, Study, Target, validation
 from tarsia.studying import StudyResult, run_study
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))

@@ -21,12 +21,13 @@ from torch import nn
 
 from small_data import draw, same_weights, tensors, tiny, write_folder, write_pair
 from tarsia import models, training
-from tarsia.card import IGNORED, read_card
+from tarsia.card import IGNORED
 from tarsia.data import open as open_data
+from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, OutputError, TrainingError
+from tarsia.evaluation.report import Report
 from tarsia.learning import checkpoint
 from tarsia.recipe import Recipe
-from tarsia.scores import Report
 
 COLUMNS = [
     *("epoch", "step", "learning_rate", "train_loss", "train_miou", "train_mpa", "train_pixel_accuracy"),

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tarsia.converting import convert
     from tarsia.errors import TarsiaError
     from tarsia.evaluating import evaluate, evaluate_predictions
+    from tarsia.evaluation.report import Report
     from tarsia.predicting import predict
+    from tarsia.prediction.crf import CrfSettings
+    from tarsia.prediction.predictor import Prediction, Predictor, TestTimeAugmentation, load
     from tarsia.recipe import Recipe
-    from tarsia.runtime.crf import CrfSettings
-    from tarsia.runtime.predictor import Prediction, Predictor, TestTimeAugmentation, load
-    from tarsia.scores import Report
     from tarsia.serving import create_app
     from tarsia.training import train
 
@@ -32,20 +32,20 @@ _HOME = {
     "Card": "card",
     "Classes": "card",
     "Comparison": "comparison",
-    "CrfSettings": "runtime.crf",
+    "CrfSettings": "prediction.crf",
     "TarsiaError": "errors",
     "Input": "card",
-    "Prediction": "runtime.predictor",
-    "Predictor": "runtime.predictor",
+    "Prediction": "prediction.predictor",
+    "Predictor": "prediction.predictor",
     "Recipe": "recipe",
-    "Report": "scores",
-    "TestTimeAugmentation": "runtime.predictor",
+    "Report": "evaluation.report",
+    "TestTimeAugmentation": "prediction.predictor",
     "compare": "comparing",
     "convert": "converting",
     "create_app": "serving",
     "evaluate": "evaluating",
     "evaluate_predictions": "evaluating",
-    "load": "runtime.predictor",
+    "load": "prediction.predictor",
     "predict": "predicting",
     "train": "training",
 }

@@ -7,23 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import data, environment
-from tarsia.adaptation.unlabelled import Unlabelled, open_unlabelled
-from tarsia.card import SUM_KEY, Card, find_model_file, read_card, read_header
+from tarsia.adaptation.batch_statistics import take_statistics
+from tarsia.adaptation.style import Skips, StyleCard, StyleNetwork, is_style, load_style, save_style
+from tarsia.adaptation.style_training import StyleTraining, encoder_of, is_model, take_encoder
+from tarsia.card import SUM_KEY, Card, read_header
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison
 from tarsia.data import Dataset
+from tarsia.data._unlabelled import Unlabelled, open_unlabelled
+from tarsia.engines.model_file import find_model_file, read_card
+from tarsia.engines.torch_engine import pick_device
+from tarsia.engines.weights import load_model, save_model
 from tarsia.errors import DatasetError, ModelFileError, RecipeError, nearest
 from tarsia.evaluating import evaluate
 from tarsia.files import require_new
 from tarsia.folder_lock import holding
-from tarsia.learning.batch_statistics import take_statistics
-from tarsia.learning.checkpoint import load_model, save_model
-from tarsia.learning.style import Skips, StyleCard, StyleNetwork, is_style, load_style, save_style
-from tarsia.learning.style_training import StyleTraining, encoder_of, is_model, take_encoder
-from tarsia.learning.torch_engine import pick_device
+from tarsia.pictures.files import bands_in_words
+from tarsia.prediction.predictor import load
 from tarsia.recipe import Recipe
-from tarsia.runtime.picture_file import bands_in_words
-from tarsia.runtime.predictor import load
 from tarsia.training import train
 
 RESTYLING = ("style", "histogram", "fourier")

@@ -2,7 +2,7 @@
 
 A model file is one .safetensors file: the weights, and in its header the card (JSON) and a sha256 over card and
 weights.  `read_card` reads the header only; `learning/checkpoint.py` writes the file and checks the sum.  Exported, it
-is one .onnx file, with card and sum in its metadata (`runtime/onnx_file.py`).
+is one .onnx file, with card and sum in its metadata (`engines/onnx_file.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_PIXELS = 178_000_000  # of a picture; just under the 178,956,970 at which Pi
 MAX_STRIDE = 1024
 MAX_SIDE = 16_384  # that a picture is resized to
 CARD_KEY, SUM_KEY = "tarsia_card", "tarsia_sha256"
-STYLE_KEY = "tarsia_style"  # of a style network's file (learning/style.py), in the place of a card
+STYLE_KEY = "tarsia_style"  # of a style network's file (adaptation/style.py), in the place of a card
 _MAX_HEADER_BYTES = 64 * 2**20
 
 Color = tuple[
@@ -188,41 +188,6 @@ def read_header(path: Path) -> dict[str, str]:
         return {formerly.key(str(key)): str(value) for key, value in metadata.items()}
     except (ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path}: its header is damaged or it is no .safetensors file") from error
-
-
-def read_card(path: Path) -> Card:
-    """The card of a model file, without building the network and without torch."""
-    if is_onnx(path):
-        from tarsia.runtime import onnx_file
-
-        return onnx_file.read(path).card
-    metadata = read_header(path)
-    if STYLE_KEY in metadata:
-        raise ModelFileError(f"{path}: a style network, not a segmentation model: give it as --style")
-    if CARD_KEY not in metadata:
-        raise ModelFileError(
-            f"{path}: a .safetensors file without a Tarsia card (from another program?); encoder weights go to "
-            "model.weights, whole models come from `tarsia train`"
-        )
-    return Card.from_json(metadata[CARD_KEY], str(path))
-
-
-def is_onnx(path: Path) -> bool:
-    """Whether a model file is an exported one, by its suffix."""
-    return path.suffix.lower() == ".onnx"
-
-
-def find_model_file(path: Path) -> Path:
-    """The model file meant by `path`: itself, or `model.safetensors` in a run folder."""
-    path = Path(path)
-    if path.is_dir():
-        model = path / "model.safetensors"
-        if not model.is_file():
-            raise ModelFileError(f"{path}: a folder without model.safetensors: give a run folder or a model file")
-        return model
-    if not path.exists():
-        raise ModelFileError(f"{path}: no such model file or run folder")
-    return path
 
 
 def _what_it_is(start: bytes) -> str:

@@ -10,18 +10,18 @@ import numpy as np
 
 from tarsia.card import Input
 from tarsia.data._dataset import Dataset, bands_of
-from tarsia.diagnosis.checkup import Checkup
-from tarsia.diagnosis.diagnose import diagnose
-from tarsia.diagnosis.finding import worst_first
-from tarsia.diagnosis.intake import take_in, take_in_file
-from tarsia.diagnosis.mend import mend
-from tarsia.diagnosis.suspicion import doubted_labels
+from tarsia.doctor.checks import diagnose
+from tarsia.doctor.finding import worst_first
+from tarsia.doctor.fix import mend
+from tarsia.doctor.model_disagreement import doubted_labels
+from tarsia.doctor.open import take_in, take_in_file
+from tarsia.doctor.page import write_folder
+from tarsia.doctor.result import Checkup
+from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.files import writing
+from tarsia.prediction.predictor import Predictor
 from tarsia.recipe import AugmentRecipe, Recipe
-from tarsia.report.health import write_folder
-from tarsia.report.sheet import Row, Tile, sheet
-from tarsia.runtime.predictor import Predictor
 
 _COLUMNS = 5
 _TOGETHER = "All together, as training sees its first samples"
@@ -74,7 +74,7 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
     no augmentation, DatasetError where there are no pictures, and whatever reading them raises.
     """
     from tarsia.learning.augment import Augment
-    from tarsia.learning.bands import check_colors
+    from tarsia.learning.band_checks import check_colors
     from tarsia.learning.loader import Key, Samples, TrainingOrder
 
     check_colors(recipe, bands_of(dataset))

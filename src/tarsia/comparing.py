@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tarsia.comparison import Comparison, Pictures, Sampling
-from tarsia.comparison.contest import contest
+from tarsia.comparison import Comparison, Pictures, Sampling, significance
+from tarsia.comparison.compared import contest
 from tarsia.comparison.entrants import Entrant, entrants, require_one_protocol, sequences, shared_protocol
-from tarsia.comparison.pools import entries, notes, unsettled
+from tarsia.comparison.folder import write_folder
+from tarsia.comparison.seeds import entries, notes, unsettled
+from tarsia.comparison.side_by_side import Panel, side_by_side
 from tarsia.data import open_spec
 from tarsia.data._dataset import Dataset
 from tarsia.errors import DatasetError
-from tarsia.report.comparison_folder import write_folder
-from tarsia.report.side_by_side import Panel, side_by_side
-from tarsia.scores import Report, significance
+from tarsia.evaluation.report import Report
 
 
 def compare(

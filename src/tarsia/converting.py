@@ -26,17 +26,17 @@ import yaml
 from tarsia import console, data
 from tarsia.annotations import coco, labelme, masks, yolo
 from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
-from tarsia.annotations.kinds import find
 from tarsia.annotations.source import Annotations, Picture, walk
 from tarsia.card import IGNORED, Classes
 from tarsia.data._pairs import SUFFIXES, nearby_name, some
+from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
 from tarsia.folder_lock import holding
+from tarsia.pictures.files import shown
 from tarsia.plain_text import command
-from tarsia.runtime.paint import save_label
-from tarsia.runtime.picture_file import shown
 
 BACKGROUND = "background"
 SKIPPED = "skipped.txt"

@@ -9,12 +9,12 @@ from typing import Any
 from PIL import Image
 
 from tarsia import console, data, predicting, training
+from tarsia.evaluation.folder import table
+from tarsia.evaluation.report import Report
 from tarsia.files import require_new, writing
 from tarsia.plain_text import command
+from tarsia.prediction.predictor import load
 from tarsia.recipe import Recipe
-from tarsia.report.folder import table
-from tarsia.runtime.predictor import load
-from tarsia.scores import Report
 
 _TRAIN, _VAL, _SHOWN = 200, 40, 4
 # Small pictures of near things: what a small network can learn in two minutes, on two cores that compute in float32.

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from tarsia import console, environment
-from tarsia.card import IGNORED, Calibration, find_model_file
+from tarsia.card import IGNORED, Calibration
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_sample
 from tarsia.data._predictions import known_values, read_prediction, require_files
+from tarsia.engines import memory_limit
+from tarsia.engines.model_file import find_model_file
 from tarsia.errors import DatasetError, ImageError, RecipeError
-from tarsia.report.folder import write_folder
-from tarsia.runtime import room
-from tarsia.runtime.predictor import Predictor
-from tarsia.scores import DataHash, Report, count
-from tarsia.scores.calibration import TemperatureFit
-from tarsia.scores.details import Details
-from tarsia.scores.protocol import inference_of, model_facts, protocol
+from tarsia.evaluation.calibration import TemperatureFit
+from tarsia.evaluation.details import Details
+from tarsia.evaluation.folder import write_folder
+from tarsia.evaluation.protocol import inference_of, model_facts, protocol
+from tarsia.evaluation.report import DataHash, Report, count
+from tarsia.prediction.predictor import Predictor
 
 Observe = Callable[[Any, list[np.ndarray]], None]
 _READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most
@@ -92,7 +93,7 @@ def calibrate(
     fit = TemperatureFit(predictor.engine, max(1, len(dataset)))
     report = evaluate(predictor, dataset, dataset_name=dataset_name, split=split, observe=fit.add, **others)
     calibration = fit.result(dataset_name, split, report.protocol["data_hash"])
-    from tarsia.learning.checkpoint import load_model, save_model  # where scores come from, torch is
+    from tarsia.engines.weights import load_model, save_model  # where scores come from, torch is
 
     model, card = load_model(path)
     save_model(path, model, card.model_copy(update={"calibration": calibration}))
@@ -190,7 +191,10 @@ def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, ob
     """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
     seconds = array("d")
     on_cpu = predictor.engine.device == "cpu"
-    with contextlib.closing(_read_ahead(dataset)) as samples, room.limited() if on_cpu else contextlib.nullcontext():
+    with (
+        contextlib.closing(_read_ahead(dataset)) as samples,
+        memory_limit.limited() if on_cpu else contextlib.nullcontext(),
+    ):
         shown = console.track(samples, len(dataset), "evaluating") if tally.details else samples
         for group in _batches(shown, batch):
             names = ", ".join(sample.name for sample in group)

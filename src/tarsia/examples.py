@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tarsia.card import find_model_file
 from tarsia.data._dataset import Dataset, bands_of
+from tarsia.engines.model_file import find_model_file
 from tarsia.errors import RecipeError
 from tarsia.files import writing
 

@@ -11,19 +11,20 @@ import numpy as np
 import torch
 
 from tarsia import console, environment
-from tarsia.card import SUM_KEY, Card, find_model_file, is_onnx, read_header
+from tarsia.card import SUM_KEY, Card, read_header
 from tarsia.data._dataset import Dataset, check_bands
+from tarsia.engines import onnx_file
+from tarsia.engines.model_file import find_model_file, is_onnx
+from tarsia.engines.torch_engine import TorchEngine
+from tarsia.engines.weights import load_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
+from tarsia.exporters.gate import Gate, Runner, Verdict, judge, runners
+from tarsia.exporters.int8 import Quantizer
+from tarsia.exporters.parity import Side
+from tarsia.exporters.writer import OPSET, exported, with_interface, with_probabilities
 from tarsia.files import write_json, writing
-from tarsia.gate import Gate, Runner, Verdict, judge, runners
-from tarsia.learning.checkpoint import load_model
-from tarsia.learning.onnx_int8 import Quantizer
-from tarsia.learning.onnx_writer import OPSET, exported, with_interface, with_probabilities
-from tarsia.learning.torch_engine import TorchEngine
-from tarsia.parity import Side
-from tarsia.runtime import onnx_file
-from tarsia.runtime.network_input import padded_size, prepared
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.network_input import padded_size, prepared
+from tarsia.prediction.predictor import Predictor
 
 CALIBRATION_IMAGES = 64
 _KEPT = (0, 1, 2, 4, 8, 16, 32)  # layers that stay in float32, from one attempt to the next; at most half of them

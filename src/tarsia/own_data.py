@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tarsia import data
-from tarsia.card import find_model_file, read_card
 from tarsia.data import Dataset
+from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.recipe import DataRecipe
 

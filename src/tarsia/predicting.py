@@ -27,22 +27,22 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
+from tarsia.engines import memory_limit
+from tarsia.engines.engine import ArrangedEngine
 from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
-from tarsia.output import pictures, rasters, summary, videos
+from tarsia.output import of_picture, of_raster, of_video, summary
+from tarsia.output.done import Journal
 from tarsia.output.fitting import Fitting
-from tarsia.output.journal import Journal
-from tarsia.output.pictures import Segmented
+from tarsia.output.of_picture import Segmented
 from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
-from tarsia.output.wanted import KINDS, OUTPUTS, Wanted, class_indices
-from tarsia.runtime import room
-from tarsia.runtime.bands import open_bands
-from tarsia.runtime.engine import ArrangedEngine
-from tarsia.runtime.image import shown
-from tarsia.runtime.predictor import Predictor
-from tarsia.runtime.raster import is_raster
-from tarsia.runtime.tiles import InMemory, Tiling, segment
+from tarsia.output.what_to_write import KINDS, OUTPUTS, Wanted, class_indices
+from tarsia.pictures.bands import open_bands
+from tarsia.pictures.rasters import is_raster
+from tarsia.pictures.rgb import shown
+from tarsia.prediction.predictor import Predictor
+from tarsia.prediction.tiles import InMemory, Tiling, segment
 
 __all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
 
@@ -88,7 +88,7 @@ def predict(
 
     `only` these classes, and where the probability is at least `min_confidence`: other pixels get 255.  `simplify`:
     tolerance of polygons in pixels.  `batch`: so many pictures (or tiles) of one size go through the network at once.
-    `tile` and `overlap` (a part of it): in tiles (runtime/tiles.py), as huge TIFFs always are.  `frames`: so many of
+    `tile` and `overlap` (a part of it): in tiles (prediction/tiles.py), as huge TIFFs always are.  `frames`: so many of
     each video at most.  `resume` leaves alone what an interrupted run into `out` has finished.
 
     `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.
@@ -130,7 +130,7 @@ def predict(
         for source, message in run.failed:
             console.note(f"{shown(source)}: {message}")
         fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
-        with room.limited() if predictor.engine.device == "cpu" else contextlib.nullcontext(_nothing) as look:
+        with memory_limit.limited() if predictor.engine.device == "cpu" else contextlib.nullcontext(_nothing) as look:
             _Work(predictor, out, wanted, journal, run, batch, fitting, frames, look).all(sources)
     return run
 
@@ -271,7 +271,7 @@ class _Work:
         self._note_memory_format()
         self.journal.begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)
-        more = pictures.write(one, source, self.out, self.wanted, self.predictor.classes)
+        more = of_picture.write(one, source, self.out, self.wanted, self.predictor.classes)
         row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card, **tile)
         self._finish(source, row, **more)
 
@@ -283,7 +283,7 @@ class _Work:
         """A raster or a video, written while it is read."""
         self.journal.begin(source)
         if source.medium == "raster":
-            made = rasters.write(self.predictor, source, self.out, self.wanted, self.fitting, self.batch)
+            made = of_raster.write(self.predictor, source, self.out, self.wanted, self.fitting, self.batch)
         else:
             made = self._video(source)
         self._note_memory_format()
@@ -305,7 +305,7 @@ class _Work:
 
         def write() -> dict[str, Any]:
             batch, card = self.batch, self.predictor.card
-            return videos.write(labelled, card, source, self.out, self.wanted, batch, self.frames)
+            return of_video.write(labelled, card, source, self.out, self.wanted, batch, self.frames)
 
         try:
             return write()

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tarsia import shipped
-from tarsia.scores.expected import Expected
+from tarsia.evaluation.thresholds import Expected
 from tarsia.yaml_tree import Document, Fault, Node
 
 Weight = Annotated[float, Field(ge=0)]

@@ -15,13 +15,13 @@ from fastapi import FastAPI
 from tarsia import console
 from tarsia import examples as kept
 from tarsia.errors import RecipeError
-from tarsia.runtime.predictor import Predictor, load
-from tarsia.service import api, contract, logs, pages, problems, server
+from tarsia.prediction.predictor import Predictor, load
+from tarsia.service import api, logs, openapi, pages, problems, server
 from tarsia.service import examples as pictures
-from tarsia.service.envelope import Envelope
 from tarsia.service.hosts import Hosts
 from tarsia.service.keys import Keys
 from tarsia.service.limits import Limits
+from tarsia.service.middleware import Envelope
 from tarsia.service.naming import named
 from tarsia.service.reload import Watch
 from tarsia.service.service import Service
@@ -109,7 +109,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=contract.refusals(421),
+        responses=openapi.refusals(421),
     )
     app.state.service = service
     app.add_middleware(Envelope, service=service)

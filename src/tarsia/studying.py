@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import console, evaluating
-from tarsia.card import SUM_KEY, find_model_file, read_header
+from tarsia.card import SUM_KEY, read_header
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison, Figure
+from tarsia.comparison.table import interval, p_value, signed
 from tarsia.console import Table
+from tarsia.engines.model_file import find_model_file
 from tarsia.errors import OutputError, TarsiaError
+from tarsia.evaluation.report import Report
+from tarsia.evaluation.thresholds import judge
 from tarsia.files import write_json
 from tarsia.learning.interrupt import Interrupted
-from tarsia.report.comparison_table import interval, p_value, signed
-from tarsia.runtime.predictor import load
-from tarsia.scores import Report
-from tarsia.scores.expected import judge
-from tarsia.study import Evaluation, Run, Study, Target, validation
-from tarsia.study.process import apart
-from tarsia.study.run_state import (
+from tarsia.prediction.predictor import load
+from tarsia.studies.process import apart
+from tarsia.studies.run_state import (
     State,
     alone,
     as_other_seeds,
@@ -35,6 +35,7 @@ from tarsia.study.run_state import (
     seconds_taken,
     state,
 )
+from tarsia.studies.study import Evaluation, Run, Study, Target, validation
 
 
 @dataclass(frozen=True)

@@ -15,26 +15,29 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tarsia import console, evaluating, examples, formerly, scores, yaml_tree
-from tarsia.card import find_model_file
+from tarsia import console, evaluating, examples, formerly, yaml_tree
+from tarsia.adaptation.restyle import Restyling
+from tarsia.engines import memory
+from tarsia.engines.model_file import find_model_file
+from tarsia.engines.torch_engine import TorchEngine, pick_device
+from tarsia.engines.weights import save_model
 from tarsia.errors import DatasetError, RecipeError
+from tarsia.evaluation import thresholds
+from tarsia.evaluation.report import metrics
 from tarsia.files import is_utf8, new_folder, require_new
 from tarsia.folder_lock import holding
-from tarsia.learning import checkpoint, failures, optimizer, speed
+from tarsia.learning import failures, optimizer, speed
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
-from tarsia.learning.journal import Journal, clear, note_environment
 from tarsia.learning.loader import Batch
-from tarsia.learning.session import Progress, Session
+from tarsia.learning.run_folder import Journal, clear, note_environment
+from tarsia.learning.state import Progress, TrainingState
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
-from tarsia.learning.torch_engine import TorchEngine, pick_device
 from tarsia.learning.workers import explained
 from tarsia.plain_text import command
+from tarsia.prediction.predictor import Predictor
 from tarsia.recipe import Recipe
-from tarsia.runtime import memory
-from tarsia.runtime.predictor import Predictor
-from tarsia.scores import expected
 
 
 def train(
@@ -60,49 +63,49 @@ def train(
     with ExitStack() as held, speed.threads(settled.train.threads), memory.kept():
         if resume is not None:
             held.enter_context(holding(Path(resume)))
-            session = Session.open(settled, Path(resume), device, augment, resume=True)
+            state = TrainingState.open(settled, Path(resume), device, Restyling, augment, resume=True)
         else:
-            session = _new(settled, Path(out) if out else None, device, overwrite, augment, held)
-        clear(session.folder, keep_run=resume is not None)
+            state = _new(settled, Path(out) if out else None, device, overwrite, augment, held)
+        clear(state.folder, keep_run=resume is not None)
         header = "resolved by tarsia train; repeat with tarsia train"
-        yaml_tree.dump(session.folder / "recipe.yaml", session.recipe, header)
-        session.environment = note_environment(session.folder)
-        _run(session)
-    return session.folder
+        yaml_tree.dump(state.folder / "recipe.yaml", state.recipe, header)
+        state.environment = note_environment(state.folder)
+        _run(state)
+    return state.folder
 
 
 def _new(
     settled: Recipe, out: Path | None, device: str, overwrite: bool, augment: Extra | None, held: ExitStack
-) -> Session:
-    """A session in a new folder, which comes after all that can be wrong: a mistake leaves nothing behind."""
+) -> TrainingState:
+    """A state in a new folder, which comes after all that can be wrong: a mistake leaves nothing behind."""
     if out is not None and out.exists():
         require_new(out, overwrite)  # said now, before anything slow
         held.enter_context(holding(out))
-    session = Session.open(settled, out or Path("runs"), device, augment)
-    session.folder = require_new(out, overwrite) if out else new_folder(Path("runs"), settled.name or "train")
-    held.enter_context(holding(session.folder))
+    state = TrainingState.open(settled, out or Path("runs"), device, Restyling, augment)
+    state.folder = require_new(out, overwrite) if out else new_folder(Path("runs"), settled.name or "train")
+    held.enter_context(holding(state.folder))
     if out is not None:
         require_new(out, overwrite)  # another training may have begun and ended there meanwhile
-    return session
+    return state
 
 
-def _run(session: Session) -> None:
-    journal = Journal(session.folder, session.history, _total_steps(session))
-    for note in session.notes:
+def _run(state: TrainingState) -> None:
+    journal = Journal(state.folder, state.history, _total_steps(state))
+    for note in state.notes:
         journal.say(note)
-    if _by_batch(session):
+    if _by_batch(state):
         journal.say(
-            f"{' and '.join(_by_batch(session))}: no sum over pixels, so with train.accumulate each batch has its own "
+            f"{' and '.join(_by_batch(state))}: no sum over pixels, so with train.accumulate each batch has its own "
             "and their mean is learned, which is not that of a larger train.batch"
         )
     try:
         with explained(), Interrupt() as interrupt:  # a dead worker comes up wherever this process happens to be
-            _loop(session, journal, interrupt)
-            _score(session, journal, interrupt)
+            _loop(state, journal, interrupt)
+            _score(state, journal, interrupt)
     except Interrupted as stop:
-        session.save()
-        saved = f"{stop}: saved after step {session.progress.step}"
-        message = f"{saved}; go on with: {command('train', '--resume', session.folder)}"
+        state.save()
+        saved = f"{stop}: saved after step {state.progress.step}"
+        message = f"{saved}; go on with: {command('train', '--resume', state.folder)}"
         journal.log.info(message)
         raise Interrupted(stop.number, message) from None
     finally:
@@ -125,47 +128,47 @@ def _settled(recipe: Recipe | str | Path | None) -> Recipe:
     return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
 
 
-def _loop(session: Session, journal: Journal, interrupt: Interrupt) -> None:
-    settings, progress = session.recipe.train, session.progress
-    if not _goes_on(session):
+def _loop(state: TrainingState, journal: Journal, interrupt: Interrupt) -> None:
+    settings, progress = state.recipe.train, state.progress
+    if not _goes_on(state):
         journal.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
         return
-    batches = session.batches()
-    while _goes_on(session):
-        _train_epoch(session, batches, journal, interrupt)
-        row = _train_row(session) | _validate(session, interrupt)
+    batches = state.batches()
+    while _goes_on(state):
+        _train_epoch(state, batches, journal, interrupt)
+        row = _train_row(state) | _validate(state, interrupt)
         miou = row["val_miou"]
         improved = miou is None or miou > progress.best_miou
         progress.next_epoch()
-        session.counts_KK1[:] = 0
+        state.counts_KK1[:] = 0
         if improved:
             progress.best_miou, progress.best_epoch = -1.0 if miou is None else miou, progress.epoch
         journal.epoch(row)
-        _save_weights(session, row, improved)
-        session.save()
+        _save_weights(state, row, improved)
+        state.save()
         interrupt.check()
     if progress.epoch < settings.epochs:
         journal.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
 
 
-def _goes_on(session: Session) -> bool:
+def _goes_on(state: TrainingState) -> bool:
     """Whether an epoch is left: asked of the state alone, so that a resumed run stops where an unbroken one does."""
-    settings, progress = session.recipe.train, session.progress
+    settings, progress = state.recipe.train, state.progress
     waited = progress.epoch - progress.best_epoch
     return progress.epoch < settings.epochs and not (settings.early_stop and waited >= settings.early_stop)
 
 
-def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, interrupt: Interrupt) -> None:
-    settings, progress = session.recipe.train, session.progress
-    session.model.train()
-    steps, total, saved = session.order().steps, _total_steps(session), time.monotonic()
+def _train_epoch(state: TrainingState, batches: Iterator[Batch], journal: Journal, interrupt: Interrupt) -> None:
+    settings, progress = state.recipe.train, state.progress
+    state.model.train()
+    steps, total, saved = state.order().steps, _total_steps(state), time.monotonic()
     while progress.batch < steps:
         started = time.perf_counter()
         group = [next(batches) for _ in range(min(settings.accumulate, steps - progress.batch))]
         progress.waiting_seconds += time.perf_counter() - started
-        explain = partial(failures.out_of_memory, session, max(group, key=lambda batch: batch.image_B3HW.numel()))
-        loss, labelled = failures.within_memory(explain, gradients, session, group)
-        learning_rate = failures.within_memory(explain, _step, session, total)
+        explain = partial(failures.out_of_memory, state, max(group, key=lambda batch: batch.image_B3HW.numel()))
+        loss, labelled = failures.within_memory(explain, gradients, state, group)
+        learning_rate = failures.within_memory(explain, _step, state, total)
         pictures = sum(len(batch.names) for batch in group)
         progress.batch += len(group)
         progress.pictures += pictures
@@ -174,10 +177,10 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
             progress.learned += pictures
         progress.seconds += time.perf_counter() - started
         del group
-        journal.step(progress.step, _facts(session, loss, learning_rate))
+        journal.step(progress.step, _facts(state, loss, learning_rate))
         interrupt.check()
         if time.monotonic() - saved >= settings.save_every_seconds:
-            session.save()
+            state.save()
             saved = time.monotonic()
     if not progress.learned and settings.steps_per_epoch is None:
         raise DatasetError(
@@ -186,26 +189,26 @@ def _train_epoch(session: Session, batches: Iterator[Batch], journal: Journal, i
         )
 
 
-def _step(session: Session, total: int) -> float:
+def _step(state: TrainingState, total: int) -> float:
     """One optimizer step with the gradients gathered; returns the learning rate it used."""
-    settings, progress = session.recipe.train, session.progress
-    learning_rate = optimizer.set_learning_rate(session.optimizer, optimizer.factor(settings, progress.step, total))
+    settings, progress = state.recipe.train, state.progress
+    learning_rate = optimizer.set_learning_rate(state.optimizer, optimizer.factor(settings, progress.step, total))
     if settings.clip_norm:
-        torch.nn.utils.clip_grad_norm_(session.model.parameters(), settings.clip_norm)
-    session.optimizer.step()
-    session.optimizer.zero_grad(set_to_none=True)
-    if session.average:
-        session.average.update(session.model, progress.step)
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average:
+        state.average.update(state.model, progress.step)
     progress.step += 1
     return learning_rate
 
 
-def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
+def _validate(state: TrainingState, interrupt: Interrupt) -> dict[str, Any]:
     """The epoch's validation figures, None each where there is no validation split."""
     names = ("val_loss", "val_miou", "val_mpa", "val_pixel_accuracy")
-    if session.val_data is None:
+    if state.val_data is None:
         return dict.fromkeys(names)
-    loss = SplitLoss(session.criterion)
+    loss = SplitLoss(state.criterion)
 
     def observe(found: torch.Tensor, truths: list[np.ndarray]) -> None:
         interrupt.check()
@@ -213,21 +216,21 @@ def _validate(session: Session, interrupt: Interrupt) -> dict[str, Any]:
         resized = functional.interpolate(found.float(), size=label.shape[1:], mode="bilinear", align_corners=False)
         loss.add(resized, label)
 
-    score = partial(evaluating.evaluate, batch=session.recipe.train.batch, observe=observe, details=False)
-    explain = partial(failures.out_of_memory_in_validation, session)
-    report = failures.within_memory(explain, score, Predictor(session.engine()), session.val_data)
+    score = partial(evaluating.evaluate, batch=state.recipe.train.batch, observe=observe, details=False)
+    explain = partial(failures.out_of_memory_in_validation, state)
+    report = failures.within_memory(explain, score, Predictor(state.engine()), state.val_data)
     figures = report.metrics
     values = (loss.value(), figures.miou, figures.mpa, figures.pixel_accuracy)
     return dict(zip(names, values, strict=True))
 
 
-def _train_row(session: Session) -> dict[str, Any]:
-    progress, figures = session.progress, scores.metrics(session.counts_KK1)
+def _train_row(state: TrainingState) -> dict[str, Any]:
+    progress, figures = state.progress, metrics(state.counts_KK1)
     images_per_second, waiting_share = _pace(progress)
     return {
         "epoch": progress.epoch + 1,
         "step": progress.step,
-        "learning_rate": max(group["lr"] for group in session.optimizer.param_groups),
+        "learning_rate": max(group["lr"] for group in state.optimizer.param_groups),
         "train_loss": progress.loss_sum / progress.learned if progress.learned else math.nan,
         "train_miou": figures.miou,
         "train_mpa": figures.mpa,
@@ -238,52 +241,52 @@ def _train_row(session: Session) -> dict[str, Any]:
     }
 
 
-def _save_weights(session: Session, row: dict[str, Any], improved: bool) -> None:
-    engine = session.engine()
-    facts = {"run": session.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
-    if _by_batch(session):
-        facts["loss_by_batch"] = _by_batch(session)
-    provenance = facts | {"recipe": session.recipe.model_dump(mode="json"), "environment": session.environment}
-    card = session.card.model_copy(update={"provenance": provenance})
-    checkpoint.save_model(session.folder / "last.safetensors", engine.model, card)
+def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> None:
+    engine = state.engine()
+    facts = {"run": state.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
+    if _by_batch(state):
+        facts["loss_by_batch"] = _by_batch(state)
+    provenance = facts | {"recipe": state.recipe.model_dump(mode="json"), "environment": state.environment}
+    card = state.card.model_copy(update={"provenance": provenance})
+    save_model(state.folder / "last.safetensors", engine.model, card)
     if improved:
-        checkpoint.save_model(session.folder / "model.safetensors", engine.model, card)
-    if session.recipe.train.keep == "all":
-        path = session.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors"
-        checkpoint.save_model(path, engine.model, card)
+        save_model(state.folder / "model.safetensors", engine.model, card)
+    if state.recipe.train.keep == "all":
+        path = state.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors"
+        save_model(path, engine.model, card)
 
 
-def _score(session: Session, journal: Journal, interrupt: Interrupt) -> None:
+def _score(state: TrainingState, journal: Journal, interrupt: Interrupt) -> None:
     """Report on the best model, by the same path as `tarsia evaluate`, and say whether `expected` is reached."""
-    section, wanted = session.recipe.data, session.recipe.expected
-    if session.val_data is None:
+    section, wanted = state.recipe.data, state.recipe.expected
+    if state.val_data is None:
         console.note("no validation split: the model is the last one, unscored")
         if wanted is not None:
             journal.say("expected: there is no score to judge, for want of a validation split")
         return
     # Computed as the training was, not as is faster on the first picture: a resumed run has the same report.
-    best, layout = find_model_file(session.folder), session.recipe.train.memory_format
+    best, layout = find_model_file(state.folder), state.recipe.train.memory_format
     report = evaluating.evaluate(
-        Predictor(TorchEngine.open(best, session.device, layout)),
-        session.val_data,
+        Predictor(TorchEngine.open(best, state.device, layout)),
+        state.val_data,
         dataset_name=section.name,
         split=section.val or "",
-        out=session.folder,
+        out=state.folder,
         observe=lambda *_: interrupt.check(),
     )
-    examples.keep(session.folder, session.val_data)
+    examples.keep(state.folder, state.val_data)
     if wanted is not None:
-        journal.say(f"expected: {expected.judge(wanted, report, session.folder)}")
+        journal.say(f"expected: {thresholds.judge(wanted, report, state.folder)}")
 
 
-def _by_batch(session: Session) -> list[str]:
+def _by_batch(state: TrainingState) -> list[str]:
     """The losses that are not those of the whole step, where a step has several batches."""
-    return per_batch(session.criterion) if session.recipe.train.accumulate > 1 else []
+    return per_batch(state.criterion) if state.recipe.train.accumulate > 1 else []
 
 
-def _total_steps(session: Session) -> int:
-    settings = session.recipe.train
-    return math.ceil(session.order().steps / settings.accumulate) * settings.epochs
+def _total_steps(state: TrainingState) -> int:
+    settings = state.recipe.train
+    return math.ceil(state.order().steps / settings.accumulate) * settings.epochs
 
 
 def _pace(progress: Progress) -> tuple[float, float]:
@@ -292,14 +295,14 @@ def _pace(progress: Progress) -> tuple[float, float]:
     return progress.pictures / seconds, progress.waiting_seconds / seconds
 
 
-def _facts(session: Session, loss: float, learning_rate: float) -> dict[str, Any]:
+def _facts(state: TrainingState, loss: float, learning_rate: float) -> dict[str, Any]:
     """What the progress bar says of a step."""
-    images_per_second, waiting_share = _pace(session.progress)
+    images_per_second, waiting_share = _pace(state.progress)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if session.device.startswith("cuda"):
+    if state.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated() / 2**30
     return {
-        "epoch": f"{session.progress.epoch + 1}/{session.recipe.train.epochs}",
+        "epoch": f"{state.progress.epoch + 1}/{state.recipe.train.epochs}",
         "loss": f"{loss:.4f}",
         "lr": f"{learning_rate:.2e}",
         "images/s": f"{images_per_second:.1f}",

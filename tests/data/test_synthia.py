@@ -11,7 +11,7 @@ from PIL import Image
 import tarsia.data
 from tarsia.data.synthia import CLASSES, Data
 from tarsia.errors import DatasetError
-from tarsia.runtime.label_file import read_label
+from tarsia.pictures.labels import read_label
 
 FRONT = "Stereo_Left/Omni_F"
 EVERY_VALUE = np.arange(16, dtype=np.uint16).reshape(2, 8)

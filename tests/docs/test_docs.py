@@ -23,7 +23,7 @@ from tarsia.data._dataset import Dataset, check_sample
 from tarsia.data._layout import Layout
 from tarsia.errors import DatasetError
 from tarsia.recipe import Recipe
-from tarsia.study import Study
+from tarsia.studies.study import Study
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tarsia import models
-from tarsia.card import CARD_KEY, SUM_KEY, Card, Classes, Input, read_card, read_header
+from tarsia.card import CARD_KEY, SUM_KEY, Card, Classes, Input, read_header
+from tarsia.engines.model_file import read_card
+from tarsia.engines.weights import carry_over, load_model, save_model
 from tarsia.errors import ModelFileError, OutputError, TrainingError
 from tarsia.learning import checkpoint
-from tarsia.learning.checkpoint import carry_over, load_model, load_state, save_model, save_state
+from tarsia.learning.checkpoint import load_state, save_state
 
 RESNET = {"encoder": "test_resnet"}
 

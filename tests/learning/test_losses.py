@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from small_data import tiny, write_folder
+from tarsia.adaptation.restyle import Restyling
 from tarsia.errors import RecipeError
 from tarsia.learning.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Ohem, Sum, class_weights, create
-from tarsia.learning.session import Session
+from tarsia.learning.state import TrainingState
 from tarsia.recipe import LossRecipe, Recipe
 from tarsia.training import train
 
@@ -443,14 +444,14 @@ def test_a_training_with_every_loss(tmp_path):
 def test_settings_that_no_loss_takes_are_refused(tmp_path, settings, expected):
     data = write_folder(tmp_path / "data", 2, 1, (32, 32))
     with pytest.raises(RecipeError, match=expected):
-        Session.open(Recipe.model_validate(tiny(data, **settings)), tmp_path / "run", "cpu")
+        TrainingState.open(Recipe.model_validate(tiny(data, **settings)), tmp_path / "run", "cpu", Restyling)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "focal", "ohem"])
 def test_settings_that_one_loss_takes_are_taken(tmp_path, name):
     data = write_folder(tmp_path / "data", 2, 1, (32, 32))
     content = tiny(data, loss={name: 0.5, "dice": 1}, label_smoothing=0.1, class_weights="median_frequency")
-    part = Session.open(Recipe.model_validate(content), tmp_path / "run", "cpu").criterion.parts[name]
+    part = TrainingState.open(Recipe.model_validate(content), tmp_path / "run", "cpu", Restyling).criterion.parts[name]
     assert part.label_smoothing == 0.1 and len(part.class_weights) == 3
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tarsia.errors import RecipeError
 from tarsia.learning.augment import COLORED, Augment, generator
-from tarsia.learning.bands import check_bands, check_colors
+from tarsia.learning.band_checks import check_bands, check_colors
 from tarsia.learning.window import BORDER_VALUE
 from tarsia.recipe import AugmentRecipe, Recipe
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tarsia import hardware, models
+from tarsia.engines.measuring import Measured
 from tarsia.learning import probe, speed
-from tarsia.learning.measuring import Measured
 from tarsia.learning.probe import Way
 from tarsia.models._segmenter import MEMORY_FORMATS
 from tarsia.recipe import TrainRecipe

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from small_data import draw, tiny, write_folder, write_pair
-from tarsia.card import IGNORED, read_card
+from tarsia.adaptation.restyle import Restyling
+from tarsia.card import IGNORED
+from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError
 from tarsia.learning.loader import Batch, TargetBatch
 from tarsia.learning.losses import Ohem, Sum, create
-from tarsia.learning.session import Session
+from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
 from tarsia.recipe import LossRecipe, Recipe
@@ -58,12 +60,14 @@ def batches(sizes: tuple[int, ...], seed: int = 0, shares: tuple[float, ...] = S
     return [Batch(image[a:b], label[a:b], [str(n) for n in range(a, b)]) for a, b in itertools.pairwise(ends)]
 
 
-def session(data: Path, settings: dict[str, Any], model: dict[str, Any] | None = None, frozen: bool = True) -> Session:
+def state(
+    data: Path, settings: dict[str, Any], model: dict[str, Any] | None = None, frozen: bool = True
+) -> TrainingState:
     """One whose batch normalisation is frozen: it sees each batch by itself, which no divisor makes good."""
     content = tiny(data, **settings)
     if model:
         content["model"] = model
-    opened = Session.open(Recipe.model_validate(content), data, "cpu")
+    opened = TrainingState.open(Recipe.model_validate(content), data, "cpu", Restyling)
     opened.model.train()
     if frozen:
         for part in opened.model.modules():
@@ -72,7 +76,7 @@ def session(data: Path, settings: dict[str, Any], model: dict[str, Any] | None =
     return opened
 
 
-def learned(opened: Session, group: list[Batch], **more: Any) -> tuple[Tensor, float]:
+def learned(opened: TrainingState, group: list[Batch], **more: Any) -> tuple[Tensor, float]:
     """The gradient, as one vector, and the loss of a step."""
     opened.model.zero_grad(set_to_none=True)
     loss, _ = gradients(opened, group, **more)
@@ -88,7 +92,7 @@ def assert_close(found: tuple[Tensor, float], wanted: tuple[Tensor, float], with
 
 @sums
 def test_the_gradient_and_the_loss_are_those_of_one_large_batch(data: Path, settings: dict[str, Any]) -> None:
-    opened = session(data, settings)
+    opened = state(data, settings)
     whole = learned(opened, batches((4,)))
     for sizes in ((2, 2), (1, 1, 1, 1), (1, 3)):
         assert_close(learned(opened, batches(sizes)), whole)
@@ -96,7 +100,7 @@ def test_the_gradient_and_the_loss_are_those_of_one_large_batch(data: Path, sett
 
 @sums
 def test_bfloat16_rounds_the_same_gradient(data: Path, settings: dict[str, Any]) -> None:
-    opened = session(data, settings)
+    opened = state(data, settings)
     whole = learned(opened, batches((4,)))
     opened.recipe = opened.recipe.model_copy(
         update={"train": opened.recipe.train.model_copy(update={"precision": "bfloat16"})}
@@ -107,7 +111,7 @@ def test_bfloat16_rounds_the_same_gradient(data: Path, settings: dict[str, Any])
 @pytest.mark.parametrize("settings", [SUMS["weighted"], SUMS["all"]], ids=["weighted", "all"])
 def test_an_auxiliary_loss_has_the_same_divisor(data: Path, settings: dict[str, Any]) -> None:
     options = {"name": "pspnet", "encoder": "test_resnet", "bins": [1, 2], "fusion_channels": 8, "auxiliary": 0.4}
-    opened = session(data, settings, options)
+    opened = state(data, settings, options)
     whole = learned(opened, batches((4,)))
     opened.model.auxiliary_weight = 0.0
     assert float((learned(opened, batches((4,)))[0] - whole[0]).norm()) > 1e-3, "it has a part in the gradient"
@@ -122,7 +126,7 @@ def test_pictures_that_adapting_adds_count_as_the_others(
     data: Path, settings: dict[str, Any], adapt: dict[str, Any]
 ) -> None:
     content = tiny(data, **settings) | {"adapt": {"target": str(data / "val" / "images")} | adapt}
-    opened = Session.open(Recipe.model_validate(content), data, "cpu")
+    opened = TrainingState.open(Recipe.model_validate(content), data, "cpu", Restyling)
     opened.model.train()
     for part in opened.model.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
@@ -142,7 +146,7 @@ def test_pictures_that_adapting_adds_count_as_the_others(
 
 def test_nothing_labelled_in_a_whole_step(data: Path) -> None:
     for settings in SUMS.values():
-        opened = session(data, settings)
+        opened = state(data, settings)
         found, loss = learned(opened, batches((2, 2), shares=(0.0,)))
         assert not found.any() and loss == 0.0
         assert gradients(opened, batches((2, 2), shares=(0.0,)))[1] is False
@@ -150,7 +154,7 @@ def test_nothing_labelled_in_a_whole_step(data: Path) -> None:
 
 @pytest.mark.parametrize("name", ["lovasz", "ohem"])
 def test_what_is_no_sum_is_the_mean_of_the_batches_that_have_labels(data: Path, name: str) -> None:
-    opened = session(data, {"loss": name})
+    opened = state(data, {"loss": name})
     parts = batches((1, 1, 1, 1))
     one_by_one = [learned(opened, [batch]) for batch in parts]
     assert one_by_one[3][1] == 0.0 and not one_by_one[3][0].any()
@@ -160,7 +164,7 @@ def test_what_is_no_sum_is_the_mean_of_the_batches_that_have_labels(data: Path, 
 
 
 def test_one_batch_is_the_criterion_itself_bit_by_bit(data: Path) -> None:
-    opened = session(data, SUMS["all"] | {"class_weights": [0.2, 3.0, 1.0]}, frozen=False)
+    opened = state(data, SUMS["all"] | {"class_weights": [0.2, 3.0, 1.0]}, frozen=False)
     (batch,) = batches((4,))
     twin = copy.deepcopy(opened.model)
     torch.manual_seed(3)
@@ -177,7 +181,7 @@ def test_the_first_look_disturbs_nothing(data: Path) -> None:
     options = {"name": "pspnet", "encoder": "test_resnet", "bins": [1, 2], "fusion_channels": 8, "dropout": 0.5}
     states, gradient = [], []
     for loss in ("dice", "cross_entropy"):  # with a look, and without
-        opened = session(data, {"loss": loss}, options, frozen=False)
+        opened = state(data, {"loss": loss}, options, frozen=False)
         torch.manual_seed(5)
         drawn: list[Tensor] = []
         handle = opened.model.classifier.register_forward_pre_hook(
@@ -210,7 +214,7 @@ def test_several_processes_are_one_larger_step(data: Path, settings: dict[str, A
 
         return learned(sessions[which], groups[which], reduce=reduce)
 
-    sessions = [session(data, settings) for _ in range(3)]
+    sessions = [state(data, settings) for _ in range(3)]
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(play, (0, 1))
     assert one[1] == other[1], "each knows the loss of the whole step"

@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 
 from tarsia import models
 from tarsia.card import Card, Classes, Input
+from tarsia.engines.torch_engine import TorchEngine
+from tarsia.engines.weights import load_model, save_model
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.learning.checkpoint import load_model, save_model
 from tarsia.learning.losses import CrossEntropy
-from tarsia.learning.torch_engine import TorchEngine
 from tarsia.models._segmenter import Segmenter
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 
 every_model = pytest.mark.parametrize("name", models.names())
 CLASSES = Classes(names=("left", "right", "strip"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))

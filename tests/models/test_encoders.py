@@ -16,8 +16,8 @@ from torch import nn
 
 from tarsia import models
 from tarsia.card import Card, Classes
+from tarsia.engines.weights import save_model
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.learning.checkpoint import save_model
 from tarsia.learning.losses import CrossEntropy
 from tarsia.models import _weights
 from tarsia.models._encoders import Encoder

@@ -13,14 +13,14 @@ from small_data import CLASSES, draw
 from tarsia import models
 from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
+from tarsia.engines import onnx_file
+from tarsia.engines.open import engine_class
+from tarsia.engines.torch_engine import TorchEngine
 from tarsia.errors import ModelFileError
-from tarsia.gate import SHARE, runners
-from tarsia.learning.onnx_writer import exported, with_interface
-from tarsia.learning.torch_engine import TorchEngine
-from tarsia.parity import Side, parity
-from tarsia.runtime import onnx_file
-from tarsia.runtime.engine import engine_class
-from tarsia.runtime.predictor import Predictor
+from tarsia.exporters.gate import SHARE, runners
+from tarsia.exporters.parity import Side, parity
+from tarsia.exporters.writer import exported, with_interface
+from tarsia.prediction.predictor import Predictor
 
 # What a network's options change in its graph.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
@@ -62,7 +62,7 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
     kinds = {node.op_type for node in onnx.load_from_string(content).graph.node}
     sides = []
     for runner in runners():
-        if runner.engine == "openvino" and "Scan" in kinds:  # of learning/onnx_attention.py
+        if runner.engine == "openvino" and "Scan" in kinds:  # of exporters/attention.py
             with pytest.raises(ModelFileError, match=r"OpenVINO 20.* cannot run it .*Scan"):
                 engine_class("openvino")(file, name, "cpu")
         elif runner.precision == "float32":

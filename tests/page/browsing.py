@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 import small_onnx
-from tarsia.runtime.onnx_file import with_card
-from tarsia.runtime.predictor import Predictor, load
+from tarsia.engines.onnx_file import with_card
+from tarsia.prediction.predictor import Predictor, load
 
 FLAGS = [
     "--headless",

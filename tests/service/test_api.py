@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from small_onnx import CLASSES
 from small_service import Gated, client, decoded, encoded, engine, pixels, segment, until
 from tarsia.card import Input
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 from tarsia.service.limits import Limits
 from tarsia.serving import create_app
 

@@ -14,14 +14,14 @@ import pytest
 
 from small_service import Gated, decoded, encoded, engine, pixels, until
 from tarsia.errors import ModelFileError, TooLargeError
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 from tarsia.service import batching
-from tarsia.service.answers import Answer, Ask, Format
 from tarsia.service.batching import Batcher, Job
 from tarsia.service.limits import Limits
 from tarsia.service.metrics import Metrics
 from tarsia.service.problems import Problem
 from tarsia.service.requests import opened
+from tarsia.service.responses import Answer, Ask, Format
 
 LIMITS = Limits(queue=6, batch=4, batch_seconds=0.05)
 

@@ -15,7 +15,7 @@ import pytest
 
 from small_service import Gated, answer, encoded, engine, pixels, until
 from tarsia.errors import RecipeError
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 from tarsia.service import connections, server
 from tarsia.service.limits import Limits
 from tarsia.serving import create_app

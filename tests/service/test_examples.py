@@ -18,11 +18,11 @@ from tarsia import examples
 from tarsia.card import Classes
 from tarsia.data import ade20k, camvid, cityscapes, streets, synthia, voc
 from tarsia.data._dataset import Sample
+from tarsia.engines import onnx_file
+from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.errors import RecipeError
-from tarsia.learning.journal import clear
-from tarsia.runtime import onnx_file
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.predictor import Predictor
+from tarsia.learning.run_folder import clear
+from tarsia.prediction.predictor import Predictor
 from tarsia.service.examples import knows_streets
 from tarsia.service.server import is_loopback
 from tarsia.serving import create_app

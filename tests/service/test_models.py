@@ -14,8 +14,8 @@ from made_models import Made
 from small_data import CLASSES
 from small_service import decoded, encoded, engine, pixels, segment
 from tarsia import cli
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.predictor import Predictor, load
+from tarsia.engines.onnx_engine import OnnxEngine
+from tarsia.prediction.predictor import Predictor, load
 from tarsia.serving import create_app
 
 ENGINES = {"run": "torch ", "exported": "onnxruntime ", "int8": "onnxruntime "}

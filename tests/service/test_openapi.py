@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from small_service import encoded, engine, pixels
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 from tarsia.serving import create_app
 
 EXAMPLES = int(os.environ.get("TARSIA_EXAMPLES", "20"))

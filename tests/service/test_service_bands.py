@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 
 from small_onnx import BIAS_K, WEIGHT_K3, card, model
 from small_service import client, decoded, encoded, segment
-from tarsia.runtime import onnx_file
-from tarsia.runtime.onnx_engine import OnnxEngine
-from tarsia.runtime.onnx_file import with_card
-from tarsia.runtime.predictor import Predictor
+from tarsia.engines import onnx_file
+from tarsia.engines.onnx_engine import OnnxEngine
+from tarsia.engines.onnx_file import with_card
+from tarsia.prediction.predictor import Predictor
 from tarsia.service.limits import Limits
 from tarsia.serving import create_app
 

@@ -18,7 +18,6 @@ import numpy as np
 
 from tarsia.annotations.crowds import Crowds, is_crowd
 from tarsia.annotations.faults import Faults
-from tarsia.annotations.polygons import Region, Size, polygon_runs, rle_counts, rle_runs
 from tarsia.annotations.source import (
     Annotations,
     Frame,
@@ -38,7 +37,8 @@ from tarsia.annotations.source import (
 from tarsia.card import IGNORED
 from tarsia.data._pairs import some
 from tarsia.errors import DatasetError
-from tarsia.runtime.image import shown
+from tarsia.pictures.rgb import shown
+from tarsia.polygons.fill import Region, Size, polygon_runs, rle_counts, rle_runs
 
 _PREFIX = "instances_"  # as in instances_val2017.json, whose pictures are in val2017/
 

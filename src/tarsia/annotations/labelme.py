@@ -20,7 +20,6 @@ from PIL import Image
 
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.faults import Faults
-from tarsia.annotations.polygons import Region, Size, bitmap_runs, circle_runs, polygon_runs
 from tarsia.annotations.source import (
     Annotations,
     Frame,
@@ -42,6 +41,7 @@ from tarsia.annotations.source import (
 )
 from tarsia.data._pairs import SUFFIXES
 from tarsia.errors import DatasetError, nearest
+from tarsia.polygons.fill import Region, Size, bitmap_runs, circle_runs, polygon_runs
 
 _BACKGROUND, _IGNORE = "_background_", "__ignore__"
 _AREALESS = ("point", "points", "line", "linestrip")

@@ -19,7 +19,7 @@ from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import LabelTable, Rgb, distinct_colors
 from tarsia.data._pairs import SUFFIXES, Pair, some
 from tarsia.errors import DatasetError
-from tarsia.runtime.label_file import LABEL_FORMATS, read_colors, read_label
+from tarsia.pictures.labels import LABEL_FORMATS, read_colors, read_label
 
 _SMEARED = 64  # more colours or numbers than this in one mask: smoothed or compressed, not drawn
 _COLORED = ("RGB", "RGBA", "P")

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tarsia.annotations.polygons import Region, Size, paint
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import distinct_colors
 from tarsia.data._pairs import SUFFIXES, some
 from tarsia.errors import DatasetError, ImageError
-from tarsia.runtime.image import FORMATS, MAX_PIXELS, shown
-from tarsia.runtime.signatures import identified
+from tarsia.pictures.rgb import FORMATS, MAX_PIXELS, shown
+from tarsia.pictures.signatures import identified
+from tarsia.polygons.fill import Region, Size, paint
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {

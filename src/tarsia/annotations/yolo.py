@@ -16,7 +16,6 @@ import numpy as np
 
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.faults import Faults
-from tarsia.annotations.polygons import Region, polygon_runs
 from tarsia.annotations.source import (
     Annotations,
     Frame,
@@ -34,6 +33,7 @@ from tarsia.card import IGNORED
 from tarsia.data._labels import _ranges
 from tarsia.data._pairs import SUFFIXES, some
 from tarsia.errors import DatasetError
+from tarsia.polygons.fill import Region, polygon_runs
 from tarsia.yaml_tree import Document
 
 SPLITS = ("train", "val", "test")

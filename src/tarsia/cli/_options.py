@@ -97,14 +97,14 @@ def writing_to(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
 
 
 def score_table(report: Any) -> Any:
-    from tarsia.report.folder import table
+    from tarsia.evaluation.folder import table
 
     return table(report)
 
 
 def tta_of(text: str | None) -> Any:
     from tarsia.errors import RecipeError
-    from tarsia.runtime.predictor import TestTimeAugmentation
+    from tarsia.prediction.predictor import TestTimeAugmentation
 
     if text is None:
         return None
@@ -119,7 +119,7 @@ def tta_of(text: str | None) -> Any:
 
 
 def crf_of(given: bool | str) -> Any:
-    from tarsia.runtime.crf import CrfSettings
+    from tarsia.prediction.crf import CrfSettings
 
     if isinstance(given, str):
         return CrfSettings.parse(given)

@@ -113,12 +113,12 @@ def adapt(
     with writing_to(out, f"adapt-{method}", overwrite) as folder:
         found = adapting.adapt(model, out=folder, tuning=tuning, device=device, overwrite=overwrite, **asked)
     if json:
-        from tarsia.card import read_card
+        from tarsia.engines.model_file import read_card
 
         console.data(read_card(found.model).provenance["adapted"])
         return
     if found.comparison is not None:
-        from tarsia.report.comparison_table import tables
+        from tarsia.comparison.table import tables
 
         for table in tables(found.comparison, console.out.width):
             console.show(table)

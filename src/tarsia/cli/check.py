@@ -53,7 +53,7 @@ def check(
         raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
     predictor = None
     if model is not None:
-        from tarsia.runtime.predictor import load
+        from tarsia.prediction.predictor import load
 
         predictor = load(model, device)
     with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:

@@ -68,7 +68,7 @@ def compare(
 
 
 def _print_comparison(folder: Path, found: Any) -> None:
-    from tarsia.report.comparison_table import tables
+    from tarsia.comparison.table import tables
 
     for table in tables(found, console.out.width):
         console.show(table)
@@ -81,7 +81,7 @@ def _print_comparison(folder: Path, found: Any) -> None:
 def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -> int:
     """Run a study and print what came of it; the exit code."""
     with needs_training():
-        from tarsia.study import Study
+        from tarsia.studies.study import Study
         from tarsia.studying import run_study
     result = run_study(Study.load(path, overrides), **options)
     if json:

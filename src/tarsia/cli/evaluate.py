@@ -65,10 +65,10 @@ def evaluate(
         tarsia evaluate runs/camvid-fast --calibrate
     """
     from tarsia import evaluating
+    from tarsia.adaptation.test_time import styled
     from tarsia.data import open_spec, parse
     from tarsia.errors import RecipeError
-    from tarsia.runtime.predictor import load
-    from tarsia.runtime.styled import styled
+    from tarsia.prediction.predictor import load
 
     console.quiet(quiet)
     if (model is None) == (predictions is None):

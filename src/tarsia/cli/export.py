@@ -52,8 +52,8 @@ def export(
         tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx
         tarsia predict runs/camvid-fast/model.onnx holiday.jpg
     """
-    from tarsia.card import find_model_file
     from tarsia.data import parse
+    from tarsia.engines.model_file import find_model_file
     from tarsia.errors import RecipeError
     from tarsia.own_data import OwnData
 

@@ -18,7 +18,7 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
         tarsia info runs/camvid-fast
     """
     from tarsia import environment
-    from tarsia.card import find_model_file, read_card
+    from tarsia.engines.model_file import find_model_file, read_card
 
     facts = _of_this_machine() if model is None else read_card(find_model_file(model)).model_dump(mode="json")
     conflict = environment.runtime_conflict()

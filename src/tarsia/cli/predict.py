@@ -64,11 +64,11 @@ def predict(
 
     Try: tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
     """
+    from tarsia.adaptation.test_time import styled
     from tarsia.errors import ImageError, OutputError
     from tarsia.predicting import OUTPUTS
     from tarsia.predicting import predict as run
-    from tarsia.runtime.predictor import load
-    from tarsia.runtime.styled import styled
+    from tarsia.prediction.predictor import load
 
     console.quiet(quiet)
     refinement = crf_of(crf)  # first: it may have taken the pictures for its settings

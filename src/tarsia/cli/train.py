@@ -34,8 +34,8 @@ def train(
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
     from tarsia.errors import RecipeError
+    from tarsia.evaluation.report import Report
     from tarsia.recipe import Recipe
-    from tarsia.scores import Report
 
     console.quiet(quiet)
     if resume is not None and (recipe is not None or set or seed is not None or out is not None):

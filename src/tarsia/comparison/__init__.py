@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tarsia.card import Classes
-from tarsia.scores import significance
-from tarsia.scores.significance import Blocks
+from tarsia.comparison import significance
+from tarsia.comparison.significance import Blocks
 
 FORMAT = 1
 

@@ -15,10 +15,13 @@ import numpy as np
 import yaml
 
 from tarsia import formerly
-from tarsia.card import Classes, find_model_file, read_card
+from tarsia.card import Classes
+from tarsia.comparison import significance
+from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, TarsiaError
+from tarsia.evaluation import finer
+from tarsia.evaluation.report import Report
 from tarsia.plain_text import command
-from tarsia.scores import Report, finer, significance
 
 # What must be equal for figures to be comparable; the rest of a protocol is how the model itself was run.
 STRICT = ("classes", "ignored_value", "absent_class_rule", "size", "split", "data_hash")

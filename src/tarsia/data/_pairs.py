@@ -17,9 +17,9 @@ from tarsia.card import Classes
 from tarsia.data._dataset import Sample, check_sample
 from tarsia.data._labels import LabelTable
 from tarsia.errors import DatasetError, nearest
-from tarsia.runtime.bands import open_bands
-from tarsia.runtime.label_file import read_label
-from tarsia.runtime.picture_file import ARRAY_SUFFIX
+from tarsia.pictures.bands import open_bands
+from tarsia.pictures.files import ARRAY_SUFFIX
+from tarsia.pictures.labels import read_label
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".ppm", ".pgm"))
 BAND_SUFFIXES = SUFFIXES | {ARRAY_SUFFIX}  # where pictures are not RGB

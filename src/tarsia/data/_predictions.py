@@ -11,7 +11,7 @@ from tarsia import console
 from tarsia.card import IGNORED, Classes
 from tarsia.data._dataset import Dataset, Sample
 from tarsia.errors import DatasetError, ImageError
-from tarsia.runtime.label_file import read_label
+from tarsia.pictures.labels import read_label
 
 _NAMED = 5  # missing files named one by one
 

@@ -50,7 +50,7 @@ import numpy as np
 from tarsia.data._layout import Layout, divide
 from tarsia.data._pairs import BAND_SUFFIXES, SUFFIXES, Pair, PairedData, match, nearby, read_names, require_root
 from tarsia.errors import DatasetError, nearest
-from tarsia.runtime.label_file import read_colors, read_label
+from tarsia.pictures.labels import read_colors, read_label
 
 NAME = "dataset.yaml"
 UNDECIDED = "undecided.yaml"  # of a copy by `tarsia check --fix` whose labels may be meant in several ways

@@ -29,7 +29,7 @@ from tarsia.card import IGNORED, Classes
 from tarsia.data._labels import LabelTable
 from tarsia.data._pairs import Pair, PairedData, match, nearby, require_root, some
 from tarsia.errors import DatasetError, nearest
-from tarsia.runtime.label_file import read_label
+from tarsia.pictures.labels import read_label
 
 SPLITS = ("train", "val", "test", "all")
 RUNS = 10

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tarsia.engines import measuring
 from tarsia.errors import TrainingError
 from tarsia.files import writing
-from tarsia.learning import measuring, probe
+from tarsia.learning import probe
 from tarsia.learning.loader import Batch
-from tarsia.learning.session import Session
+from tarsia.learning.state import TrainingState
 from tarsia.learning.step_loss import per_batch
 
 T = TypeVar("T")
@@ -29,39 +30,39 @@ def within_memory(explain: Callable[[], TrainingError], work: Callable[..., T], 
     raise explain()
 
 
-def out_of_memory(session: Session, batch: Batch) -> TrainingError:
+def out_of_memory(state: TrainingState, batch: Batch) -> TrainingError:
     """The error of a step that `batch` was too much for, with the batch that would fit."""
-    session.optimizer.zero_grad(set_to_none=True)
-    fits = probe.fitting_batch(session.model, batch, session.criterion, session.device, session.recipe.train.precision)
-    if session.adaptation:
+    state.optimizer.zero_grad(set_to_none=True)
+    fits = probe.fitting_batch(state.model, batch, state.criterion, state.device, state.recipe.train.precision)
+    if state.adaptation:
         fits //= 2  # tried without the pictures that it adds, as many at most
-    size, accumulate = len(batch.names), session.recipe.train.accumulate
+    size, accumulate = len(batch.names), state.recipe.train.accumulate
     advice = "not even one picture fits: use a smaller augment.crop, input.size or model"
     if fits:
         more = math.ceil(size / fits) * accumulate
         advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
-        if per_batch(session.criterion):
-            advice += f" but for {' and '.join(per_batch(session.criterion))}, which each batch has for itself"
-    return TrainingError(f"out of memory in step {session.progress.step + 1} with a batch of {size}; {advice}")
+        if per_batch(state.criterion):
+            advice += f" but for {' and '.join(per_batch(state.criterion))}, which each batch has for itself"
+    return TrainingError(f"out of memory in step {state.progress.step + 1} with a batch of {size}; {advice}")
 
 
-def out_of_memory_in_validation(session: Session) -> TrainingError:
+def out_of_memory_in_validation(state: TrainingState) -> TrainingError:
     """The error of a validation, which reads as many pictures at a time as a step."""
-    batch = session.recipe.train.batch
+    batch = state.recipe.train.batch
     return TrainingError(
-        f"out of memory in validation after epoch {session.progress.epoch + 1}, where whole pictures go through the "
+        f"out of memory in validation after epoch {state.progress.epoch + 1}, where whole pictures go through the "
         f"network {batch} at a time: lower train.batch and raise train.accumulate as much, or set input.short_side"
     )
 
 
-def not_finite(session: Session, batch: Batch, terms: dict[str, float]) -> TrainingError:
+def not_finite(state: TrainingState, batch: Batch, terms: dict[str, float]) -> TrainingError:
     """The error of a loss of these `terms`; `batch` is saved as bad_batch.npz in the run folder."""
-    path = session.folder / "bad_batch.npz"
+    path = state.folder / "bad_batch.npz"
     with writing(path) as part, part.open("wb") as file:
         image = batch.image_B3HW.permute(0, 2, 3, 1).numpy()
         np.savez_compressed(file, image=image, label=batch.label_BHW.numpy(), names=np.array(batch.names))
     return TrainingError(
-        f"loss is not finite in step {session.progress.step + 1} of epoch {session.progress.epoch + 1} ({terms}); "
+        f"loss is not finite in step {state.progress.step + 1} of epoch {state.progress.epoch + 1} ({terms}); "
         f"samples {', '.join(batch.names)}, saved in {path}: lower train.learning_rate, set train.clip_norm, or "
         "train.precision float32"
     )

@@ -11,14 +11,14 @@ import torch
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from tarsia.adaptation.unlabelled import Unlabelled
 from tarsia.card import IGNORED, Input
 from tarsia.data._dataset import Dataset
+from tarsia.data._unlabelled import Unlabelled
 from tarsia.errors import DatasetError
 from tarsia.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
 from tarsia.learning.workers import Failure, set_up, started
-from tarsia.runtime import image as pictures
-from tarsia.runtime.network_input import network_size
+from tarsia.pictures import rgb as pictures
+from tarsia.prediction.network_input import network_size
 
 TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
 

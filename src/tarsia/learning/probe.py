@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 
 from tarsia import hardware
+from tarsia.engines.measuring import Measured, is_out_of_memory, measure
+from tarsia.engines.torch_engine import autocast
 from tarsia.learning.loader import Batch
-from tarsia.learning.measuring import Measured, is_out_of_memory, measure
-from tarsia.learning.torch_engine import autocast
 from tarsia.models._segmenter import MEMORY_FORMATS, Criterion, Segmenter
 
 _LEAST_SECONDS = 3.0

@@ -9,74 +9,76 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from tarsia import scores
+from tarsia.engines.torch_engine import autocast
+from tarsia.evaluation import report
 from tarsia.learning import failures
+from tarsia.learning.adaptation import Extended
 from tarsia.learning.loader import Batch, TargetBatch
-from tarsia.learning.restyle import Extended
-from tarsia.learning.session import Session
+from tarsia.learning.state import TrainingState
 from tarsia.learning.step_loss import Reduce, StepLoss, alone
-from tarsia.learning.torch_engine import autocast
 from tarsia.models._segmenter import Criterion
 
 
-def gradients(session: Session, group: Sequence[Batch], reduce: Reduce = alone) -> tuple[float, bool]:
+def gradients(state: TrainingState, group: Sequence[Batch], reduce: Reduce = alone) -> tuple[float, bool]:
     """Add the gradients of a step's batches, count what the network saw -> the loss, whether any pixel was labelled.
 
     `reduce` sums over the processes of a training; the gradients of all of them are then to be summed, not averaged.
     """
-    given = [_extended(session, batch) for batch in group]
-    loss = StepLoss(session.criterion, [one.label_BHW for one in given], reduce)
+    given = [_extended(state, batch) for batch in group]
+    loss = StepLoss(state.criterion, [one.label_BHW for one in given], reduce)
     tied = float(reduce(torch.tensor([sum(one.tied for one in given)], dtype=torch.float64)))
     if loss.needs_a_look:
-        with _undisturbed(session), torch.no_grad():
+        with _undisturbed(state), torch.no_grad():
             for one in given:
-                _terms(session, one, loss.look(), tied)
+                _terms(state, one, loss.look(), tied)
         loss.settle()
-    value = sum(_backward(session, batch, one, loss, tied) for batch, one in zip(group, given, strict=True))
+    value = sum(_backward(state, batch, one, loss, tied) for batch, one in zip(group, given, strict=True))
     return float(reduce(torch.tensor([value], dtype=torch.float64))), loss.labelled > 0
 
 
-def _extended(session: Session, batch: Batch) -> Extended:
+def _extended(state: TrainingState, batch: Batch) -> Extended:
     """A batch with the pictures that adapting adds to it; without those it stays where it is until its turn comes."""
-    if session.adaptation is None or batch.target is None:
+    if state.adaptation is None or batch.target is None:
         return Extended(batch.image_B3HW, batch.label_BHW, len(batch.names))
     image, label, *target = (
-        part.to(session.device, non_blocking=True) for part in (batch.image_B3HW, batch.label_BHW, *batch.target)
+        part.to(state.device, non_blocking=True) for part in (batch.image_B3HW, batch.label_BHW, *batch.target)
     )
-    with autocast(session.device, session.recipe.train.precision):
-        return session.adaptation.extended(image, label, TargetBatch(*target))
+    with autocast(state.device, state.recipe.train.precision):
+        return state.adaptation.extended(image, label, TargetBatch(*target))
 
 
-def _terms(session: Session, given: Extended, criterion: Criterion, tied: float) -> tuple[dict[str, Tensor], Tensor]:
+def _terms(
+    state: TrainingState, given: Extended, criterion: Criterion, tied: float
+) -> tuple[dict[str, Tensor], Tensor]:
     """The terms of a batch's share of the loss, and its own pictures' scores."""
-    image = given.image_B3HW.to(session.device, non_blocking=True)
-    label = given.label_BHW.to(session.device, non_blocking=True)
-    with autocast(session.device, session.recipe.train.precision):
-        if session.adaptation is None:
-            return session.model.loss(image, label, criterion)
+    image = given.image_B3HW.to(state.device, non_blocking=True)
+    label = given.label_BHW.to(state.device, non_blocking=True)
+    with autocast(state.device, state.recipe.train.precision):
+        if state.adaptation is None:
+            return state.model.loss(image, label, criterion)
         there = given._replace(image_B3HW=image, label_BHW=label)
-        return session.adaptation.loss(session.model, there, criterion, tied)
+        return state.adaptation.loss(state.model, there, criterion, tied)
 
 
-def _backward(session: Session, batch: Batch, given: Extended, loss: StepLoss, tied: float) -> float:
-    terms, scores_BKHW = _terms(session, given, loss.share(), tied)
+def _backward(state: TrainingState, batch: Batch, given: Extended, loss: StepLoss, tied: float) -> float:
+    terms, scores_BKHW = _terms(state, given, loss.share(), tied)
     total = torch.stack(list(terms.values())).sum()
     value = float(total.detach())
     if not math.isfinite(value):
-        raise failures.not_finite(session, batch, {name: float(term.detach()) for name, term in terms.items()})
+        raise failures.not_finite(state, batch, {name: float(term.detach()) for name, term in terms.items()})
     total.backward()
     predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
     for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
-        session.counts_KK1 += scores.count(truth_HW, predicted_HW, len(session.card.classes))
+        state.counts_KK1 += report.count(truth_HW, predicted_HW, len(state.card.classes))
     return value
 
 
 @contextlib.contextmanager
-def _undisturbed(session: Session) -> Iterator[None]:
+def _undisturbed(state: TrainingState) -> Iterator[None]:
     """Passes within leave running statistics as they are; those after it draw the same random numbers again."""
-    kept = [buffer.clone() for buffer in session.model.buffers()]
-    with torch.random.fork_rng([session.device] if session.device.startswith("cuda") else []):
+    kept = [buffer.clone() for buffer in state.model.buffers()]
+    with torch.random.fork_rng([state.device] if state.device.startswith("cuda") else []):
         yield
     with torch.no_grad():
-        for buffer, before in zip(session.model.buffers(), kept, strict=True):
+        for buffer, before in zip(state.model.buffers(), kept, strict=True):
             buffer.copy_(before)

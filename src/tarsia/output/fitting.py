@@ -13,13 +13,13 @@ from typing import TypeVar
 import numpy as np
 
 from tarsia import console
+from tarsia.engines import memory, memory_limit
+from tarsia.engines.engine import HoldingEngine
 from tarsia.errors import RecipeError, TooLargeError
-from tarsia.output.journal import Journal
-from tarsia.runtime import memory, room
-from tarsia.runtime.engine import HoldingEngine
-from tarsia.runtime.picture_file import MAX_PIXELS, most_pixels
-from tarsia.runtime.predictor import Predictor
-from tarsia.runtime.tiles import Rows, Tiling
+from tarsia.output.done import Journal
+from tarsia.pictures.files import MAX_PIXELS, most_pixels
+from tarsia.prediction.predictor import Predictor
+from tarsia.prediction.tiles import Rows, Tiling
 
 T = TypeVar("T")
 _TIMES = 4  # tiles: a trial of one is worth it for pictures larger than that; smaller ones are tried as they are
@@ -35,8 +35,8 @@ class Fitting:
         asked: Tiling | None,
         journal: Journal,
         whole_only: str = "",
-        free_bytes: Callable[[], int | None] = room.free_bytes,
-        resident_bytes: Callable[[], int | None] = room.resident_bytes,
+        free_bytes: Callable[[], int | None] = memory_limit.free_bytes,
+        resident_bytes: Callable[[], int | None] = memory_limit.resident_bytes,
     ) -> None:
         """`asked`: the tiles that all pictures larger than one go in.  `whole_only`: what is asked for that wants whole
         pictures, and how to do without.
@@ -130,7 +130,7 @@ class Fitting:
             yield
             self._largest = pixels
         else:
-            with room.Peak(self._resident) as peak:
+            with memory_limit.Peak(self._resident) as peak:
                 yield
             self._largest = pixels
             if peak.bytes is not None:

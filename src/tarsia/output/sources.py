@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tarsia.errors import ImageError, OutputError
-from tarsia.output.wanted import Wanted
-from tarsia.runtime.bands import suffixes
-from tarsia.runtime.picture_file import SUFFIXES, shown
+from tarsia.output.what_to_write import Wanted
+from tarsia.pictures.bands import suffixes
+from tarsia.pictures.files import SUFFIXES, shown
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 ENDINGS = {

@@ -12,9 +12,9 @@ import numpy as np
 
 from tarsia.card import IGNORED, Card
 from tarsia.files import write_json, writing
-from tarsia.output.journal import Journal
+from tarsia.output.done import Journal
 from tarsia.output.sources import Failed, Source, text
-from tarsia.runtime.polygons import coco_categories
+from tarsia.polygons.formats import coco_categories
 
 FILES = {"shares": "shares.json", "csv": "shares.csv", "coco": "coco.json"}
 

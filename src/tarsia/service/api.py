@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 
 from tarsia.card import Card
-from tarsia.runtime.predictor import Predictor
-from tarsia.service import contract, logs, metrics
-from tarsia.service.answers import FORMATS, Ask, Format
+from tarsia.prediction.predictor import Predictor
+from tarsia.service import logs, metrics, openapi
 from tarsia.service.problems import Problem
 from tarsia.service.requests import ClientLeft
+from tarsia.service.responses import FORMATS, Ask, Format
 from tarsia.service.service import Service
 
 _LEFT = 499  # as nginx has it: nobody reads this answer, but the log does
@@ -37,8 +37,8 @@ def _add_segment(router: APIRouter, service: Service) -> None:
         "/v1/segment",
         summary="Segment a picture",
         response_class=Response,
-        responses=contract.SEGMENT_ANSWERS,
-        openapi_extra=contract.SEGMENT_BODY,
+        responses=openapi.SEGMENT_ANSWERS,
+        openapi_extra=openapi.SEGMENT_BODY,
         dependencies=service.keys.guard(),
     )
     async def segment(
@@ -81,17 +81,17 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
 def _add_models(router: APIRouter, service: Service) -> None:
     guard = service.keys.guard()
 
-    @router.get("/v1/models", summary="The models", responses=contract.refusals(401, 405, 503), dependencies=guard)
-    async def models() -> contract.Models:
+    @router.get("/v1/models", summary="The models", responses=openapi.refusals(401, 405, 503), dependencies=guard)
+    async def models() -> openapi.Models:
         found = [_facts(name, one.predictor) for name, one in service.models.items()]
-        return contract.Models(models=[one.model_copy(update={"default": not n}) for n, one in enumerate(found)])
+        return openapi.Models(models=[one.model_copy(update={"default": not n}) for n, one in enumerate(found)])
 
 
-def _facts(name: str, predictor: Predictor) -> contract.ModelFacts:
+def _facts(name: str, predictor: Predictor) -> openapi.ModelFacts:
     """What there is to say of a model; one that cannot say it is listed with what is wrong, beside the others."""
     card = predictor.card
     listed = zip(card.classes.names, card.classes.colors, strict=True)
-    classes = [contract.ClassFacts(index=k, name=name, color=color) for k, (name, color) in enumerate(listed)]
+    classes = [openapi.ClassFacts(index=k, name=name, color=color) for k, (name, color) in enumerate(listed)]
     engine = precision = ""
     told: dict[str, Any] = {}
     problem = None
@@ -102,7 +102,7 @@ def _facts(name: str, predictor: Predictor) -> contract.ModelFacts:
         # The error's own words may name files of this machine, which is nothing to strangers.
         problem = f"it cannot describe itself ({type(error).__name__}): the service's log says more"
         logs.say("model-untold", logging.ERROR, error, model=name)
-    return contract.ModelFacts(
+    return openapi.ModelFacts(
         name=name,
         default=False,
         classes=classes,
@@ -126,26 +126,26 @@ def _told(card: Card) -> dict[str, Any]:
 
 
 def _add_health(router: APIRouter, service: Service) -> None:
-    async def healthz() -> contract.Health:
-        return contract.Health(status="ok")
+    async def healthz() -> openapi.Health:
+        return openapi.Health(status="ok")
 
-    async def readyz(response: Response) -> contract.Health:
+    async def readyz(response: Response) -> openapi.Health:
         if service.stopping:
             response.status_code = 503
             response.headers["Retry-After"] = "5"
-        return contract.Health(status="stopping" if service.stopping else "ready")
+        return openapi.Health(status="stopping" if service.stopping else "ready")
 
     for path, answer, summary, told in (
         ("/healthz", healthz, "Alive", {}),
-        ("/readyz", readyz, "Ready for pictures", contract.STOPPING),
+        ("/readyz", readyz, "Ready for pictures", openapi.STOPPING),
     ):
         # One route answers, so that a 405 names both methods; in the OpenAPI each has an operation of its own.
         router.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)
         for method in ("GET", "HEAD"):
-            responses = contract.refusals(405) | told
+            responses = openapi.refusals(405) | told
             router.add_api_route(path, answer, methods=[method], summary=summary, responses=responses)
 
-    text: contract.Answers = {
+    text: openapi.Answers = {
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus' text format"}
     }
 
@@ -153,7 +153,7 @@ def _add_health(router: APIRouter, service: Service) -> None:
         "/metrics",
         summary="Figures",
         response_class=Response,
-        responses=text | contract.refusals(401, 405),
+        responses=text | openapi.refusals(401, 405),
         dependencies=service.keys.guard(),
     )
     async def figures() -> Response:

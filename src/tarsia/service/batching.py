@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tarsia.runtime import memory
-from tarsia.runtime.bands import open_bands
-from tarsia.runtime.engine import HoldingEngine
-from tarsia.runtime.predictor import Predictor
+from tarsia.engines import memory
+from tarsia.engines.engine import HoldingEngine
+from tarsia.pictures.bands import open_bands
+from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
-from tarsia.service.answers import Answer, Ask, Seen, encode
 from tarsia.service.limits import Limits
 from tarsia.service.metrics import Metrics
 from tarsia.service.problems import Problem
 from tarsia.service.requests import Upload
+from tarsia.service.responses import Answer, Ask, Seen, encode
 
 _RESTING_SECONDS = 2.0  # without a picture
 _ON_GPU = 8  # pictures together, unless the limits say how many

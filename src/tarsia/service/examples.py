@@ -19,7 +19,7 @@ from PIL import Image
 from tarsia import data
 from tarsia.card import Card
 from tarsia.examples import MOST, TYPES
-from tarsia.service import contract
+from tarsia.service import openapi
 from tarsia.service.problems import Problem
 from tarsia.service.service import Service
 
@@ -35,7 +35,7 @@ _SCENES: dict[str, tuple[str, int, dict[str, Any]]] = {
 # What CamVid, Cityscapes, SYNTHIA, ADE20K and the drawn streets have in common; aerial pictures have no sky, rooms no
 # road.
 _OF_STREETS = {"road", "sky", "building", "car"}
-_JPEG: contract.Answers = {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}}
+_JPEG: openapi.Answers = {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}}
 _Model = Annotated[str | None, Query(description="one of /v1/models; the first one by default", max_length=64)]
 
 
@@ -53,25 +53,25 @@ def add_to(app: FastAPI, service: Service, own: Mapping[str, Sequence[Path]]) ->
 
 
 def _add_list(app: FastAPI, service: Service, own: Mapping[str, Sequence[Path]]) -> None:
-    @app.get("/v1/examples", summary="Pictures to try a model with", responses=contract.refusals(404, 405, 422))
-    async def examples(request: Request, response: Response, model: _Model = None) -> contract.Examples:
+    @app.get("/v1/examples", summary="Pictures to try a model with", responses=openapi.refusals(404, 405, 422))
+    async def examples(request: Request, response: Response, model: _Model = None) -> openapi.Examples:
         chosen = service.model(model)
         response.headers["Cache-Control"] = "private, no-cache"  # what is told depends on the key
         mine = own.get(chosen.name, ()) if service.keys.opened_by(request) else ()
         if mine:
-            return contract.Examples(examples=[_told(chosen.name, *one) for one in enumerate(mine, 1)])
+            return openapi.Examples(examples=[_told(chosen.name, *one) for one in enumerate(mine, 1)])
         scenes = _SCENES.items() if knows_streets(chosen.predictor.card) else ()
         drawn = [
-            contract.Example(name=name, title=title, url=f"v1/examples/{name}.jpg") for name, (title, _, _) in scenes
+            openapi.Example(name=name, title=title, url=f"v1/examples/{name}.jpg") for name, (title, _, _) in scenes
         ]
-        return contract.Examples(examples=drawn)
+        return openapi.Examples(examples=drawn)
 
 
-def _told(model: str, number: int, path: Path) -> contract.Example:
+def _told(model: str, number: int, path: Path) -> openapi.Example:
     name = os.fsencode(path.stem).decode(errors="replace")  # a file's name may be no text at all
     words = name.replace("-", " ").replace("_", " ").strip() or name
     url = f"v1/examples/{model}/{number}"  # a name of the service's rules and a number: nothing to escape
-    return contract.Example(name=name, title=words[:1].upper() + words[1:], url=url)
+    return openapi.Example(name=name, title=words[:1].upper() + words[1:], url=url)
 
 
 def _add_drawn(app: FastAPI, service: Service) -> None:
@@ -88,7 +88,7 @@ def _add_drawn(app: FastAPI, service: Service) -> None:
         "/v1/examples/{name}.jpg",
         summary="A drawn street",
         response_class=Response,
-        responses=_JPEG | contract.refusals(404, 405, 422),
+        responses=_JPEG | openapi.refusals(404, 405, 422),
     )
     async def example(name: str) -> Response:
         if name not in _SCENES:
@@ -102,7 +102,7 @@ def _add_own(app: FastAPI, service: Service, own: Mapping[str, Sequence[Path]]) 
         "/v1/examples/{model}/{number}",
         summary="A picture of a model's own",
         response_class=Response,
-        responses=_JPEG | contract.refusals(401, 404, 405, 422),
+        responses=_JPEG | openapi.refusals(401, 404, 405, 422),
         dependencies=service.keys.guard(),
     )
     async def example(model: str, number: int) -> Response:

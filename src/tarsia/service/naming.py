@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tarsia.card import find_model_file
+from tarsia.engines.model_file import find_model_file
 from tarsia.errors import ModelFileError, RecipeError
 
 _RUN = "model.safetensors"  # what makes a folder a run's

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tarsia.card import find_model_file
+from tarsia.engines.model_file import find_model_file
 from tarsia.errors import TarsiaError
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs
 from tarsia.service.service import Service, warm
 

@@ -14,9 +14,9 @@ from PIL import Image
 from starlette.requests import Request
 
 from tarsia.errors import nearest
-from tarsia.runtime.bands import header_size
-from tarsia.runtime.image import FORMATS, open_rgb
-from tarsia.runtime.picture_file import check_size, shown
+from tarsia.pictures.bands import header_size
+from tarsia.pictures.files import check_size, shown
+from tarsia.pictures.rgb import FORMATS, open_rgb
 from tarsia.service.limits import Limits
 from tarsia.service.problems import Problem, busy
 

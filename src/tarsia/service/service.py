@@ -13,15 +13,15 @@ import numpy as np
 from starlette.requests import Request
 
 from tarsia.errors import ModelFileError, RecipeError, ScoresError, nearest
-from tarsia.runtime.predictor import Predictor
+from tarsia.prediction.predictor import Predictor
 from tarsia.service import problems
-from tarsia.service.answers import Answer, Ask
 from tarsia.service.batching import Batcher, Job
 from tarsia.service.hosts import Hosts
 from tarsia.service.keys import Keys
 from tarsia.service.limits import Limits
 from tarsia.service.metrics import Metrics
 from tarsia.service.requests import Body, ClientLeft, Held, Upload, check_type, opened
+from tarsia.service.responses import Answer, Ask
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WARM_SIDE = 64

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia.data._streets.conditions import Condition
-from tarsia.data._streets.raster import picked
+from tarsia.data._streets.triangles import picked
 
 WHITE = 60.0  # the brightest light that a film's curve is tabulated for
 STEPS = 4096

@@ -17,8 +17,8 @@ from tarsia.data._streets.ground import add_backdrop, add_ground
 from tarsia.data._streets.look import Look
 from tarsia.data._streets.mesh import Faces, Kind, Mesh
 from tarsia.data._streets.people import add_person, add_rider
-from tarsia.data._streets.raster import Shapes
 from tarsia.data._streets.shadow import cast
+from tarsia.data._streets.triangles import Shapes
 from tarsia.data._streets.world import Scene, Thing, View
 
 # Drawn at three times the size: an odd factor has a centre sample for the label.

@@ -6,8 +6,8 @@ import numpy as np
 
 from tarsia.data._streets.conditions import Condition
 from tarsia.data._streets.mesh import Kind, Mesh, Stuff
-from tarsia.data._streets.raster import Shapes, picked
 from tarsia.data._streets.stage import Stage
+from tarsia.data._streets.triangles import Shapes, picked
 from tarsia.data._streets.world import Road, Scene
 
 SNOW = np.array([226.0, 232.0, 240.0])

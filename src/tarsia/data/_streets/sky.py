@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia.data._streets.conditions import Condition
-from tarsia.data._streets.raster import picked
+from tarsia.data._streets.triangles import picked
 from tarsia.data._streets.world import Scene, View
 
 COARSE = 3  # the sky is smooth: drawn at a third of the size

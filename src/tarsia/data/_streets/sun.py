@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tarsia.data._streets.raster import picked
+from tarsia.data._streets.triangles import picked
 from tarsia.data._streets.world import Scene
 
 CELL = 0.75  # metres

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tarsia.data._streets.mesh import Kind, Stuff
-from tarsia.data._streets.raster import picked
+from tarsia.data._streets.triangles import picked
 
 
 def texture(

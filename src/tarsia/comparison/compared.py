@@ -1,0 +1,212 @@
+"""Contest: several models' counts on the same pictures -> their comparison, with intervals and paired tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tarsia.comparison import (
+    Comparison,
+    Differing,
+    Domain,
+    Entry,
+    Figure,
+    Pair,
+    Pictures,
+    Sampling,
+    Standing,
+    significance,
+)
+from tarsia.comparison.significance import Blocks
+from tarsia.errors import DatasetError, nearest
+from tarsia.evaluation import finer
+
+DIFFERING = 8  # pictures named where the models differ most
+_CHUNK = 1000  # swappings at a time
+
+
+def contest(
+    entries: Sequence[Entry],
+    pictures: Pictures,
+    sampling: Sampling,
+    *,
+    reference_domain: str | None = None,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """Entries on the same pictures -> their comparison.
+
+    Intervals by bootstrap and p values by permutation over the same blocks (significance.py), corrected for the number
+    of pairs by Holm.  Raises DatasetError for an unknown reference domain and where no pixel is labelled.
+    """
+    everything = np.stack([entry.sums_N3K for entry in entries], 1)
+    values_M = significance.miou(everything.sum(0))
+    if np.isnan(values_M).any():
+        raise DatasetError("no picture of these reports has a labelled pixel: there is nothing to compare")
+    order = np.argsort(-values_M, kind="stable")
+    entries, everything = [entries[k] for k in order], everything[:, order]
+    blocks = significance.blocks_of(pictures.names, pictures.sequences)
+    sums_BM3K = _by_block(everything, blocks)
+    drawn_RM3K = significance.resampled(sums_BM3K, sampling.resamples, sampling.seed)
+    miou_RM = significance.miou(drawn_RM3K)
+    pairs = _pairs(sums_BM3K, miou_RM, sampling)
+    letters = significance.letters(_different(pairs, len(entries)))
+    standings = [
+        _standing(entry, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
+        for k, entry in enumerate(entries)
+    ]
+    domains = _domains(everything, pictures, sampling)
+    reference = _reference(domains, reference_domain)
+    few = _too_few(blocks.count, len(pairs), sampling)
+    differing = _differing(everything, pictures.names)
+    found = [*notes, *([few] if few else [])]
+    return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found)
+
+
+def permutation_ps(
+    sums_BM3K: np.ndarray, pairs: Sequence[tuple[int, int]], permutations: int, seed: int = 0
+) -> list[float]:
+    """`significance.permutation_p` of every pair of M models: the same swappings serve them all.
+
+    Where there are no more swappings than `permutations`, each is tried once and p is exact.
+    """
+    count, models = sums_BM3K.shape[:2]
+    half_MBX = np.moveaxis(sums_BM3K, 1, 0).reshape(models, count, -1) / 2
+    totals_M3K = sums_BM3K.sum(0)
+    observed = [abs(float(np.subtract(*significance.miou(totals_M3K[[a, b]])))) for a, b in pairs]
+    as_large, tried = np.zeros(len(pairs), np.int64), 0
+    for signs_CB in _swappings(count, permutations, seed):
+        tried += len(signs_CB)
+        moved_MC3K = (signs_CB @ half_MBX).reshape(models, -1, *totals_M3K.shape[1:])
+        for k, (a, b) in enumerate(pairs):
+            middle, moved = (totals_M3K[a] + totals_M3K[b]) / 2, moved_MC3K[a] - moved_MC3K[b]
+            differences = np.abs(significance.miou(middle + moved) - significance.miou(middle - moved))
+            # Equal up to rounding counts as equal: the observed swapping itself must.
+            as_large[k] += (differences >= observed[k] - 1e-12).sum()
+    more = 0 if _exact(count, permutations) else 1  # the observed one, which is among all of them already
+    return [float(found + more) / (tried + more) for found in as_large]
+
+
+def _exact(count: int, permutations: int) -> bool:
+    """Whether all swappings can be tried; every second one has the signs of another turned, and says the same."""
+    return count <= 40 and 2 ** (count - 1) <= permutations
+
+
+def _swappings(count: int, permutations: int, seed: int) -> Iterator[np.ndarray]:
+    """C x B signs at a time: which blocks keep their model, and which are swapped."""
+    exact, random = _exact(count, permutations), np.random.default_rng(seed)
+    total = 2 ** (count - 1) if exact else permutations
+    for start in range(0, total, _CHUNK):
+        stop = min(start + _CHUNK, total)
+        drawn = (np.arange(start, stop)[:, None] >> np.arange(count)) & 1
+        if not exact:
+            drawn = random.integers(0, 2, (stop - start, count))
+        yield drawn * 2.0 - 1.0
+
+
+def _by_block(values_N: np.ndarray, blocks: Blocks) -> np.ndarray:
+    sums = np.zeros((blocks.count, *values_N.shape[1:]))
+    np.add.at(sums, blocks.ids_N, values_N)
+    return sums
+
+
+def _pairs(sums_BM3K: np.ndarray, miou_RM: np.ndarray, sampling: Sampling) -> list[Pair]:
+    count, models = sums_BM3K.shape[:2]
+    both = [(a, b) for a in range(models) for b in range(a + 1, models)]
+    values_M = significance.miou(sums_BM3K.sum(0))
+    p_values = permutation_ps(sums_BM3K, both, sampling.permutations, sampling.seed)
+    pairs = []
+    for (a, b), p, p_holm in zip(both, p_values, significance.holm(p_values), strict=True):
+        interval = significance.interval(miou_RM[:, a] - miou_RM[:, b], count, sampling.level)
+        difference = Figure(float(values_M[a] - values_M[b]), *interval)
+        pairs.append(Pair(a, b, difference, p, p_holm, p_holm <= sampling.alpha))
+    return pairs
+
+
+def _different(pairs: Sequence[Pair], models: int) -> np.ndarray:
+    different_MM = np.zeros((models, models), bool)
+    for pair in pairs:
+        different_MM[pair.first, pair.second] = different_MM[pair.second, pair.first] = pair.different
+    return different_MM
+
+
+def _standing(
+    entry: Entry, letters: str, blocks: Blocks, total_3K: np.ndarray, drawn_R3K: np.ndarray, sampling: Sampling
+) -> Standing:
+    right, truth, _ = total_3K
+    with_truth = truth > 0
+    iou_K, iou_RK = significance.iou(total_3K), significance.iou(drawn_R3K)
+
+    def figure(value: Any, values_R: np.ndarray) -> Figure:
+        return Figure(float(value), *significance.interval(values_R, blocks.count, sampling.level))
+
+    fine = {}
+    for source, values_N in entry.finer.items():
+        sums_B = _by_block(values_N, blocks)
+        drawn_R = significance.resampled(sums_B, sampling.resamples, sampling.seed)
+        for key, one in finer.FIGURES.items():
+            if one.source == source:
+                fine[key] = figure(one.of(sums_B.sum(0)), one.of(drawn_R))
+    calibration = entry.finer.get("calibration")
+    return Standing(
+        entry=entry,
+        letters=letters,
+        miou=figure(significance.miou(total_3K), significance.miou(drawn_R3K)),
+        iou=[figure(iou_K[k], iou_RK[:, k]) for k in range(len(iou_K))],
+        pixel_accuracy=float(right.sum() / truth.sum()),
+        mpa=float((right[with_truth] / truth[with_truth]).mean()),
+        finer=fine,
+        reliability=None if calibration is None else finer.reliability(calibration.sum(0)),
+    )
+
+
+def _domains(sums_NM3K: np.ndarray, pictures: Pictures, sampling: Sampling) -> list[Domain]:
+    """One for each condition, in order of appearance; none where there are fewer than two."""
+    names = list(dict.fromkeys(pictures.domains))
+    found = []
+    for name in names if len(names) > 1 else []:
+        chosen = [index for index, domain in enumerate(pictures.domains) if domain == name]
+        part = significance.blocks_of(*([texts[i] for i in chosen] for texts in (pictures.names, pictures.sequences)))
+        sums_BM3K = _by_block(sums_NM3K[chosen], part)
+        values_M = significance.miou(sums_BM3K.sum(0))
+        drawn_RM = significance.miou(significance.resampled(sums_BM3K, sampling.resamples, sampling.seed))
+        intervals = [significance.interval(values_R, part.count, sampling.level) for values_R in drawn_RM.T]
+        figures = [Figure(float(value), *interval) for value, interval in zip(values_M, intervals, strict=True)]
+        present = int((sums_BM3K.sum(0)[0, 1] > 0).sum())
+        found.append(Domain(name or "(no domain)", len(chosen), part.description, present, figures))
+    return found
+
+
+def _reference(domains: Sequence[Domain], wanted: str | None) -> str | None:
+    """The domain others are held against: the one asked for, else the first of those with most pictures."""
+    if wanted is not None and wanted not in [domain.name for domain in domains]:
+        there = nearest(wanted, [domain.name for domain in domains]) or ": the pictures are all of one domain"
+        raise DatasetError(f"reference domain {wanted}: there is none of that name{there}")
+    return wanted or (max(domains, key=lambda domain: domain.images).name if domains else None)
+
+
+def _differing(sums_NM3K: np.ndarray, names: Sequence[str]) -> list[Differing]:
+    """The pictures whose mIoU differs most between the best and the worst model on them."""
+    if sums_NM3K.shape[1] < 2:
+        return []
+    miou_NM = significance.miou(sums_NM3K)
+    apart_N = np.nan_to_num(miou_NM.max(1) - miou_NM.min(1))
+    order = [int(k) for k in np.argsort(-apart_N, kind="stable")[:DIFFERING] if apart_N[k] > 0]
+    return [Differing(k, names[k], [float(value) for value in miou_NM[k]]) for k in order]
+
+
+def _too_few(blocks: int, pairs: int, sampling: Sampling) -> str:
+    """Why no test can show anything, where that is so: Holm's smallest p is multiplied by the number of pairs."""
+    by_blocks, by_swappings = min(1.0, 2.0 ** (1 - blocks)), 1 / (sampling.permutations + 1)
+    if not pairs or max(by_blocks, by_swappings) * pairs <= sampling.alpha:
+        return ""
+    start = f"No difference can be shown at the {100 * sampling.alpha:g} % level, however large:"
+    tests = f"{pairs} {'pair is' if pairs == 1 else 'pairs are'} tested, which takes p = {sampling.alpha / pairs:.3g}"
+    if by_blocks * pairs > sampling.alpha:
+        needed = math.ceil(1 - math.log2(sampling.alpha / pairs))
+        least = f"with {blocks} {'block' if blocks == 1 else 'blocks'} of pictures p is {by_blocks:.3g} at least"
+        return f"{start} {least}, and {tests}.  {needed} blocks or more could: score more pictures, or fewer models."
+    least = f"with {sampling.permutations} permutations p is {by_swappings:.3g} at least"
+    return f"{start} {least}, and {tests}.  Raise --permutations to {math.ceil(pairs / sampling.alpha)} or more."

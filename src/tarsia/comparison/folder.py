@@ -1,0 +1,142 @@
+"""A comparison's folder: comparison.json, .csv, .tex, pairs.csv, pictures and the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tarsia import console, environment, files
+from tarsia.comparison import Comparison, Standing
+from tarsia.comparison import table as words
+from tarsia.comparison.side_by_side import Panel
+from tarsia.errors import MissingExtraError
+from tarsia.plain_text import plain
+
+_FACTS = ("parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
+_TEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+
+
+def write_folder(out: Path, comparison: Comparison, panels: Sequence[Panel] = ()) -> None:
+    """Write all of a comparison into `out`; the page is left out, and said, where jinja2 is missing."""
+    from tarsia.comparison.page import write_page
+
+    record = {**comparison.to_json(), "provenance": environment.describe()}
+    files.write_json(out / "comparison.json", record)
+    files.write_text(out / "comparison.csv", _csv([_row(one, comparison) for one in comparison.standings]))
+    files.write_text(out / "pairs.csv", _csv(list(_pair_rows(record))))
+    files.write_text(out / "comparison.tex", tex(comparison))
+    pictures = _write_pictures(out / "pictures", panels)
+    page = out / "comparison.html"
+    try:
+        write_page(page, comparison, pictures, record["provenance"])
+    except MissingExtraError as error:
+        console.note(f"{page} is left out: {error}")
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys -> CSV with a heading; what is None or NaN is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow("" if value is None or value != value else value for value in row.values())
+    return text.getvalue()
+
+
+def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
+    place = comparison.standings.index(one)
+    fine = sorted({key for other in comparison.standings for key in other.finer})
+    return {
+        "model": one.name,
+        "miou": one.miou.value,
+        "low": one.miou.low,
+        "high": one.miou.high,
+        "group": one.letters,
+        "pixel_accuracy": one.pixel_accuracy,
+        "mpa": one.mpa,
+        **{key: one.entry.model.get(key) for key in _FACTS},
+        "trainings": len(one.entry.mious),
+        "mean_miou": one.mean,
+        "deviation": one.deviation,
+        **{key: one.finer[key].value if key in one.finer else None for key in fine},
+        **{key: one.entry.settings.get(key) for key in comparison.settings},
+        **{
+            f"iou {name}": figure.value for name, figure in zip(comparison.pictures.classes.names, one.iou, strict=True)
+        },
+        **{f"miou in {domain.name}": domain.miou[place].value for domain in comparison.domains},
+    }
+
+
+def _pair_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "first": pair["first"],
+            "second": pair["second"],
+            "difference": pair["difference"]["value"],
+            "low": pair["difference"]["low"],
+            "high": pair["difference"]["high"],
+            **{key: pair[key] for key in ("p", "p_holm", "different")},
+        }
+        for pair in record["pairs"]
+    ]
+
+
+def tex(comparison: Comparison) -> str:
+    """The leaderboard as a LaTeX tabular for the package booktabs, the best mIoU bold, groups as superscripts."""
+    best = words.number(comparison.standings[0].miou.value)
+    columns = [column for column in words.columns(comparison) if column.heading != "group"]
+    lines = []
+    for one in comparison.standings:
+        cells = [escaped(column.cell(one)) for column in columns]
+        value = f"\\textbf{{{cells[0]}}}" if cells[0] == best else cells[0]
+        group = f"$^{{\\mathrm{{{escaped(one.letters)}}}}}$" if comparison.pairs else ""
+        lines.append(" & ".join([escaped(one.name), f"{value}{group}", *cells[1:]]) + r" \\")
+    remark = " ".join(
+        f"{comparison.verdict()} Over {comparison.blocks.description}; same letter: not told apart.".split()
+    )
+    return "\n".join(
+        [
+            f"% {plain(remark)}",
+            r"% \usepackage{booktabs}",
+            f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            r"\toprule",
+            " & ".join(["Model", *(escaped(column.heading) for column in columns)]) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def escaped(text: str) -> str:
+    """`text` so that LaTeX prints it as it is, in one line."""
+    text = plain(" ".join(text.split())).replace("±", "\0")
+    return "".join(_TEX.get(character, character) for character in text).replace("\0", r"$\pm$")
+
+
+def _write_pictures(folder: Path, panels: Sequence[Panel]) -> list[tuple[Panel, Path]]:
+    for old in folder.glob("*-[0-9][0-9]-*.png"):
+        old.unlink()  # of an earlier comparison into the same folder
+    written = []
+    for place, panel in enumerate(panels, 1):
+        word = re.sub(r"[^\w.-]+", "_", panel.name)[:80]
+        path = folder / f"{panel.kind}-{place:02d}-{word}.png"
+        with files.writing(path) as part:
+            panel.picture.save(part, format="PNG")
+        written.append((panel, path))
+    return written

@@ -1,0 +1,267 @@
+"""A comparison as one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tarsia import formerly, html
+from tarsia.comparison import Comparison, Figure, Pair, Standing, plots
+from tarsia.comparison import table as words
+from tarsia.comparison.side_by_side import Panel
+from tarsia.evaluation import finer
+from tarsia.files import write_text
+from tarsia.plain_text import quoted
+
+_BARS = 6  # models up to which bars stand side by side; the table shows more
+_FOLDED = 40  # classes from which on the bars wait to be opened
+_WIDE = 8  # models from which on a plot takes the whole width
+_COSTS = (
+    ("latency_seconds", "Latency", "milliseconds a picture", 1000.0),
+    ("parameters", "Parameters", "parameters", 1.0),
+)
+
+_TEMPLATES = ("tarsia.evaluation", "tarsia.comparison")
+
+
+def write_page(
+    path: Path, comparison: Comparison, pictures: Sequence[tuple[Panel, Path]], provenance: Mapping[str, Any]
+) -> None:
+    """A comparison -> one self-contained HTML page under 5 MB, readable without JavaScript.
+
+    `pictures` (panel, file) go in as data URIs, reduced where the page would be too large.  All text is escaped, and a
+    content security policy lets no script run but the page's own.  Raises MissingExtraError without jinja2, OutputError
+    where a picture cannot be read or the page not written.
+    """
+    base, own = (resources.files(room).joinpath("page.html").read_text("utf-8") for room in _TEMPLATES)
+    # The report's own style and script, so that both pages look alike and sort alike.
+    style, script = (_between(base, tag) for tag in ("style", "script"))
+    template = html.template_of(own)
+    values = {
+        "style": style,
+        "script": script,
+        "script_hash": html.script_hash(base),
+        "title": _title(comparison),
+        "facts": _facts(comparison),
+        "verdict": comparison.verdict(),
+        "notes": comparison.notes,
+        "method": _method(comparison),
+        "models": [{"name": name, "color": plots.color_of(k)} for k, name in enumerate(comparison.names)],
+        "numbered": len(comparison.names) > _BARS,
+        "board": _board(comparison),
+        "settings": {"headings": comparison.settings, "rows": words.settings(comparison)},
+        "matrix": _matrix(comparison),
+        "costs": _costs(comparison),
+        "classes": _classes(comparison),
+        "domains": _domains(comparison),
+        "finer": _finer(comparison),
+        "differing": _differing(comparison),
+        "swatches": [
+            {"name": name, "color": ", ".join(map(str, color))}
+            for name, color in zip(comparison.pictures.classes.names, comparison.pictures.classes.colors, strict=True)
+        ],
+        "how_to": _how_to_draw(comparison, provenance),
+        "protocol": html.listed(comparison.pictures.protocol),
+        "provenance": html.listed(provenance),
+        "version": formerly.version_of(provenance.get("versions") or {}),
+    }
+    room = html.PAGE_LIMIT_BYTES - len(template.render(**values, samples=[], differ=[], note="").encode()) - 2000
+    shown, note = html.fit([], [(panel.caption, file) for panel, file in pictures], room)[1:]
+    kinds = [panel.kind for panel, _ in pictures]
+    parts = {
+        name: [picture for picture, kind in zip(shown, kinds, strict=False) if kind == wanted]
+        for name, wanted in (("samples", "sample"), ("differ", "differ"))
+    }
+    write_text(Path(path), template.render(**values, **parts, note=note))
+
+
+def _between(source: str, tag: str) -> str:
+    found = re.search(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def _title(comparison: Comparison) -> str:
+    protocol, count = comparison.pictures.protocol, len(comparison.names)
+    data = " ".join(str(protocol[key]) for key in ("dataset", "split") if protocol.get(key))
+    return f"{count} {'model' if count == 1 else 'models'}{f' on {data}' if data else ''}"
+
+
+def _facts(comparison: Comparison) -> list[str]:
+    classes, images = len(comparison.pictures.classes), len(comparison.pictures.names)
+    return [
+        f"{classes} {'class' if classes == 1 else 'classes'}",
+        f"{images:,} {'image' if images == 1 else 'images'}",
+        f"resampled by {comparison.blocks.description}",
+    ]
+
+
+def _method(comparison: Comparison) -> str:
+    sampling = comparison.sampling
+    tests = len(comparison.pairs)
+    return (
+        f"Intervals hold {100 * sampling.level:g} % and come from {sampling.resamples:,} bootstrap resamples of "
+        f"{comparison.blocks.description}.  Each pair is tested by swapping the two models' answers on the same "
+        f"blocks, up to {sampling.permutations:,} times; p values are corrected for {tests} "
+        f"{'test' if tests == 1 else 'tests'} (Holm), and a difference counts at the {100 * sampling.alpha:g} % "
+        "level.  Both speak of other pictures of this kind, for these very trainings: whether another seed of a recipe "
+        "would stand where this one does, only several seeds show."
+    )
+
+
+def _board(comparison: Comparison) -> dict[str, Any]:
+    low, high = plots.limits([one.miou for one in comparison.standings])
+    # The interval stands below the mIoU here.
+    columns = [column for column in words.columns(comparison) if column.importance != words.INTERVAL]
+    rows = [
+        {
+            "name": one.name,
+            "color": plots.color_of(k),
+            "members": one.entry.members if len(one.entry.members) > 1 else (),
+            "whisker": plots.whisker(one.miou, low, high, plots.color_of(k)),
+            "interval": words.interval(one.miou),
+            "cells": [column.cell(one) for column in columns],
+        }
+        for k, one in enumerate(comparison.standings)
+    ]
+    return {
+        "headings": [column.heading for column in columns],
+        "rows": rows,
+        "axis": plots.whisker_axis(low, high),
+        "same": "Models that share a letter of their group cannot be told apart." if comparison.pairs else "",
+    }
+
+
+def _matrix(comparison: Comparison) -> list[list[dict[str, str]]]:
+    """Row less column; blue where the row is better beyond chance, red where it is worse, pale where neither."""
+    count = len(comparison.names)
+    largest = max((abs(pair.difference.value) for pair in comparison.pairs), default=0.0) or 1.0
+    cells = [[{"text": "", "title": "", "style": ""} for _ in range(count)] for _ in range(count)]
+    for pair in comparison.pairs:
+        for row, column, sign in ((pair.first, pair.second, 1), (pair.second, pair.first, -1)):
+            cells[row][column] = _matrix_cell(pair, sign, largest, comparison.names[row], comparison.names[column])
+    return cells
+
+
+def _matrix_cell(pair: Pair, sign: int, largest: float, row: str, column: str) -> dict[str, str]:
+    ends = sorted(sign * value for value in pair.difference[1:])
+    strength = 0.18 + 0.62 * abs(pair.difference.value) / largest
+    hue = "31 111 235" if sign > 0 else "217 72 15"
+    said = f"{row} less {column}: {words.interval(Figure(0.0, *ends), 4)}, p {words.p_value(pair.p)}"
+    return {
+        "text": words.signed(sign * pair.difference.value, 3),
+        "title": f"{said}, corrected {words.p_value(pair.p_holm)}",
+        "style": f"background:rgb({hue} / {strength:.2f})" if pair.different else "color:var(--soft)",
+    }
+
+
+def _costs(comparison: Comparison) -> list[dict[str, str]]:
+    found = []
+    wide = len(comparison.names) > _WIDE
+    for key, title, label, factor in _COSTS:
+        points = [
+            plots.Point(one.name, factor * one.entry.model[key], one.miou, plots.color_of(k))
+            for k, one in enumerate(comparison.standings)
+            if one.entry.model.get(key)
+        ]
+        if len(points) > 1:
+            drawn = plots.scatter(points, label, *((1040, 460) if wide else (520, 380)))
+            left = len(comparison.names) - len(points)
+            missing = f"{left} {'model' if left == 1 else 'models'} without this figure" if left else ""
+            found.append({"title": f"mIoU and {title.lower()}", "svg": drawn, "missing": missing})
+    return found
+
+
+def _classes(comparison: Comparison) -> dict[str, Any]:
+    names, standings = comparison.pictures.classes.names, comparison.standings
+    bars = ""
+    if len(standings) <= _BARS:
+        bars = plots.class_bars(names, [(one.name, plots.color_of(k), one.iou) for k, one in enumerate(standings)])
+    rows = []
+    for k, name in enumerate(names):
+        values = [one.iou[k].value for one in standings]
+        best = max((value for value in values if not math.isnan(value)), default=math.nan)
+        cells = [_class_cell(one, k, place, best) for place, one in enumerate(standings)]
+        rows.append({"name": name, "color": ", ".join(map(str, comparison.pictures.classes.colors[k])), "cells": cells})
+    return {"bars": bars, "folded": len(names) > _FOLDED, "rows": rows}
+
+
+def _class_cell(one: Standing, k: int, place: int, best: float) -> dict[str, Any]:
+    figure = one.iou[k]
+    if math.isnan(figure.value):
+        return {"text": "–", "sort": -1, "title": "absent: neither in the truth nor predicted", "style": ""}
+    width, color = 100 * figure.value, plots.color_of(place)
+    bar = f"background:linear-gradient(90deg, {color}38 {width:.1f}%, transparent {width:.1f}%)"
+    strong = ";font-weight:650" if figure.value == best and best >= 0.0005 else ""
+    title = words.interval(figure)
+    return {"text": f"{figure.value:.3f}", "sort": figure.value, "title": title, "style": bar + strong}
+
+
+def _domains(comparison: Comparison) -> dict[str, Any] | None:
+    if not comparison.domains:
+        return None
+    places = range(len(comparison.names))
+    rows = []
+    for domain in comparison.domains:
+        cells = []
+        for k in places:
+            gap = comparison.gap(domain, k)
+            cells.append(
+                {
+                    "text": words.number(domain.miou[k].value, 3),
+                    "small": words.interval(domain.miou[k]),
+                    "title": f"{words.signed(-gap, 3)} against {comparison.reference_domain}",
+                    "worst": comparison.worst_domain(k) is domain,
+                }
+            )
+        reference = domain.name == comparison.reference_domain
+        rows.append(
+            {"name": domain.name, "images": domain.images, "blocks": domain.blocks, "cells": cells}
+            | {"classes": domain.classes, "reference": reference}
+        )
+    worst = [comparison.worst_domain(k) for k in places]
+    gaps = [comparison.gap(worst[k], k) for k in places]
+    summary = [
+        ("Worst", [(words.number(worst[k].miou[k].value, 3), worst[k].name) for k in places]),
+        (f"Worst against {comparison.reference_domain}", [(words.signed(-gap, 3), "") for gap in gaps]),
+        ("Spread (standard deviation)", [(words.number(comparison.spread(k), 3), "") for k in places]),
+    ]
+    return {"rows": rows, "summary": summary, "reference": comparison.reference_domain}
+
+
+def _finer(comparison: Comparison) -> dict[str, Any] | None:
+    standings = comparison.standings
+    keys = [key for key in finer.FIGURES if any(key in one.finer for one in standings)]
+    if not keys:
+        return None
+    rows = [[_finer_cell(one.finer.get(key)) for key in keys] for one in standings]
+    curves = [
+        (one.name, plots.color_of(k), one.reliability) for k, one in enumerate(standings) if one.reliability is not None
+    ]
+    return {
+        "headings": [finer.FIGURES[key].words for key in keys],
+        "rows": rows,
+        "reliability": plots.reliability(curves) if curves else "",
+    }
+
+
+def _finer_cell(figure: Figure | None) -> dict[str, str]:
+    if figure is None or math.isnan(figure.value):
+        return {"text": "–", "small": ""}
+    return {"text": words.number(figure.value, 3), "small": words.interval(figure)}
+
+
+def _differing(comparison: Comparison) -> list[dict[str, Any]]:
+    return [{"name": one.name, "cells": [words.number(value, 3) for value in one.miou]} for one in comparison.differing]
+
+
+def _how_to_draw(comparison: Comparison, provenance: Mapping[str, Any]) -> str:
+    """The command that made this page, with the option that draws pictures."""
+    dataset = comparison.pictures.protocol.get("dataset") or "NAME"
+    command = str(provenance.get("command") or "")
+    start = command if command.startswith("tarsia compare") else "tarsia compare RUN_OR_REPORT..."
+    return f"{start} --data {quoted(f'{dataset}:FOLDER')}"

@@ -1,0 +1,255 @@
+"""A comparison as tables for a terminal of any width, and how its figures are written everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Group
+
+from tarsia.comparison import Comparison, Figure, Standing
+from tarsia.console import Table, stack
+from tarsia.evaluation import finer
+
+INTERVAL = 1  # the importance of the interval's column
+_SHORTEST_NAME = 16  # columns are left out before names are cut further
+_GAP = 3  # between columns
+_PAIRS, _DOMAINS, _PICTURES = 15, 30, 5  # rows shown at most
+_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+class Column(NamedTuple):
+    """A figure of each model: its heading, how a standing shows it, and its importance (0 is kept longest)."""
+
+    heading: str
+    cell: Callable[[Standing], str]
+    importance: int
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure as text, - where it is not defined."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A difference as text, with its sign."""
+    return "-" if math.isnan(value) else f"{value:+.{digits}f}"
+
+
+def interval(figure: Figure, digits: int = 3) -> str:
+    """A confidence interval as text, - where there is none."""
+    return "-" if math.isnan(figure.low) else f"[{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+
+
+def p_value(p: float) -> str:
+    """A p value as text."""
+    return "<0.0001" if p < 0.00005 else f"{p:.4f}"
+
+
+def amount(key: str, value: float | None) -> str:
+    """Parameters, multiply-adds, seconds or bytes with their unit, - where not known."""
+    if value is None:
+        return "-"
+    if key.endswith("_bytes"):
+        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+    if key.endswith("_seconds"):
+        return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+    size, unit = next(((size, unit) for size, unit in _UNITS if value >= size), (1.0, ""))
+    return f"{value / size:.3g} {unit}".strip()
+
+
+def seeds(standing: Standing) -> str:
+    """Mean and standard deviation over a model's trainings; of a single one only that it is one."""
+    count = len(standing.entry.mious)
+    return "1" if count == 1 else f"{number(standing.mean)} ± {number(standing.deviation)} ({count})"
+
+
+def columns(comparison: Comparison) -> list[Column]:
+    """The leaderboard's columns after the name."""
+    facts = (
+        ("parameters", "params", 4),
+        ("multiply_adds", "mult-adds", 8),
+        ("latency_seconds", "latency", 5),
+        ("peak_memory_bytes", "memory", 9),
+    )
+    found = [
+        Column("mIoU", lambda one: number(one.miou.value), 0),
+        Column(f"{100 * comparison.sampling.level:g} % interval", lambda one: interval(one.miou), INTERVAL),
+        Column("group", lambda one: one.letters, 2),
+        Column("PA", lambda one: number(one.pixel_accuracy, 3), 6),
+        Column("MPA", lambda one: number(one.mpa, 3), 7),
+    ]
+    for key, heading, importance in facts:
+        if any(one.entry.model.get(key) is not None for one in comparison.standings):
+            found.append(Column(heading, _fact(key), importance))
+    if any(len(one.entry.mious) > 1 for one in comparison.standings):
+        found.append(Column("seeds: mean ± sd (n)", seeds, 3))
+    return found
+
+
+def _fact(key: str) -> Callable[[Standing], str]:
+    return lambda one: amount(key, one.entry.model.get(key))
+
+
+def settings(comparison: Comparison) -> list[list[str]]:
+    """How each model was run, in the order of `comparison.settings`."""
+    return [[one.entry.settings.get(key, "not stated") for key in comparison.settings] for one in comparison.standings]
+
+
+def tables(comparison: Comparison, width: int) -> list[Group]:
+    """Leaderboard, tests, classes, domains, finer figures and pictures, each at most `width` characters wide."""
+    found = [_leaderboard(comparison, width), _classes(comparison, width)]
+    if comparison.pairs:
+        found.insert(1, _pairs(comparison, width))
+    if comparison.domains:
+        found.append(_domains(comparison, width))
+    if any(one.finer for one in comparison.standings):
+        found.append(_finer(comparison, width))
+    if comparison.differing:
+        found.append(_differing(comparison, width))
+    if comparison.settings:
+        found.append(_settings(comparison))
+    return found
+
+
+def _leaderboard(comparison: Comparison, width: int) -> Group:
+    cells = [
+        (column.heading, [column.cell(one) for one in comparison.standings], column.importance)
+        for column in columns(comparison)
+    ]
+    caption = (
+        f"Intervals and tests over {comparison.blocks.description}.  Models that share a letter of their group cannot "
+        "be told apart."
+    )
+    title = f"{len(comparison.pictures.names)} images"
+    return _fitted(title, "model", _numbered(comparison), cells, width, caption)
+
+
+def _numbered(comparison: Comparison) -> list[str]:
+    return [f"{place} {name}" for place, name in enumerate(comparison.names, 1)]
+
+
+def _pairs(comparison: Comparison, width: int) -> Group:
+    shown = comparison.pairs[:_PAIRS]
+    names = _numbered(comparison)
+    half = max(_SHORTEST_NAME, (width - 58) // 2)  # what the figures leave for two names
+    rows = [f"{cut(names[pair.first], half)} - {cut(names[pair.second], half)}" for pair in shown]
+    cells = [
+        ("mIoU", [signed(pair.difference.value) for pair in shown], 0),
+        ("interval", [interval(pair.difference) for pair in shown], 3),
+        ("p", [p_value(pair.p) for pair in shown], 2),
+        ("p, Holm", [f"{p_value(pair.p_holm)}{' *' if pair.different else '  '}" for pair in shown], 1),
+    ]
+    more = len(comparison.pairs) - len(shown)
+    tests = len(comparison.pairs)
+    corrected = f", corrected for {tests} tests" if tests > 1 else ""
+    caption = f"* differ at the {100 * comparison.sampling.alpha:g} % level{corrected}."
+    caption += f"  {more} more pairs: pairs.csv." if more else ""
+    return _fitted("Differences", "pair", rows, cells, width, caption)
+
+
+def _classes(comparison: Comparison, width: int) -> Group:
+    cells = _by_model(comparison, lambda one: [number(figure.value, 3) for figure in one.iou])
+    return _fitted("IoU of the classes", "class", comparison.pictures.classes.names, cells, width, "")
+
+
+def _domains(comparison: Comparison, width: int) -> Group:
+    places, shown = range(len(comparison.standings)), comparison.domains[:_DOMAINS]
+    rows = [f"{domain.name} ({domain.images})" for domain in shown] + ["worst", "spread (sd)", "largest gap"]
+    cells = []
+    for k in places:
+        gaps = [comparison.gap(domain, k) for domain in comparison.domains]
+        largest = max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
+        values = [number(domain.miou[k].value, 3) for domain in shown]
+        summary = [number(comparison.worst_domain(k).miou[k].value, 3), number(comparison.spread(k), 3)]
+        cells.append((str(k + 1), [*values, *summary, signed(-largest, 3)], k))
+    more = len(comparison.domains) - len(shown)
+    caption = f"Images in brackets; gap to {comparison.reference_domain}."
+    caption += f"  {more} more domains: comparison.json." if more else ""
+    return _fitted("mIoU by domain", "domain", rows, cells, width, caption)
+
+
+def _finer(comparison: Comparison, width: int) -> Group:
+    cells = []
+    for importance, (key, one) in enumerate(finer.FIGURES.items()):
+        if any(key in standing.finer for standing in comparison.standings):
+            values = [standing.finer.get(key) for standing in comparison.standings]
+            cells.append(
+                (
+                    one.words.replace(" ", "\n"),
+                    [number(value.value if value else None, 3) for value in values],
+                    importance,
+                )
+            )
+    caption = "Recall: share of the objects of which more than half the pixels are right.  ECE: less is better."
+    return _fitted("Borders, objects, calibration", "model", _numbered(comparison), cells, width, caption)
+
+
+def _differing(comparison: Comparison, width: int) -> Group:
+    shown = comparison.differing[:_PICTURES]
+    cells = [(str(k + 1), [number(one.miou[k], 3) for one in shown], k) for k in range(len(comparison.standings))]
+    return _fitted("mIoU of the pictures they differ most on", "picture", [one.name for one in shown], cells, width, "")
+
+
+def _by_model(comparison: Comparison, values: Callable[[Standing], list[str]]) -> list[tuple[str, list[str], int]]:
+    """A column for each model, headed by its place."""
+    return [(str(k + 1), values(one), k) for k, one in enumerate(comparison.standings)]
+
+
+def _fitted(
+    title: str,
+    first: str,
+    names: Sequence[str],
+    cells: Sequence[tuple[str, list[str], int]],
+    width: int,
+    caption: str,
+) -> Group:
+    """A table at most `width` wide: the least important columns are left out, which its caption says; names are cut."""
+    longest = max(map(cell_len, [first, *names]))
+    room = width - min(longest, _SHORTEST_NAME) - _GAP
+    kept = set()
+    for heading, values, _ in sorted(cells, key=lambda column: column[2]):
+        needed = max(map(cell_len, [*heading.split("\n"), *values])) + _GAP
+        if needed > room:
+            continue
+        room -= needed
+        kept.add(heading)
+    left = [" ".join(heading.split()) for heading, _, _ in cells if heading not in kept]
+    if left:
+        many = f"{', '.join(left[:6])}{' ...' if len(left) > 6 else ''}"
+        caption += f"  Not shown in {width} characters: {many} (comparison.csv has all)."
+    shown = _table()
+    shown.add_column(first, no_wrap=True)
+    columns_kept = [(heading, values) for heading, values, _ in cells if heading in kept]
+    for heading, _ in columns_kept:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row, name in enumerate(names):
+        name = cut(name, min(longest, _SHORTEST_NAME) + room)
+        shown.add_row(name, *(values[row] for _, values in columns_kept))
+    return stack(title, shown, caption.strip())
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+
+
+def _settings(comparison: Comparison) -> Group:
+    shown = _table()
+    for heading in ("model", *comparison.settings):
+        shown.add_column(heading)
+    for name, values in zip(_numbered(comparison), settings(comparison), strict=True):
+        shown.add_row(name, *values)
+    return stack("How they were run", shown)
+
+
+def cut(text: str, width: int) -> str:
+    """`text`, with dots for its middle where it is wider than `width` characters: names often differ at their end."""
+    if cell_len(text) <= width:
+        return text
+    head, tail = text[: len(text) // 2], text[len(text) // 2 :]
+    while cell_len(head) + cell_len(tail) > width - 1:
+        head, tail = (head[:-1], tail) if cell_len(head) > cell_len(tail) else (head, tail[1:])
+    return f"{head}…{tail}"

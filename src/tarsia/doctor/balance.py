@@ -1,0 +1,196 @@
+"""Findings about classes: which are missing where, which are rare, and whether the splits agree."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+
+from tarsia.card import IGNORED
+from tarsia.doctor.dataset import Case, Check, indices, listed
+from tarsia.doctor.finding import Finding, Place, be
+from tarsia.doctor.meaning import coding_of
+from tarsia.doctor.redraw import another_draw
+from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.two_values import two_values
+
+_RARE = 100.0  # times that the commonest class has more pixels
+_APART = 3.0  # times that a class's share is larger in one split than in the other
+_COUNTS = 0.005  # share of the pixels in one of the splits from which on that matters
+_FEW = 5  # pictures
+_NAMED = 8  # classes in a title
+
+
+def absent_classes(case: Case) -> Iterator[Finding]:
+    """Classes that no split, only some, or not the one that is trained on shows."""
+    surveys = [survey for survey in case.splits.values() if survey.pixels_K1[:-1].any()]
+    if not surveys:
+        return
+    shown_K = np.any([survey.pictures_K > 0 for survey in surveys], axis=0)
+    if not shown_K.all() and len(shown_K) > 1:
+        title = f"{_names(case, ~shown_K)} in no picture"
+        why = "It takes part in every prediction and is never right; its IoU is left out of the mean, or 0."
+        remedy = _without(case, indices(~shown_K)) if case.layout else _NOT_HERE
+        yield Finding("class-absent", "warning", title, why, remedy, decide=_may_count_from_one(case))
+    training = case.training()
+    for survey in case.held_out() if training else []:
+        assert training is not None
+        untrained_K = (training.pictures_K == 0) & (survey.pictures_K > 0)
+        if untrained_K.any() and training.pixels_K1[:-1].any():
+            title = f"{_names(case, untrained_K)} in {survey.split}, but not in {training.split}"
+            why = "What training never shows is never predicted: its IoU will be 0, and the mean the lower for it."
+            remedy = _moved(case, survey.split, training.split)
+            yield Finding("class-untrained", "warning", title, why, remedy, _showing(case, survey, untrained_K))
+        unscored_K = (training.pictures_K > 0) & (survey.pictures_K == 0)
+        if unscored_K.any():
+            title = f"{_names(case, unscored_K)} in {training.split}, but not in {survey.split}"
+            why = f"How well it is learned cannot be told from {survey.split}: its IoU is left out of the mean, or 0."
+            remedy = _moved(case, training.split, survey.split)
+            yield Finding("class-unscored", "warning", title, why, remedy)
+
+
+def _without(case: Case, absent: list[int]) -> str:
+    """How to take classes out of dataset.yaml, the others keeping their values; or another coding that shows them."""
+    coding = coding_of(case)
+    assert coding is not None
+    if any(survey.strange for survey in case.splits.values()) or len(two_values(case)) == 2:
+        return "first see to the values that are no class, or ignored: it may be one of them"
+    parts = []
+    count = len(case.classes)
+    if _may_count_from_one(case):
+        for first in (0, 1):
+            lines = coding.numbered([[first + k] for k in range(count)]).lines(coding)
+            words = f"if the labels count from {first} ({case.classes.names[0]} is {first})"
+            parts.append(f"{words}, write in {case.source}:\n{lines}")
+    if count - len(absent) > 1:
+        words = f"to do without, the others keeping their values, write in {case.source}"
+        parts.append(f"{words}:\n{coding.without(absent).lines(coding)}")
+    else:
+        parts.append("add pictures that show it: with one class alone there is nothing to learn")
+    return "\n".join(parts)
+
+
+def _may_count_from_one(case: Case) -> bool:
+    """Whether classes are numbered by their place in the list, and no label holds the first number."""
+    coding = coding_of(case)
+    values = {value for survey in case.splits.values() for value in survey.values if value != IGNORED}
+    if coding is None or case.layout is None or coding.told or coding.ignore or len(two_values(case)) == 2:
+        return False
+    known = values and not any(survey.strange for survey in case.splits.values())
+    return bool(known) and 0 not in values and all(isinstance(value, int) for value in values)
+
+
+_NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"
+
+
+def _names(case: Case, which_K: np.ndarray) -> str:
+    names = [case.classes.names[k] for k in indices(which_K)]
+    more = [f"{len(names) - _NAMED} more classes"] if len(names) > _NAMED + 1 else names[_NAMED:]
+    return f"{listed([*names[:_NAMED], *more])} {be(len(names))}"
+
+
+def _moved(case: Case, source: str, target: str) -> str:
+    if case.layout is None:
+        return "if the split is the published one, keep it, and name the class beside every score"
+    draw = another_draw(case)
+    if draw:
+        return f"draw another split, of which each part shows every class; write in {case.source}\n{draw}"
+    if case.layout.split:
+        return "add pictures that show it: no other seed of `split` puts every class into every part"
+    return f"move pictures that show it from {source} to {target}"
+
+
+def like_names(case: Case) -> Iterator[Finding]:
+    """Classes whose names only letter case, spaces or another spelling in Unicode tells apart."""
+    groups: dict[str, list[int]] = {}
+    for k, name in enumerate(case.classes.names):
+        groups.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(k)
+    alike = [group for group in groups.values() if len(group) > 1]
+    coding = coding_of(case)
+    if alike and coding is not None:
+        told = "; ".join(listed([repr(case.classes.names[k]) for k in group]) for group in alike)
+        title = f"classes whose names only letter case or spaces tell apart: {told}"
+        why = "A slip in one label file makes a class of its own: half of the pixels teach the one, half the other."
+        remedy = "rename them where they are two classes"
+        if case.layout and len(case.classes) - sum(len(group) - 1 for group in alike) > 1:
+            lines = coding.merged(alike).lines(coding)
+            remedy += f"; where they are one, write in {case.source}\n{lines}"
+        yield Finding("like-names", "note", title, why, remedy)
+
+
+def few_pictures(case: Case) -> Iterator[Finding]:
+    """Classes that a handful of pictures decide about."""
+    for survey in case.splits.values():
+        few_K = (survey.pictures_K > 0) & (survey.pictures_K < _FEW)
+        if few_K.any() and len(survey) >= 4 * _FEW:
+            told = listed([f"{case.classes.names[k]} ({survey.pictures_K[k]})" for k in indices(few_K)])
+            title = f"shown by fewer than {_FEW} pictures of {survey.split}: {told}"
+            why = "A score or a lesson from so few pictures is chance: another handful would say something else."
+            remedy = "add pictures that show it, or merge it with another class"
+            yield Finding("few-pictures", "note", title, why, remedy, _showing(case, survey, few_K))
+
+
+def _showing(case: Case, survey: Survey, which_K: np.ndarray) -> list[Place]:
+    """The pictures that show some of the classes."""
+    names: dict[int, list[str]] = {}
+    for k in indices(which_K):
+        for index in indices(survey.showing(k)):
+            names.setdefault(index, []).append(case.classes.names[k])
+    return [survey.place(index, f"shows {listed(names[index])}", slice(0, 1)) for index in sorted(names)]
+
+
+def imbalance(case: Case) -> Iterator[Finding]:
+    """Classes that are far rarer than the commonest one."""
+    training = case.training()
+    if training is None or not training.pixels_K1[:-1].any():
+        return
+    shares_K = training.shares_K()
+    rare_K = (shares_K > 0) & (shares_K * _RARE < shares_K.max())
+    if rare_K.any():
+        told = listed([f"{case.classes.names[k]} ({_percent(shares_K[k])})" for k in indices(rare_K)])
+        common = int(shares_K.argmax())
+        title = f"rare beside {case.classes.names[common]} ({_percent(shares_K[common])}): {told}"
+        why = "A network that never says them is right nearly everywhere, and mIoU counts them like the others."
+        remedy = (
+            "train with --set train.class_weights=median_frequency (weights up to "
+            f"{max(weights(training)):.3g}, see check.json; root_median_frequency is milder), with "
+            "augment.class_balanced, or with --set train.loss=lovasz; compare, for weights too large cost precision"
+        )
+        yield Finding("imbalance", "note", title, why, remedy)
+
+
+def weights(survey: Survey) -> list[float]:
+    """The weights that `train.class_weights: median_frequency` would give (Eigen & Fergus 2015, section 6.3.2)."""
+    shown_K = survey.pictures_K > 0
+    frequency_K = np.where(shown_K, survey.pixels_K1[:-1] / np.maximum(survey.image_pixels_K, 1), 1.0)
+    if not shown_K.any():
+        return [1.0] * len(shown_K)
+    weights_K = np.where(shown_K, np.median(frequency_K[shown_K]) / frequency_K, 1.0)
+    return [float(f"{weight:.6g}") for weight in weights_K]
+
+
+def shares_apart(case: Case) -> Iterator[Finding]:
+    """Classes whose share of the pixels is another in training than where it is scored."""
+    training = case.training()
+    for survey in case.held_out() if training else []:
+        assert training is not None
+        ours, theirs = training.shares_K(), survey.shares_K()
+        both = (ours > 0) & (theirs > 0) & (np.maximum(ours, theirs) > _COUNTS)
+        apart = both & ((ours > _APART * theirs) | (theirs > _APART * ours))
+        if apart.any():
+            told = listed(
+                [f"{case.classes.names[k]} ({_percent(ours[k])}, {_percent(theirs[k])})" for k in indices(apart)]
+            )
+            title = f"shares differ between {training.split} and {survey.split}: {told}"
+            why = (
+                f"{survey.split} shows another mix of scenes: pixel accuracy and FWIoU tell less from one to the other."
+            )
+            yield Finding("shares-differ", "note", title, why, "compare by mIoU and by class")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{3 if share > 0.1 else 2}g} %"
+
+
+CHECKS: tuple[Check, ...] = (absent_classes, like_names, few_pictures, imbalance, shares_apart)

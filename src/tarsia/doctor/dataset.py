@@ -1,0 +1,89 @@
+"""A case: all that is known of a data set, which the findings are taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tarsia.card import Classes
+from tarsia.data._dataset import bands_of
+from tarsia.data._doctor_open import Unpaired
+from tarsia.data._layout import Layout
+from tarsia.doctor.finding import Finding
+from tarsia.doctor.split_statistics import Survey
+from tarsia.plain_text import command
+
+
+@dataclass
+class Case:
+    """A data set as it was named (`spec`), its splits as they were found; one of `splits` at least.
+
+    `unopened`: splits that must be there and could not be opened, and why; `absent`: others that are not there.
+    """
+
+    spec: str
+    splits: dict[str, Survey]
+    unpaired: dict[str, Unpaired] = field(default_factory=dict)
+    unopened: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    found_out: dict[str, Any] = field(default_factory=dict)  # what is asked for more than once
+
+    @property
+    def classes(self) -> Classes:
+        return next(iter(self.splits.values())).dataset.classes
+
+    @property
+    def bands(self) -> int:
+        """How many bands its pictures have."""
+        return bands_of(next(iter(self.splits.values())).dataset)
+
+    @property
+    def layout(self) -> Layout | None:
+        """dataset.yaml, where the data set has one: then the user can write what a remedy says."""
+        found = getattr(next(iter(self.splits.values())).dataset, "layout", None)
+        return found if isinstance(found, Layout) else None
+
+    @property
+    def source(self) -> str:
+        """The path of dataset.yaml."""
+        return str(getattr(next(iter(self.splits.values())).dataset, "source", "dataset.yaml"))
+
+    @property
+    def fix(self) -> str:
+        """The command that writes a corrected copy."""
+        return command("check", self.spec, "--fix", "--out", "FOLDER")
+
+    def training(self) -> Survey | None:
+        """The split that is trained on, where there is one of the usual name."""
+        return next((self.splits[name] for name in ("train", "training") if name in self.splits), None)
+
+    def held_out(self) -> list[Survey]:
+        """The other splits that have labels."""
+        training = self.training()
+        others = [one for one in self.splits.values() if one is not training and one.pixels_K1[:-1].any()]
+        return others if training is not None else []
+
+    def pictures(self) -> int:
+        return sum(map(len, self.splits.values()))
+
+
+Check = Callable[[Case], Iterator[Finding]]
+
+
+def total(case: Case, count: int) -> str:
+    """`3 of 468`, or `all 468`."""
+    everything = case.pictures()
+    return f"all {everything:,}" if count == everything else f"{count:,} of {everything:,}"
+
+
+def indices(mask_N: np.ndarray) -> list[int]:
+    """Where a mask is true."""
+    return [int(index) for index in np.flatnonzero(mask_N)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -1,0 +1,143 @@
+"""What the engines of .onnx files share: what goes in and comes out, and errors that name the file; never torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tarsia import hardware
+from tarsia.card import Card
+from tarsia.engines import memory_limit, onnx_file, resample
+from tarsia.engines.engine import EngineFacts
+from tarsia.engines.memory import Footprint, trim
+from tarsia.engines.onnx_file import OnnxFile
+from tarsia.errors import ModelFileError, RecipeError
+
+INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
+
+
+class GraphEngine(ABC):
+    """An ONNX file behind the Engine protocol (engines/engine.py); what it gives are numpy arrays."""
+
+    name: str  # as --engine has it
+    precision = "float32"  # of what the file does not hold in 8 bits
+    device = "cpu"
+    gives_labels: bool  # exported with --probabilities
+
+    def __init__(self, file: OnnxFile, where: str, threads: int | None = None, streams: int = 1) -> None:
+        """`streams`: how many calls may run at once, each on its share of the `threads`, by default one a core.
+
+        Errors name the file as `where`; RecipeError for more streams than threads.
+        """
+        self.card: Card = file.card
+        self.threads = threads or hardware.cores()
+        self.streams = streams
+        if streams > self.threads:
+            raise RecipeError(f"--streams {streams}: each takes a core at least, and there are {self.threads}")
+        onnx_file.check_numbers(file.content, where)
+        self._where = where
+        self._parameters = file.parameters
+        self._footprint = Footprint()
+
+    @classmethod
+    def open(cls, path: Path, *arguments: Any, **options: Any) -> Any:
+        """The engine for the file at `path`; ModelFileError where it is not sound."""
+        return cls(onnx_file.read(path), str(path), *arguments, **options)
+
+    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+        """uint8 RGB, H and W multiples of the stride -> B x K x H x W float32 scores."""
+        return self._given([SCORES], images_BHW3)[0]
+
+    def labelled(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `scores`, where the file `gives_labels` -> B x H x W uint8 labels, and the float32 probability of each."""
+        label_BHW, confidence_BHW = self._given([LABEL, CONFIDENCE], images_BHW3)
+        return label_BHW, confidence_BHW
+
+    def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 at `size`."""
+        return resample.labels(scores_BKHW, size)
+
+    def probabilities(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 at `size`."""
+        return resample.probabilities(scores_BKHW, size)
+
+    def facts(self) -> EngineFacts:
+        """What runs the weights, and how; what the file holds in 8 bits is said first."""
+        stored = (self.card.provenance.get("export") or {}).get("precision", "float32")
+        precision = self.precision if stored == "float32" else f"{stored}, the rest {self.precision}"
+        return EngineFacts(self._program(), precision, self.threads, self._parameters)
+
+    def multiply_adds(self, size: tuple[int, int]) -> int | None:
+        """Of a picture of `size`, where the card knows them: they were counted before the export, at one size."""
+        exported = self.card.provenance.get("export") or {}
+        return exported.get("multiply_adds") if exported.get("multiply_adds_size") == list(size) else None
+
+    def described(self) -> str:
+        """The engine, its version, what it runs on, and the threads."""
+        streams = f" in {self.streams} streams" if self.streams > 1 else ""
+        return f"{self._program()}, {self.threads} threads{streams}"
+
+    @abstractmethod
+    def _program(self) -> str:
+        """The engine, its version, and what it runs on."""
+
+    def give_back(self) -> None:
+        """Give back the memory that is kept for the next picture, where it is more than a little."""
+        if self._footprint.forget():
+            self._release()
+            trim()
+
+    @abstractmethod
+    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
+        """The outputs of these names; raises whatever the engine does.  `release`: keep no memory of this run."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give back what is kept from one run to the next."""
+
+    def _given(self, names: list[str], images_BHW3: np.ndarray) -> list[np.ndarray]:
+        image_B3HW = np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))
+        try:
+            with memory_limit.exhaustion(self._where):
+                return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHW3.shape[:3])))
+        except MemoryError:
+            raise
+        except Exception as error:  # the engines' errors have no common base of their own
+            size = "x".join(str(side) for side in images_BHW3.shape[:3])
+            raise ModelFileError(
+                f"{self._where}: fails on pictures of {size} (number x height x width): {first_line(error)}"
+            ) from error
+
+    def _smallest(self) -> np.ndarray:
+        """The smallest picture that the network takes, black, B x bands x H x W."""
+        return np.zeros((1, self.card.bands, self.card.input.stride, self.card.input.stride), np.uint8)
+
+    def _check_interface(self, takes: list[Any], gives: dict[str, Any], classes: int | None) -> None:
+        """ModelFileError unless inputs and outputs, (type, number of axes), and the scores' classes are Tarsia's."""
+        wanted = {SCORES: ("float32", 4), LABEL: ("uint8", 3), CONFIDENCE: ("float32", 3)}
+        self.gives_labels = LABEL in gives or CONFIDENCE in gives
+        expected = wanted if self.gives_labels else {SCORES: wanted[SCORES]}
+        found = {name: gives.get(name) for name in expected}
+        bands = self.card.bands
+        if takes != [(INPUT, "uint8", 4, bands)] or found != expected:
+            raise ModelFileError(
+                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, uint8, B x {bands} x H x W, and "
+                f"{SCORES}, float32, B x K x H x W (with {LABEL}, uint8, and {CONFIDENCE}, float32, B x H x W, or "
+                "neither): export the model again"
+            )
+        if classes != len(self.card.classes):
+            raise ModelFileError(
+                f"{self._where}: its card has {len(self.card.classes)} classes but its network scores {classes}: "
+                "export the model again"
+            )
+
+
+def first_line(error: Exception) -> str:
+    """What an engine says, without its prefix and what follows the first line."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", line)[:300]

@@ -1,0 +1,221 @@
+"""The engine that runs a model file with torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from tarsia import hardware, models
+from tarsia.card import Card
+from tarsia.engines import memory_limit
+from tarsia.engines.engine import AttentionMap, EngineFacts
+from tarsia.engines.measuring import measure
+from tarsia.engines.weights import load_model
+from tarsia.errors import ModelFileError, OutputError, RecipeError
+from tarsia.models._attention import Attentive
+from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
+
+_DEFAULT = "contiguous"
+_REAL_SIZE = 128 * 128  # pixels; a smaller picture says nothing of those to come, and is quick in any layout
+_LARGEST_SIDE = 512  # of the part that is tried: a large picture takes seconds
+_LEAST_SECONDS = 0.5
+
+
+class TorchEngine:
+    """A Segmenter behind the Engine protocol (engines/engine.py)."""
+
+    streams = 1
+
+    def __init__(
+        self, model: Segmenter, card: Card, device: str, precision: str = "float32", memory_format: str = "auto"
+    ) -> None:
+        """`memory_format`: contiguous, channels_last, or `auto`: the faster on the first picture of a real size.
+
+        Labels may then differ, from one machine to the other, where rounding decides between two classes.
+        """
+        self.model = model
+        self.card = card
+        self.device = device
+        self.precision = precision
+        self._to_choose = memory_format == "auto"
+        model.arrange(_DEFAULT if memory_format == "auto" else memory_format)
+
+    @classmethod
+    def open(cls, path: Path, device: str = "auto", memory_format: str = "auto") -> TorchEngine:
+        """The engine for a model file; ModelFileError where it is not sound."""
+        model, card = load_model(path)
+        where = pick_device(device)
+        return cls(model.to(where).eval(), card, where, memory_format=memory_format)
+
+    @property
+    def memory_format(self) -> str | None:
+        """How weights and pictures lie in memory; None until a picture of a real size has decided it."""
+        return None if self._to_choose else self.model.memory_format
+
+    def keep(self, memory_format: str) -> None:
+        """Compute in this layout, whatever would be faster, as what has been computed before was."""
+        self._to_choose = False
+        self.model.arrange(memory_format)
+
+    def described(self) -> str:
+        """torch, its version, the device, and the threads."""
+        threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""
+        return f"{self._program()}{threads}"
+
+    def scores(self, images_BHW3: np.ndarray) -> Tensor:
+        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
+        return self._run(self.model, images_BHW3)
+
+    @torch.inference_mode()
+    def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 at `size`."""
+        with memory_limit.exhaustion(self.card.architecture):
+            # max is several times faster than argmax on CPUs in this layout.
+            return _at(scores_BKHW, size).max(1).indices.to(torch.uint8).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 at `size`."""
+        with memory_limit.exhaustion(self.card.architecture):
+            return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
+
+    def check_attention(self) -> None:
+        """OutputError naming what would have attention, where this network has none to show."""
+        if not _attends(self.model):
+            raise OutputError(
+                f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}"
+            )
+
+    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
+        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
+        return [
+            AttentionMap(
+                name,
+                found.map_BHW[0].float().cpu().numpy(),
+                None if found.weights_BC is None else found.weights_BC[0].float().cpu().numpy(),
+            )
+            for name, found in self._run(self.model.attention, image_HW3[None])
+        ]
+
+    @torch.inference_mode()
+    def _run(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
+        """`function` of the pictures, the network only looked at.
+
+        MemoryError where memory runs out, ModelFileError where the network fails on pictures of this size.
+        """
+        try:
+            with memory_limit.exhaustion(self.card.architecture):
+                return self._looked_at(function, images_BHW3)
+        except RuntimeError as error:
+            size = "x".join(str(side) for side in images_BHW3.shape[:3])
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelFileError(
+                f"{self.card.architecture}: fails on pictures of {size} (number x height x width): {reason}"
+            ) from error
+
+    def _looked_at(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
+        images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with autocast(self.device, self.precision):
+                if self._to_choose and images[0, 0].numel() >= _REAL_SIZE:
+                    self._choose_memory_format(images)
+                return function(images)
+        finally:
+            self.model.train(was_training)
+
+    def _choose_memory_format(self, images_B3HW: Tensor) -> None:
+        """Arrange the network as is faster with a part of the first of the pictures, and leave it so."""
+        self._to_choose = False
+        most = max(self.model.stride, _LARGEST_SIDE // self.model.stride * self.model.stride)
+        part = images_B3HW[:1, :, :most, :most]
+
+        def seconds(memory_format: str) -> float:
+            self.model.arrange(memory_format)
+            started = time.perf_counter()
+            self.model(part)
+            if self.device.startswith("cuda"):
+                torch.cuda.synchronize()
+            return time.perf_counter() - started
+
+        others = [one for one in MEMORY_FORMATS if one != _DEFAULT]
+        self.model.arrange(measure([_DEFAULT, *others], seconds, _LEAST_SECONDS).chosen)
+
+    def give_back(self) -> None:
+        """Give back the GPU's memory that torch keeps for the next picture."""
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def facts(self) -> EngineFacts:
+        """What runs the weights, and how many numbers they are."""
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return EngineFacts(self._program(), self.precision, torch.get_num_threads(), parameters)
+
+    def multiply_adds(self, size: tuple[int, int]) -> int:
+        """Of one picture of `size` (multiples of the stride), counted in a run of the network."""
+        image = torch.zeros((1, self.model.bands, *size), dtype=torch.uint8, device=self.device)
+        counter = FlopCounterMode(display=False)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), counter:
+                self.model(image)
+        finally:
+            self.model.train(was_training)
+        return counter.get_total_flops() // 2
+
+    def _program(self) -> str:
+        return f"torch {torch.__version__}, {self.device}"
+
+
+def pick_device(device: str) -> str:
+    """`auto` -> cuda where there is one, else cpu; RecipeError for a device that is not there."""
+    if device == "auto":
+        return "cuda" if hardware.has_cuda() else "cpu"
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"--device {device}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error
+    return device
+
+
+def autocast(device: str, precision: str) -> Any:
+    """The context in which a network computes in `precision`."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16)
+
+
+def _at(scores_BKHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(scores_BKHW.shape[-2:]) == tuple(size):
+        return scores_BKHW
+    return functional.interpolate(scores_BKHW, size=size, mode="bilinear", align_corners=False)
+
+
+def _attends(model: Segmenter) -> bool:
+    return any(isinstance(part, Attentive) for part in model.modules())
+
+
+def _where_attention_is(card: Card) -> str:
+    """What to train for attention maps: this network with a switch of it on, else the networks that have them."""
+
+    def attends(name: str, options: dict[str, Any]) -> bool:
+        with torch.device("meta"):
+            return _attends(models.create(name, 2, options=options))
+
+    for option, value in card.model.items():
+        if value is False and attends(card.architecture, card.model | {option: True}):
+            return f"it was trained with model.{option}: false, train one with true"
+    having = [name for name in models.names() if attends(name, models.config_class(name).smallest)]
+    return f"networks that have it: {', '.join(having)}"

@@ -1,0 +1,126 @@
+"""A report's folder: report.json, counts.npz, pictures, figures and the page; and its table for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tarsia import console, files
+from tarsia.data._dataset import Dataset, Sample
+from tarsia.errors import MissingExtraError
+from tarsia.evaluation.finer import FIGURES, SIZES
+from tarsia.evaluation.report import Report
+
+_BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
+
+
+def write_folder(
+    out: Path, report: Report, dataset: Dataset, pictures: int, predict: Callable[[Sample], np.ndarray]
+) -> None:
+    """Write all of a report into `out`; in a run folder the page shows the curves and the recipe too.
+
+    What needs matplotlib or jinja2 is left out, and said, where they are missing.  `predict` gives the label map of a
+    sample once more, so that no picture need be kept.
+    """
+    from tarsia.evaluation.page import write_page
+    from tarsia.evaluation.plots import save_confusion, save_details
+
+    report.write(out)
+    written = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    panels = _write_panels(out / "pictures", report, dataset, pictures, predict)
+    confusion, curves, page = out / "confusion.png", out / "curves.png", out / "report.html"
+    figures = [("Loss and scores over the epochs", curves)] if curves.is_file() else []
+    try:
+        save_confusion(confusion, report.total_KK1, report.classes)
+        figures.append(("Confusion: where the pixels of each true class went", confusion))
+        if written["details"]:
+            save_details(out / "details.png", written["details"])
+            what = "objects by size, and confidence" if "ece" in written["details"] else "objects by size"
+            figures.append((f"Beyond mIoU: {what}", out / "details.png"))
+    except MissingExtraError as error:
+        console.note(f"{confusion} is left out: {error}")
+    recipe = out / "recipe.yaml"
+    try:
+        write_page(
+            page,
+            title=_title(report),
+            report=written,
+            figures=figures,
+            pictures=panels,
+            recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
+            history=_history(out / "metrics.csv"),
+        )
+    except MissingExtraError as error:
+        console.note(f"{page} is left out: {error}")
+
+
+def _title(report: Report) -> str:
+    architecture = (report.model or {}).get("architecture")
+    return " ".join(filter(None, (architecture, "on", report.protocol["dataset"], report.protocol["split"]))).strip()
+
+
+def _history(path: Path) -> list[dict[str, Any]] | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def table(report: Report) -> console.Table:
+    """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, means, details."""
+    figures, found, truth = report.metrics, report.finer, report.total_KK1.sum(1)
+    pixels = max(int(truth.sum()), 1)
+    caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
+    if found:
+        borders = [f"{FIGURES[key].words} {_figure(found[key])}" for key in _BORDERS_AND_ECE if key in found]
+        sizes = [f"{name} {_figure(found[f'recall_{name}'])}" for name in SIZES]
+        caption += f"\n{', '.join(borders)}\nobjects found: {', '.join(sizes)}"
+    ignored = int(report.total_KK1[:, -1].sum())
+    if ignored:
+        caption += f"; {100 * ignored / pixels:.2f} % of the labelled pixels were predicted as ignored"
+    title = f"{report.protocol.get('images', len(report.names))} images"
+    shown = console.Table(title=title, caption=caption, show_footer=True)
+    shown.add_column("class", footer="mean")
+    for name, footer in (("IoU", figures.miou), ("accuracy", figures.mpa), ("Dice", figures.dice)):
+        shown.add_column(name, justify="right", footer=_figure(footer))
+    shown.add_column("share of truth", justify="right", footer=f"{int(truth.sum()):,} px")
+    columns = zip(report.classes.names, figures.iou_K, figures.accuracy_K, figures.dice_K, truth, strict=True)
+    for name, iou, accuracy, dice, own in columns:
+        shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
+    return shown
+
+
+def _write_panels(
+    folder: Path, report: Report, dataset: Dataset, pictures: int, predict: Callable[[Sample], np.ndarray]
+) -> list[tuple[str, Path]]:
+    """Panels of the worst pictures and of evenly spaced ones, predicted again so that no picture need be kept."""
+    from tarsia.drawing import paint
+
+    for old in [*folder.glob("worst-*.png"), *folder.glob("sample-*.png")]:
+        old.unlink()  # of an earlier evaluation into the same folder
+    worst = report.worst((pictures + 1) // 2)
+    spaced = np.linspace(0, len(dataset) - 1, min(pictures - len(worst), len(dataset))).round().astype(int)
+    chosen = [("worst", index) for index in worst] + [("sample", int(k)) for k in spaced if int(k) not in worst]
+    written = []
+    for place, (kind, index) in enumerate(chosen, 1):
+        sample = dataset[index]
+        line = report.line(index)
+        miou, accuracy = _figure(line["miou"]), _figure(line["pixel_accuracy"])
+        caption = f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})"
+        panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, caption)
+        plain = re.sub(r"[^\w.-]+", "_", sample.name)[:80]
+        path = folder / f"{kind}-{place:02d}-{plain}.png"
+        with files.writing(path) as part:
+            panel.save(part, format="PNG")
+        written.append((caption, path))
+    return written
+
+
+def _figure(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4f}"

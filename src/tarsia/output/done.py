@@ -1,0 +1,165 @@
+"""What a run has done so far, a line a picture, so that an interrupted one can go on; and what is summed up from it.
+
+`.predict.jsonl` in the output folder: first the settings; then a line when a picture's results are about to be written
+and one when they are all in place, with their sizes.  A picture counts as finished where that last line is there, its
+file has not changed since, and every result is on disk in its size (results are written whole or not at all).  A line
+`tiled_from` says from how many pixels on pictures went through the network in tiles, for want of memory; one
+`memory_format` in which layout torch computes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from tarsia.errors import NoRoomError, OutputError
+from tarsia.output.sources import Source, text
+from tarsia.pictures.rgb import shown
+
+FILE = ".predict.jsonl"
+
+
+class Journal:
+    """The record of one output folder, open for more lines; a context."""
+
+    def __init__(self, out: Path, settings: dict[str, Any], resume: bool) -> None:
+        """Raises OutputError where there is nothing to resume, or it was begun with other settings."""
+        self.path = out / FILE
+        self._out = out
+        self._begun: set[str] = set()
+        self.tiled_from: int | None = None  # pixels to the network
+        self.tile: int | None = None  # the side of those tiles
+        self.memory_format: str | None = None  # of torch, once that is chosen
+        self._records: dict[str, dict[str, Any]] = {}  # by source; without what only a reader of the file needs
+        if resume:
+            self._read(settings)
+        # Not through a link, which could lead anywhere.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if resume else os.O_TRUNC)
+        try:
+            self._file: IO[str] = os.fdopen(os.open(self.path, flags, 0o666), "a", encoding="utf-8")
+        except OSError as error:
+            raise self._explained(error) from error
+        self._append({} if resume else {"settings": settings})
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # what a full disk did not take was said when it was written
+            self._file.close()
+
+    def may_replace(self, source: Source) -> bool:
+        """Whether the results of `source` that are there already are this run's own, begun and perhaps not finished."""
+        return text(source.name) in self._begun
+
+    def finished(self, source: Source) -> bool:
+        """Whether all results of `source` are in place."""
+        record = self._records.get(text(source.path))
+        if not record or record["name"] != text(source.name) or record["stamp"] != _stamp(source.path):
+            return False
+        return all(_size(self._out / name) == size for name, size in record["files"].items())
+
+    def begin(self, source: Source) -> None:
+        """Its results are about to be written."""
+        self._append({"begin": text(source.name)})
+
+    def finish(self, source: Source, files: Sequence[Path], row: dict[str, Any], **more: Any) -> None:
+        """Its results are in place: `row` for the summaries, and what else they need."""
+        sizes = {text(path.relative_to(self._out)): _size(path) for path in files}
+        record = {"source": text(source.path), "name": text(source.name), "stamp": _stamp(source.path), "files": sizes}
+        self._append(record | {"row": row} | more)
+        self._records[text(source.path)] = record
+
+    def note_tiles(self, pixels: int, side: int) -> None:
+        """Pictures of so many pixels or more go in tiles of `side`, from now on and when the run goes on."""
+        if self.tiled_from is None or pixels < self.tiled_from:
+            self._append({"tiled_from": pixels, "tile": side})
+            self.tiled_from, self.tile = pixels, side
+
+    def note_memory_format(self, name: str | None) -> None:
+        """The layout that torch has chosen, which stays when the run goes on: another's sums differ by rounding."""
+        if name is not None and name != self.memory_format:
+            self._append({"memory_format": name})
+            self.memory_format = name
+
+    def rows(self, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
+        """The lines of the finished among `sources`, in the order of their finishing, each once."""
+        wanted = {text(source.path) for source in sources} & self._records.keys()
+        last = {record["source"]: number for number, record in _lines(self.path) if "source" in record}
+        for number, record in _lines(self.path):
+            if record.get("source") in wanted and last[record["source"]] == number:
+                yield record
+
+    def _read(self, settings: dict[str, Any]) -> None:
+        if not self.path.is_file() or self.path.is_symlink():
+            raise OutputError(f"{shown(self._out)}: holds no run to resume; leave --resume out to begin one")
+        for number, record in _lines(self.path):
+            if number == 0:
+                _compare(record.get("settings") or {}, settings, self._out)
+            if "tiled_from" in record:
+                self.tiled_from, self.tile = record["tiled_from"], record["tile"]
+            if "memory_format" in record:
+                self.memory_format = record["memory_format"]
+            if "begin" in record:
+                self._begun.add(record["begin"])
+            if "source" in record:
+                kept = {key: record[key] for key in ("source", "name", "stamp", "files")}
+                self._records[record["source"]] = kept
+                self._begun.add(record["name"])
+
+    def _append(self, record: dict[str, Any]) -> None:
+        try:
+            # A line of its own whatever the last one, which may have been cut off.
+            self._file.write("\n" + json.dumps(record, ensure_ascii=False) if record else "")
+            self._file.flush()
+        except OSError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: OSError) -> NoRoomError:
+        """Whatever the reason: without its record the run cannot go on."""
+        return NoRoomError(f"cannot write {shown(self.path)}: {error.strerror}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The whole lines with their numbers; a run that was killed may have left one cut off."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        number = 0
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield number, record
+                number += 1
+
+
+def _compare(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+    for key, value in json.loads(json.dumps(now)).items():
+        if before.get(key) != value:
+            raise OutputError(
+                f"{shown(out)}: was begun with another {key.replace('_', ' ')} ({before.get(key)}, now {value}): "
+                "resume it as it was begun, or choose another --out"
+            )
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """What tells a file from what it was before; None for a camera."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file, the number of files of a folder, None where there is neither."""
+    if path.is_symlink():
+        return None
+    if path.is_dir():
+        return len(os.listdir(path))
+    return path.stat().st_size if path.is_file() else None

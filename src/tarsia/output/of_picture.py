@@ -1,0 +1,88 @@
+"""The results of one picture that is held in memory: label map, overlay, confidence, polygons, attention."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tarsia.card import Classes
+from tarsia.drawing import paint
+from tarsia.drawing.heat import attention_sheet
+from tarsia.engines.engine import AttentionMap
+from tarsia.errors import ImageError
+from tarsia.files import write_text, writing
+from tarsia.output.sources import Source
+from tarsia.output.what_to_write import Wanted
+from tarsia.pictures.rgb import shown
+from tarsia.polygons.formats import coco_annotations, geojson
+
+_LARGEST_JPEG_SIDE = 65_500
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A picture, its labels as they are to be written, and what else was asked of the network."""
+
+    image_HW3: np.ndarray
+    label_HW: np.ndarray
+    confidence_HW: np.ndarray | None = None
+    maps: list[AttentionMap] = field(default_factory=list)
+
+
+def write(one: Segmented, source: Source, out: Path, wanted: Wanted, classes: Classes) -> dict[str, Any]:
+    """Write the results of one picture, the label map last; what the journal needs besides.
+
+    Raises ImageError, before anything is written, where a result cannot hold the picture.
+    """
+    save = wanted.save
+    sheet = None
+    if "overlay" in save:
+        sheet = paint.overlay(one.image_HW3, one.label_HW, classes)
+        if max(sheet.size) > _LARGEST_JPEG_SIDE:
+            raise ImageError(
+                f"{shown(source.path)}: its overlay is too large for a JPEG ({_LARGEST_JPEG_SIDE} pixels a side): "
+                "leave `overlay` out of what is saved"
+            )
+    if sheet is not None:
+        save_jpeg(source.output(out, "overlay"), sheet)
+    if "attention" in save:
+        save_jpeg(source.output(out, "attention"), attention_sheet(one.image_HW3, one.maps))
+    if "confidence" in save:
+        assert one.confidence_HW is not None
+        save_png(source.output(out, "confidence"), Image.fromarray(as_bytes(one.confidence_HW)))
+    if "geojson" in save:
+        found = geojson(one.label_HW, classes, tolerance=wanted.simplify)
+        write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
+    if "label" in save:
+        paint.save_label(source.output(out, "label"), one.label_HW, classes)
+    if "coco" not in save:
+        return {}
+    return {"coco": coco_annotations(one.label_HW, classes, tolerance=wanted.simplify)}
+
+
+def as_bytes(confidence_HW: np.ndarray) -> np.ndarray:
+    """Probabilities 0 .. 1 -> 0 .. 255, rounded."""
+    scaled = confidence_HW * np.float32(255)
+    scaled += np.float32(0.5)
+    return scaled.astype(np.uint8)
+
+
+def save_jpeg(path: Path, sheet: Image.Image) -> None:
+    """Write a picture as JPEG, whole or not at all."""
+    # Through memory: given a file, Pillow's JPEG writer takes a full disk for success and leaves a cut picture.
+    content = io.BytesIO()
+    sheet.convert("RGB").save(content, format="JPEG", quality=90)
+    with writing(path) as part:
+        part.write_bytes(content.getbuffer())
+
+
+def save_png(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    with writing(path) as part:
+        picture.save(part, format="PNG")

@@ -1,0 +1,1 @@
+"""Outlines of label maps, and polygons filled; GeoJSON and COCO."""

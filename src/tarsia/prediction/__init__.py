@@ -1,0 +1,1 @@
+"""The one inference path, from a picture to labels: views, tiles, calibration, CRF."""

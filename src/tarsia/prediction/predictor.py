@@ -1,0 +1,274 @@
+"""The one inference path: training's validation, evaluate, predict and serve all go through `Predictor`."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from tarsia.card import Card, Classes
+from tarsia.engines.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, check_numbers
+from tarsia.engines.open import open_engine
+from tarsia.errors import OutputError, RecipeError
+from tarsia.pictures.bands import as_bands
+from tarsia.pictures.files import MAX_PIXELS, bands_in_words
+from tarsia.pictures.rgb import ImageLike
+from tarsia.prediction.crf import CrfSettings, refine
+from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
+
+_LEAST = 1e-30  # of a probability: log 0 would be no score
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model sees in one picture.
+
+    `label_HW`: uint8 class indices at the picture's own size.  `confidence_HW`: float32 probability of the chosen
+    class, calibrated where the model is; None unless asked for.
+    """
+
+    label_HW: np.ndarray
+    classes: Classes
+    confidence_HW: np.ndarray | None = None
+
+    def shares(self) -> dict[str, float]:
+        """Each class's share of the pixels, 0 .. 1, in class order."""
+        counts = np.bincount(self.label_HW.ravel(), minlength=len(self.classes))
+        return {name: float(counts[k] / self.label_HW.size) for k, name in enumerate(self.classes.names)}
+
+    def save(self, path: str | Path) -> None:
+        """Write the label map as an index PNG with the classes' palette."""
+        from tarsia.drawing import paint
+
+        paint.save_label(Path(path), self.label_HW, self.classes)
+
+
+@dataclass(frozen=True)
+class TestTimeAugmentation:
+    """Average the probabilities over scales of the picture, each also mirrored where `flip`."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+    flip: bool = True
+    scales: tuple[float, ...] = (1.0,)
+
+
+class Predictor:
+    """A model ready for pictures: `Predictor(image) -> Prediction`, at the picture's own size.
+
+    `tta` averages the probabilities of several views; after that `crf` refines them by a dense CRF (prediction/crf.py).
+
+    `temperature`, from the card's calibration, divides the scores of each view before they become probabilities.  It
+    never changes a label: with `tta` labels follow from the probabilities without it, and a `crf`, whose settings are
+    chosen for those, has no use for it.
+    """
+
+    style: str | None = None  # in words, where pictures are brought to one
+
+    def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
+        if crf is not None and engine.card.bands != 3:
+            raise RecipeError(
+                "--crf follows red, green and blue, and this model takes pictures of "
+                f"{bands_in_words(engine.card.bands)}: leave it out"
+            )
+        self.engine = engine
+        self.tta = tta
+        self.crf = crf
+        self.temperature = engine.card.calibration.temperature if engine.card.calibration else 1.0
+
+    def at_temperature(self, temperature: float) -> Self:
+        """The same with another temperature; this one keeps its own."""
+        other = copy.copy(self)
+        other.temperature = temperature
+        return other
+
+    @property
+    def card(self) -> Card:
+        return self.engine.card
+
+    @property
+    def classes(self) -> Classes:
+        return self.engine.card.classes
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether the labels follow from probabilities and not from scores alone."""
+        return self.tta is not None or self.crf is not None
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Those at which the network sees a picture."""
+        return self.tta.scales if self.tta else (1.0,)
+
+    def pixels_seen(self, size: tuple[int, int]) -> int:
+        """How many pixels are worked on at a time for a picture of `size` (height, width), as `network_input` says."""
+        return pixels_seen(size, self.card.input, self.scales)
+
+    def check_size(self, size: tuple[int, int], limit: int = MAX_PIXELS) -> None:
+        """ImageError for a picture of `size` (height, width) that is too narrow, or too large, as TooLargeError."""
+        check_size(size, self.card, self.scales, limit)
+
+    def __call__(self, image: ImageLike, confidence: bool = False) -> Prediction:
+        """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
+
+        Of a model for other bands: H x W x bands, or a file of so many (pictures/bands.py).  Raises ImageError for
+        what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`),
+        and as ScoresError for one of which the network says what is no number.
+        """
+        images_BHW3 = as_bands(image, self.card.bands)[None]
+        if confidence:
+            label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
+            return Prediction(label_BHW[0], self.classes, confidence_BHW[0])
+        return Prediction(self.labels(images_BHW3)[0], self.classes)
+
+    def labels(self, images_BHW3: np.ndarray) -> np.ndarray:
+        """Pictures of one size -> B x H x W uint8 class indices."""
+        if self.needs_probabilities:
+            return self._refined(images_BHW3, self._averaged(images_BHW3, {1.0})[1.0]).argmax(1).astype(np.uint8)
+        found = self._of_the_network(images_BHW3)
+        if found is not None:
+            return found[0]
+        return self.engine.labels(self.scores(images_BHW3), images_BHW3.shape[1:3])
+
+    def labels_and_confidence(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures of one size -> B x H x W uint8 class indices and the float32 probability of each."""
+        if not self.needs_probabilities:
+            given = self._of_the_network(images_BHW3)
+            if given is not None:
+                return given
+            scores = self.scores(images_BHW3)
+            label_BHW = self.engine.labels(scores, images_BHW3.shape[1:3])
+            return label_BHW, self.confidence(scores, label_BHW)
+        temperature = 1.0 if self.crf else self.temperature
+        found = self._averaged(images_BHW3, {1.0, temperature})
+        found[1.0] = self._refined(images_BHW3, found[1.0])
+        label_BHW = found[1.0].argmax(1).astype(np.uint8)
+        return label_BHW, _of_labels(found[temperature], label_BHW)
+
+    def _of_the_network(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labels and confidence from the network itself: where it gives them, and sees pictures at their own size."""
+        engine, fitted, size = self.engine, self.card.calibration, images_BHW3.shape[1:3]
+        if not (isinstance(engine, LabelEngine) and engine.gives_labels):
+            return None
+        if network_size(size, self.card.input) != size or self.temperature != (fitted.temperature if fitted else 1.0):
+            return None
+        padded, (height, width) = prepared(images_BHW3, self.card)
+        label_BHW, confidence_BHW = engine.labelled(padded)
+        check_numbers(confidence_BHW, "probabilities")
+        return label_BHW[:, :height, :width], confidence_BHW[:, :height, :width]
+
+    def confidence(self, scores: Any, label_BHW: np.ndarray) -> np.ndarray:
+        """What `scores` gave, and labels of that size -> B x H x W float32, the probability of each label."""
+        return _of_labels(self._probabilities(scores, self.temperature, label_BHW.shape[1:]), label_BHW)
+
+    def scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
+        """Pictures of one size -> the engine's scores at the size the network saw, padding cropped away.
+
+        ScoresError where they are no numbers, and so from whatever follows from them.
+        """
+        found = self.unchecked_scores(images_BHW3, scale)
+        check_numbers(found, "scores")
+        return found
+
+    def unchecked_scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
+        """As `scores`, which may be no numbers, for those who judge a network."""
+        padded, size = prepared(images_BHW3, self.card, scale)
+        return self.engine.scores(padded)[:, :, : size[0], : size[1]]
+
+    def probabilities(self, images_BHW3: np.ndarray) -> np.ndarray:
+        """Pictures of one size -> B x K x H x W float32 probabilities, averaged by `tta`, then refined by `crf`."""
+        temperature = 1.0 if self.crf else self.temperature
+        return self._refined(images_BHW3, self._averaged(images_BHW3, {temperature})[temperature])
+
+    def check_tiles(self) -> None:
+        """RecipeError where a stage needs the whole picture: tiles would get another answer, and nobody would know."""
+
+    def evidence(self, images_BHW3: np.ndarray, confidence: bool = False) -> Any:
+        """Tiles of one size -> B x K x H x W scores to blend, in which every stage of this predictor has its part.
+
+        The network's own, at the tiles' size, where labels follow from them; else logarithms of the probabilities,
+        which are scores as well.  With `confidence` and where labels and confidence follow from probabilities of two
+        temperatures, both: B x 2K, those for the labels first.
+        """
+        if not self.needs_probabilities:
+            return self.scores(images_BHW3)
+        temperatures = [1.0] if self.crf or not confidence or self.temperature == 1 else [1.0, self.temperature]
+        found = self._averaged(images_BHW3, set(temperatures))
+        found[1.0] = self._refined(images_BHW3, found[1.0])
+        return np.log(np.maximum(np.concatenate([found[one] for one in temperatures], axis=1), _LEAST))
+
+    def _averaged(self, images_BHW3: np.ndarray, temperatures: set[float]) -> dict[float, np.ndarray]:
+        """The mean of the probabilities over the views of `tta`, at each temperature; the network runs once a view."""
+        tta = self.tta or TestTimeAugmentation(flip=False)
+        views = [(scale, mirrored) for scale in tta.scales for mirrored in ((False, True) if tta.flip else (False,))]
+        totals: dict[float, Any] = dict.fromkeys(temperatures, 0)
+        for scale, mirrored in views:
+            seen = images_BHW3[:, :, ::-1] if mirrored else images_BHW3
+            scores = self.scores(np.ascontiguousarray(seen), scale)
+            for temperature in temperatures:
+                part = self._probabilities(scores, temperature, images_BHW3.shape[1:3])
+                totals[temperature] = totals[temperature] + (part[..., ::-1] if mirrored else part)
+        return {temperature: total / len(views) for temperature, total in totals.items()}
+
+    def _probabilities(self, scores: Any, temperature: float, size: tuple[int, ...]) -> np.ndarray:
+        return self.engine.probabilities(scores if temperature == 1 else scores / temperature, (size[0], size[1]))
+
+    def _refined(self, images_BHW3: np.ndarray, probabilities_BKHW: np.ndarray) -> np.ndarray:
+        if self.crf is None:
+            return probabilities_BKHW
+        pairs = zip(images_BHW3, probabilities_BKHW, strict=True)
+        return np.stack([refine(image, part, self.crf) for image, part in pairs])
+
+    def attention(self, image: ImageLike) -> list[AttentionMap]:
+        """What each attention module of the network attends to in one picture, without test-time augmentation.
+
+        The maps have their module's resolution and cover the whole picture.  Raises OutputError where the network has
+        no attention, ImageError as `Predictor(image)` does.
+        """
+        engine = self.check_attention()
+        padded, size = prepared(as_bands(image, self.card.bands)[None], self.card)
+        covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
+        return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in engine.attention(padded[0])]
+
+    def check_attention(self) -> AttentionEngine:
+        """The engine, where its network's attention can be shown; OutputError says what to do where it cannot."""
+        if not isinstance(self.engine, AttentionEngine):
+            raise OutputError(
+                "attention can be drawn of a .safetensors model only: give the file that this one was exported from"
+            )
+        self.engine.check_attention()
+        return self.engine
+
+
+def _of_labels(probabilities_BKHW: np.ndarray, label_BHW: np.ndarray) -> np.ndarray:
+    found_BHW = np.take_along_axis(probabilities_BKHW, label_BHW[:, None].astype(np.intp), 1)[:, 0]
+    check_numbers(found_BHW, "probabilities")
+    return found_BHW
+
+
+def _without_padding(map_HW: np.ndarray, covered: tuple[float, float]) -> np.ndarray:
+    """The top left part of a map, `covered` of its height and width, about as fine as it was."""
+    height, width = map_HW.shape[0] * covered[0], map_HW.shape[1] * covered[1]
+    size = max(1, round(width)), max(1, round(height))
+    part = Image.fromarray(map_HW).resize(size, Image.Resampling.BILINEAR, box=(0, 0, width, height))
+    return np.asarray(part)
+
+
+def load(
+    path: str | Path,
+    device: str = "auto",
+    tta: TestTimeAugmentation | None = None,
+    crf: CrfSettings | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
+    streams: int = 1,
+) -> Predictor:
+    """A model file or run folder -> a predictor.
+
+    `device`: auto, cpu, cuda or cuda:N.  `engine` of an .onnx file: auto, onnxruntime, or openvino, which computes in
+    the `precision` float32 or bfloat16; `streams` calls to it may run at once, each on its share of the cores.
+    """
+    return Predictor(open_engine(Path(path), device, engine, precision, streams), tta, crf)

@@ -1,1 +1,0 @@
-"""What Tarsia draws of a result: figures (`figures.py`) and one self-contained HTML page (`page.py`)."""

@@ -1,1 +1,0 @@
-"""Running a network on pictures, without torch: engine, predictor, image, paint."""

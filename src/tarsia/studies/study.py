@@ -1,0 +1,73 @@
+"""Study: STUDY.yaml -> the trainings it means, each with its recipe, and the pictures their models are scored on.
+
+    name: s1-attention-fcn                  # default: the file's name
+    recipe: ../recipes/camvid-protocol.yaml # from the study's folder; or recipes: [one.yaml, other.yaml]
+    set: {model.name: attention_fcn}        # for all, with the keys of `tarsia train --set`
+    variations:
+      - {name: full}
+      - {name: no-skips, set: {model.skips: false}}
+    data:                                   # variations of the data: each of those above is trained on each
+      - {name: few, set: {data.train: few}}
+    seeds: [0, 1, 2]
+    evaluate:                               # what models are scored on besides data.val
+      - {name: test, split: test}           # of the recipe's data set, whose options `options` changes; or of another:
+      - {name: city, data: "cityscapes:data/cityscapes,classes=8", reference_domain: bonn}
+    reference: full                         # the variation that others are held against
+    reference_domain: dawn                  # of data.val, the condition that others are held against
+
+The trainings are the product of recipes, variations, data and seeds, named VARIATION-seedN; RECIPE-VARIATION-DATA-seedN
+where there are several of each.  Later settings win: recipe, `set`, data, variation, then --set of the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tarsia import shipped
+from tarsia.errors import RecipeError, nearest
+from tarsia.studies.reading import faults_of, read_runs, refuse_taken
+from tarsia.studies.schema import Evaluation, Run, Target, Tree, validation
+from tarsia.yaml_tree import Document
+
+__all__ = ["Evaluation", "Run", "Study", "Target", "validation"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Trainings to compare; `source` is the file."""
+
+    name: str
+    source: str
+    runs: tuple[Run, ...]
+    evaluate: tuple[Evaluation, ...] = ()
+    reference: str | None = None
+    reference_domain: str | None = None
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
+        """The study at `path`, with `overrides` as of `tarsia train --set` for all its trainings.
+
+        RecipeError lists every fault of the study and of every recipe that it means, each with its line.
+        """
+        document = Document.read(shipped.find(path))
+        document.tree.setdefault("name", Path(path).stem)
+        refuse_taken(document, overrides)
+        runs, lines = read_runs(document, overrides)
+        faults = list(faults_of(document, runs))
+        try:
+            tree = document.validate(Tree, faults)
+        except RecipeError as error:
+            lines[:0] = error.args
+        if lines:
+            raise RecipeError(*lines)
+        return cls(tree.name, str(path), tuple(runs), tree.evaluate, tree.reference, tree.reference_domain)
+
+    def chosen(self, only: Sequence[str] = ()) -> list[Run]:
+        """All trainings, or those that `only` names: single ones, or all of a recipe, a variation or data."""
+        names = [{run.name, run.label, *run.parts} for run in self.runs]
+        for name in only:
+            if not any(name in known for known in names):
+                raise RecipeError(f"--only {name}: {self.source} has no such run{nearest(name, set().union(*names))}")
+        return [run for run, known in zip(self.runs, names, strict=True) if not only or known & set(only)]

@@ -1,0 +1,225 @@
+"""The style network: AdaIN's statistics, every size, its file, and that it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import save_file
+
+from tarsia import models
+from tarsia.adaptation.style import (
+    StyleCard,
+    StyleNetwork,
+    adain,
+    is_style,
+    load_style,
+    open_restyler,
+    save_style,
+    statistics,
+    style_loss,
+)
+from tarsia.adaptation.style_training import StyleTraining, encoder_of, take_encoder
+from tarsia.card import Card, Classes
+from tarsia.data._unlabelled import open_unlabelled
+from tarsia.engines.weights import save_model
+from tarsia.errors import ModelFileError, RecipeError
+
+CARD = StyleCard(encoder="test_resnet")
+
+
+def network(**fields: Any) -> StyleNetwork:
+    return StyleNetwork(CARD.model_copy(update=fields)).eval()
+
+
+def pictures(count: int = 2, size: tuple[int, int] = (40, 56), seed: int = 0) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_adain_has_the_styles_statistics() -> None:
+    torch.manual_seed(0)
+    content, style = 3 * torch.randn(2, 5, 7, 9) + 1, 0.5 * torch.randn(2, 5, 4, 11) - 2
+    found = adain(content, *statistics(style))
+    for b in range(2):
+        for c in range(5):
+            here, there = found[b, c].numpy(), style[b, c].numpy()
+            assert here.mean() == pytest.approx(there.mean(), abs=1e-4)
+            assert here.std() == pytest.approx(there.std(), abs=1e-4)
+            z = content[b, c].numpy()
+            slow = there.std() * (z - z.mean()) / z.std() + there.mean()  # S3 eq. 1
+            assert np.allclose(here, slow, atol=1e-4)
+
+
+def test_adain_of_a_constant_channel_is_the_styles_mean() -> None:
+    content, style = torch.full((1, 2, 3, 3), 7.0), torch.randn(1, 2, 5, 5)
+    mean, deviation = statistics(style)
+    assert torch.allclose(adain(content, mean, deviation), mean.expand(1, 2, 3, 3), atol=1e-4)
+    flat = adain(style, *statistics(content))
+    assert torch.allclose(flat, content[..., :1, :1].expand_as(flat), atol=1e-3)
+
+
+def test_strength_runs_from_the_own_code_to_the_styles() -> None:
+    net = network()
+    maps = net.maps(pictures(size=(32, 48)))
+    style = [statistics(one) for one in net.maps(pictures(size=(64, 32), seed=1))]
+    kept, half, full = (net.mixed(maps, style, strength) for strength in (0.0, 0.5, 1.0))
+    for own, none, some, all_, its in zip(maps, kept, half, full, style, strict=True):
+        assert torch.equal(none, own)
+        assert torch.allclose(all_, adain(own, *its), atol=1e-5)
+        assert torch.allclose(some, (none + all_) / 2, atol=1e-5)
+    image, reference = pictures(), pictures(seed=1)
+    same = net.restyle(image, reference, 0.0)
+    assert torch.equal(same, net.restyle(image, image.flip(3), 0.0)), "at strength 0 the reference does not matter"
+    assert not torch.equal(same, net.restyle(image, reference, 1.0))
+    with pytest.raises(ValueError, match="strength is 2"):
+        net.restyle(image, reference, 2)
+
+
+@pytest.mark.parametrize("size", [(40, 56), (33, 47), (3, 200), (1, 1)])
+@pytest.mark.parametrize("skips", ["none", "maps", "picture"])
+def test_every_size_is_kept(size: tuple[int, int], skips: str) -> None:
+    found = network(skips=skips).restyle(pictures(size=size), pictures(1, size=(21, 80)))
+    assert found.dtype == torch.uint8 and found.shape == (2, 3, *size)
+
+
+def test_one_reference_serves_a_batch_and_pictures_do_not_touch_each_other() -> None:
+    net, image = network(), pictures(3)
+    together = net.restyle(image, pictures(1, seed=1))
+    alone = net.restyle(image[1:2], pictures(1, seed=1))
+    assert (together[1:2].int() - alone.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["grey", "black"])
+def test_grey_and_constant_pictures_have_a_result(kind: str) -> None:
+    strange = pictures()[:, :1].expand(2, 3, 40, 56) if kind == "grey" else torch.zeros(2, 3, 40, 56, dtype=torch.uint8)
+    for found in (network().restyle(strange, pictures(seed=1)), network().restyle(pictures(seed=1), strange)):
+        assert found.shape == (2, 3, 40, 56)
+
+
+def test_loss_is_equation_2() -> None:
+    torch.manual_seed(0)
+    code, wanted, style = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5), torch.randn(2, 3, 6, 2)
+    rms = [
+        ((code - wanted) ** 2).mean() ** 0.5,
+        ((code.mean((2, 3)) - style.mean((2, 3))) ** 2).mean() ** 0.5,
+        ((code.std((2, 3), correction=0) - style.std((2, 3), correction=0)) ** 2).mean() ** 0.5,
+    ]
+    assert float(style_loss(code, wanted, statistics(style))) == pytest.approx(float(sum(rms)), abs=1e-5)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Reddish bright pictures, and dark blue ones."""
+    random = np.random.default_rng(0)
+    for name, color in (("day", (200, 120, 90)), ("night", (20, 20, 60))):
+        (tmp_path / name).mkdir()
+        for index in range(3):
+            image = np.clip(color + random.normal(0, 25, (40, 48, 1)) + random.normal(0, 4, (40, 48, 3)), 0, 255)
+            Image.fromarray(image.astype(np.uint8)).save(tmp_path / name / f"{index}.png")
+    return tmp_path / "day", tmp_path / "night"
+
+
+def test_learns_and_only_the_generator_does(folders: tuple[Path, Path]) -> None:
+    net = network()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    learning = StyleTraining(net, tuple(map(open_unlabelled, folders)), batch=4, seed=1)  # type: ignore[arg-type]
+    losses = learning.run(30)
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    changed = {
+        name.partition(".")[0] for name, value in net.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed == {"generator"}
+    day, night = (next(open_unlabelled(folder).spread(1)) for folder in folders)
+    path = folders[0].parent / "style.safetensors"
+    save_style(path, net, CARD)
+    restyled = open_restyler(path, folders[1], device="cpu")(day[None])[0]
+    assert abs(restyled.mean() - night.mean()) < abs(day.mean() - night.mean()) / 2
+    assert not list(path.parent.glob("*.part"))
+
+
+def test_the_same_seed_learns_the_same(folders: tuple[Path, Path]) -> None:
+    pairs = tuple(map(open_unlabelled, folders))
+    runs = [StyleTraining(network(), pairs, batch=2, seed=3).run(3) for _ in range(2)]  # type: ignore[arg-type]
+    assert runs[0] == runs[1]
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    path, net = tmp_path / "style.safetensors", network(skips="none")
+    card = CARD.model_copy(update={"skips": "none", "provenance": {"steps": 3}})
+    save_style(path, net, card)
+    again, found = load_style(path)
+    assert found == card and is_style(path)
+    assert torch.equal(again.restyle(pictures(), pictures(seed=1)), net.restyle(pictures(), pictures(seed=1)))
+
+
+def write_model(path: Path, architecture: str = "unet", **options: Any) -> Path:
+    classes = Classes(names=("a", "b"), colors=((0, 0, 0), (9, 9, 9)))
+    config = models.config_class(architecture).model_validate(options).model_dump(mode="json")
+    model = models.create(architecture, 2, options=options)
+    save_model(path, model, Card(architecture=architecture, model=config, classes=classes))
+    return path
+
+
+def test_an_encoder_of_a_model(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "model.safetensors", encoder="test_resnet", channels=[8] * 5)
+    file, given = encoder_of(path)
+    net = StyleNetwork(StyleCard(**given))
+    take_encoder(net, file)
+    theirs = {name.removeprefix("encoder."): value for name, value in torch_tensors(path).items()}
+    assert all(torch.equal(value, theirs[name]) for name, value in net.encoder.state_dict().items())
+    with pytest.raises(ModelFileError, match="does not fit"):
+        take_encoder(StyleNetwork(StyleCard(encoder="resnet18")), file)
+    with pytest.raises(ModelFileError, match="has no timm encoder"):
+        encoder_of(write_model(tmp_path / "other.safetensors", "unet_original", channels=[4] * 5))
+
+
+def torch_tensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def test_bad_style_files(tmp_path: Path) -> None:
+    net = network()
+    other = tmp_path / "other.safetensors"
+    save_style(other, net, StyleCard(encoder="resnet18"))
+    cut = tmp_path / "cut.safetensors"
+    save_style(cut, net, CARD)
+    cut.write_bytes(cut.read_bytes()[:-4])
+    flipped = tmp_path / "flipped.safetensors"
+    save_style(flipped, net, CARD)
+    content = bytearray(flipped.read_bytes())
+    content[-1] ^= 1
+    flipped.write_bytes(bytes(content))
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"x": np.zeros(1, np.float32)}, foreign)
+    model = write_model(tmp_path / "model.safetensors", encoder="test_resnet", channels=[8] * 5)
+    (tmp_path / "text.safetensors").write_text("hello")
+    cases = {
+        other: "weights do not fit its card",
+        cut: "cut or damaged",
+        flipped: "sha256 does not match",
+        foreign: "not written by Tarsia",
+        model: "a segmentation model, give it as MODEL",
+        tmp_path / "missing.safetensors": "no such style file",
+        tmp_path / "text.safetensors": "expected a Tarsia model file",
+    }
+    for path, message in cases.items():
+        with pytest.raises(ModelFileError, match=message):
+            load_style(path)
+
+
+@pytest.mark.parametrize("stride", [4, 16])
+def test_other_strides(stride: int) -> None:
+    assert network(stride=stride).restyle(pictures(), pictures()).shape == (2, 3, 40, 56)
+
+
+def test_encoders_without_the_stride() -> None:
+    with pytest.raises(RecipeError, match="test_vit: its maps lie at"):
+        StyleNetwork(StyleCard(encoder="test_vit"))
+    with pytest.raises(RecipeError, match="unknown encoder"):
+        StyleNetwork(StyleCard(encoder="resnet999"))
