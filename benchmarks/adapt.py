@@ -21,11 +21,12 @@ import torch
 from tarsia import environment, models
 from tarsia.adaptation.recolor import match_histogram, swap_amplitudes
 from tarsia.adaptation.style import StyleCard, StyleNetwork
-from tarsia.adaptation.test_time import Restyle, StyledPredictor
+from tarsia.adaptation.test_time import Restyle
 from tarsia.card import Card, Classes, Input
 from tarsia.data import open_spec
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.prediction.predictor import Predictor
+from tarsia.prediction.style import Style
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     kinds: dict[str, Callable[[np.ndarray], Any]] = {"plain prediction": plain.labels}
     for name, restyle in styles.items():
         kinds[f"{name}: restyling"] = restyle
-        kinds[f"{name}: fused prediction"] = StyledPredictor(plain, restyle).labels
+        kinds[f"{name}: fused prediction"] = Predictor(plain.engine, style=Style(restyle)).labels
     clock, processor = _times(kinds, image[None], asked.rounds)
     result = {
         "size": list(image.shape[:2]),

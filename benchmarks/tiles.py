@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Card, Classes, Input
+from tarsia.inference import load
 from tarsia.prediction import tiles
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.prediction.predictor import Predictor
 
 COUNT = 11
 CLASSES = Classes(
@@ -64,7 +65,7 @@ class SmallEngine:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(model.SerializeToString(), options)
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+    def run(self, images_BHW3: np.ndarray) -> np.ndarray:
         return self.session.run(None, {"image": np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))})[0]
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -86,7 +87,7 @@ class NoEngine(SmallEngine):
     def __init__(self) -> None:
         self.card = Card(architecture="none", model={}, classes=CLASSES, input=Input(stride=8))
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+    def run(self, images_BHW3: np.ndarray) -> np.ndarray:
         channel_B1HW = images_BHW3[:, None, :, :, 0].astype(np.float32)
         return channel_B1HW * np.linspace(1, 0, COUNT, dtype=np.float32)[:, None, None] + self._lift_K11
 
@@ -109,7 +110,7 @@ def huge(height: int, side: int, stored: str, work: Path) -> dict[str, Any]:
         "import sys, json, time; sys.path.insert(0, sys.argv[1])\n"
         "import tiles as t; from tarsia.predicting import predict\n"
         "engine = t.SmallEngine(); before = t.peak_bytes(); started = time.monotonic()\n"
-        "run = predict(t.Predictor(engine), [sys.argv[2]], sys.argv[3], tile=512)\n"
+        "run = predict(t.Predictor(engine).in_tiles(512), [sys.argv[2]], sys.argv[3])\n"
         "print(json.dumps([run.exit_code, before, t.peak_bytes(), time.monotonic() - started]))"
     )
     arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(source), str(out)]
@@ -172,7 +173,7 @@ def bookkeeping(side: int, how: str) -> dict[str, Any]:
     tile_1HW3, count = image_HW3[None, : tiling.side, : tiling.side], len(tiles.spread(side, tiling).starts) ** 2
     started = time.monotonic()
     for _ in range(count):
-        predictor.engine.scores(tile_1HW3)
+        predictor.engine.run(tile_1HW3)
     own = time.monotonic() - started
     naive = _naive_strip(predictor, image_HW3, tiling)
     return {
@@ -243,7 +244,7 @@ def _monai(predictor: Predictor, image_HW3: np.ndarray, tiling: tiles.Tiling) ->
     from monai.inferers import sliding_window_inference
 
     def network(images_B3HW: Any) -> Any:
-        return torch.from_numpy(predictor.engine.scores(images_B3HW.numpy().transpose(0, 2, 3, 1)))
+        return torch.from_numpy(predictor.engine.run(images_B3HW.numpy().transpose(0, 2, 3, 1)))
 
     image = torch.from_numpy(image_HW3).permute(2, 0, 1)[None].float()  # it adds up in the picture's own type
     with torch.inference_mode():

@@ -21,7 +21,7 @@ from tarsia.card import Classes
 from tarsia.data import Sample
 from tarsia.drawing import paint
 from tarsia.files import writing
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 
 TARGET = Path(__file__).parent / "pictures" / "overview.png"
 AUGMENTATION = TARGET.with_name("augmentation.jpg")

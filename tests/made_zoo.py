@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from numpy_engine import NumpyEngine
+from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 
 HEIGHT, WIDTH = 13, 17
@@ -29,13 +29,13 @@ EXTRA_BYTES = 512 * 2**20  # what a file may cost at most
 Expected = tuple[int, int] | str  # height and width, or what the error says
 
 
-class BrightnessEngine(NumpyEngine):
+class BrightnessEngine(SmallEngine):
     """Class = brighter than 128 or not."""
 
     def __init__(self) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=Input(stride=4))
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+    def run(self, images_BHW3: np.ndarray) -> np.ndarray:
         brightness_BHW = images_BHW3.mean(3, dtype=np.float32)
         return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
 

@@ -41,11 +41,11 @@ class Gated(OnnxEngine):
         self.began = threading.Semaphore(0)
         self.batches: list[tuple[int, ...]] = []
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+    def run(self, images_BHW3: np.ndarray) -> np.ndarray:
         self.batches.append(images_BHW3.shape)
         self.began.release()
         assert self.gate.wait(30)
-        return super().scores(images_BHW3)
+        return super().run(images_BHW3)
 
     def shut(self) -> None:
         """From here on a batch waits until `gate` is set."""

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tarsia.engines.model_file import read_card
 
 from small_data import same_weights, tiny, write_folder
 from tarsia import adapting, cli, console, training
 from tarsia.adaptation.style import load_style
 from tarsia.adapting import METHODS, Tuning, adapt, stages_of, train_style
 from tarsia.engines import measuring
+from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, ModelFileError, OutputError, RecipeError, TarsiaError
 from tarsia.learning.interrupt import Interrupted
 from tarsia.recipe import Recipe

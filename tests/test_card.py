@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from tarsia.engines.model_file import find_model_file, read_card
 
 from tarsia.card import CARD_KEY, Card, Classes, Input, read_header
+from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import ModelFileError
 
 CLASSES = Classes(names=("road", "Straße"), colors=((0, 0, 0), (255, 128, 1)))

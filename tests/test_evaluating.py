@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from numpy_engine import NumpyEngine
 from small_data import same_weights
+from small_engine import SmallEngine
 from tarsia import cli
 from tarsia.card import IGNORED, Card, Classes, Input
 from tarsia.data._dataset import Sample
@@ -58,14 +58,14 @@ class Pictures:
         return Sample(image, label, self.name(index), "night" if index % 2 else "day")
 
 
-class RedEngine(NumpyEngine):
+class RedEngine(SmallEngine):
     """A network of numpy: the score of class k is high where red is k."""
 
     def __init__(self, classes=CLASSES, settings=None):
         self.card = Card(architecture="red", model={}, classes=classes, input=settings or Input(stride=4))
         self.seen = []  # the shape of every batch
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         self.seen.append(images_BHW3.shape)
         red = images_BHW3[..., 0][:, None]
         return (red == np.arange(len(self.card.classes))[:, None, None]).astype(np.float32)
@@ -148,7 +148,7 @@ def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
 
     data = f"folder:{write_folder(tmp_path / 'data', 1, 2, (16, 16))}"
     engine = RedEngine(Classes(names=NAMES, colors=((0, 0, 0), (9, 9, 9), (5, 5, 5))))
-    engine.scores = lambda images_BHW3: RedEngine.scores(engine, images_BHW3 % 3)
+    engine.run = lambda images_BHW3: RedEngine.run(engine, images_BHW3 % 3)
     monkeypatch.setattr(
         "tarsia.prediction.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf)
     )
@@ -199,8 +199,8 @@ def test_without_details_the_figures_are_the_same():
 class SoftEngine(RedEngine):
     """Three times as sure as it may be: of ten pixels it has one wrong."""
 
-    def scores(self, images_BHW3):
-        return super().scores(images_BHW3) * np.float32(3 * np.log(18))
+    def run(self, images_BHW3):
+        return super().run(images_BHW3) * np.float32(3 * np.log(18))
 
     def probabilities(self, scores_BKHW, size):
         raised = np.exp(scores_BKHW)

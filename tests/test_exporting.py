@@ -26,7 +26,8 @@ from tarsia.exporters import writer
 from tarsia.exporters.gate import SHARE
 from tarsia.exporters.writer import with_interface
 from tarsia.exporting import export
-from tarsia.prediction.predictor import TestTimeAugmentation, load
+from tarsia.inference import load
+from tarsia.prediction.predictor import TestTimeAugmentation
 
 Tarsia = Callable[..., tuple[int, str, str]]
 OPTIONS = {"channels": (8, 16, 16)}
@@ -155,7 +156,7 @@ def test_both_cost_about_the_same_and_one_line_says_what_runs_them(file: Path, m
     assert size == (48, 72)
     ours, theirs = load(model, "cpu").engine, load(file, "cpu").engine
     assert theirs.multiply_adds(size) == ours.multiply_adds(size)
-    without_normalisations, all_of_them = theirs.facts().parameters, ours.facts().parameters
+    without_normalisations, all_of_them = theirs.describe().parameters, ours.describe().parameters
     assert without_normalisations == pytest.approx(all_of_them, rel=0.05)
 
 

@@ -28,7 +28,8 @@ from tarsia.exporters import gate
 from tarsia.exporters.gate import Limit, Runner
 from tarsia.exporters.writer import exported
 from tarsia.exporting import Calibration, export
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.inference import load
+from tarsia.prediction.predictor import Predictor
 
 OPTIONS = {"channels": (8, 16, 16)}
 COLORS = ((10, 20, 30), (200, 60, 40), (40, 80, 210))
@@ -88,7 +89,7 @@ def _exported_once(graph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def seen(folder: Path, model: Path) -> AsSeen:
-    return AsSeen(data.open("folder", folder, "val"), load(model, "cpu"))
+    return AsSeen(data.open("folder", folder, "val"), load(model, device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_in_8_bits_it_is_smaller_and_the_card_says_what_was_done(
     assert kinds.count("DequantizeLinear") > kinds.count("QuantizeLinear") > 5
     assert facts["engines"][0]["miou_loss"] == report.miou_loss and facts["engines"][0]["passed"]
     engine = OnnxEngine.open(out, "cpu")
-    assert engine.facts().precision == "int8, the rest float32"
+    assert engine.describe().precision == "int8, the rest float32"
     again = json.loads(out.with_suffix(".export.json").read_text())
     assert again["miou"]["difference"] == -report.miou_loss and again["export"] == facts
 
@@ -156,8 +157,8 @@ def test_where_one_engine_never_passes_the_first_that_onnx_runtime_lets_pass_is_
 ) -> None:
     from tarsia.engines.openvino_engine import OpenVinoEngine
 
-    run = OpenVinoEngine.scores
-    monkeypatch.setattr(OpenVinoEngine, "scores", lambda self, images: run(self, images)[:, [1, 2, 0]])
+    run = OpenVinoEngine.run
+    monkeypatch.setattr(OpenVinoEngine, "run", lambda self, images: run(self, images)[:, [1, 2, 0]])
     monkeypatch.setattr(exporting, "_KEPT", (0, 1))
     found = export(model, tmp_path / "m.onnx", check_on=seen, images=2, int8=calibration, tolerance=0.5)
     assert [verdict.passed for verdict in found.verdicts] == [True, False, False]
@@ -207,23 +208,23 @@ def test_the_predictor_takes_them_where_the_picture_keeps_its_size(
     labelling: Path, model: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image_HW3 = draw(5, (48, 72))[0][: size[0], : size[1]]
-    before, after = load(model, "cpu"), load(labelling, "cpu")
+    before, after = load(model, device="cpu"), load(labelling, device="cpu")
     ran: list[str] = []
-    for name in ("scores", "labelled"):
+    for name in ("run", "run_to_labels"):
         run = getattr(after.engine, name)
         monkeypatch.setattr(after.engine, name, lambda images, run=run, name=name: (ran.append(name), run(images))[1])
     expected, found = before(image_HW3, confidence=True), after(image_HW3, confidence=True)
-    assert ran == ["labelled"] and found.label_HW.shape == size
+    assert ran == ["run_to_labels"] and found.label_HW.shape == size
     assert (expected.label_HW != found.label_HW).mean() <= 1e-3
     np.testing.assert_allclose(expected.confidence_HW, found.confidence_HW, atol=1e-4)
     np.testing.assert_array_equal(after.labels(image_HW3[None])[0], found.label_HW)
     ran.clear()
     after.engine.card = after.card.model_copy(update={"input": Input(stride=4, size=(24, 36))})
-    assert after(image_HW3).label_HW.shape == size and ran == ["scores"]
+    assert after(image_HW3).label_HW.shape == size and ran == ["run"]
     after.engine.card = before.card
     after.temperature = 1.0  # not the one in the file
     ran.clear()
-    assert after(image_HW3, confidence=True).confidence_HW is not None and ran == ["scores"]
+    assert after(image_HW3, confidence=True).confidence_HW is not None and ran == ["run"]
 
 
 # ---- engines
@@ -278,8 +279,8 @@ def test_an_engine_that_changes_too_much_is_named_and_refused(
 ) -> None:
     from tarsia.engines.openvino_engine import OpenVinoEngine
 
-    run = OpenVinoEngine.scores
-    monkeypatch.setattr(OpenVinoEngine, "scores", lambda self, images: run(self, images)[:, [1, 0, 2]])
+    run = OpenVinoEngine.run
+    monkeypatch.setattr(OpenVinoEngine, "run", lambda self, images: run(self, images)[:, [1, 0, 2]])
     out = tmp_path / "m.onnx"
     found = export(model, out, check_on=seen, images=2)
     assert found.first.passed and not found.verdicts[1].passed

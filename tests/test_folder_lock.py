@@ -25,8 +25,8 @@ from tarsia.cli._options import writing_to
 from tarsia.errors import OutputError
 from tarsia.files import LOCK, require_new
 from tarsia.folder_lock import Busy, holding
+from tarsia.inference import load
 from tarsia.predicting import predict
-from tarsia.prediction.predictor import load
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -221,7 +221,7 @@ def test_other_commands_in_a_folder_in_use(tmp_path: Path, trained: tuple[Path, 
     held = tmp_path / "held"
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(Busy):
-        predict(load(run, "cpu"), [tmp_path / "a.png"], held)
+        predict(load(run, device="cpu"), [tmp_path / "a.png"], held)
     for words in (
         ["evaluate", str(run), "--data", f"folder:{data}", "--out", str(held), "--overwrite"],
         ["check", f"folder:{data}", "--out", str(held), "--overwrite"],

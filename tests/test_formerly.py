@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tarsia.engines.model_file import find_model_file, read_card
 
 import tarsia
 from small_data import tensors
@@ -18,6 +17,7 @@ from tarsia.card import read_header
 from tarsia.cli import main
 from tarsia.comparing import compare
 from tarsia.engines import onnx_file
+from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import RecipeError
 from tarsia.recipe import Recipe
 

@@ -24,8 +24,9 @@ from tarsia.errors import ModelFileError, ScoresError
 from tarsia.evaluating import evaluate
 from tarsia.exporters.gate import Limit, Runner, Verdict
 from tarsia.exporters.parity import Side, parity
+from tarsia.inference import load
 from tarsia.predicting import predict
-from tarsia.prediction.predictor import Predictor, TestTimeAugmentation, load
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 from tarsia.prediction.tiles import Tiling
 from tarsia.prediction.tiles import segment as in_tiles
 from tarsia.serving import create_app
@@ -40,8 +41,8 @@ class Unsure(OnnxEngine):
         super().__init__(onnx_file.parse(small_onnx.content(), "small"), "small", threads=1)
         self.value = value
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
-        scores_BKHW = super().scores(images_BHW3)
+    def run(self, images_BHW3: np.ndarray) -> np.ndarray:
+        scores_BKHW = super().run(images_BHW3)
         scores_BKHW[(images_BHW3[:, 0, 0] == 255).all(1), 1, 3, 5] = self.value
         return scores_BKHW
 
@@ -92,7 +93,7 @@ def test_the_service_says_so_and_gives_no_answer() -> None:
 
 def test_a_model_that_warms_up_to_no_number_is_not_served() -> None:
     always = engine()
-    always.scores = lambda images_BHW3: np.full((1, 3, *images_BHW3.shape[1:3]), np.nan, np.float32)  # type: ignore[method-assign]
+    always.run = lambda images_BHW3: np.full((1, 3, *images_BHW3.shape[1:3]), np.nan, np.float32)  # type: ignore[method-assign]
     with pytest.raises(ModelFileError, match="the model model: the model's scores"):
         create_app(Predictor(always))
 
@@ -315,8 +316,8 @@ def test_the_gate_lets_no_number_pass_that_is_none(runner: Runner, at: str) -> N
     settings = {"classes": dataset.classes.model_dump()}
 
     class Doubtful(OnnxEngine):
-        def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
-            scores_BKHW = super().scores(images_BHW3)
+        def run(self, images_BHW3: np.ndarray) -> np.ndarray:
+            scores_BKHW = super().run(images_BHW3)
             if (images_BHW3.shape[1] == 24) == (at == "pictures"):
                 scores_BKHW[0, 0, 0, 0] = np.nan
             return scores_BKHW
@@ -335,13 +336,13 @@ def test_evaluate_names_the_picture() -> None:
 
     dataset = Pictures([(24, 32)] * 3)
     broken = OnnxEngine(onnx_file.parse(small_onnx.content(classes=dataset.classes.model_dump()), "small"), "small")
-    right, bad = broken.scores, dataset[1].image
+    right, bad = broken.run, dataset[1].image
 
-    def scores(images_BHW3: np.ndarray) -> np.ndarray:
+    def run(images_BHW3: np.ndarray) -> np.ndarray:
         found = right(images_BHW3)
         found[(images_BHW3 == bad).all((1, 2, 3))] = np.nan
         return found
 
-    broken.scores = scores  # type: ignore[method-assign]
+    broken.run = run  # type: ignore[method-assign]
     with pytest.raises(ScoresError, match=f"^{dataset[1].name}: the model's scores"):
         evaluate(Predictor(broken), dataset)

@@ -25,7 +25,7 @@ from pathlib import Path
 from tarsia import data
 from tarsia.exporting import export
 from tarsia.recipe import Recipe
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 from tarsia.training import train
 
 faulthandler.dump_traceback_later(float(sys.argv[2]) * 0.9, exit=True)

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tarsia.engines.model_file import read_card
 
 from small_data import tiny, write_folder
 from tarsia import data
-from tarsia.adaptation.test_time import styled
 from tarsia.adapting import adapt, train_style
 from tarsia.card import Card, Classes
 from tarsia.checking import augmentation_sheet, check
 from tarsia.engines import onnx_file
+from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, ImageError, ModelFileError, RecipeError
 from tarsia.evaluating import evaluate
 from tarsia.exporting import export
+from tarsia.inference import load
 from tarsia.predicting import predict
 from tarsia.prediction.crf import CrfSettings
-from tarsia.prediction.predictor import Predictor, TestTimeAugmentation, load
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -136,7 +136,7 @@ def test_rasters_are_read_by_windows_in_all_bands(onnx: Path, tmp_path: Path) ->
     predictor = load(onnx, "cpu")
     for tile in (None, 64):
         out = tmp_path / f"out{tile}"
-        done = predict(predictor, [tmp_path / "map.tif"], out, tile=tile, save=["label", "overlay", "confidence"])
+        done = predict(predictor.in_tiles(tile), [tmp_path / "map.tif"], out, save=["label", "overlay", "confidence"])
         assert not done.failed
         with rasterio.open(out / "map.tif") as file:
             found = file.read(1)
@@ -200,10 +200,10 @@ def test_what_is_for_three_bands_is_refused_by_name(root: Path, run: Path, tmp_p
         evaluate(predictor, data.open("folder", rgb, "val"))
     with pytest.raises(DatasetError, match="the pictures of the data set have 3, the model takes 4"):
         export(run, tmp_path / "a.onnx", check_on=data.open("folder", rgb, "val"))
-    with pytest.raises(RecipeError, match="--crf follows red, green and blue"):
-        load(run, "cpu", crf=CrfSettings())
+    with pytest.raises(RecipeError, match="--crf takes red, green and blue"):
+        load(run, device="cpu", crf=CrfSettings())
     with pytest.raises(RecipeError, match="--style restyles red, green and blue"):
-        styled(predictor, "histogram", str(root / "images"))
+        load(run, style="histogram", reference=str(root / "images"))
     with pytest.raises(RecipeError, match="takes pictures of 4 bands, and adapting is for red, green and blue"):
         adapt(run, source=f"folder:{root}", target=root / "images", out=tmp_path / "adapted", method="histogram")
     with pytest.raises(DatasetError, match="have 4, the model takes 3"):

@@ -15,25 +15,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from numpy_engine import NumpyEngine
-from tarsia.adaptation.test_time import StyledPredictor
+from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError, ModelFileError, NoRoomError, OutputError, RecipeError
 from tarsia.predicting import KINDS, predict
 from tarsia.prediction.predictor import Predictor
+from tarsia.prediction.style import Style
 
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 
 
-class BrightnessEngine(NumpyEngine):
+class BrightnessEngine(SmallEngine):
     """Class = brighter than 128 or not."""
 
     def __init__(self) -> None:
         settings = Input(stride=4)
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings, provenance={"run": "r1"})
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         brightness_BHW = images_BHW3.astype(np.float32).mean(3)
         return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
 
@@ -276,11 +276,11 @@ def test_out_that_is_a_file(predictor, tmp_path):
 class Interrupting(BrightnessEngine):
     calls = 0
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         self.calls += 1
         if self.calls == 2:
             raise KeyboardInterrupt
-        return super().scores(images_BHW3)
+        return super().run(images_BHW3)
 
 
 def test_an_interrupted_run_keeps_what_is_done(tmp_path):
@@ -293,10 +293,10 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path):
 
 
 class Exhausted(BrightnessEngine):
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         if images_BHW3.shape[2] > 20:
             raise MemoryError
-        return super().scores(images_BHW3)
+        return super().run(images_BHW3)
 
 
 def test_a_picture_too_large_for_memory_does_not_end_the_run(tmp_path):
@@ -377,10 +377,10 @@ def test_one_result_that_cannot_be_written_does_not_end_the_run(predictor, tmp_p
 class Strange(BrightnessEngine):
     """Its scores of a very bright picture are no numbers, and it fails on a narrow one."""
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         if images_BHW3.shape[2] == 8:
             raise ModelFileError("m.onnx: fails on pictures of this size")
-        scores_BKHW = super().scores(images_BHW3)
+        scores_BKHW = super().run(images_BHW3)
         scores_BKHW[images_BHW3.max((1, 2, 3)) == 251] = np.nan
         return scores_BKHW
 
@@ -585,11 +585,11 @@ class Counting(BrightnessEngine):
         self.shapes: list[tuple[int, ...]] = []
         self.stop_at = stop_at
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         self.shapes.append(images_BHW3.shape)
         if len(self.shapes) == self.stop_at:
             raise KeyboardInterrupt
-        return super().scores(images_BHW3)
+        return super().run(images_BHW3)
 
 
 EVERYTHING = ("label", "overlay", "shares", "csv", "coco", "geojson", "confidence")
@@ -623,9 +623,9 @@ def test_a_killed_run_goes_on(predictor, tmp_path):
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
         "from test_predicting import *\n"
         "class Killed(Counting):\n"
-        "    def scores(self, images_BHW3):\n"
+        "    def run(self, images_BHW3):\n"
         "        if len(self.shapes) == 2: os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
-        "        return super().scores(images_BHW3)\n"
+        "        return super().run(images_BHW3)\n"
         "predict(Predictor(Killed()), sys.argv[3:], sys.argv[2], save=EVERYTHING)\n"
     )
     arguments = [str(Path(__file__).parent), str(tmp_path / "out"), *map(str, sources)]
@@ -717,10 +717,10 @@ def test_few_pictures_are_held(tmp_path):
 class Picky(Counting):
     """Has no memory for three at once, and none at all for a bright one."""
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         if len(images_BHW3) > 2 or images_BHW3.max() > 240:
             raise MemoryError
-        return super().scores(images_BHW3)
+        return super().run(images_BHW3)
 
 
 def test_what_fails_together_is_done_one_by_one(tmp_path):
@@ -738,9 +738,8 @@ def test_tiles_give_the_whole_pictures_labels(predictor, tmp_path):
     sources = [draw(tmp_path / "wide.png", size=(40, 90)), draw(tmp_path / "small.png")]
     predict(predictor, sources, tmp_path / "whole", save=("label", "confidence"))
     engine = Counting()
-    run = predict(
-        Predictor(engine), sources, tmp_path / "out", save=("label", "confidence"), tile=16, overlap=0.5, batch=4
-    )
+    tiled = Predictor(engine).in_tiles(16, 0.5)
+    run = predict(tiled, sources, tmp_path / "out", save=("label", "confidence"), batch=4)
     assert run.exit_code == 0 and {shape[1:3] for shape in engine.shapes} == {(16, 16), (12, 16)}
     for name in ("wide.png", "small.png"):
         np.testing.assert_array_equal(label_of(tmp_path / "out" / name), label_of(tmp_path / "whole" / name))
@@ -748,30 +747,32 @@ def test_tiles_give_the_whole_pictures_labels(predictor, tmp_path):
 
 def test_what_needs_whole_pictures_is_refused_in_tiles_by_name(predictor, tmp_path):
     source = draw(tmp_path / "wide.png", size=(40, 90))
-    restyled = StyledPredictor(predictor, lambda images_BHW3: 255 - images_BHW3, fuse=False)
+    restyled = Predictor(predictor.engine, style=Style(lambda images_BHW3: 255 - images_BHW3, fuse=False))
     with pytest.raises(RecipeError, match=r"--style takes whole pictures.*leave out --style"):
-        predict(restyled, [source], tmp_path / "out", tile=16)
+        restyled.in_tiles(16)
     with pytest.raises(OutputError, match=r"attention is drawn of whole pictures, not of tiles"):
-        predict(Predictor(Attending()), [source], tmp_path / "out", tile=16, save=("attention",))
+        predict(Predictor(Attending()).in_tiles(16), [source], tmp_path / "out", save=("attention",))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_run_goes_on_in_the_precision_it_was_begun_with(predictor, tmp_path, monkeypatch):
     source, out = draw(tmp_path / "a.png"), tmp_path / "out"
     predict(predictor, [source], out)
-    rough = predictor.engine.facts()._replace(precision="bfloat16")
-    monkeypatch.setattr(type(predictor.engine), "facts", staticmethod(lambda: rough))
+    rough = predictor.engine.describe()._replace(precision="bfloat16")
+    monkeypatch.setattr(type(predictor.engine), "describe", staticmethod(lambda: rough))
     with pytest.raises(OutputError, match=r"begun with another precision \(None, now bfloat16\)"):
         predict(predictor, [source], out, resume=True)
 
 
 def test_a_run_goes_on_in_the_style_it_was_begun_with(predictor, tmp_path):
     source, out = draw(tmp_path / "a.png"), tmp_path / "out"
-    predict(StyledPredictor(predictor, lambda images_BHW3: images_BHW3, described="at dawn"), [source], out)
+    predict(
+        Predictor(predictor.engine, style=Style(lambda images_BHW3: images_BHW3, described="at dawn")), [source], out
+    )
     with pytest.raises(OutputError, match=r"begun with another style \(at dawn, now None\)"):
         predict(predictor, [source], out, resume=True)
 
 
-def test_an_overlap_is_for_tiles(predictor, tmp_path):
-    with pytest.raises(OutputError, match=r"an overlap of 0\.5 is for tiles"):
-        predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", overlap=0.5)
+def test_an_overlap_is_for_tiles(predictor):
+    with pytest.raises(RecipeError, match=r"an overlap of 0\.5 is for tiles"):
+        predictor.in_tiles(None, 0.5)

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from tarsia import models, predicting
-from tarsia.adaptation.test_time import StyledPredictor
 from tarsia.card import Card, Input
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.evaluating import evaluate
@@ -20,6 +19,7 @@ from tarsia.exporters.parity import Side, parity
 from tarsia.output.fitting import Fitting
 from tarsia.predicting import predict
 from tarsia.prediction.predictor import Predictor
+from tarsia.prediction.style import Style
 from test_predicting import CLASSES, Attending, BrightnessEngine, contents, draw
 
 TILE = 16
@@ -35,11 +35,11 @@ class Small(BrightnessEngine):
         self.card = self.card.model_copy(update={"input": Input(stride=4, tile=None, **settings)})
         self.most, self.shapes, self.given_back = most, [], 0
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         self.shapes.append(images_BHW3.shape[:3])
         if np.prod(images_BHW3.shape[:3]) > self.most:
             raise MemoryError("tried to allocate 9 GB")
-        return super().scores(images_BHW3)
+        return super().run(images_BHW3)
 
     def give_back(self):
         self.given_back += 1
@@ -81,7 +81,7 @@ def test_tiles_are_taken_for_what_does_not_fit_and_for_nothing_else(save, batch,
     assert "wide.png: 20x200" in said and "as large as one that memory did not suffice for" in said
     assert (1, 20, 200) not in engine.shapes, "not tried in vain once more"
     assert engine.given_back == 1
-    asked = predict(Predictor(Small()), sources(tmp_path / "in"), tmp_path / "asked", save=save, tile=TILE)
+    asked = predict(Predictor(Small()).in_tiles(TILE), sources(tmp_path / "in"), tmp_path / "asked", save=save)
     assert asked.exit_code == 0 and contents(tmp_path / "asked") == contents(tmp_path / "out"), "what --tile gives"
 
 
@@ -89,10 +89,10 @@ def test_a_run_goes_on_in_the_same_tiles_however_much_memory_there_is_by_then(tm
     given = sources(tmp_path / "in")
 
     class Stopped(Small):
-        def scores(self, images_BHW3):
+        def run(self, images_BHW3):
             if len(self.shapes) == 4:  # in the tiles of the large one
                 raise KeyboardInterrupt
-            return super().scores(images_BHW3)
+            return super().run(images_BHW3)
 
     predict(Predictor(Small()), given, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -117,7 +117,7 @@ def test_where_tiles_are_no_way_out_it_is_one_bad_picture(kind, tmp_path, capsys
     )()
     predictor = Predictor(engine)
     if kind == "style":
-        predictor = StyledPredictor(predictor, lambda images_BHW3: images_BHW3)
+        predictor = Predictor(engine, style=Style(lambda images_BHW3: images_BHW3))
     save = ("label", "shares", *(["attention"] if kind == "attention" else []))
     if kind == "short_side":
         engine.labels = lambda scores, size: np.zeros((len(scores), *size), np.uint8)
@@ -160,17 +160,17 @@ def test_all_frames_of_a_video_are_whole_or_in_tiles(at, tmp_path, capsys):
         film.finish()
 
     class Later(Small):
-        def scores(self, images_BHW3):
+        def run(self, images_BHW3):
             if len(self.shapes) < at:
                 self.shapes.append(images_BHW3.shape[:3])
-                return BrightnessEngine.scores(self, images_BHW3)
-            return super().scores(images_BHW3)
+                return BrightnessEngine.run(self, images_BHW3)
+            return super().run(images_BHW3)
 
     given = [tmp_path / "a.mp4", draw(tmp_path / "b.png")]
     save = ("label", "overlay", "shares")
     assert predict(Predictor(Later()), given, tmp_path / "out", save=save).exit_code == 0
     assert "a.mp4: 48x64 (height x width), not enough memory" in capsys.readouterr().err
-    predict(Predictor(Small()), given, tmp_path / "asked", save=save, tile=TILE)
+    predict(Predictor(Small()).in_tiles(TILE), given, tmp_path / "asked", save=save)
     labels = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "out" / "a_frames").iterdir())]
     asked = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "asked" / "a_frames").iterdir())]
     assert len(labels) == 4 and np.array_equal(labels, asked)
@@ -186,7 +186,7 @@ def test_a_geotiff_is_cut_into_tiles_as_any_picture(tmp_path):
     save = ("label", "overlay", "geojson", "shares")
     assert predict(Predictor(Small()), [tmp_path / "map.tif"], tmp_path / "out", save=save).exit_code == 0
     assert pictures(tmp_path / "out")["map"]["tile"] == TILE
-    predict(Predictor(Small()), [tmp_path / "map.tif"], tmp_path / "asked", save=save, tile=TILE)
+    predict(Predictor(Small()).in_tiles(TILE), [tmp_path / "map.tif"], tmp_path / "asked", save=save)
     assert contents(tmp_path / "asked") == contents(tmp_path / "out")
 
 
@@ -313,7 +313,7 @@ def test_whatever_torch_says_when_memory_has_run_out_it_is_tiles(where, error, t
     given = sources(tmp_path / "in")
     run = predict(predictor, given, tmp_path / "out", save=("label", "shares"))
     assert run.exit_code == 0 and len(run.done) == 4
-    predict(torch_predictor(), given, tmp_path / "asked", save=("label", "shares"), tile=TILE)
+    predict(torch_predictor().in_tiles(TILE), given, tmp_path / "asked", save=("label", "shares"))
     for name in ("large.png", "wide.png"):
         found, asked = (np.asarray(Image.open(tmp_path / out / name)) for out in ("out", "asked"))
         assert np.array_equal(found, asked)

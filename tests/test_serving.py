@@ -24,7 +24,8 @@ from small_onnx import CLASSES, card
 from small_service import Program, client, decoded, encoded, engine, model_file, pixels, program, segment, until
 from tarsia.cli.serve import _keys
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.inference import load
+from tarsia.prediction.predictor import Predictor
 from tarsia.serving import create_app
 
 PICTURE = encoded(pixels())
@@ -76,7 +77,7 @@ def test_mounted_in_another_application() -> None:
 
 def test_a_model_that_cannot_run_is_no_application() -> None:
     class Broken(type(engine())):  # type: ignore[misc]
-        def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+        def run(self, images_BHW3: np.ndarray) -> np.ndarray:
             raise ModelFileError("small: fails")
 
     broken = engine()

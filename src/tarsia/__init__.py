@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from tarsia.errors import TarsiaError
     from tarsia.evaluating import evaluate, evaluate_predictions
     from tarsia.evaluation.report import Report
+    from tarsia.inference import Inference, load
     from tarsia.predicting import predict
     from tarsia.prediction.crf import CrfSettings
-    from tarsia.prediction.predictor import Prediction, Predictor, TestTimeAugmentation, load
+    from tarsia.prediction.predictor import Prediction, Predictor, TestTimeAugmentation
     from tarsia.recipe import Recipe
     from tarsia.serving import create_app
     from tarsia.training import train
@@ -34,6 +35,7 @@ _HOME = {
     "Comparison": "comparison",
     "CrfSettings": "prediction.crf",
     "TarsiaError": "errors",
+    "Inference": "inference",
     "Input": "card",
     "Prediction": "prediction.predictor",
     "Predictor": "prediction.predictor",
@@ -45,7 +47,7 @@ _HOME = {
     "create_app": "serving",
     "evaluate": "evaluating",
     "evaluate_predictions": "evaluating",
-    "load": "prediction.predictor",
+    "load": "inference",
     "predict": "predicting",
     "train": "training",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "Classes",
     "Comparison",
     "CrfSettings",
+    "Inference",
     "Input",
     "Prediction",
     "Predictor",

@@ -22,8 +22,8 @@ from tarsia.errors import DatasetError, ModelFileError, RecipeError, nearest
 from tarsia.evaluating import evaluate
 from tarsia.files import require_new
 from tarsia.folder_lock import holding
+from tarsia.inference import load
 from tarsia.pictures.files import bands_in_words
-from tarsia.prediction.predictor import load
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -268,7 +268,7 @@ def _compared(files: tuple[Path, Path], scored: Dataset, score: str, out: Path, 
     name, _, options = data.parse(score)
     common: dict[str, Any] = {"dataset_name": name, "split": options.get("split", "val"), "batch": batch}
     for file, place in zip(files, ("before", "after"), strict=True):
-        evaluate(load(file, device), scored, out=out / place, **common)
+        evaluate(load(file, device=device), scored, out=out / place, **common)
     return compare([out / "before", out / "after"], pool=False, out=out, device=device)
 
 

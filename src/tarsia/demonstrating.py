@@ -12,8 +12,8 @@ from tarsia import console, data, predicting, training
 from tarsia.evaluation.folder import table
 from tarsia.evaluation.report import Report
 from tarsia.files import require_new, writing
+from tarsia.inference import load
 from tarsia.plain_text import command
-from tarsia.prediction.predictor import load
 from tarsia.recipe import Recipe
 
 _TRAIN, _VAL, _SHOWN = 200, 40, 4
@@ -41,7 +41,7 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
         sample = test[index]
         with writing(out / "scenes" / f"{sample.name}.png") as part:
             Image.fromarray(sample.image).save(part, format="PNG")
-    predicting.predict(load(out, device), [out / "scenes"], out / "predictions", overwrite=True)
+    predicting.predict(load(out, device=device), [out / "scenes"], out / "predictions", overwrite=True)
     console.show(table(report), wrapped=False)
     seconds = time.monotonic() - started
     for line in (

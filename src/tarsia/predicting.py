@@ -28,7 +28,6 @@ import numpy as np
 
 from tarsia import console
 from tarsia.engines import memory_limit
-from tarsia.engines.engine import ArrangedEngine
 from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
@@ -42,7 +41,8 @@ from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rasters import is_raster
 from tarsia.pictures.rgb import shown
 from tarsia.prediction.predictor import Predictor
-from tarsia.prediction.tiles import InMemory, Tiling, segment
+from tarsia.prediction.tiles import InMemory, segment
+from tarsia.prediction.tiling import Tiling
 
 __all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
 
@@ -80,16 +80,14 @@ def predict(
     min_confidence: float = 0.0,
     simplify: float = 0.0,
     batch: int = 1,
-    tile: int | None = None,
-    overlap: float | None = None,
     frames: int | None = None,
 ) -> PredictionRun:
     """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
 
     `only` these classes, and where the probability is at least `min_confidence`: other pixels get 255.  `simplify`:
     tolerance of polygons in pixels.  `batch`: so many pictures (or tiles) of one size go through the network at once.
-    `tile` and `overlap` (a part of it): in tiles (prediction/tiles.py), as huge TIFFs always are.  `frames`: so many of
-    each video at most.  `resume` leaves alone what an interrupted run into `out` has finished.
+    In tiles go what the predictor says and, as fits into memory, huge TIFFs.  `frames`: so many of each video at most.
+     `resume` leaves alone what an interrupted run into `out` has finished.
 
     `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.
 
@@ -100,17 +98,17 @@ def predict(
     out = Path(out)
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
-    wanted = Wanted(kinds, indices, min_confidence, simplify, tile, overlap, default=save is None)
-    in_tiles = bool(tile or predictor.card.input.tile)
-    if in_tiles:
+    wanted = Wanted(kinds, indices, min_confidence, simplify, default=save is None)
+    tiling = None
+    if predictor.tile or predictor.card.input.tile:
         predictor.check_tiles()
-    tiling = Tiling.of(predictor.card.input, tile, overlap) if in_tiles else None
-    if overlap is not None and not tiling:
-        raise OutputError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (--tile 512)")
+        tiling = Tiling.of(predictor.card.input, predictor.tile, predictor.overlap)
+    if predictor.tile and "attention" in kinds:
+        raise OutputError("attention is drawn of whole pictures, not of tiles: leave out --attention or --tile")
     if batch < 1:
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
     if "attention" in kinds:
-        predictor.check_attention()
+        predictor.engine.check_attention()
     run = PredictionRun()
     with _noted():
         sources = named(find(paths, out, recursive, run.failed, is_raster, predictor.card.bands), run.failed, kinds)
@@ -125,7 +123,7 @@ def predict(
         if resume and not overwrite:
             _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
         remove_parts({path.parent for path in _planned(sources, out, wanted)})
-        if journal.memory_format is not None and isinstance(predictor.engine, ArrangedEngine):
+        if journal.memory_format is not None:
             predictor.engine.keep(journal.memory_format)
         for source, message in run.failed:
             console.note(f"{shown(source)}: {message}")
@@ -276,8 +274,7 @@ class _Work:
         self._finish(source, row, **more)
 
     def _note_memory_format(self) -> None:
-        if isinstance(self.predictor.engine, ArrangedEngine):
-            self.journal.note_memory_format(self.predictor.engine.memory_format)
+        self.journal.note_memory_format(self.predictor.engine.memory_format)
 
     def _large(self, source: Source) -> None:
         """A raster or a video, written while it is read."""
@@ -372,6 +369,7 @@ def _settings(predictor: Predictor, wanted: Wanted) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     model = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()[:16]
     tta, crf = (None if one is None else str(one) for one in (predictor.tta, predictor.crf))
-    precision = predictor.engine.facts().precision
+    precision = predictor.engine.describe().precision
+    style, tiles = predictor.style and predictor.style.described, {"tile": predictor.tile, "overlap": predictor.overlap}
     computed = {"precision": None if precision == "float32" else precision}  # of float32 nothing was said before
-    return {"model": model, "tta": tta, "crf": crf, "style": predictor.style, **computed, **wanted.settings()}
+    return {"model": model, "tta": tta, "crf": crf, "style": style, **computed, **tiles, **wanted.settings()}

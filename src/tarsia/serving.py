@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from tarsia import console
 from tarsia import examples as kept
 from tarsia.errors import RecipeError
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.inference import DEFAULT, Inference, load
+from tarsia.prediction.predictor import Predictor
 from tarsia.service import api, logs, openapi, pages, problems, server
 from tarsia.service import examples as pictures
 from tarsia.service.hosts import Hosts
@@ -35,10 +36,7 @@ def serve(
     limits: Limits | None = None,
     keys: Iterable[str] = (),
     allowed_hosts: Iterable[str] = (),
-    device: str = "auto",
-    engine: str = "auto",
-    precision: str = "float32",
-    streams: int = 1,
+    inference: Inference = DEFAULT,
     reload_on_change: bool = False,
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
@@ -46,8 +44,9 @@ def serve(
     """Serve models until SIGTERM or SIGINT: files, run folders and folders of several (service/naming.py).
 
     The port opens when every model has seen a picture.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of
-    it still accepting.  `streams`: pictures that a model computes at once, each on its share of the cores: more answers
-    a second, each of them later.  `reload_on_change`: a model file that is replaced takes over while requests go on.
+    it still accepting.  With `inference.streams` a model computes several pictures at once, each on its share of the
+    cores: more answers a second, each of them later.  `reload_on_change`: a model file that is replaced takes over
+    while requests go on.
     `allowed_hosts`: names that requests may call it by, beside localhost; where only this machine reaches it and no key
     is asked for, or some are given, it answers to no others.
     Raises what `named` and `load` raise for models, RecipeError for an address that cannot be had; after SIGINT, when
@@ -59,7 +58,7 @@ def serve(
     logs.configure()
 
     def opened(path: Path) -> Predictor:
-        return load(path, device, engine=engine, precision=precision, streams=streams)
+        return load(path, inference)
 
     keys, allowed_hosts = list(keys), list(allowed_hosts)
     own = _own_examples(models, bool(keys) or server.is_loopback(host), host)
@@ -70,7 +69,7 @@ def serve(
     watch = Watch(app.state.service, models, opened)
     socket = server.listening(host, port)
     for name, batcher in app.state.service.models.items():
-        console.note(f"{name}: {batcher.predictor.engine.described()}")
+        console.note(f"{name}: {batcher.predictor.engine.describe()}")
     console.note(f"{', '.join(models)}: {server.address(socket)}")
     with watch.running() if reload_on_change else contextlib.nullcontext():
         running = server.Server(app, grace_seconds, drain_seconds)

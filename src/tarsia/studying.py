@@ -22,8 +22,8 @@ from tarsia.errors import OutputError, TarsiaError
 from tarsia.evaluation.report import Report
 from tarsia.evaluation.thresholds import judge
 from tarsia.files import write_json
+from tarsia.inference import load
 from tarsia.learning.interrupt import Interrupted
-from tarsia.prediction.predictor import load
 from tarsia.studies.process import apart
 from tarsia.studies.run_state import (
     State,
@@ -167,7 +167,7 @@ def _score(study: Path, run: Run, evaluation: Evaluation, device: str) -> str:
     facts = _scored_on(model, target)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model / "recipe.yaml", folder / "recipe.yaml")  # by which compare pools seeds
-    predictor = load(model, device)
+    predictor = load(model, device=device)
     dataset = target.open(run.recipe.data.cache)
     evaluating.evaluate(predictor, dataset, dataset_name=target.name, split=target.split, out=folder)
     write_json(folder / "scored.json", facts)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tarsia.adaptation.test_time import StyledPredictor, styled
+from small_engine import SmallEngine
+from tarsia.adaptation.test_time import open_style
 from tarsia.card import Calibration, Card, Classes, Input
-from tarsia.engines.engine import EngineFacts
 from tarsia.errors import DatasetError, ModelFileError, RecipeError
 from tarsia.evaluating import evaluate
 from tarsia.prediction.crf import CrfSettings
-from tarsia.prediction.fusion import fuse
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
+from tarsia.prediction.style import Style, fuse
 
 CLASSES = Classes(names=("red", "green", "blue"), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 FITTED = Calibration(
@@ -23,29 +23,23 @@ FITTED = Calibration(
 )
 
 
-class Colors:
+class Colors(SmallEngine):
     """An engine whose scores are the picture's colours."""
-
-    device = "cpu"
-    streams = 1
-    facts = staticmethod(lambda: EngineFacts("numpy", "float32", threads=1, parameters=0))
-    multiply_adds = staticmethod(lambda size: None)
 
     def __init__(self, calibration: Calibration | None = None) -> None:
         kept = {"classes": CLASSES, "input": Input(stride=4), "calibration": calibration}
         self.card = Card(architecture="colors", model={}, **kept)
         self.runs = 0
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
+    def run(self, images_BHWC: np.ndarray) -> np.ndarray:
         self.runs += 1
-        return images_BHW3.transpose(0, 3, 1, 2).astype(np.float32) / 64
+        return images_BHWC.transpose(0, 3, 1, 2).astype(np.float32) / 64
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return scores_BKHW.argmax(1).astype(np.uint8)
 
     def probabilities(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        raised = np.exp(scores_BKHW - scores_BKHW.max(1, keepdims=True))
-        return (raised / raised.sum(1, keepdims=True)).astype(np.float32)
+        return super().probabilities(scores_BKHW, scores_BKHW.shape[2:])
 
 
 def brighter(images_BHW3: np.ndarray) -> np.ndarray:
@@ -61,7 +55,7 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize("tta", [None, TestTimeAugmentation(flip=True, scales=(1.0,))])
 def test_fuses_what_the_predictor_says_of_both(tta: TestTimeAugmentation | None, images: np.ndarray) -> None:
     plain = Predictor(Colors(), tta)
-    styled = StyledPredictor(plain, brighter)
+    styled = Predictor(plain.engine, tta, style=Style(brighter))
     wanted = fuse(plain.probabilities(images), plain.probabilities(brighter(images)))
     assert np.allclose(styled.probabilities(images), wanted)
     assert (styled.labels(images) == wanted.argmax(1)).all()
@@ -72,33 +66,33 @@ def test_fuses_what_the_predictor_says_of_both(tta: TestTimeAugmentation | None,
 
 def test_without_fusion_the_restyled_picture_alone_counts(images: np.ndarray) -> None:
     engine = Colors()
-    styled = StyledPredictor(Predictor(engine), brighter, fuse=False)
+    styled = Predictor(engine, style=Style(brighter, fuse=False))
     assert (styled.labels(images) == Predictor(Colors()).labels(brighter(images))).all()
     assert engine.runs == 1
 
 
 def test_a_style_that_changes_nothing_changes_nothing(images: np.ndarray) -> None:
     plain = Predictor(Colors())
-    styled = StyledPredictor(plain, lambda images: images)
+    styled = Predictor(plain.engine, style=Style(lambda images: images))
     assert (styled.labels(images) == plain.labels(images)).all()
     assert np.allclose(styled.probabilities(images), plain.probabilities(images), atol=1e-6)
 
 
 def test_temperature_changes_confidence_and_no_label(images: np.ndarray) -> None:
-    cold, warm = (StyledPredictor(Predictor(Colors(given)), brighter) for given in (None, FITTED))
+    cold, warm = (Predictor(Colors(given), style=Style(brighter)) for given in (None, FITTED))
     (label, sure), (same, calmer) = (one.labels_and_confidence(images) for one in (cold, warm))
     assert (label == same).all() and calmer.mean() < sure.mean()
 
 
 def test_crf_refines_the_fused_map(images: np.ndarray) -> None:
-    styled = StyledPredictor(Predictor(Colors(), crf=CrfSettings(iterations=1)), brighter)
+    styled = Predictor(Colors(), crf=CrfSettings(iterations=1), style=Style(brighter))
     assert styled.labels(images).shape == (2, 9, 14) and styled.card.classes == CLASSES
 
 
 def test_is_evaluated_like_any_other(images: np.ndarray) -> None:
     from tarsia.data import Sample
 
-    styled = StyledPredictor(Predictor(Colors()), brighter)
+    styled = Predictor(Colors(), style=Style(brighter))
 
     class Own:
         classes = CLASSES
@@ -123,20 +117,18 @@ def reference(tmp_path: Path) -> Path:
 
 
 def test_histogram_needs_no_file(reference: Path, images: np.ndarray) -> None:
-    predictor = styled(Predictor(Colors()), "histogram", str(reference))
-    assert isinstance(predictor, StyledPredictor) and "histogram" in predictor.style
-    assert set(np.unique(predictor.restyle(images))) == {100, 150}
-    assert predictor.labels(images).shape == (2, 9, 14)
+    style = open_style(Colors().card, "histogram", str(reference))
+    assert "histogram" in style.described and set(np.unique(style.restyle(images))) == {100, 150}
+    assert Predictor(Colors(), style=style).labels(images).shape == (2, 9, 14)
 
 
 def test_style_and_reference_go_together(reference: Path, tmp_path: Path) -> None:
-    plain = Predictor(Colors())
-    assert styled(plain, None, None) is plain
+    card = Colors().card
     for given in (("histogram", None), (None, str(reference))):
         with pytest.raises(RecipeError, match="go together"):
-            styled(plain, *given)
+            open_style(card, *given)
     with pytest.raises(ModelFileError, match="no such style file"):
-        styled(plain, str(tmp_path / "style.safetensors"), str(reference))
+        open_style(card, str(tmp_path / "style.safetensors"), str(reference))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no pictures"):
-        styled(plain, "histogram", str(tmp_path / "empty"))
+        open_style(card, "histogram", str(tmp_path / "empty"))

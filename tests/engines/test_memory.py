@@ -13,7 +13,6 @@ import pytest
 
 import small_onnx
 from tarsia.engines import onnx_file
-from tarsia.engines.engine import HoldingEngine
 from tarsia.engines.memory import Footprint, trim
 from tarsia.engines.open import engine_class
 
@@ -85,21 +84,20 @@ def test_memory_after_a_large_picture(name: str, rests: bool) -> None:
         pytest.importorskip("openvino")
     engine: Any = engine_class(name)(onnx_file.parse(small_onnx.content(), "small"), "small", "cpu", threads=1)
     small, large = (np.zeros((1, 8, width, 3), np.uint8) for width in (64, 524_288))
-    engine.scores(large if rests else small)
+    engine.run(large if rests else small)
     if rests:
-        engine.scores(large)
+        engine.run(large)
         engine.give_back()
     trim()
     before = resident_mb()
     for _ in range(3):
-        engine.scores(small)
+        engine.run(small)
     for _ in range(3):
-        engine.scores(large)
+        engine.run(large)
         if rests:
-            assert isinstance(engine, HoldingEngine)
             engine.give_back()
         else:
             for _ in range(3):
-                engine.scores(small)
+                engine.run(small)
     trim()
     assert resident_mb() - before < 25

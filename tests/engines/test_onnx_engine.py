@@ -18,11 +18,11 @@ import small_onnx
 from tarsia import hardware
 from tarsia.card import Input
 from tarsia.engines import onnx_engine, onnx_file
-from tarsia.engines.engine import EngineFacts
+from tarsia.engines.engine import Description
 from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.engines.open import open_engine
 from tarsia.errors import ImageError, ModelFileError, OutputError, RecipeError
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_scores_labels_and_probabilities(path: Path) -> None:
     images_BHW3 = pictures()
     expected = small_onnx.expected_scores(images_BHW3)
     for images in (images_BHW3, images_BHW3[:, :, ::-1][:, :, ::-1]):  # strides do not matter
-        scores = engine.scores(images)
+        scores = engine.run(images)
         assert scores.dtype == np.float32
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(engine.labels(scores, (16, 24)), expected.argmax(1))
@@ -54,10 +54,10 @@ def test_streams_answer_at_once_and_share_the_threads(path: Path, monkeypatch: p
     engine = open_engine(path, "cpu", streams=2)
     assert isinstance(engine, OnnxEngine) and (engine.streams, engine.threads) == (2, 4)
     assert engine._session.get_session_options().intra_op_num_threads == 2
-    assert engine.described().endswith("ExecutionProvider, 4 threads in 2 streams")
+    assert str(engine.describe()).endswith("ExecutionProvider, 4 threads in 2 streams")
     images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(12)]
     with ThreadPoolExecutor(2) as pool:
-        for image, found in zip(images, pool.map(engine.scores, images), strict=True):
+        for image, found in zip(images, pool.map(engine.run, images), strict=True):
             np.testing.assert_allclose(found, small_onnx.expected_scores(image), rtol=1e-5, atol=1e-4)
     with pytest.raises(RecipeError, match=r"--streams 5: .* there are 4"):
         open_engine(path, "cpu", streams=5)
@@ -78,7 +78,7 @@ def test_facts_say_what_runs_it(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(small_onnx.content(provenance=provenance))
     engine = OnnxEngine.open(tmp_path / "m.onnx", "cpu", threads=1)
     program = f"onnxruntime {onnxruntime.__version__}, CPUExecutionProvider"
-    assert engine.facts() == EngineFacts(program, "float32", threads=1, parameters=12)
+    assert engine.describe() == Description(program, "float32", threads=1, parameters=12)
     assert engine.multiply_adds((16, 24)) == 1234 and engine.multiply_adds((16, 32)) is None
     assert OnnxEngine.open(tmp_path / "m.onnx").threads >= 1
 
@@ -140,7 +140,7 @@ def test_sizes_that_the_network_cannot_take_are_named(tmp_path: Path, capfd: pyt
     with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x16x24 \(number x height x width\)"):
         open_engine(tmp_path / "m.onnx", "cpu")
     with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x8x8"):
-        OnnxEngine.open(tmp_path / "m.onnx", "cpu").scores(pictures(1, (8, 8)))
+        OnnxEngine.open(tmp_path / "m.onnx", "cpu").run(pictures(1, (8, 8)))
     assert capfd.readouterr() == ("", "")
 
 
@@ -170,7 +170,7 @@ def test_out_of_memory_is_what_it_is(path: Path) -> None:
 
     engine._session = Full()
     with pytest.raises(MemoryError, match=r"model\.onnx: Failed to allocate"):
-        engine.scores(pictures())
+        engine.run(pictures())
 
 
 def test_a_size_of_its_own_is_resampled_to_the_picture_s(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_size_of_its_own_is_resampled_to_the_picture_s(tmp_path: Path) -> None
 
 def test_torch_and_onnx_stay_away(path: Path) -> None:
     code = (
-        "import sys, numpy; from tarsia.prediction.predictor import load\n"
+        "import sys, numpy; from tarsia.inference import load\n"
         "load(sys.argv[1])(numpy.zeros((9, 9, 3), numpy.uint8), confidence=True)\n"
         "print([name for name in ('torch', 'onnx', 'cv2', 'safetensors') if name in sys.modules])"
     )

@@ -20,7 +20,7 @@ from tarsia.engines import onnx_file
 from tarsia.engines import openvino_engine as engine_file
 from tarsia.engines.open import open_engine
 from tarsia.errors import MissingExtraError, ModelFileError, RecipeError
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 
 openvino = pytest.importorskip("openvino")
 BFLOAT16 = hardware.openvino_computes_bfloat16(openvino.Core())
@@ -46,7 +46,7 @@ def test_scores_of_any_size_and_batch(path: Path) -> None:
     engine = open_engine(path, "cpu", "openvino")
     for batch, size in ((2, (16, 24)), (1, (8, 8)), (3, (40, 16))):
         images_BHW3 = pictures(batch, size)
-        found = engine.scores(images_BHW3)
+        found = engine.run(images_BHW3)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, small_onnx.expected_scores(images_BHW3), rtol=1e-5, atol=1e-4)
         np.testing.assert_array_equal(engine.labels(found, size), found.argmax(1))
@@ -64,8 +64,8 @@ def test_the_precision_is_the_one_that_was_asked_for(path: Path) -> None:
     image = pictures(1, (64, 64))
     expected = small_onnx.expected_scores(image)
     exact = open_engine(path, engine="openvino")
-    assert np.abs(exact.scores(image) - expected).max() < 1e-3
-    facts = exact.facts()
+    assert np.abs(exact.run(image) - expected).max() < 1e-3
+    facts = exact.describe()
     assert facts.precision == "float32" and facts.engine.startswith("openvino 20") and facts.threads >= 1
 
 
@@ -80,10 +80,10 @@ def test_bfloat16_is_for_processors_that_compute_in_it(
         return
     image = pictures(1, (64, 64))
     rough = open_engine(path, engine="openvino", precision="bfloat16")
-    assert rough.facts().precision == "bfloat16"
+    assert rough.describe().precision == "bfloat16"
     if not BFLOAT16:
         pytest.skip("this processor does not compute in bfloat16: opened, but not run")
-    assert 1e-2 < np.abs(rough.scores(image) - small_onnx.expected_scores(image)).max() < 4
+    assert 1e-2 < np.abs(rough.run(image) - small_onnx.expected_scores(image)).max() < 4
 
 
 @pytest.mark.parametrize("streams", [1, 2])
@@ -93,7 +93,7 @@ def test_threads_that_ask_at_once_get_their_own_answers(path: Path, streams: int
     engine = OpenVinoEngine(onnx_file.read(path), str(path), threads=2, streams=streams)
     images = [pictures(1, (8 * (k % 3 + 1), 16)) for k in range(24)]
     with ThreadPoolExecutor(6) as pool:
-        for image, found in zip(images, pool.map(engine.scores, images), strict=True):
+        for image, found in zip(images, pool.map(engine.run, images), strict=True):
             np.testing.assert_allclose(found, small_onnx.expected_scores(image), rtol=1e-5, atol=1e-4)
 
 
@@ -112,7 +112,7 @@ def test_what_the_gate_has_not_let_pass_is_refused(
     with pytest.raises(ModelFileError, match=message) as caught:
         open_engine(tmp_path / "m.onnx", engine="openvino", precision=precision)
     assert str(caught.value).startswith(f"{tmp_path / 'm.onnx'}: ")
-    assert open_engine(tmp_path / "m.onnx").facts().engine.startswith("onnxruntime")  # which is always judged
+    assert open_engine(tmp_path / "m.onnx").describe().engine.startswith("onnxruntime")  # which is always judged
 
 
 @pytest.mark.parametrize(
@@ -179,18 +179,16 @@ def test_a_network_that_has_failed_is_not_asked_again(path: Path) -> None:
     engine._idle.get()
     engine._idle.put(engine_file._Request(before, Full()))
     with pytest.raises(MemoryError, match=r"model\.onnx: std::bad_alloc"):
-        engine.scores(images_BHW3)
-    np.testing.assert_allclose(
-        engine.scores(images_BHW3), small_onnx.expected_scores(images_BHW3), rtol=1e-5, atol=1e-3
-    )
+        engine.run(images_BHW3)
+    np.testing.assert_allclose(engine.run(images_BHW3), small_onnx.expected_scores(images_BHW3), rtol=1e-5, atol=1e-3)
     assert engine._network is not before
     engine.give_back()
-    assert engine.scores(pictures(1, (8, 8))).shape == (1, 3, 8, 8)
+    assert engine.run(pictures(1, (8, 8))).shape == (1, 3, 8, 8)
 
 
 def test_torch_and_onnx_stay_away(path: Path) -> None:
     code = (
-        "import sys, numpy; from tarsia.prediction.predictor import load\n"
+        "import sys, numpy; from tarsia.inference import load\n"
         "load(sys.argv[1], engine='openvino')(numpy.zeros((9, 9, 3), numpy.uint8), confidence=True)\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'cv2') if name in sys.modules])"
     )

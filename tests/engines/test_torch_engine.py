@@ -45,12 +45,12 @@ def images():
 def test_scores_are_the_network_s(engine, images):
     with torch.no_grad():
         expected = engine.model(torch.from_numpy(images).permute(0, 3, 1, 2))
-    torch.testing.assert_close(engine.scores(images), expected)
-    assert torch.equal(engine.scores(images[:, :, ::-1][:, :, ::-1]), engine.scores(images))  # strides do not matter
+    torch.testing.assert_close(engine.run(images), expected)
+    assert torch.equal(engine.run(images[:, :, ::-1][:, :, ::-1]), engine.run(images))  # strides do not matter
 
 
 def test_labels_and_probabilities_at_another_size(engine, images):
-    scores = engine.scores(images)
+    scores = engine.run(images)
     resized = functional.interpolate(scores, size=(45, 50), mode="bilinear")
     labels = engine.labels(scores, (45, 50))
     assert labels.dtype == np.uint8 and np.array_equal(labels, resized.argmax(1).numpy())
@@ -62,18 +62,18 @@ def test_labels_and_probabilities_at_another_size(engine, images):
 
 def test_bfloat16_is_close_and_probabilities_are_float32(engine, images):
     rough = new_engine("bfloat16")
-    scores = rough.scores(images)
+    scores = rough.run(images)
     assert scores.dtype == torch.bfloat16
     probabilities = rough.probabilities(scores, (32, 64))
     assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, engine.probabilities(engine.scores(images), (32, 64)), atol=0.05)
+    np.testing.assert_allclose(probabilities, engine.probabilities(engine.run(images), (32, 64)), atol=0.05)
 
 
 def test_a_network_in_training_is_only_looked_at():
     engine = new_engine()
     engine.model.train()
     before = {key: value.clone() for key, value in engine.model.state_dict().items()}
-    engine.scores(np.zeros((1, 32, 32, 3), np.uint8))
+    engine.run(np.zeros((1, 32, 32, 3), np.uint8))
     engine.multiply_adds((32, 32))
     assert engine.model.training and engine.model.encoder.training
     assert all(torch.equal(value, before[key]) for key, value in engine.model.state_dict().items())
@@ -100,10 +100,10 @@ def test_multiply_adds_against_a_count_by_hand():
 def test_facts_run_nothing_and_say_what_described_says(engine):
     ran = []
     hook = engine.model.register_forward_hook(lambda *_: ran.append(1))
-    facts = engine.facts()
+    facts = engine.describe()
     hook.remove()
     assert facts.parameters == sum(one.numel() for one in engine.model.parameters())
-    assert engine.described() == f"{facts.engine}, {facts.threads} threads" and facts.precision == "float32"
+    assert str(engine.describe()) == f"{facts.engine}, {facts.threads} threads" and facts.precision == "float32"
     assert not ran
 
 
@@ -112,8 +112,8 @@ def test_opened_from_a_file_it_answers_as_before(engine, images, tmp_path):
     for path in (tmp_path, tmp_path / "model.safetensors"):
         opened = open_engine(path, "cpu")
         assert opened.card == engine.card and opened.device == "cpu"
-        assert opened.described() == f"torch {torch.__version__}, cpu, {torch.get_num_threads()} threads"
-        torch.testing.assert_close(opened.scores(images), engine.scores(images))
+        assert str(opened.describe()) == f"torch {torch.__version__}, cpu, {torch.get_num_threads()} threads"
+        torch.testing.assert_close(opened.run(images), engine.run(images))
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelFileError):
         open_engine(tmp_path)
@@ -132,12 +132,12 @@ def test_the_memory_layout_is_the_faster_one_on_a_picture_of_a_real_size(monkeyp
     monkeypatch.setattr(torch_engine.time, "perf_counter", lambda: clock[0])
     engine.model.register_forward_hook(lambda model, *_: clock.__setitem__(0, clock[0] + taken[model.memory_format]))
     small, large = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((2, 128, 160, 3), np.uint8)
-    engine.scores(small)
+    engine.run(small)
     assert clock[0] == taken["contiguous"] and engine.model.memory_format == "contiguous"
-    before = engine.scores(large)
+    before = engine.run(large)
     assert engine.model.memory_format == expected
     clock[0] = 0.0
-    torch.testing.assert_close(engine.scores(large), before)
+    torch.testing.assert_close(engine.run(large), before)
     assert clock[0] == taken[expected]  # once and for all
 
 
@@ -145,7 +145,7 @@ def test_only_a_part_of_a_large_picture_is_tried(monkeypatch):
     engine, seen = new_engine(), []
     monkeypatch.setattr(torch_engine, "_LARGEST_SIDE", 150)
     engine.model.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
-    engine.scores(np.zeros((3, 64, 320, 3), np.uint8))
+    engine.run(np.zeros((3, 64, 320, 3), np.uint8))
     assert seen[-1] == (3, 3, 64, 320) and set(seen[:-1]) == {(1, 3, 64, 128)}
 
 
@@ -167,9 +167,9 @@ def test_a_prediction_that_is_resumed_keeps_its_memory_layout(first, monkeypatch
 def test_a_memory_layout_that_is_asked_for_is_kept(memory_format, images):
     model = new_engine().model
     engine = TorchEngine(model, new_engine().card, "cpu", memory_format=memory_format)
-    found = engine.scores(np.zeros((1, 160, 160, 3), np.uint8))
+    found = engine.run(np.zeros((1, 160, 160, 3), np.uint8))
     assert model.memory_format == memory_format and found.shape == (1, 3, 160, 160)
-    torch.testing.assert_close(engine.scores(images), new_engine().scores(images))
+    torch.testing.assert_close(engine.run(images), new_engine().run(images))
 
 
 def test_devices_that_are():

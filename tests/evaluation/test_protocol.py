@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tarsia.card import Calibration, Card, Classes, Input
-from tarsia.engines.engine import EngineFacts
+from tarsia.engines.engine import Description
 from tarsia.evaluation import protocol as of_reports
 from tarsia.evaluation.protocol import inference_of, model_facts, protocol
 from tarsia.prediction.crf import CrfSettings
@@ -31,7 +31,7 @@ def predictor(settings=None, calibration=None, **more):
     card = Card(
         architecture="red", model={}, classes=CLASSES, input=settings or Input(stride=4), calibration=calibration
     )
-    stub = {"facts": lambda: EngineFacts("stub", "float32", 1, 0), "multiply_adds": lambda size: None}
+    stub = {"describe": lambda: Description("stub", "float32", 1, 0), "multiply_adds": lambda size: None}
     return Predictor(SimpleNamespace(card=card, device="cpu", **stub | more))
 
 
@@ -72,8 +72,8 @@ def test_the_protocol_holds_what_was_scored_and_how():
 
 
 def test_model_facts_come_from_the_engine():
-    facts = EngineFacts("stub", "float32", threads=3, parameters=7)
-    engine = predictor(facts=lambda: facts, multiply_adds=lambda size: 10 * size[0] * size[1])
+    facts = Description("stub", "float32", threads=3, parameters=7)
+    engine = predictor(describe=lambda: facts, multiply_adds=lambda size: 10 * size[0] * size[1])
     model = model_facts(engine, (7, 10), [9.0, 0.2, 0.4], 2)
     assert model["parameters"] == 7 and model["multiply_adds"] == 960 and model["network_size"] == [8, 12]
     assert (model["engine"], model["precision"], model["threads"]) == ("stub", "float32", 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from numpy_engine import NumpyEngine
+from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
 from tarsia.engines import resample
@@ -27,7 +27,7 @@ def parity(before: Side, after: Side, dataset, images: int) -> ParityReport:
     return report
 
 
-class ThresholdEngine(NumpyEngine):
+class ThresholdEngine(SmallEngine):
     """Class 1 where a picture's red is above `threshold`; keeps the shapes it was shown."""
 
     def __init__(self, threshold: float, settings: Input | None = None) -> None:
@@ -35,7 +35,7 @@ class ThresholdEngine(NumpyEngine):
         self.threshold = threshold
         self.seen: list[tuple[int, ...]] = []
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         self.seen.append(images_BHW3.shape)
         red_BHW = images_BHW3[..., 0].astype(np.float32)
         return np.stack([np.full_like(red_BHW, self.threshold), red_BHW], 1)

@@ -20,7 +20,8 @@ from PIL import Image
 
 import small_onnx
 from tarsia.engines.onnx_file import with_card
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.inference import load
+from tarsia.prediction.predictor import Predictor
 
 FLAGS = [
     "--headless",
@@ -56,7 +57,7 @@ def predictor(folder: Path, name: str, order: tuple[int, ...] = (0, 1, 2), **cha
     weight_K3, bias_K = small_onnx.WEIGHT_K3[list(order)] / 40, small_onnx.BIAS_K[list(order)] / 40
     content = small_onnx.model(weight_K3, bias_K).SerializeToString()
     (folder / f"{name}.onnx").write_bytes(with_card(content, small_onnx.card(**changes)))
-    made = Gated(load(folder / f"{name}.onnx", "cpu").engine)
+    made = Gated(load(folder / f"{name}.onnx", device="cpu").engine)
     made.gate = threading.Event()
     made.gate.set()
     return made

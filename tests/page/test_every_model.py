@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from browsing import ask, drawn, encoded, give, indices, pixel_by_pixel, shown, until, visiting
-from tarsia.engines.model_file import read_card
 
 from made_models import Made
 from small_data import CLASSES, draw
+from tarsia.engines.model_file import read_card
 
 FILE = encoded(draw(5000, (48, 64))[0])
 

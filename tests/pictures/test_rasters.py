@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from numpy_engine import NumpyEngine
+from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
 from tarsia.output import fitting, of_raster
@@ -27,13 +27,13 @@ CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 UTM = {"crs": "EPSG:32633", "transform": rasterio.Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)}
 
 
-class BrightnessEngine(NumpyEngine):
+class BrightnessEngine(SmallEngine):
     """Class = brighter than 128 or not."""
 
     def __init__(self, settings: Input | None = None) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=settings or Input(stride=8))
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         brightness_BHW = images_BHW3.astype(np.float32).mean(3) / 20
         return np.stack([6.4 - brightness_BHW, brightness_BHW - 6.4], axis=1)
 
@@ -186,7 +186,7 @@ def test_a_cut_file_leaves_nothing_behind(predictor, tmp_path):
     whole = save(tmp_path / "whole.tif", picture(330, 210), tiled=True, blockxsize=64, blockysize=64)
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole.read_bytes()[:-9000])
-    run = predict(predictor, [cut, whole], tmp_path / "out", tile=64)
+    run = predict(predictor.in_tiles(64), [cut, whole], tmp_path / "out")
     assert [path.name for path, _ in run.done] == ["whole.tif"] and "cut.tif: " in run.failed[0][1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name[0] != ".") == [
         *("shares.json", "whole.tif", "whole_overlay.jpg"),
@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_no_cut_raster(side, limit, tmp_path):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "predictor = Predictor(BrightnessEngine())\n"
-        "try: predict(predictor, [sys.argv[1]], sys.argv[2], save=('label',), tile=256)\n"
+        "try: predict(predictor.in_tiles(256), [sys.argv[1]], sys.argv[2], save=('label',))\n"
         "except OutputError as error: print(error)\n"
     )
     arguments = [str(source), str(tmp_path / "out")]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from numpy_engine import NumpyEngine
+from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
 from tarsia.output import of_video
@@ -26,14 +26,14 @@ av = pytest.importorskip("av", reason="av (extra video) is not installed")
 CLASSES = Classes(names=("dark", "bright"), colors=((40, 40, 40), (0, 200, 0)))
 
 
-class BrightnessEngine(NumpyEngine):
+class BrightnessEngine(SmallEngine):
     """Class = brighter than 128 or not."""
 
     def __init__(self) -> None:
         self.card = Card(architecture="brightness", model={}, classes=CLASSES, input=Input(stride=8))
         self.batches: list[int] = []
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         self.batches.append(len(images_BHW3))
         brightness_BHW = images_BHW3.astype(np.float32).mean(3)
         return np.stack([128 - brightness_BHW, brightness_BHW - 128], axis=1)
@@ -142,10 +142,10 @@ def test_a_camera_ends_with_an_interrupt(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     class Stopped(BrightnessEngine):
-        def scores(self, images_BHW3):
+        def run(self, images_BHW3):
             if len(self.batches) == 4:
                 raise KeyboardInterrupt
-            return super().scores(images_BHW3)
+            return super().run(images_BHW3)
 
     film(tmp_path / "seen.mp4")
     monkeypatch.setattr(of_video, "open_video", lambda path, camera: open_video(tmp_path / "seen.mp4"))

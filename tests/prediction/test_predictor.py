@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from numpy_engine import NumpyEngine
+from small_engine import SmallEngine
 from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError, ModelFileError, OutputError
+from tarsia.inference import load
 from tarsia.pictures.rgb import resize
 from tarsia.prediction.crf import CrfSettings, refine
-from tarsia.prediction.predictor import Predictor, TestTimeAugmentation, load
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES = np.array([0.0, 128.0, 255.0], np.float32)
 
 
-class BrightnessEngine(NumpyEngine):
+class BrightnessEngine(SmallEngine):
     """Class = the nearest brightness; keeps what it was shown."""
 
     def __init__(self, settings: Input | None = None, lean: float = 0.0) -> None:
@@ -30,7 +31,7 @@ class BrightnessEngine(NumpyEngine):
         self.lean = lean  # added to `dark` from left to right: not symmetric then
         self.seen: list[np.ndarray] = []
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         assert images_BHW3.dtype == np.uint8 and images_BHW3.flags.c_contiguous
         assert not any(side % self.card.input.stride for side in images_BHW3.shape[1:3])
         self.seen.append(images_BHW3)
@@ -108,7 +109,7 @@ def test_test_time_augmentation_is_the_mean_over_views_worked_out_by_hand():
         for step in (1, -1):
             seen_HW3 = np.ascontiguousarray(resize(np.ascontiguousarray(image_HW3[:, ::step]), size))
             padded = np.pad(seen_HW3, ((0, -size[0] % 8), (0, -size[1] % 8), (0, 0)), mode="edge")
-            scores_BKHW = engine.scores(padded[None])[:, :, : size[0], : size[1]]
+            scores_BKHW = engine.run(padded[None])[:, :, : size[0], : size[1]]
             views.append(engine.probabilities(scores_BKHW, (24, 40))[0][:, :, ::step])
     np.testing.assert_allclose(found_KHW, np.mean(views, axis=0), rtol=1e-5)
     one_view_KHW = Predictor(engine).probabilities(image_HW3[None])[0]
@@ -266,7 +267,7 @@ def test_views_are_calibrated_before_they_are_averaged():
     found_KHW = Predictor(engine, TestTimeAugmentation(flip=True)).probabilities(image_HW3[None])[0]
     views = []
     for step in (1, -1):
-        scores_BKHW = engine.scores(np.ascontiguousarray(image_HW3[None, :, ::step]))
+        scores_BKHW = engine.run(np.ascontiguousarray(image_HW3[None, :, ::step]))
         views.append(engine.probabilities(scores_BKHW / 3.0, (24, 40))[0][:, :, ::step])
     np.testing.assert_allclose(found_KHW, np.mean(views, axis=0), rtol=1e-6)
 

@@ -8,20 +8,20 @@ import resource
 import numpy as np
 import pytest
 
-from numpy_engine import NumpyEngine
-from tarsia.adaptation.test_time import StyledPredictor
+from small_engine import SmallEngine
 from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.errors import RecipeError
 from tarsia.pictures.rgb import pad_to_multiple
 from tarsia.prediction.crf import CrfSettings
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
+from tarsia.prediction.style import Style
 from tarsia.prediction.tiles import Tiling, bands, segment, spread
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES_K11 = np.array([60.0, 128.0, 200.0], np.float32)[:, None, None]
 
 
-class BlurEngine(NumpyEngine):
+class BlurEngine(SmallEngine):
     """Class = the nearest brightness after a box blur of `radius`, on a grid that lies at multiples of the stride."""
 
     def __init__(self, radius: int = 2, stride: int = 4, **settings: object) -> None:
@@ -31,7 +31,7 @@ class BlurEngine(NumpyEngine):
         self.radius = radius
         self.shapes: list[tuple[int, ...]] = []
 
-    def scores(self, images_BHW3):
+    def run(self, images_BHW3):
         assert not any(side % self.card.input.stride for side in images_BHW3.shape[1:3])
         self.shapes.append(images_BHW3.shape)
         grey_BHW = images_BHW3.astype(np.float64).mean(3)
@@ -200,7 +200,7 @@ def test_a_tile_of_the_whole_picture_says_what_the_predictor_says(temperature, t
 
 def test_a_predictor_that_needs_whole_pictures_is_refused_in_tiles():
     engine = BlurEngine(radius=1)
-    predictor = StyledPredictor(Predictor(engine), lambda images_BHW3: 255 - images_BHW3)
+    predictor = Predictor(engine, style=Style(lambda images_BHW3: 255 - images_BHW3))
     with pytest.raises(RecipeError, match="--style takes whole pictures"):
         segment(predictor, picture(40, 70), Tiling.of(engine.card.input, 32, 0.25))
 

@@ -258,14 +258,14 @@ def test_a_failing_network_is_a_problem_of_each_alone(
 ) -> None:
     """A batch too large for the memory is tried one by one; only what fails alone has failed."""
     busy(batcher, gated)
-    right = gated.scores
+    right = gated.run
 
-    def scores(images_BHW3: np.ndarray) -> np.ndarray:
+    def run(images_BHW3: np.ndarray) -> np.ndarray:
         if len(images_BHW3) > 1 or (images_BHW3[0, 0, 0] == 255).all():
             raise error
         return right(images_BHW3)
 
-    monkeypatch.setattr(gated, "scores", scores)
+    monkeypatch.setattr(gated, "run", run)
     image_HW3 = pixels()
     image_HW3[0, 0] = 255
     jobs = [job(seed=1), Job(opened(encoded(image_HW3), "image/png", LIMITS), Ask()), job(seed=2)]

@@ -15,7 +15,8 @@ from small_data import CLASSES
 from small_service import decoded, encoded, engine, pixels, segment
 from tarsia import cli
 from tarsia.engines.onnx_engine import OnnxEngine
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.inference import load
+from tarsia.prediction.predictor import Predictor
 from tarsia.serving import create_app
 
 ENGINES = {"run": "torch ", "exported": "onnxruntime ", "int8": "onnxruntime "}
@@ -32,7 +33,7 @@ def test_every_kind_of_model_is_listed_and_none_is_run_for_it(made_models: Made)
     predictors = {name: load(path, "cpu") for name, path in made_models.models.items()}
     app = TestClient(create_app(predictors))
     for predictor in predictors.values():
-        predictor.engine.scores = predictor.engine.labelled = None  # what runs the network now fails
+        predictor.engine.run = predictor.engine.labelled = None  # what runs the network now fails
     answer = app.get("/v1/models")
     assert answer.status_code == 200
     listed = {one["name"]: one for one in answer.json()["models"]}

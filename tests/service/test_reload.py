@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from small_onnx import CLASSES, content
 from small_service import encoded, model_file, pixels, segment
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 from tarsia.service.reload import Watch
 from tarsia.serving import create_app
 

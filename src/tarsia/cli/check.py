@@ -53,9 +53,9 @@ def check(
         raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
     predictor = None
     if model is not None:
-        from tarsia.prediction.predictor import load
+        from tarsia.inference import load
 
-        predictor = load(model, device)
+        predictor = load(model, device=device)
     with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
         checkup = run(data, split=split, model=predictor, out=folder, fix=fix, threads=threads or None)
     if json:

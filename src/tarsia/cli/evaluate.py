@@ -65,10 +65,9 @@ def evaluate(
         tarsia evaluate runs/camvid-fast --calibrate
     """
     from tarsia import evaluating
-    from tarsia.adaptation.test_time import styled
     from tarsia.data import open_spec, parse
     from tarsia.errors import RecipeError
-    from tarsia.prediction.predictor import load
+    from tarsia.inference import Inference, load
 
     console.quiet(quiet)
     if (model is None) == (predictions is None):
@@ -89,7 +88,10 @@ def evaluate(
     name, _, options = parse(data)
     split = split or options.get("split", "val")
     if model is not None:
-        predictor = styled(load(model, device, tta_of(tta), crf_of(crf), engine, precision), style, reference, device)
+        chosen = Inference(
+            device, engine, precision, tta=tta_of(tta), crf=crf_of(crf), style=style, reference=reference
+        )
+        predictor = load(model, chosen)
     with writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
         if model is not None and calibrate:

@@ -64,11 +64,10 @@ def predict(
 
     Try: tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
     """
-    from tarsia.adaptation.test_time import styled
     from tarsia.errors import ImageError, OutputError
+    from tarsia.inference import Inference, load
     from tarsia.predicting import OUTPUTS
     from tarsia.predicting import predict as run
-    from tarsia.prediction.predictor import load
 
     console.quiet(quiet)
     refinement = crf_of(crf)  # first: it may have taken the pictures for its settings
@@ -81,8 +80,12 @@ def predict(
         kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
     if json and kinds is not None and "shares" not in kinds:
         raise OutputError("--json prints shares.json: add `shares` to --save")
-    predictor = styled(load(model, device, tta_of(tta), refinement, engine, precision), style, reference, device)
-    console.note(predictor.engine.described())
+    views = tta_of(tta)
+    predictor = load(
+        model,
+        Inference(device, engine, precision, 1, views, refinement, style, reference, tile, overlap),
+    )
+    console.note(f"{predictor.engine.describe()}")
     with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
         result = run(
             predictor,
@@ -95,8 +98,6 @@ def predict(
             min_confidence=min_confidence,
             simplify=simplify,
             batch=batch,
-            tile=tile,
-            overlap=overlap,
             frames=frames,
         )
     if json:

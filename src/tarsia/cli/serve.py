@@ -56,6 +56,7 @@ def serve(
         tarsia serve day=runs/day/model.onnx night=runs/night/model.onnx --port 9000
     """
     formerly.refuse_old_key(os.environ)
+    from tarsia.inference import Inference
     from tarsia.service.limits import Limits
 
     try:
@@ -79,10 +80,7 @@ def serve(
         limits=limits,
         keys=_keys(api_keys),
         allowed_hosts=allowed_host,
-        device=device,
-        engine=engine,
-        precision=precision,
-        streams=streams,
+        inference=Inference(device, engine, precision, streams),
         reload_on_change=reload_on_change,
         grace_seconds=grace,
         drain_seconds=drain,

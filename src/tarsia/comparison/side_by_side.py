@@ -18,7 +18,7 @@ from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
 from tarsia.evaluation.report import count
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 
 _SPACED, _MOST = 6, 4  # evenly spaced pictures, and further ones on which the models differ most
 _ROW = 6  # pictures beside each other
@@ -82,7 +82,7 @@ def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
 def _labels(
     path: Path, one: Standing, samples: Mapping[int, Sample], comparison: Comparison, device: str
 ) -> dict[int, np.ndarray]:
-    predictor = load(path, device)
+    predictor = load(path, device=device)
     if predictor.classes.names != comparison.pictures.classes.names:
         raise DatasetError(
             f"{path} has other classes than the report of {one.name}: it is not the model of that report"

@@ -1,96 +1,33 @@
-"""What runs a network.  An engine hides torch (or ONNX Runtime) behind three calls on numpy pictures."""
+"""What runs a network: one protocol, behind which torch, ONNX Runtime and OpenVINO answer on numpy pictures."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from tarsia.card import Card
-from tarsia.errors import ScoresError
+from tarsia.errors import OutputError, ScoresError
 
 ENGINES = ("onnxruntime", "openvino")  # of .onnx files
 PRECISIONS = ("float32", "bfloat16")
 DOES_NOT_RUN = "does not run"  # how the verdict of an engine begins that gave no answers when a file was exported
 
 
-class EngineFacts(NamedTuple):
-    """What runs a network, and how large it is; known without running it."""
+class Description(NamedTuple):
+    """What runs a network, and how large it is; known without running it.  As text it is for people."""
 
     engine: str  # the program, its version, and what it runs on
     precision: str  # that it computes in
-    threads: int
+    threads: int  # of this processor
     parameters: int  # numbers in the weights
+    streams: int = 1  # calls that may run at once
+    on_gpu: bool = False
 
-
-class Engine(Protocol):
-    """A network ready to run.
-
-    `scores` are the engine's own arrays, to be sliced, divided by a number, or handed back to it, no more.
-    """
-
-    card: Card
-    device: str
-    streams: int  # calls that may run at once
-
-    def described(self) -> str:
-        """What runs the network, for people: the program and its version, the device, the threads."""
-        ...
-
-    def facts(self) -> EngineFacts:
-        """The same for programs; runs nothing, so that it may be asked of a service at any time."""
-        ...
-
-    def multiply_adds(self, size: tuple[int, int]) -> int | None:
-        """Of one picture of `size` (multiples of the stride), for which the network may run; None where unknown."""
-        ...
-
-    def scores(self, images_BHW3: np.ndarray) -> Any:
-        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
-        ...
-
-    def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
-        """Scores -> B x h x w uint8 class indices at `size`: resized bilinearly, then the largest."""
-        ...
-
-    def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
-        """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
-        ...
-
-
-@runtime_checkable
-class LabelEngine(Protocol):
-    """An engine whose network may give labels itself, where `gives_labels`."""
-
-    gives_labels: bool
-
-    def labelled(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 RGB, H and W multiples of the stride -> B x H x W uint8 labels and the float32 probability of each."""
-        ...
-
-
-@runtime_checkable
-class HoldingEngine(Protocol):
-    """An engine that keeps memory from one picture to the next."""
-
-    def give_back(self) -> None:
-        """Give it back, where it is more than a little: no picture comes for a while."""
-        ...
-
-
-@runtime_checkable
-class ArrangedEngine(Protocol):
-    """An engine that chooses a memory layout, and can be told to keep to one."""
-
-    @property
-    def memory_format(self) -> str | None:
-        """The layout; None until it is chosen."""
-        ...
-
-    def keep(self, memory_format: str) -> None:
-        """Compute in this layout."""
-        ...
+    def __str__(self) -> str:
+        threads = "" if self.on_gpu else f", {self.threads} threads"
+        return f"{self.engine}{threads}{f' in {self.streams} streams' if self.streams > 1 else ''}"
 
 
 class AttentionMap(NamedTuple):
@@ -101,17 +38,64 @@ class AttentionMap(NamedTuple):
     weights_C: np.ndarray | None  # float32, 0 .. 1: each channel's weight, where the module weights channels
 
 
-@runtime_checkable
-class AttentionEngine(Protocol):
-    """An engine that can also say what its network attends to."""
+class Engine(Protocol):
+    """A network ready to run; what some engines alone can do, the others inherit an answer for.
+
+    Scores are the engine's own arrays, to be sliced, divided by a number, or handed back to it, no more.
+    """
+
+    card: Card
+    device: str
+    streams: int = 1  # calls that may run at once
+
+    def describe(self) -> Description:
+        """What runs the network; runs nothing, so that it may be asked of a service at any time."""
+        ...
+
+    def run(self, images_BHWC: np.ndarray) -> Any:
+        """uint8 pictures, H and W multiples of the stride -> B x K x H x W scores."""
+        ...
+
+    def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x h x w uint8 class indices at `size`: resized bilinearly, then the largest."""
+        ...
+
+    def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
+        """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
+        ...
+
+    def run_to_labels(self, images_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """As `run` -> B x H x W uint8 labels and the float32 probability of each, by the card's temperature.
+
+        None where the network does not give them itself.
+        """
+        return None
+
+    def multiply_adds(self, size: tuple[int, int]) -> int | None:
+        """Of one picture of `size` (multiples of the stride), for which the network may run; None where unknown."""
+        return None
 
     def check_attention(self) -> None:
-        """OutputError, with what to do, where the network has no attention to show."""
-        ...
+        """OutputError, with what to do, where there is no attention to show."""
+        raise OutputError(
+            "attention can be drawn of a .safetensors model only: give the file that this one was exported from"
+        )
 
-    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
-        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
-        ...
+    def attention(self, image_HWC: np.ndarray) -> list[AttentionMap]:
+        """A uint8 picture, H and W multiples of the stride -> every attention module's map, in working order."""
+        self.check_attention()
+        return []
+
+    @property
+    def memory_format(self) -> str | None:
+        """The layout that pictures lie in, of an engine that chooses one; None until it is chosen."""
+        return None
+
+    def keep(self, memory_format: str) -> None:
+        """Compute in this layout, whatever would be faster, as what has been computed before was."""
+
+    def give_back(self) -> None:
+        """Give back the memory that is kept for the next picture, where it is more than a little."""
 
 
 def check_numbers(found: Any, what: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tarsia import hardware
 from tarsia.card import Card
 from tarsia.engines import memory_limit, onnx_file, resample
-from tarsia.engines.engine import EngineFacts
+from tarsia.engines.engine import Description, Engine
 from tarsia.engines.memory import Footprint, trim
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.errors import ModelFileError, RecipeError
@@ -21,13 +21,13 @@ from tarsia.errors import ModelFileError, RecipeError
 INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
 
 
-class GraphEngine(ABC):
+class GraphEngine(Engine, ABC):
     """An ONNX file behind the Engine protocol (engines/engine.py); what it gives are numpy arrays."""
 
     name: str  # as --engine has it
     precision = "float32"  # of what the file does not hold in 8 bits
     device = "cpu"
-    gives_labels: bool  # exported with --probabilities
+    _gives_labels: bool  # exported with --probabilities
 
     def __init__(self, file: OnnxFile, where: str, threads: int | None = None, streams: int = 1) -> None:
         """`streams`: how many calls may run at once, each on its share of the `threads`, by default one a core.
@@ -49,13 +49,15 @@ class GraphEngine(ABC):
         """The engine for the file at `path`; ModelFileError where it is not sound."""
         return cls(onnx_file.read(path), str(path), *arguments, **options)
 
-    def scores(self, images_BHW3: np.ndarray) -> np.ndarray:
-        """uint8 RGB, H and W multiples of the stride -> B x K x H x W float32 scores."""
-        return self._given([SCORES], images_BHW3)[0]
+    def run(self, images_BHWC: np.ndarray) -> np.ndarray:
+        """uint8 pictures, H and W multiples of the stride -> B x K x H x W float32 scores."""
+        return self._given([SCORES], images_BHWC)[0]
 
-    def labelled(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `scores`, where the file `gives_labels` -> B x H x W uint8 labels, and the float32 probability of each."""
-        label_BHW, confidence_BHW = self._given([LABEL, CONFIDENCE], images_BHW3)
+    def run_to_labels(self, images_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """As Engine's, of a file that was exported with them."""
+        if not self._gives_labels:
+            return None
+        label_BHW, confidence_BHW = self._given([LABEL, CONFIDENCE], images_BHWC)
         return label_BHW, confidence_BHW
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -66,21 +68,16 @@ class GraphEngine(ABC):
         """Scores -> B x K x h x w float32 at `size`."""
         return resample.probabilities(scores_BKHW, size)
 
-    def facts(self) -> EngineFacts:
-        """What runs the weights, and how; what the file holds in 8 bits is said first."""
+    def describe(self) -> Description:
+        """As Engine's; of the precision, what the file holds in 8 bits is said first."""
         stored = (self.card.provenance.get("export") or {}).get("precision", "float32")
         precision = self.precision if stored == "float32" else f"{stored}, the rest {self.precision}"
-        return EngineFacts(self._program(), precision, self.threads, self._parameters)
+        return Description(self._program(), precision, self.threads, self._parameters, self.streams)
 
     def multiply_adds(self, size: tuple[int, int]) -> int | None:
         """Of a picture of `size`, where the card knows them: they were counted before the export, at one size."""
         exported = self.card.provenance.get("export") or {}
         return exported.get("multiply_adds") if exported.get("multiply_adds_size") == list(size) else None
-
-    def described(self) -> str:
-        """The engine, its version, what it runs on, and the threads."""
-        streams = f" in {self.streams} streams" if self.streams > 1 else ""
-        return f"{self._program()}, {self.threads} threads{streams}"
 
     @abstractmethod
     def _program(self) -> str:
@@ -100,15 +97,15 @@ class GraphEngine(ABC):
     def _release(self) -> None:
         """Give back what is kept from one run to the next."""
 
-    def _given(self, names: list[str], images_BHW3: np.ndarray) -> list[np.ndarray]:
-        image_B3HW = np.ascontiguousarray(images_BHW3.transpose(0, 3, 1, 2))
+    def _given(self, names: list[str], images_BHWC: np.ndarray) -> list[np.ndarray]:
+        image_B3HW = np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2))
         try:
             with memory_limit.exhaustion(self._where):
-                return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHW3.shape[:3])))
+                return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHWC.shape[:3])))
         except MemoryError:
             raise
         except Exception as error:  # the engines' errors have no common base of their own
-            size = "x".join(str(side) for side in images_BHW3.shape[:3])
+            size = "x".join(str(side) for side in images_BHWC.shape[:3])
             raise ModelFileError(
                 f"{self._where}: fails on pictures of {size} (number x height x width): {first_line(error)}"
             ) from error
@@ -120,8 +117,8 @@ class GraphEngine(ABC):
     def _check_interface(self, takes: list[Any], gives: dict[str, Any], classes: int | None) -> None:
         """ModelFileError unless inputs and outputs, (type, number of axes), and the scores' classes are Tarsia's."""
         wanted = {SCORES: ("float32", 4), LABEL: ("uint8", 3), CONFIDENCE: ("float32", 3)}
-        self.gives_labels = LABEL in gives or CONFIDENCE in gives
-        expected = wanted if self.gives_labels else {SCORES: wanted[SCORES]}
+        self._gives_labels = LABEL in gives or CONFIDENCE in gives
+        expected = wanted if self._gives_labels else {SCORES: wanted[SCORES]}
         found = {name: gives.get(name) for name in expected}
         bands = self.card.bands
         if takes != [(INPUT, "uint8", 4, bands)] or found != expected:

@@ -45,7 +45,7 @@ def _tried(engine: Engine, path: Path) -> Engine:
     height, width = 2 * card.input.stride, 3 * card.input.stride  # as small as any encoder takes
     expected = (1, len(card.classes), height, width)
     try:
-        scores = engine.scores(np.full((1, height, width, card.bands), 128, np.uint8))
+        scores = engine.run(np.full((1, height, width, card.bands), 128, np.uint8))
         check_numbers(scores, "scores")
     except ScoresError as error:
         raise ModelFileError(

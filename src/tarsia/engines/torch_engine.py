@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tarsia import hardware, models
 from tarsia.card import Card
 from tarsia.engines import memory_limit
-from tarsia.engines.engine import AttentionMap, EngineFacts
+from tarsia.engines.engine import AttentionMap, Description, Engine
 from tarsia.engines.measuring import measure
 from tarsia.engines.weights import load_model
 from tarsia.errors import ModelFileError, OutputError, RecipeError
@@ -30,10 +30,8 @@ _LARGEST_SIDE = 512  # of the part that is tried: a large picture takes seconds
 _LEAST_SECONDS = 0.5
 
 
-class TorchEngine:
-    """A Segmenter behind the Engine protocol (engines/engine.py)."""
-
-    streams = 1
+class TorchEngine(Engine):
+    """A Segmenter behind the Engine protocol."""
 
     def __init__(
         self, model: Segmenter, card: Card, device: str, precision: str = "float32", memory_format: str = "auto"
@@ -66,14 +64,9 @@ class TorchEngine:
         self._to_choose = False
         self.model.arrange(memory_format)
 
-    def described(self) -> str:
-        """torch, its version, the device, and the threads."""
-        threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""
-        return f"{self._program()}{threads}"
-
-    def scores(self, images_BHW3: np.ndarray) -> Tensor:
-        """uint8 RGB, H and W multiples of the stride -> B x K x H x W scores."""
-        return self._run(self.model, images_BHW3)
+    def run(self, images_BHWC: np.ndarray) -> Tensor:
+        """uint8 pictures, H and W multiples of the stride -> B x K x H x W scores."""
+        return self._run(self.model, images_BHWC)
 
     @torch.inference_mode()
     def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -95,7 +88,7 @@ class TorchEngine:
                 f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}"
             )
 
-    def attention(self, image_HW3: np.ndarray) -> list[AttentionMap]:
+    def attention(self, image_HWC: np.ndarray) -> list[AttentionMap]:
         """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
         return [
             AttentionMap(
@@ -103,27 +96,27 @@ class TorchEngine:
                 found.map_BHW[0].float().cpu().numpy(),
                 None if found.weights_BC is None else found.weights_BC[0].float().cpu().numpy(),
             )
-            for name, found in self._run(self.model.attention, image_HW3[None])
+            for name, found in self._run(self.model.attention, image_HWC[None])
         ]
 
     @torch.inference_mode()
-    def _run(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
+    def _run(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray) -> Any:
         """`function` of the pictures, the network only looked at.
 
         MemoryError where memory runs out, ModelFileError where the network fails on pictures of this size.
         """
         try:
             with memory_limit.exhaustion(self.card.architecture):
-                return self._looked_at(function, images_BHW3)
+                return self._looked_at(function, images_BHWC)
         except RuntimeError as error:
-            size = "x".join(str(side) for side in images_BHW3.shape[:3])
+            size = "x".join(str(side) for side in images_BHWC.shape[:3])
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelFileError(
                 f"{self.card.architecture}: fails on pictures of {size} (number x height x width): {reason}"
             ) from error
 
-    def _looked_at(self, function: Callable[[Tensor], Any], images_BHW3: np.ndarray) -> Any:
-        images = torch.from_numpy(np.ascontiguousarray(images_BHW3)).permute(0, 3, 1, 2).to(self.device)
+    def _looked_at(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray) -> Any:
+        images = torch.from_numpy(np.ascontiguousarray(images_BHWC)).permute(0, 3, 1, 2).to(self.device)
         was_training = self.model.training
         self.model.eval()
         try:
@@ -156,10 +149,11 @@ class TorchEngine:
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
-    def facts(self) -> EngineFacts:
-        """What runs the weights, and how many numbers they are."""
+    def describe(self) -> Description:
+        """As Engine's."""
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return EngineFacts(self._program(), self.precision, torch.get_num_threads(), parameters)
+        program, on_gpu = f"torch {torch.__version__}, {self.device}", self.device != "cpu"
+        return Description(program, self.precision, torch.get_num_threads(), parameters, on_gpu=on_gpu)
 
     def multiply_adds(self, size: tuple[int, int]) -> int:
         """Of one picture of `size` (multiples of the stride), counted in a run of the network."""
@@ -173,9 +167,6 @@ class TorchEngine:
         finally:
             self.model.train(was_training)
         return counter.get_total_flops() // 2
-
-    def _program(self) -> str:
-        return f"torch {torch.__version__}, {self.device}"
 
 
 def pick_device(device: str) -> str:

@@ -36,7 +36,7 @@ def inference_of(predictor: Predictor) -> dict[str, str]:
     return {
         "tta": _tta_text(predictor),
         "post_process": "none" if predictor.crf is None else str(predictor.crf),
-        "style": predictor.style or "none",
+        "style": "none" if predictor.style is None else predictor.style.described,
         "network_input": _input_text(predictor.card.input),
     }
 
@@ -64,7 +64,7 @@ def model_facts(predictor: Predictor, size: tuple[int, int], seconds: Sequence[f
     The first of them warmed it up and is no part of the latency where there are more.
     """
     seen = padded_size(size, predictor.card.input)
-    facts = predictor.engine.facts()
+    facts = predictor.engine.describe()
     return {
         "architecture": predictor.card.architecture,
         "parameters": facts.parameters,

@@ -204,4 +204,4 @@ def judge(
 
 def _run_once(engine: Engine, card: Card) -> None:
     """What opens may still fail on every picture: where it does, it is told of here and not in the midst of all."""
-    engine.scores(np.zeros((1, card.input.stride, card.input.stride, card.bands), np.uint8))
+    engine.run(np.zeros((1, card.input.stride, card.input.stride, card.bands), np.uint8))

@@ -17,7 +17,6 @@ from tarsia.card import Classes
 from tarsia.data._dataset import Dataset, Sample, check_bands, check_sample
 from tarsia.drawing import paint
 from tarsia.engines import memory_limit
-from tarsia.engines.engine import LabelEngine
 from tarsia.errors import DatasetError, ScoresError
 from tarsia.evaluation.report import Metrics, count, metrics
 from tarsia.pictures.rgb import resize
@@ -235,10 +234,9 @@ def _compare(
 def _of_network(side: Side, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and labels of pictures that the network takes as they are; labels of its own where it gives them."""
     engine = side.predictor.engine
-    scores = engine.scores(images_BHW3)
-    if isinstance(engine, LabelEngine) and engine.gives_labels:
-        return np.asarray(scores), engine.labelled(images_BHW3)[0]
-    return np.asarray(scores), engine.labels(scores, (images_BHW3.shape[1], images_BHW3.shape[2]))
+    scores, given = engine.run(images_BHW3), engine.run_to_labels(images_BHW3)
+    label_BHW = engine.labels(scores, images_BHW3.shape[1:3]) if given is None else given[0]
+    return np.asarray(scores), label_BHW
 
 
 def _chosen(classes: Classes, dataset: Dataset, images: int) -> list[int]:

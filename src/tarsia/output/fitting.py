@@ -14,12 +14,12 @@ import numpy as np
 
 from tarsia import console
 from tarsia.engines import memory, memory_limit
-from tarsia.engines.engine import HoldingEngine
 from tarsia.errors import RecipeError, TooLargeError
 from tarsia.output.done import Journal
 from tarsia.pictures.files import MAX_PIXELS, most_pixels
 from tarsia.prediction.predictor import Predictor
-from tarsia.prediction.tiles import Rows, Tiling
+from tarsia.prediction.tiles import Rows
+from tarsia.prediction.tiling import Tiling
 
 T = TypeVar("T")
 _TIMES = 4  # tiles: a trial of one is worth it for pictures larger than that; smaller ones are tried as they are
@@ -68,8 +68,7 @@ class Fitting:
 
     def retreat(self, where: str, rows: Rows, reason: str) -> Tiling:
         """The tiles for a picture that memory did not suffice for; TooLargeError where they are no way out."""
-        if isinstance(self._predictor.engine, HoldingEngine):
-            self._predictor.engine.give_back()
+        self._predictor.engine.give_back()
         memory.trim()
         tiling = self._possible()
         if tiling and max(rows.size) <= tiling.side:

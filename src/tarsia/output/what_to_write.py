@@ -26,8 +26,6 @@ class Wanted:
     only: tuple[int, ...] = ()
     min_confidence: float = 0.0
     simplify: float = 0.0  # tolerance of polygons, in pixels
-    tile: int | None = None
-    overlap: float | None = None
     default: bool = False
 
     def __post_init__(self) -> None:
@@ -36,8 +34,6 @@ class Wanted:
                 raise OutputError(f"cannot save `{kind}`{nearest(kind, KINDS)}")
         if not self.save:
             raise OutputError(f"nothing to save: name one or more of {', '.join(KINDS)}")
-        if self.tile and "attention" in self.save:
-            raise OutputError("attention is drawn of whole pictures, not of tiles: leave out --attention or --tile")
         if not 0 <= self.min_confidence <= 1:
             raise OutputError(f"the least confidence is {self.min_confidence}, expected 0 to 1")
         if self.simplify < 0:
@@ -70,8 +66,6 @@ class Wanted:
             "only": sorted(self.only),
             "min_confidence": self.min_confidence,
             "simplify": self.simplify,
-            "tile": self.tile,
-            "overlap": self.overlap,
         }
 
 

@@ -11,14 +11,15 @@ import numpy as np
 from PIL import Image
 
 from tarsia.card import Card, Classes
-from tarsia.engines.engine import AttentionEngine, AttentionMap, Engine, LabelEngine, check_numbers
-from tarsia.engines.open import open_engine
-from tarsia.errors import OutputError, RecipeError
+from tarsia.engines.engine import AttentionMap, Engine, check_numbers
+from tarsia.errors import RecipeError
 from tarsia.pictures.bands import as_bands
 from tarsia.pictures.files import MAX_PIXELS, bands_in_words
 from tarsia.pictures.rgb import ImageLike
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
+from tarsia.prediction.style import Style, fuse
+from tarsia.prediction.tiling import Tiling
 
 _LEAST = 1e-30  # of a probability: log 0 would be no score
 
@@ -59,30 +60,57 @@ class TestTimeAugmentation:
 class Predictor:
     """A model ready for pictures: `Predictor(image) -> Prediction`, at the picture's own size.
 
-    `tta` averages the probabilities of several views; after that `crf` refines them by a dense CRF (prediction/crf.py).
+    Its stages, in their order, are values; tiles go through the same ones.
 
-    `temperature`, from the card's calibration, divides the scores of each view before they become probabilities.  It
-    never changes a label: with `tta` labels follow from the probabilities without it, and a `crf`, whose settings are
-    chosen for those, has no use for it.
+    - `style`: a picture is also seen restyled, and the two answers are fused (prediction/style.py).  It sees whole
+      pictures, so that there are no tiles with it.
+    - the engine's network, whose probabilities `tta` averages over several views.
+    - `temperature`, from the card's calibration: the scores of each view are divided by it before they become
+      probabilities.  It never changes a label: where labels follow from probabilities, they follow from those without
+      it, and a `crf`, whose settings are chosen for those, has no use for it.
+    - `crf` refines the probabilities by a dense CRF (prediction/crf.py) that sees the picture as it is.
+
+    `tile` and `overlap` are the tiles that `tarsia.predict` shall cut large pictures into (prediction/tiles.py).
     """
 
-    style: str | None = None  # in words, where pictures are brought to one
+    tile: int | None = None
+    overlap: float | None = None
 
-    def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
-        if crf is not None and engine.card.bands != 3:
-            raise RecipeError(
-                "--crf follows red, green and blue, and this model takes pictures of "
-                f"{bands_in_words(engine.card.bands)}: leave it out"
-            )
+    def __init__(
+        self,
+        engine: Engine,
+        tta: TestTimeAugmentation | None = None,
+        crf: CrfSettings | None = None,
+        style: Style | None = None,
+    ) -> None:
+        for stage, given in ("crf", crf), ("style", style):
+            if given is not None and engine.card.bands != 3:
+                raise RecipeError(
+                    f"--{stage} takes red, green and blue, and this model takes pictures of "
+                    f"{bands_in_words(engine.card.bands)}: leave it out"
+                )
         self.engine = engine
         self.tta = tta
         self.crf = crf
+        self.style = style
         self.temperature = engine.card.calibration.temperature if engine.card.calibration else 1.0
 
     def at_temperature(self, temperature: float) -> Self:
         """The same with another temperature; this one keeps its own."""
         other = copy.copy(self)
         other.temperature = temperature
+        return other
+
+    def in_tiles(self, side: int | None, overlap: float | None = None) -> Self:
+        """The same for pictures in tiles of `side` pixels; RecipeError for tiles that its network cannot take."""
+        if side is None and overlap is None:
+            return self
+        if overlap is not None and not (side or self.card.input.tile):
+            raise RecipeError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (--tile 512)")
+        self.check_tiles()
+        Tiling.of(self.card.input, side, overlap)
+        other = copy.copy(self)
+        other.tile, other.overlap = side, overlap
         return other
 
     @property
@@ -96,7 +124,7 @@ class Predictor:
     @property
     def needs_probabilities(self) -> bool:
         """Whether the labels follow from probabilities and not from scores alone."""
-        return self.tta is not None or self.crf is not None
+        return any(stage is not None for stage in (self.tta, self.crf, self.style))
 
     @property
     def scales(self) -> tuple[float, ...]:
@@ -150,13 +178,14 @@ class Predictor:
 
     def _of_the_network(self, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Labels and confidence from the network itself: where it gives them, and sees pictures at their own size."""
-        engine, fitted, size = self.engine, self.card.calibration, images_BHW3.shape[1:3]
-        if not (isinstance(engine, LabelEngine) and engine.gives_labels):
-            return None
+        fitted, size = self.card.calibration, images_BHW3.shape[1:3]
         if network_size(size, self.card.input) != size or self.temperature != (fitted.temperature if fitted else 1.0):
             return None
         padded, (height, width) = prepared(images_BHW3, self.card)
-        label_BHW, confidence_BHW = engine.labelled(padded)
+        given = self.engine.run_to_labels(padded)
+        if given is None:
+            return None
+        label_BHW, confidence_BHW = given
         check_numbers(confidence_BHW, "probabilities")
         return label_BHW[:, :height, :width], confidence_BHW[:, :height, :width]
 
@@ -176,7 +205,7 @@ class Predictor:
     def unchecked_scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
         """As `scores`, which may be no numbers, for those who judge a network."""
         padded, size = prepared(images_BHW3, self.card, scale)
-        return self.engine.scores(padded)[:, :, : size[0], : size[1]]
+        return self.engine.run(padded)[:, :, : size[0], : size[1]]
 
     def probabilities(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x K x H x W float32 probabilities, averaged by `tta`, then refined by `crf`."""
@@ -185,6 +214,11 @@ class Predictor:
 
     def check_tiles(self) -> None:
         """RecipeError where a stage needs the whole picture: tiles would get another answer, and nobody would know."""
+        if self.style is not None:
+            raise RecipeError(
+                "--style takes whole pictures, and tiles would each be restyled by their own colours: leave out "
+                "--style and --reference, or the tiles (a picture too large for memory can be made smaller)"
+            )
 
     def evidence(self, images_BHW3: np.ndarray, confidence: bool = False) -> Any:
         """Tiles of one size -> B x K x H x W scores to blend, in which every stage of this predictor has its part.
@@ -201,6 +235,16 @@ class Predictor:
         return np.log(np.maximum(np.concatenate([found[one] for one in temperatures], axis=1), _LEAST))
 
     def _averaged(self, images_BHW3: np.ndarray, temperatures: set[float]) -> dict[float, np.ndarray]:
+        """Probabilities by `tta`, at each temperature; those of the restyled pictures and, fused, of the others."""
+        if self.style is None:
+            return self._of_views(images_BHW3, temperatures)
+        restyled = self._of_views(self.style.restyle(images_BHW3), temperatures)
+        if not self.style.fuse:
+            return restyled
+        plain = self._of_views(images_BHW3, temperatures)
+        return {temperature: fuse(plain[temperature], restyled[temperature]) for temperature in temperatures}
+
+    def _of_views(self, images_BHW3: np.ndarray, temperatures: set[float]) -> dict[float, np.ndarray]:
         """The mean of the probabilities over the views of `tta`, at each temperature; the network runs once a view."""
         tta = self.tta or TestTimeAugmentation(flip=False)
         views = [(scale, mirrored) for scale in tta.scales for mirrored in ((False, True) if tta.flip else (False,))]
@@ -228,19 +272,9 @@ class Predictor:
         The maps have their module's resolution and cover the whole picture.  Raises OutputError where the network has
         no attention, ImageError as `Predictor(image)` does.
         """
-        engine = self.check_attention()
         padded, size = prepared(as_bands(image, self.card.bands)[None], self.card)
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
-        return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in engine.attention(padded[0])]
-
-    def check_attention(self) -> AttentionEngine:
-        """The engine, where its network's attention can be shown; OutputError says what to do where it cannot."""
-        if not isinstance(self.engine, AttentionEngine):
-            raise OutputError(
-                "attention can be drawn of a .safetensors model only: give the file that this one was exported from"
-            )
-        self.engine.check_attention()
-        return self.engine
+        return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in self.engine.attention(padded[0])]
 
 
 def _of_labels(probabilities_BKHW: np.ndarray, label_BHW: np.ndarray) -> np.ndarray:
@@ -255,20 +289,3 @@ def _without_padding(map_HW: np.ndarray, covered: tuple[float, float]) -> np.nda
     size = max(1, round(width)), max(1, round(height))
     part = Image.fromarray(map_HW).resize(size, Image.Resampling.BILINEAR, box=(0, 0, width, height))
     return np.asarray(part)
-
-
-def load(
-    path: str | Path,
-    device: str = "auto",
-    tta: TestTimeAugmentation | None = None,
-    crf: CrfSettings | None = None,
-    engine: str = "auto",
-    precision: str = "float32",
-    streams: int = 1,
-) -> Predictor:
-    """A model file or run folder -> a predictor.
-
-    `device`: auto, cpu, cuda or cuda:N.  `engine` of an .onnx file: auto, onnxruntime, or openvino, which computes in
-    the `precision` float32 or bfloat16; `streams` calls to it may run at once, each on its share of the cores.
-    """
-    return Predictor(open_engine(Path(path), device, engine, precision, streams), tta, crf)

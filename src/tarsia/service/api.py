@@ -96,7 +96,7 @@ def _facts(name: str, predictor: Predictor) -> openapi.ModelFacts:
     told: dict[str, Any] = {}
     problem = None
     try:
-        engine, precision, *_ = predictor.engine.facts()
+        engine, precision, *_ = predictor.engine.describe()
         told = _told(card)
     except Exception as error:
         # The error's own words may name files of this machine, which is nothing to strangers.

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tarsia.engines import memory
-from tarsia.engines.engine import HoldingEngine
 from tarsia.pictures.bands import open_bands
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
@@ -118,8 +117,7 @@ class Batcher:
     def _rest(self) -> None:
         """Nothing came for a while: what is kept for the next picture goes back to the system."""
         with self._network:
-            if isinstance(self.predictor.engine, HoldingEngine):
-                self.predictor.engine.give_back()
+            self.predictor.engine.give_back()
         memory.trim()
 
     def _take(self) -> list[Job] | None:

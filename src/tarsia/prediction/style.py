@@ -1,8 +1,24 @@
-"""Several opinions on the classes of a pixel -> one."""
+"""The stage that brings a picture to the style its model knows, and makes one answer of two."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Style:
+    """How pictures are restyled, and whether the answer for the picture as it is has its part in the result.
+
+    Whole pictures only: a style's mean and deviation, or its histogram, are those of the whole picture, and a tile
+    would be restyled by its own.
+    """
+
+    restyle: Callable[[np.ndarray], np.ndarray]  # B x H x W x 3 uint8 RGB -> the same, in the model's style
+    fuse: bool = True  # else the restyled picture's answer alone
+    described: str = "restyled"  # in words, for a report's protocol
 
 
 def fuse(*probabilities_BKHW: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tarsia.prediction.fusion import fuse
+from tarsia.prediction.style import fuse
 
 
 def maps(count: int, classes: int, size: tuple[int, int] = (3, 4), seed: int = 0) -> list[np.ndarray]:

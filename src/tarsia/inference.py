@@ -1,0 +1,57 @@
+"""How a model is run on pictures: all that may be chosen, as one value, and the predictor that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tarsia.engines.open import open_engine
+from tarsia.prediction.crf import CrfSettings
+from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What may be chosen where a model is opened; the defaults are the network alone, on whole pictures.
+
+    `device`: auto, cpu, cuda or cuda:N.  Of an .onnx file `engine`: auto, onnxruntime, or openvino, which computes in
+    the `precision` float32 or bfloat16; `streams` calls to it may run at once, each on its share of the cores.
+
+    `tta` averages the probabilities of several views, `crf` refines them.  `style`, a style file or `histogram`, also
+    shows the network each picture in the look of `reference`: pictures like those it was trained on, a folder or
+    NAME[:ROOT][,key=value...].  `tile`: side of the tiles that pictures larger than one go in, which share the part
+    `overlap` of it; evaluate takes whole pictures.
+    """
+
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "float32"
+    streams: int = 1
+    tta: TestTimeAugmentation | None = None
+    crf: CrfSettings | None = None
+    style: str | None = None
+    reference: str | None = None
+    tile: int | None = None
+    overlap: float | None = None
+
+
+DEFAULT = Inference()
+
+
+def load(path: str | Path, inference: Inference = DEFAULT, **chosen: Any) -> Predictor:
+    """A model file or run folder -> a predictor.  `chosen`: fields of `Inference` by name, in its place or beside it.
+
+        predictor = tarsia.load("runs/demo", tta=tarsia.TestTimeAugmentation(flip=True))
+
+    Raises ModelFileError for what is no sound model file, MissingExtraError for an engine that is not installed, and
+    RecipeError for choices that there are not or that do not go together.
+    """
+    how = replace(inference, **chosen)
+    engine = open_engine(Path(path), how.device, how.engine, how.precision, how.streams)
+    style = None
+    if how.style is not None or how.reference is not None:
+        from tarsia.adaptation.test_time import open_style
+
+        style = open_style(engine.card, how.style, how.reference, how.device)
+    return Predictor(engine, how.tta, how.crf, style).in_tiles(how.tile, how.overlap)
