@@ -32,11 +32,11 @@ from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomE
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
 from tarsia.output import of_picture, of_raster, of_video, summary
-from tarsia.output.done import Journal
 from tarsia.output.fitting import Fitting
+from tarsia.output.journal import Journal
 from tarsia.output.of_picture import Segmented
 from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
-from tarsia.output.what_to_write import KINDS, OUTPUTS, Wanted, class_indices
+from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rasters import is_raster
 from tarsia.pictures.rgb import shown
@@ -98,7 +98,7 @@ def predict(
     out = Path(out)
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
-    wanted = Wanted(kinds, indices, min_confidence, simplify, default=save is None)
+    what = WhatToWrite(kinds, indices, min_confidence, simplify, default=save is None)
     tiling = None
     if predictor.tile or predictor.card.input.tile:
         predictor.check_tiles()
@@ -116,20 +116,20 @@ def predict(
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
     summaries = [out / name for kind, name in summary.FILES.items() if kind in kinds]
-    check_outputs([*_planned(sources, out, wanted), *summaries], sources, out)
+    check_outputs([*_planned(sources, out, what), *summaries], sources, out)
     if not (overwrite or resume):
-        _refuse_existing([*_planned(sources, out, wanted), *summaries])
-    with holding(out), Journal(out, _settings(predictor, wanted), resume) as journal:
+        _refuse_existing([*_planned(sources, out, what), *summaries])
+    with holding(out), Journal(out, _settings(predictor, what), resume) as journal:
         if resume and not overwrite:
-            _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, wanted))
-        remove_parts({path.parent for path in _planned(sources, out, wanted)})
+            _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, what))
+        remove_parts({path.parent for path in _planned(sources, out, what)})
         if journal.memory_format is not None:
             predictor.engine.keep(journal.memory_format)
         for source, message in run.failed:
             console.note(f"{shown(source)}: {message}")
         fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
         with memory_limit.limited() if predictor.engine.device == "cpu" else contextlib.nullcontext(_nothing) as look:
-            _Work(predictor, out, wanted, journal, run, batch, fitting, frames, look).all(sources)
+            _Work(predictor, out, what, journal, run, batch, fitting, frames, look).all(sources)
     return run
 
 
@@ -139,7 +139,7 @@ class _Work:
 
     predictor: Predictor
     out: Path
-    wanted: Wanted
+    what: WhatToWrite
     journal: Journal
     run: PredictionRun
     batch: int
@@ -187,7 +187,7 @@ class _Work:
         card = self.predictor.card
         order = {source.path: place for place, source in enumerate(sources)}
         self.run.done.sort(key=lambda done: order[done[0]])
-        summary.write(self.wanted.save, self.out, card, self.journal, sources, self.run.failed, complete)
+        summary.write(self.what.save, self.out, card, self.journal, sources, self.run.failed, complete)
 
     def _grouped(
         self, source: Source, waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]]
@@ -249,12 +249,12 @@ class _Work:
     def _labelled(self, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
         size = images_BHW3.shape[1], images_BHW3.shape[2]
         with self.fitting.measured(len(images_BHW3) * self.predictor.pixels_seen(size)):
-            if not self.wanted.needs_confidence:
+            if not self.what.needs_confidence:
                 return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
             return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
 
     def _in_tiles(self, image_HW3: np.ndarray, tiling: Tiling) -> tuple[np.ndarray, np.ndarray | None]:
-        return segment(self.predictor, image_HW3, tiling, self.wanted.needs_confidence, self.batch)
+        return segment(self.predictor, image_HW3, tiling, self.what.needs_confidence, self.batch)
 
     def _write(
         self,
@@ -264,12 +264,12 @@ class _Work:
         confidence_HW: np.ndarray | None,
         tile: dict[str, int],
     ) -> None:
-        label_HW = self.wanted.selected(label_HW, confidence_HW)
-        maps = self.predictor.attention(image_HW3) if "attention" in self.wanted.save else []
+        label_HW = self.what.selected(label_HW, confidence_HW)
+        maps = self.predictor.attention(image_HW3) if "attention" in self.what.save else []
         self._note_memory_format()
         self.journal.begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)
-        more = of_picture.write(one, source, self.out, self.wanted, self.predictor.classes)
+        more = of_picture.write(one, source, self.out, self.what, self.predictor.classes)
         row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card, **tile)
         self._finish(source, row, **more)
 
@@ -280,7 +280,7 @@ class _Work:
         """A raster or a video, written while it is read."""
         self.journal.begin(source)
         if source.medium == "raster":
-            made = of_raster.write(self.predictor, source, self.out, self.wanted, self.fitting, self.batch)
+            made = of_raster.write(self.predictor, source, self.out, self.what, self.fitting, self.batch)
         else:
             made = self._video(source)
         self._note_memory_format()
@@ -302,7 +302,7 @@ class _Work:
 
         def write() -> dict[str, Any]:
             batch, card = self.batch, self.predictor.card
-            return of_video.write(labelled, card, source, self.out, self.wanted, batch, self.frames)
+            return of_video.write(labelled, card, source, self.out, self.what, batch, self.frames)
 
         try:
             return write()
@@ -314,14 +314,14 @@ class _Work:
         return write()
 
     def _note_missing(self, source: Source) -> None:
-        for kind in self.wanted.kinds(source.medium):
+        for kind in self.what.kinds(source.medium):
             if kind in ENDINGS["picture"] and kind not in ENDINGS[source.medium]:
                 console.note(f"{shown(source.path)}: no {kind} of a {source.medium}")
 
     def _finish(self, source: Source, row: dict[str, Any], **more: Any) -> None:
-        files = source.outputs(self.out, self.wanted)
+        files = source.outputs(self.out, self.what)
         self.journal.finish(source, files, row, file_name=text(source.relative), **more)
-        label = source.output(self.out, "label") if "label" in self.wanted.kinds(source.medium) else None
+        label = source.output(self.out, "label") if "label" in self.what.kinds(source.medium) else None
         self.run.done.append((source.path, label))
 
     def _attempt(self, source: Source, work: Callable[[], Any]) -> Any:
@@ -354,8 +354,8 @@ def _noted() -> Iterator[None]:
         console.note(str(remark.message))
 
 
-def _planned(sources: Sequence[Source], out: Path, wanted: Wanted) -> list[Path]:
-    return [path for source in sources for path in source.outputs(out, wanted)]
+def _planned(sources: Sequence[Source], out: Path, what: WhatToWrite) -> list[Path]:
+    return [path for source in sources for path in source.outputs(out, what)]
 
 
 def _refuse_existing(planned: Sequence[Path]) -> None:
@@ -365,11 +365,11 @@ def _refuse_existing(planned: Sequence[Path]) -> None:
         raise OutputError(f"{shown(existing[0])}{more} exists already: choose another --out or add --overwrite")
 
 
-def _settings(predictor: Predictor, wanted: Wanted) -> dict[str, Any]:
+def _settings(predictor: Predictor, what: WhatToWrite) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     model = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()[:16]
     tta, crf = (None if one is None else str(one) for one in (predictor.tta, predictor.crf))
     precision = predictor.engine.describe().precision
     style, tiles = predictor.style and predictor.style.described, {"tile": predictor.tile, "overlap": predictor.overlap}
     computed = {"precision": None if precision == "float32" else precision}  # of float32 nothing was said before
-    return {"model": model, "tta": tta, "crf": crf, "style": style, **computed, **tiles, **wanted.settings()}
+    return {"model": model, "tta": tta, "crf": crf, "style": style, **computed, **tiles, **what.settings()}

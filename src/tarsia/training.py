@@ -30,7 +30,7 @@ from tarsia.learning import failures, optimizer, speed
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.loader import Batch
-from tarsia.learning.run_folder import Journal, clear, note_environment
+from tarsia.learning.run_folder import RunFolder, clear, note_environment
 from tarsia.learning.state import Progress, TrainingState
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
@@ -90,26 +90,26 @@ def _new(
 
 
 def _run(state: TrainingState) -> None:
-    journal = Journal(state.folder, state.history, _total_steps(state))
+    run = RunFolder(state.folder, state.history, _total_steps(state))
     for note in state.notes:
-        journal.say(note)
+        run.say(note)
     if _by_batch(state):
-        journal.say(
+        run.say(
             f"{' and '.join(_by_batch(state))}: no sum over pixels, so with train.accumulate each batch has its own "
             "and their mean is learned, which is not that of a larger train.batch"
         )
     try:
         with explained(), Interrupt() as interrupt:  # a dead worker comes up wherever this process happens to be
-            _loop(state, journal, interrupt)
-            _score(state, journal, interrupt)
+            _loop(state, run, interrupt)
+            _score(state, run, interrupt)
     except Interrupted as stop:
         state.save()
         saved = f"{stop}: saved after step {state.progress.step}"
         message = f"{saved}; go on with: {command('train', '--resume', state.folder)}"
-        journal.log.info(message)
+        run.log.info(message)
         raise Interrupted(stop.number, message) from None
     finally:
-        journal.close()
+        run.close()
 
 
 def _started(folder: Path, recipe: object) -> Recipe:
@@ -128,14 +128,14 @@ def _settled(recipe: Recipe | str | Path | None) -> Recipe:
     return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
 
 
-def _loop(state: TrainingState, journal: Journal, interrupt: Interrupt) -> None:
+def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
     settings, progress = state.recipe.train, state.progress
     if not _goes_on(state):
-        journal.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
+        run.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
         return
     batches = state.batches()
     while _goes_on(state):
-        _train_epoch(state, batches, journal, interrupt)
+        _train_epoch(state, batches, run, interrupt)
         row = _train_row(state) | _validate(state, interrupt)
         miou = row["val_miou"]
         improved = miou is None or miou > progress.best_miou
@@ -143,12 +143,12 @@ def _loop(state: TrainingState, journal: Journal, interrupt: Interrupt) -> None:
         state.counts_KK1[:] = 0
         if improved:
             progress.best_miou, progress.best_epoch = -1.0 if miou is None else miou, progress.epoch
-        journal.epoch(row)
+        run.epoch(row)
         _save_weights(state, row, improved)
         state.save()
         interrupt.check()
     if progress.epoch < settings.epochs:
-        journal.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
+        run.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
 
 
 def _goes_on(state: TrainingState) -> bool:
@@ -158,7 +158,7 @@ def _goes_on(state: TrainingState) -> bool:
     return progress.epoch < settings.epochs and not (settings.early_stop and waited >= settings.early_stop)
 
 
-def _train_epoch(state: TrainingState, batches: Iterator[Batch], journal: Journal, interrupt: Interrupt) -> None:
+def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder, interrupt: Interrupt) -> None:
     settings, progress = state.recipe.train, state.progress
     state.model.train()
     steps, total, saved = state.order().steps, _total_steps(state), time.monotonic()
@@ -177,7 +177,7 @@ def _train_epoch(state: TrainingState, batches: Iterator[Batch], journal: Journa
             progress.learned += pictures
         progress.seconds += time.perf_counter() - started
         del group
-        journal.step(progress.step, _facts(state, loss, learning_rate))
+        run.step(progress.step, _facts(state, loss, learning_rate))
         interrupt.check()
         if time.monotonic() - saved >= settings.save_every_seconds:
             state.save()
@@ -256,13 +256,13 @@ def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> 
         save_model(path, engine.model, card)
 
 
-def _score(state: TrainingState, journal: Journal, interrupt: Interrupt) -> None:
+def _score(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
     """Report on the best model, by the same path as `tarsia evaluate`, and say whether `expected` is reached."""
     section, wanted = state.recipe.data, state.recipe.expected
     if state.val_data is None:
         console.note("no validation split: the model is the last one, unscored")
         if wanted is not None:
-            journal.say("expected: there is no score to judge, for want of a validation split")
+            run.say("expected: there is no score to judge, for want of a validation split")
         return
     # Computed as the training was, not as is faster on the first picture: a resumed run has the same report.
     best, layout = find_model_file(state.folder), state.recipe.train.memory_format
@@ -276,7 +276,7 @@ def _score(state: TrainingState, journal: Journal, interrupt: Interrupt) -> None
     )
     examples.keep(state.folder, state.val_data)
     if wanted is not None:
-        journal.say(f"expected: {thresholds.judge(wanted, report, state.folder)}")
+        run.say(f"expected: {thresholds.judge(wanted, report, state.folder)}")
 
 
 def _by_batch(state: TrainingState) -> list[str]:

@@ -61,7 +61,7 @@ def note_environment(folder: Path) -> dict[str, Any]:
     return facts
 
 
-class Journal:
+class RunFolder:
     """Writes a run's folder.  `history` has a row per epoch; metrics.csv and curves.png are always all of it."""
 
     def __init__(self, folder: Path, history: list[dict[str, Any]], total_steps: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from tarsia import console
 from tarsia.engines import memory, memory_limit
 from tarsia.errors import RecipeError, TooLargeError
-from tarsia.output.done import Journal
+from tarsia.output.journal import Journal
 from tarsia.pictures.files import MAX_PIXELS, most_pixels
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import Rows

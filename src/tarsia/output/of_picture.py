@@ -18,7 +18,7 @@ from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError
 from tarsia.files import write_text, writing
 from tarsia.output.sources import Source
-from tarsia.output.what_to_write import Wanted
+from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.rgb import shown
 from tarsia.polygons.formats import coco_annotations, geojson
 
@@ -35,12 +35,12 @@ class Segmented:
     maps: list[AttentionMap] = field(default_factory=list)
 
 
-def write(one: Segmented, source: Source, out: Path, wanted: Wanted, classes: Classes) -> dict[str, Any]:
+def write(one: Segmented, source: Source, out: Path, what: WhatToWrite, classes: Classes) -> dict[str, Any]:
     """Write the results of one picture, the label map last; what the journal needs besides.
 
     Raises ImageError, before anything is written, where a result cannot hold the picture.
     """
-    save = wanted.save
+    save = what.save
     sheet = None
     if "overlay" in save:
         sheet = paint.overlay(one.image_HW3, one.label_HW, classes)
@@ -57,13 +57,13 @@ def write(one: Segmented, source: Source, out: Path, wanted: Wanted, classes: Cl
         assert one.confidence_HW is not None
         save_png(source.output(out, "confidence"), Image.fromarray(as_bytes(one.confidence_HW)))
     if "geojson" in save:
-        found = geojson(one.label_HW, classes, tolerance=wanted.simplify)
+        found = geojson(one.label_HW, classes, tolerance=what.simplify)
         write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
     if "label" in save:
         paint.save_label(source.output(out, "label"), one.label_HW, classes)
     if "coco" not in save:
         return {}
-    return {"coco": coco_annotations(one.label_HW, classes, tolerance=wanted.simplify)}
+    return {"coco": coco_annotations(one.label_HW, classes, tolerance=what.simplify)}
 
 
 def as_bytes(confidence_HW: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from tarsia.output.fitting import Fitting
 from tarsia.output.of_picture import as_bytes, save_jpeg
 from tarsia.output.progress import Pace
 from tarsia.output.sources import Source
-from tarsia.output.what_to_write import Wanted
+from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import MAX_PIXELS, shown
 from tarsia.pictures.rasters import Raster, RowWriter, open_raster, writing_raster
 from tarsia.pictures.rgb import as_visible
@@ -31,7 +31,7 @@ from tarsia.prediction.tiles import bands as segmented
 
 
 def write(
-    predictor: Predictor, source: Source, out: Path, wanted: Wanted, fitting: Fitting, batch: int
+    predictor: Predictor, source: Source, out: Path, what: WhatToWrite, fitting: Fitting, batch: int
 ) -> dict[str, Any]:
     """Segment a raster and write its results; its row of the summaries, and what else the journal needs.
 
@@ -40,7 +40,7 @@ def write(
     """
     bands = predictor.card.bands
     with open_raster(source.path, bands) as raster:
-        polygons = not {"geojson", "coco"}.isdisjoint(wanted.save)
+        polygons = not {"geojson", "coco"}.isdisjoint(what.save)
         pixels = raster.size[0] * raster.size[1]
         if polygons and pixels > MAX_PIXELS:
             raise ImageError(
@@ -50,9 +50,9 @@ def write(
         found, tile = fitting.run(
             raster.where,
             raster,
-            lambda: (_whole(predictor, raster, wanted, fitting), {}),
+            lambda: (_whole(predictor, raster, what, fitting), {}),
             lambda tiling: (
-                segmented(predictor, raster, tiling, wanted.needs_confidence, batch),
+                segmented(predictor, raster, tiling, what.needs_confidence, batch),
                 {"tile": tiling.side},
             ),
         )
@@ -60,54 +60,54 @@ def write(
         preview = Preview(raster.size)
         kept: list[np.ndarray] = []
         with contextlib.ExitStack() as stack:
-            writers = _writers(stack, predictor, source, out, wanted, raster)
+            writers = _writers(stack, predictor, source, out, what, raster)
             pace = Pace(shown(source.path), "rows", raster.size[0])
-            for band in _as_written(found, raster, wanted):
+            for band in _as_written(found, raster, what):
                 counts += summary.counted(band.label_HW)
                 for kind, writer in writers.items():
                     writer.write(band.label_HW if kind == "label" else _confidence(band))
-                if "overlay" in wanted.save:
+                if "overlay" in what.save:
                     preview.add(band.top, as_visible(band.image_HW3), band.label_HW)
                 if polygons:
                     kept.append(band.label_HW)
                 pace.step(len(band.label_HW))
-            if "overlay" in wanted.save:
+            if "overlay" in what.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
             remark = raster.remark()
             if remark:
                 warnings.warn(remark, stacklevel=2)
-            more = _polygons(np.concatenate(kept), predictor, source, out, wanted, raster) if polygons else {}
+            more = _polygons(np.concatenate(kept), predictor, source, out, what, raster) if polygons else {}
         return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
 
 
 def _writers(
-    stack: contextlib.ExitStack, predictor: Predictor, source: Source, out: Path, wanted: Wanted, raster: Raster
+    stack: contextlib.ExitStack, predictor: Predictor, source: Source, out: Path, what: WhatToWrite, raster: Raster
 ) -> dict[str, RowWriter]:
     """The label map first, so that it is in place last."""
     writers = {}
-    if "label" in wanted.save:
+    if "label" in what.save:
         palette = palette_of(predictor.classes)
         path = source.output(out, "label")
         writers["label"] = stack.enter_context(writing_raster(path, raster, palette, no_data=IGNORED))
-    if "confidence" in wanted.save:
+    if "confidence" in what.save:
         path = source.output(out, "confidence")
         writers["confidence"] = stack.enter_context(writing_raster(path, raster))
     return writers
 
 
-def _whole(predictor: Predictor, raster: Raster, wanted: Wanted, fitting: Fitting) -> Iterator[Band]:
+def _whole(predictor: Predictor, raster: Raster, what: WhatToWrite, fitting: Fitting) -> Iterator[Band]:
     """All its rows at once, which are there before any of them is written."""
     predictor.check_size(raster.size)
     image_HW3 = raster.read(0, raster.size[0])
     with fitting.measured(predictor.pixels_seen(raster.size)):
-        prediction = predictor(image_HW3, wanted.needs_confidence)
+        prediction = predictor(image_HW3, what.needs_confidence)
     return iter([Band(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
 
 
-def _as_written(found: Iterator[Band], raster: Raster, wanted: Wanted) -> Iterator[Band]:
+def _as_written(found: Iterator[Band], raster: Raster, what: WhatToWrite) -> Iterator[Band]:
     """Finished rows, their labels as they are to be written."""
     for band in found:
-        label_HW = wanted.selected(band.label_HW, band.confidence_HW)
+        label_HW = what.selected(band.label_HW, band.confidence_HW)
         nowhere_HW = raster.nowhere(band.top, band.top + len(label_HW))
         if nowhere_HW is not None:
             label_HW = np.where(nowhere_HW, np.uint8(IGNORED), label_HW)
@@ -120,17 +120,17 @@ def _confidence(band: Band) -> np.ndarray:
 
 
 def _polygons(
-    label_HW: np.ndarray, predictor: Predictor, source: Source, out: Path, wanted: Wanted, raster: Raster
+    label_HW: np.ndarray, predictor: Predictor, source: Source, out: Path, what: WhatToWrite, raster: Raster
 ) -> dict[str, Any]:
     """Write GeoJSON in map coordinates; COCO's annotations, in pixels, for the journal."""
-    if "geojson" in wanted.save:
+    if "geojson" in what.save:
         found = geojson(
-            label_HW, predictor.classes, tolerance=wanted.simplify, transform=raster.transform, crs=raster.crs
+            label_HW, predictor.classes, tolerance=what.simplify, transform=raster.transform, crs=raster.crs
         )
         write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
-    if "coco" not in wanted.save:
+    if "coco" not in what.save:
         return {}
-    return {"coco": coco_annotations(label_HW, predictor.classes, tolerance=wanted.simplify)}
+    return {"coco": coco_annotations(label_HW, predictor.classes, tolerance=what.simplify)}
 
 
 class Preview:

@@ -18,7 +18,7 @@ from tarsia.files import writing_folder
 from tarsia.output import summary
 from tarsia.output.progress import Pace
 from tarsia.output.sources import Source, is_camera
-from tarsia.output.what_to_write import Wanted
+from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import bands_in_words, shown
 from tarsia.pictures.videos import Video, VideoWriter, open_video, writing_video
 
@@ -28,7 +28,7 @@ Label = Callable[[np.ndarray], list[tuple[np.ndarray, np.ndarray | None]]]  # B 
 
 
 def write(
-    label: Label, card: Card, source: Source, out: Path, wanted: Wanted, batch: int, most: int | None
+    label: Label, card: Card, source: Source, out: Path, what: WhatToWrite, batch: int, most: int | None
 ) -> dict[str, Any]:
     """Segment the frames of a video, `most` of them at most, and write its results; its row of the summaries.
 
@@ -47,17 +47,17 @@ def write(
         if first is None:
             raise ImageError(f"{video.where}: no frame in it can be read")
         folder = (
-            stack.enter_context(_new_folder(source.output(out, "label"))) if "label" in wanted.kinds("video") else None
+            stack.enter_context(_new_folder(source.output(out, "label"))) if "label" in what.kinds("video") else None
         )
         writer = None
-        if "overlay" in wanted.kinds("video"):
+        if "overlay" in what.kinds("video"):
             writer = stack.enter_context(writing_video(source.output(out, "overlay"), first.shape[:2], video.rate))
         counts, pace = np.zeros(256, np.int64), Pace(video.where, "frames", most or video.frames)
         stopping = contextlib.suppress(KeyboardInterrupt) if camera else contextlib.nullcontext()
         with stopping:
             for group in _groups(itertools.chain([first], frames), batch, video):
                 for image_HW3, found in zip(group, label(np.stack(group)), strict=True):
-                    label_HW = wanted.selected(*found)
+                    label_HW = what.selected(*found)
                     counts += summary.counted(label_HW)
                     pace.step()
                     _write_frame(image_HW3, label_HW, card, folder, writer, pace.count)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tarsia.errors import ImageError, OutputError
-from tarsia.output.what_to_write import Wanted
+from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.bands import suffixes
 from tarsia.pictures.files import SUFFIXES, shown
 
@@ -55,9 +55,9 @@ class Source:
         """Where its result of a kind goes."""
         return out / (self.name + ENDINGS[self.medium][kind])
 
-    def outputs(self, out: Path, wanted: Wanted) -> list[Path]:
+    def outputs(self, out: Path, what: WhatToWrite) -> list[Path]:
         """Where its results go, of the kinds that there are of its medium."""
-        return [self.output(out, kind) for kind in ENDINGS[self.medium] if kind in wanted.kinds(self.medium)]
+        return [self.output(out, kind) for kind in ENDINGS[self.medium] if kind in what.kinds(self.medium)]
 
 
 def find(

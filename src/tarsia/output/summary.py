@@ -12,7 +12,7 @@ import numpy as np
 
 from tarsia.card import IGNORED, Card
 from tarsia.files import write_json, writing
-from tarsia.output.done import Journal
+from tarsia.output.journal import Journal
 from tarsia.output.sources import Failed, Source, text
 from tarsia.polygons.formats import coco_categories
 

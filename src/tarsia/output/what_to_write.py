@@ -16,7 +16,7 @@ KINDS = ("label", "overlay", "confidence", "geojson", "coco", "csv", "attention"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WhatToWrite:
     """What is asked for; `only` are class indices, all where empty; `default`: nothing was, `save` is what is usual.
 
     Raises OutputError where it makes no sense.
