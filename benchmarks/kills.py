@@ -49,7 +49,7 @@ SERVER = """
 import json, os, sys
 import tarsia.training, tarsia.predicting, tarsia.models._encoders
 from tarsia.cli import main
-from tarsia.learning import measuring
+from tarsia.engines import measuring
 measuring.WORTH_IT = float("inf")  # one layout for all runs: they are compared byte for byte
 print("ready", flush=True)
 for line in sys.stdin:

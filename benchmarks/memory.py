@@ -20,19 +20,19 @@ from tarsia import environment
 SCRIPT = r"""
 import json, re, sys
 from tarsia import console, training
-from tarsia.learning import journal
+from tarsia.learning import run_folder
 from tarsia.recipe import Recipe
 
 console.quiet(True)
 seen = []
-epoch = journal.Journal.epoch
+epoch = run_folder.RunFolder.epoch
 
 def measured(self, row):
     epoch(self, row)
     status = open("/proc/self/status").read()
     seen.append(round(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024, 1))
 
-journal.Journal.epoch = measured
+run_folder.RunFolder.epoch = measured
 training.train(Recipe.model_validate(json.loads(sys.argv[1])), out=sys.argv[2])
 print(json.dumps(seen))
 """

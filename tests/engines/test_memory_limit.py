@@ -109,10 +109,10 @@ def test_nothing_of_what_failed_is_left_once_the_error_is_dealt_with():
 
 LIMITED = """
 import resource, numpy as np
-from tarsia.runtime import room
+from tarsia.engines import memory_limit
 before = resource.getrlimit(resource.RLIMIT_DATA)
 left = [300 * 2**20]
-with room.limited(lambda: left[0]) as look, room.limited(lambda: 0):  # the second changes nothing
+with memory_limit.limited(lambda: left[0]) as look, memory_limit.limited(lambda: 0):  # the second changes nothing
     some = np.ones(100 * 2**20, np.uint8)
     try:
         np.ones(500 * 2**20, np.uint8)
@@ -124,7 +124,7 @@ with room.limited(lambda: left[0]) as look, room.limited(lambda: 0):  # the seco
         np.ones(500 * 2**20, np.uint8)
     except MemoryError:
         print("too early for another look")
-    room._SECONDS = 0
+    memory_limit._SECONDS = 0
     look()
     np.ones(500 * 2**20, np.uint8)
 print("restored", resource.getrlimit(resource.RLIMIT_DATA) == before)

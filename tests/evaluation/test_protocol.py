@@ -12,6 +12,7 @@ from tarsia.evaluation import protocol as of_reports
 from tarsia.evaluation.protocol import inference_of, model_facts, protocol
 from tarsia.prediction.crf import CrfSettings
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
+from tarsia.prediction.style import Style
 
 CLASSES = Classes(names=("road", "sky"), colors=((128, 64, 128), (70, 130, 180)))
 FITTED = Calibration(
@@ -58,7 +59,7 @@ def test_network_input_in_words(settings, text):
 )
 def test_what_else_makes_the_labels_in_words(tta, text):
     model = predictor()
-    model.tta, model.crf, model.style = tta, CrfSettings(iterations=3), "in the look of dawn"
+    model.tta, model.crf, model.style = tta, CrfSettings(iterations=3), Style(lambda images: images, described="in the look of dawn")
     found = inference_of(model)
     assert (found["tta"], found["post_process"]) == (text, str(CrfSettings(iterations=3)))
     assert found["style"] == "in the look of dawn"

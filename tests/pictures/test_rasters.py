@@ -73,10 +73,11 @@ STORED = [
 
 
 @pytest.mark.parametrize("stored", STORED)
-@pytest.mark.parametrize("options", [{}, {"tile": 64, "overlap": 0.25}])
-def test_labels_are_the_pictures_and_lie_where_it_lies(stored, options, predictor, tmp_path):
+@pytest.mark.parametrize("tiles", [(None, None), (64, 0.25)])
+def test_labels_are_the_pictures_and_lie_where_it_lies(stored, tiles, predictor, tmp_path):
     source = save(tmp_path / "map.tif", picture(330, 210), **stored)
-    run = predict(predictor, [source], tmp_path / "out", **options, save=("label", "confidence", "overlay", "geojson"))
+    saved = ("label", "confidence", "overlay", "geojson")
+    run = predict(predictor.in_tiles(*tiles), [source], tmp_path / "out", save=saved)
     assert run.exit_code == 0 and run.done == [(source, tmp_path / "out" / "map.tif")]
     with rasterio.open(tmp_path / "out" / "map.tif") as found, rasterio.open(source) as given:
         image_HW3 = given.read().transpose(1, 2, 0)  # of lossy ones as decoded
