@@ -22,7 +22,8 @@ from tarsia.comparing import compare
 from tarsia.comparison import side_by_side
 from tarsia.comparison.folder import escaped
 from tarsia.errors import DatasetError
-from tarsia.evaluation.report import DataHash, Report, count, metrics
+from tarsia.evaluation.confusion import count, metrics
+from tarsia.evaluation.report import DataHash, Report
 
 QUICK: dict[str, Any] = {"resamples": 100, "permutations": 200}
 Tarsia = Callable[..., tuple[int, str, str]]
@@ -295,21 +296,21 @@ def test_what_makes_costs_incomparable_is_noted():
     assert "Peak memory of B is the training's; tarsia evaluate MODEL gives prediction's." in found.notes
 
 
-def test_finer_figures_are_shown_where_all_have_them():
+def test_details_are_shown_where_all_have_them():
     reports = [made(skill, details=detailed(skill=skill)) for skill in (0.9, 0.6)]
     found = compare(reports, **QUICK)
     good, bad = found.standings
-    assert set(good.finer) == {"boundary_iou", "boundary_f1", "recall_small", "recall_medium", "recall_large", "ece"}
+    assert set(good.details) == {"boundary_iou", "boundary_f1", "recall_small", "recall_medium", "recall_large", "ece"}
     for key, more in {"boundary_iou": 1, "boundary_f1": 1, "recall_large": 1, "ece": -1}.items():
-        assert more * good.finer[key].value > more * bad.finer[key].value
-        assert good.finer[key].low <= good.finer[key].value <= good.finer[key].high
+        assert more * good.details[key].value > more * bad.details[key].value
+        assert good.details[key].low <= good.details[key].value <= good.details[key].high
     assert good.reliability is not None and found.notes == []
     fewer = {key: values for key, values in detailed().items() if key != "objects"}
     found = compare([reports[0], made(0.5, details=fewer)], names=["A", "B"], **QUICK)
-    assert set(found.standings[0].finer) == {"boundary_iou", "boundary_f1", "ece"}
+    assert set(found.standings[0].details) == {"boundary_iou", "boundary_f1", "ece"}
     assert found.notes == ["Shown for none, for not all were evaluated alike (B went without): objects."]
     found = compare([reports[0], made(0.5, details=detailed(bins=7))], names=["A", "B"], **QUICK)
-    assert "ece" not in found.standings[0].finer and "(in 5 and 7 bins): calibration." in found.notes[0]
+    assert "ece" not in found.standings[0].details and "(in 5 and 7 bins): calibration." in found.notes[0]
 
 
 # What is written.

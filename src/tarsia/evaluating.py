@@ -21,10 +21,11 @@ from tarsia.engines import memory_limit
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import DatasetError, ImageError, RecipeError
 from tarsia.evaluation.calibration import TemperatureFit
+from tarsia.evaluation.confusion import count
 from tarsia.evaluation.details import Details
 from tarsia.evaluation.folder import write_folder
 from tarsia.evaluation.protocol import inference_of, model_facts, protocol
-from tarsia.evaluation.report import DataHash, Report, count
+from tarsia.evaluation.report import DataHash, Report
 from tarsia.prediction.predictor import Predictor
 
 Observe = Callable[[Any, list[np.ndarray]], None]
@@ -61,7 +62,7 @@ def evaluate(
     if out is not None and not details:
         raise ValueError("a report folder needs the details")
     tally = _Tally(dataset, details)
-    seconds = _score(predictor, dataset, tally, batch, observe)
+    seconds = _count(predictor, dataset, tally, batch, observe)
     model = model_facts(predictor, tally.first_size, seconds, batch) if details else None
     report = tally.report(dataset_name, split, inference_of(predictor), model)
     fitted = predictor.card.calibration
@@ -143,7 +144,7 @@ class _Tally:
     """Counts as they come in; nothing of a picture is kept but its row of counts."""
 
     def __init__(self, dataset: Dataset, details: bool) -> None:
-        self.classes, self.details = dataset.classes, details
+        self.classes = dataset.classes
         check_classes(dataset.classes)
         if len(dataset) == 0:
             raise DatasetError("the split has no samples: nothing to evaluate")
@@ -155,7 +156,7 @@ class _Tally:
         self.domains: list[str] = [] if details else [""]
         self.sequences: list[str] = [] if details else [""]
         self.hash = DataHash()
-        self.finer = Details(rows, width) if details else None
+        self.details = Details(rows, width) if details else None
         self.images = 0
         self.first_size = (0, 0)
 
@@ -165,8 +166,8 @@ class _Tally:
             self.first_size = sample.label.shape
         self.counts[self.images if self.details else 0] += counts.astype(self.counts.dtype)
         self.images += 1
-        if self.finer:
-            self.finer.add(sample.label, predicted_HW, confidence_HW)
+        if self.details:
+            self.details.add(sample.label, predicted_HW, confidence_HW)
             self.names.append(sample.name)
             self.domains.append(sample.domain)
             self.sequences.append(sample.sequence)
@@ -183,11 +184,11 @@ class _Tally:
         data_hash = self.hash.text() if self.details else None
         scored = protocol(dataset_name, split, self.classes, self.images, data_hash, inference)
         texts = (self.names, self.domains, self.sequences)
-        finer = self.finer.arrays() if self.finer else {}
-        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), finer)
+        details = self.details.arrays() if self.details else {}
+        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), details)
 
 
-def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
+def _count(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
     """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
     seconds = array("d")
     on_cpu = predictor.engine.device == "cpu"
@@ -199,7 +200,7 @@ def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, ob
         for group in _batches(shown, batch):
             names = ", ".join(sample.name for sample in group)
             try:
-                labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
+                labels, confidences = _predict(predictor, group, observe, seconds, tally.details is not None)
             except ImageError as error:  # the predictor has seen arrays and cannot name them
                 raise type(error)(f"{names}: {error}") from error
             except MemoryError as error:

@@ -12,14 +12,14 @@ from made_reports import classes, counts
 from tarsia.comparison import Entry, Pictures, Sampling, significance
 from tarsia.comparison.compared import contest, permutation_ps
 from tarsia.errors import DatasetError
-from tarsia.evaluation import report
+from tarsia.evaluation.confusion import metrics
 
 QUICK = Sampling(resamples=400, permutations=400)
 
 
 def entry(name: str, counts_NKK1: np.ndarray) -> Entry:
     each = significance.Blocks(np.arange(len(counts_NKK1)), len(counts_NKK1), "")
-    miou = report.metrics(counts_NKK1.sum(0)).miou
+    miou = metrics(counts_NKK1.sum(0)).miou
     return Entry(name, (name,), significance.block_sums(counts_NKK1, each), (miou,))
 
 
@@ -63,7 +63,7 @@ def test_figures_and_intervals_are_those_of_one_model_alone():
         drawn = significance.resampled(sums, QUICK.resamples, QUICK.seed)
         expected = significance.interval(significance.miou(drawn), 24)
         assert one.miou == pytest.approx((float(significance.miou(sums.sum(0))), *expected))
-        figures = report.metrics(counts(0.85 if one.name == "high" else 0.6, 24).sum(0))
+        figures = metrics(counts(0.85 if one.name == "high" else 0.6, 24).sum(0))
         assert (one.pixel_accuracy, one.mpa) == pytest.approx((figures.pixel_accuracy, figures.mpa))
         assert [figure.value for figure in one.iou] == pytest.approx(figures.iou_K.tolist())
         assert one.iou[1][1:] == pytest.approx(significance.interval(significance.iou(drawn)[:, 1], 24))
@@ -167,7 +167,7 @@ def test_domains_are_scored_by_themselves():
     assert [(one.name, one.images) for one in found.domains] == [("day", 10), ("night", 6), ("fog", 8)]
     assert found.reference_domain == "day"
     for one, part in zip(found.domains, (slice(0, 10), slice(10, 16), slice(16, 24)), strict=True):
-        slow = [report.metrics(counts(skill, 24)[part].sum(0)).miou for skill in (0.8, 0.6)]
+        slow = [metrics(counts(skill, 24)[part].sum(0)).miou for skill in (0.8, 0.6)]
         assert [figure.value for figure in one.miou] == pytest.approx(slow)
         assert all(figure.low < figure.value < figure.high for figure in one.miou)
         assert found.gap(one, 1) == pytest.approx(found.domains[0].miou[1].value - slow[1])
@@ -207,7 +207,7 @@ def test_pictures_they_differ_most_on_come_first():
     second[3, 0, :2] = second[3, 0, 1::-1]
     found = contest([entry("a", first), entry("b", second)], pictures(10), QUICK).differing
     assert [one.number for one in found] == [7, 3] and found[0].name == "007"
-    assert found[0].miou == pytest.approx([report.metrics(counts_KK1[7]).miou for counts_KK1 in (first, second)])
+    assert found[0].miou == pytest.approx([metrics(counts_KK1[7]).miou for counts_KK1 in (first, second)])
 
 
 def test_absent_classes_and_many_classes():
@@ -217,7 +217,7 @@ def test_absent_classes_and_many_classes():
         one[:, 148:] = 0
         one[:, :, 149] = 0
     done = contest([entry("a", found[0]), entry("b", found[1])], pictures(10, 150), QUICK)
-    figures = report.metrics(found[0].sum(0))
+    figures = metrics(found[0].sum(0))
     assert math.isnan(done.standings[0].iou[149].value) and math.isnan(figures.iou_K[149])
     assert done.standings[0].iou[148].value == 0
     assert done.standings[0].miou.value == pytest.approx(figures.miou)

@@ -13,7 +13,7 @@ from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
 from tarsia.engines import resample
 from tarsia.errors import DatasetError
-from tarsia.evaluation.report import count, metrics
+from tarsia.evaluation.confusion import count, metrics
 from tarsia.exporters.parity import ParityReport, Side
 from tarsia.exporters.parity import parity as every_parity
 from tarsia.files import write_json

@@ -52,15 +52,16 @@ class Pictures:
 class Entry:
     """One model; several trainings that differ by their seed alone are one entry, with the mean of their counts.
 
-    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `finer`: arrays
-    by picture, as `finer.per_picture` gives them.  `settings`: how it was run, where that is the model's own affair.
+    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `details`:
+    arrays by picture, as evaluation/details.py `per_picture` gives them.  `settings`: how it was run, where that is the
+    model's own affair.
     """
 
     name: str
     members: tuple[str, ...]
     sums_N3K: np.ndarray
     mious: tuple[float, ...]
-    finer: dict[str, np.ndarray] = field(default_factory=dict)
+    details: dict[str, np.ndarray] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     measured_on: str = ""
@@ -84,7 +85,7 @@ class Standing:
     iou: list[Figure]
     pixel_accuracy: float
     mpa: float
-    finer: dict[str, Figure]
+    details: dict[str, Figure]
     reliability: np.ndarray | None
 
     @property
@@ -254,7 +255,7 @@ def _model(one: Standing, classes: Classes) -> dict[str, Any]:
         "pixel_accuracy": one.pixel_accuracy,
         "mpa": one.mpa,
         "iou": {name: figure._asdict() for name, figure in zip(classes.names, one.iou, strict=True)},
-        **{key: figure._asdict() for key, figure in one.finer.items()},
+        **{key: figure._asdict() for key, figure in one.details.items()},
         **one.entry.model,
         "measured_on": one.entry.measured_on,
         "settings": one.entry.settings,

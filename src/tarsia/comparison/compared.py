@@ -22,7 +22,8 @@ from tarsia.comparison import (
 )
 from tarsia.comparison.significance import Blocks
 from tarsia.errors import DatasetError, nearest
-from tarsia.evaluation import finer
+from tarsia.evaluation import reliability
+from tarsia.evaluation.details import FIGURES
 
 DIFFERING = 8  # pictures named where the models differ most
 _CHUNK = 1000  # swappings at a time
@@ -142,14 +143,14 @@ def _standing(
     def figure(value: Any, values_R: np.ndarray) -> Figure:
         return Figure(float(value), *significance.interval(values_R, blocks.count, sampling.level))
 
-    fine = {}
-    for source, values_N in entry.finer.items():
+    details = {}
+    for source, values_N in entry.details.items():
         sums_B = _by_block(values_N, blocks)
         drawn_R = significance.resampled(sums_B, sampling.resamples, sampling.seed)
-        for key, one in finer.FIGURES.items():
+        for key, one in FIGURES.items():
             if one.source == source:
-                fine[key] = figure(one.of(sums_B.sum(0)), one.of(drawn_R))
-    calibration = entry.finer.get("calibration")
+                details[key] = figure(one.of(sums_B.sum(0)), one.of(drawn_R))
+    calibration = entry.details.get("calibration")
     return Standing(
         entry=entry,
         letters=letters,
@@ -157,8 +158,8 @@ def _standing(
         iou=[figure(iou_K[k], iou_RK[:, k]) for k in range(len(iou_K))],
         pixel_accuracy=float(right.sum() / truth.sum()),
         mpa=float((right[with_truth] / truth[with_truth]).mean()),
-        finer=fine,
-        reliability=None if calibration is None else finer.reliability(calibration.sum(0)),
+        details=details,
+        reliability=None if calibration is None else reliability.curve(calibration.sum(0)),
     )
 
 

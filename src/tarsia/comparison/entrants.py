@@ -19,7 +19,7 @@ from tarsia.card import Classes
 from tarsia.comparison import significance
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, TarsiaError
-from tarsia.evaluation import finer
+from tarsia.evaluation.details import per_picture
 from tarsia.evaluation.report import Report
 from tarsia.plain_text import command
 
@@ -31,7 +31,7 @@ _LONGEST_VALUE = 90
 
 @dataclass(frozen=True, eq=False)
 class Entrant:
-    """One report, reduced to what a comparison needs of it (`sums_N3K` and `finer` as in `Entry`)."""
+    """One report, reduced to what a comparison needs of it (`sums_N3K` and `details` as in `Entry`)."""
 
     name: str
     where: str
@@ -43,7 +43,7 @@ class Entrant:
     model: dict[str, Any]
     provenance: dict[str, Any]
     sums_N3K: np.ndarray
-    finer: dict[str, np.ndarray]
+    details: dict[str, np.ndarray]
     model_file: Path | None
     recipe: dict[str, Any] | None
     knows_sequences: bool  # reports of the first versions do not
@@ -115,7 +115,7 @@ def _entrant(given: Any, folder: Path | None, name: str) -> Entrant:
         model=report.model or {},
         provenance=report.provenance,
         sums_N3K=significance.block_sums(report.counts_NKK1, each),
-        finer=finer.per_picture(report.details, count, len(classes), where),
+        details=per_picture(report.details, count, len(classes), where),
         model_file=model_file,
         recipe=None if folder is None else _recipe(folder, model_file),
         knows_sequences=folder is None or _knows_sequences(folder / "counts.npz"),

@@ -58,7 +58,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
     place = comparison.standings.index(one)
-    fine = sorted({key for other in comparison.standings for key in other.finer})
+    details = sorted({key for other in comparison.standings for key in other.details})
     return {
         "model": one.name,
         "miou": one.miou.value,
@@ -71,7 +71,7 @@ def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
         "trainings": len(one.entry.mious),
         "mean_miou": one.mean,
         "deviation": one.deviation,
-        **{key: one.finer[key].value if key in one.finer else None for key in fine},
+        **{key: one.details[key].value if key in one.details else None for key in details},
         **{key: one.entry.settings.get(key) for key in comparison.settings},
         **{
             f"iou {name}": figure.value for name, figure in zip(comparison.pictures.classes.names, one.iou, strict=True)

@@ -13,7 +13,7 @@ from tarsia import formerly, html
 from tarsia.comparison import Comparison, Figure, Pair, Standing, plots
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
-from tarsia.evaluation import finer
+from tarsia.evaluation.details import FIGURES
 from tarsia.files import write_text
 from tarsia.plain_text import quoted
 
@@ -58,7 +58,7 @@ def write_page(
         "costs": _costs(comparison),
         "classes": _classes(comparison),
         "domains": _domains(comparison),
-        "finer": _finer(comparison),
+        "details": _details(comparison),
         "differing": _differing(comparison),
         "swatches": [
             {"name": name, "color": ", ".join(map(str, color))}
@@ -233,23 +233,23 @@ def _domains(comparison: Comparison) -> dict[str, Any] | None:
     return {"rows": rows, "summary": summary, "reference": comparison.reference_domain}
 
 
-def _finer(comparison: Comparison) -> dict[str, Any] | None:
+def _details(comparison: Comparison) -> dict[str, Any] | None:
     standings = comparison.standings
-    keys = [key for key in finer.FIGURES if any(key in one.finer for one in standings)]
+    keys = [key for key in FIGURES if any(key in one.details for one in standings)]
     if not keys:
         return None
-    rows = [[_finer_cell(one.finer.get(key)) for key in keys] for one in standings]
+    rows = [[_detail_cell(one.details.get(key)) for key in keys] for one in standings]
     curves = [
         (one.name, plots.color_of(k), one.reliability) for k, one in enumerate(standings) if one.reliability is not None
     ]
     return {
-        "headings": [finer.FIGURES[key].words for key in keys],
+        "headings": [FIGURES[key].words for key in keys],
         "rows": rows,
         "reliability": plots.reliability(curves) if curves else "",
     }
 
 
-def _finer_cell(figure: Figure | None) -> dict[str, str]:
+def _detail_cell(figure: Figure | None) -> dict[str, str]:
     if figure is None or math.isnan(figure.value):
         return {"text": "–", "small": ""}
     return {"text": words.number(figure.value, 3), "small": words.interval(figure)}

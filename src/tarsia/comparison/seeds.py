@@ -14,7 +14,7 @@ import numpy as np
 from tarsia import formerly
 from tarsia.comparison import Comparison, Entry, significance
 from tarsia.comparison.entrants import Entrant, shared_protocol
-from tarsia.evaluation import finer
+from tarsia.evaluation.details import KEYS
 
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 # Where a training ran and what it is called; all else in a recipe makes another model.
@@ -37,8 +37,8 @@ def entries(found: Sequence[Entrant], pool: bool = True) -> list[Entry]:
 
 
 def _common_kinds(found: Sequence[Entrant]) -> list[str]:
-    """The finer counts that all entrants have, in one form."""
-    shapes = [{key: values.shape for key, values in one.finer.items()} for one in found]
+    """The details that all entrants have, in one form."""
+    shapes = [{key: values.shape for key, values in one.details.items()} for one in found]
     return [key for key, shape in shapes[0].items() if all(other.get(key) == shape for other in shapes)]
 
 
@@ -88,7 +88,7 @@ def _entry(name: str, group: Sequence[Entrant], shared: dict[str, Any], kinds: S
         members=tuple(one.name for one in group),
         sums_N3K=np.mean([one.sums_N3K for one in group], 0),
         mious=tuple(float(significance.miou(one.sums_N3K.sum(0))) for one in group),
-        finer={key: np.mean([one.finer[key] for one in group], 0) for key in kinds},
+        details={key: np.mean([one.details[key] for one in group], 0) for key in kinds},
         model=facts,
         settings=settings,
         measured_on="; ".join(dict.fromkeys(filter(None, map(_measured_on, group)))),
@@ -155,13 +155,13 @@ def _measured_apart(found: Sequence[Entrant]) -> list[str]:
 
 
 def _uncommon(found: Sequence[Entrant]) -> list[str]:
-    """Which finer counts only some have, and which are not counted alike: they are shown for none."""
+    """Which details only some have, and which are not counted alike: they are shown for none."""
     kinds, missing = _common_kinds(found), dict[str, list[str]]()
-    for key in dict.fromkeys(figure.source for figure in finer.FIGURES.values()):
-        having = [one for one in found if key in one.finer]
+    for key in KEYS:
+        having = [one for one in found if key in one.details]
         if having and key not in kinds:
-            without = [one.name for one in found if key not in one.finer]
-            bins = sorted({one.finer[key].shape[1] for one in having})
+            without = [one.name for one in found if key not in one.details]
+            bins = sorted({one.details[key].shape[1] for one in having})
             reason = f"{_few(without)} went without" if without else f"in {' and '.join(map(str, bins))} bins"
             missing.setdefault(reason, []).append(key)
     return [

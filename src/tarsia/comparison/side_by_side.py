@@ -17,7 +17,7 @@ from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
-from tarsia.evaluation.report import count
+from tarsia.evaluation.confusion import count
 from tarsia.prediction.predictor import load
 
 _SPACED, _MOST = 6, 4  # evenly spaced pictures, and further ones on which the models differ most

@@ -12,7 +12,7 @@ from rich.console import Group
 
 from tarsia.comparison import Comparison, Figure, Standing
 from tarsia.console import Table, stack
-from tarsia.evaluation import finer
+from tarsia.evaluation.details import FIGURES
 
 INTERVAL = 1  # the importance of the interval's column
 _SHORTEST_NAME = 16  # columns are left out before names are cut further
@@ -100,14 +100,14 @@ def settings(comparison: Comparison) -> list[list[str]]:
 
 
 def tables(comparison: Comparison, width: int) -> list[Group]:
-    """Leaderboard, tests, classes, domains, finer figures and pictures, each at most `width` characters wide."""
+    """Leaderboard, tests, classes, domains, details and pictures, each at most `width` characters wide."""
     found = [_leaderboard(comparison, width), _classes(comparison, width)]
     if comparison.pairs:
         found.insert(1, _pairs(comparison, width))
     if comparison.domains:
         found.append(_domains(comparison, width))
-    if any(one.finer for one in comparison.standings):
-        found.append(_finer(comparison, width))
+    if any(one.details for one in comparison.standings):
+        found.append(_details(comparison, width))
     if comparison.differing:
         found.append(_differing(comparison, width))
     if comparison.settings:
@@ -172,11 +172,11 @@ def _domains(comparison: Comparison, width: int) -> Group:
     return _fitted("mIoU by domain", "domain", rows, cells, width, caption)
 
 
-def _finer(comparison: Comparison, width: int) -> Group:
+def _details(comparison: Comparison, width: int) -> Group:
     cells = []
-    for importance, (key, one) in enumerate(finer.FIGURES.items()):
-        if any(key in standing.finer for standing in comparison.standings):
-            values = [standing.finer.get(key) for standing in comparison.standings]
+    for importance, (key, one) in enumerate(FIGURES.items()):
+        if any(key in standing.details for standing in comparison.standings):
+            values = [standing.details.get(key) for standing in comparison.standings]
             cells.append(
                 (
                     one.words.replace(" ", "\n"),

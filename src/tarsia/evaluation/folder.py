@@ -14,7 +14,8 @@ import numpy as np
 from tarsia import console, files
 from tarsia.data._dataset import Dataset, Sample
 from tarsia.errors import MissingExtraError
-from tarsia.evaluation.finer import FIGURES, SIZES
+from tarsia.evaluation.details import FIGURES
+from tarsia.evaluation.objects import SIZES
 from tarsia.evaluation.report import Report
 
 _BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
@@ -74,7 +75,7 @@ def _history(path: Path) -> list[dict[str, Any]] | None:
 
 def table(report: Report) -> console.Table:
     """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, means, details."""
-    figures, found, truth = report.metrics, report.finer, report.total_KK1.sum(1)
+    figures, found, truth = report.metrics, report.detail_figures, report.total_KK1.sum(1)
     pixels = max(int(truth.sum()), 1)
     caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
     if found:

@@ -69,7 +69,7 @@ def write_page(
         "script_hash": script_hash(source),
         "facts": _facts(report),
         "version": formerly.version_of((report.get("provenance") or {}).get("versions") or {}),
-        **_scores(report),
+        **_results(report),
         "details": _details(report.get("details") or {}),
         "protocol": listed(report.get("protocol")),
         "sentence": _sentence(report),
@@ -110,7 +110,8 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     return [fact for fact in (network, data, *counts) if fact]
 
 
-def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
+def _results(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The headline figures, the classes' and those of the worst pictures."""
     nothing = "no class of this data set has pixels to score"
     cards = [
         {"label": label, "what": what, "value": _cell(report[key], nothing)}
@@ -182,10 +183,10 @@ def _epochs(history: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | Non
     for row in history:
         cells = [_cell(row.get(key), "not measured in this epoch", digits=4) for key, _ in columns]
         rows.append([_epoch_cell(key, row.get(key), cell) for (key, _), cell in zip(columns, cells, strict=True)])
-    scored = [row for row in history if row.get("val_miou") is not None and math.isfinite(row["val_miou"])]
+    validated = [row for row in history if row.get("val_miou") is not None and math.isfinite(row["val_miou"])]
     summary = f"{len(history)} {'epoch' if len(history) == 1 else 'epochs'}"
-    if scored:
-        best = max(scored, key=lambda row: (row["val_miou"], -row["epoch"]))
+    if validated:
+        best = max(validated, key=lambda row: (row["val_miou"], -row["epoch"]))
         summary += f", best validation mIoU {best['val_miou']:.3f} in epoch {best['epoch']}"
     return {"summary": summary, "headings": [label for _, label in columns], "rows": rows}
 

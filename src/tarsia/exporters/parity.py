@@ -19,7 +19,7 @@ from tarsia.drawing import paint
 from tarsia.engines import memory_limit
 from tarsia.engines.engine import LabelEngine
 from tarsia.errors import DatasetError, ScoresError
-from tarsia.evaluation.report import Metrics, count, metrics
+from tarsia.evaluation.confusion import Metrics, count, metrics
 from tarsia.pictures.rgb import resize
 from tarsia.prediction.predictor import Predictor
 
