@@ -94,7 +94,7 @@ def test_what_is_a_models_own_affair_is_shown_and_not_refused():
         [made(0.8), made(0.7, protocol={"tta": "flip", "network_input": "resized", "dataset": "folder"})], **QUICK
     )
     assert sorted(found.settings) == ["dataset", "network_input", "tta"]
-    assert found.standings[1].entry.settings == {"tta": "flip", "network_input": "resized", "dataset": "folder"}
+    assert found.standings[1].model.settings == {"tta": "flip", "network_input": "resized", "dataset": "folder"}
     assert found.pictures.protocol["split"] == "val" and "tta" not in found.pictures.protocol
 
 
@@ -103,13 +103,13 @@ def test_old_reports_without_post_processing_had_none():
     del old.protocol["post_process"]
     assert compare([old, made(0.7)], **QUICK).settings == []
     found = compare([old, made(0.7, protocol={"post_process": "dense CRF"})], **QUICK)
-    assert [one.entry.settings for one in found.standings] == [{"post_process": "none"}, {"post_process": "dense CRF"}]
+    assert [one.model.settings for one in found.standings] == [{"post_process": "none"}, {"post_process": "dense CRF"}]
 
 
 def test_a_temperature_is_a_setting_and_no_hindrance_to_pooling(tmp_path):
     fitted = [{"temperature": 1.2 + seed, "calibrated_on": "camvid val"} for seed in range(2)]
     found = compare([made(0.8), made(0.7, model=fitted[0])], **QUICK)
-    assert [one.entry.settings for one in found.standings] == [
+    assert [one.model.settings for one in found.standings] == [
         {"temperature": "none"},
         {"temperature": "fitted on camvid val"},
     ]
@@ -190,13 +190,13 @@ def test_seeds_of_one_recipe_are_pooled(tmp_path):
     assert found.names == ["unet", "fcn"]
     pooled = found.standings[0]
     mious = [report.metrics.miou for report in reports.values()]
-    assert pooled.entry.members == ("unet-seed0", "unet-seed1", "unet-seed2") and pooled.entry.mious == pytest.approx(
+    assert pooled.model.members == ("unet-seed0", "unet-seed1", "unet-seed2") and pooled.model.mious == pytest.approx(
         mious
     )
     assert (pooled.mean, pooled.deviation) == pytest.approx((np.mean(mious), np.std(mious, ddof=1)))
     total = sum(report.counts_NKK1.astype(np.int64) for report in reports.values()).sum(0)
     assert pooled.miou.value == pytest.approx(metrics(total).miou)
-    assert pooled.entry.model["latency_seconds"] == pytest.approx(0.02)
+    assert pooled.model.facts["latency_seconds"] == pytest.approx(0.02)
     assert np.isnan(found.standings[1].deviation) and len(found.pairs) == 1
     apart = compare(paths, pool=False, **QUICK)
     assert sorted(apart.names) == ["fcn", "unet-seed0", "unet-seed1", "unet-seed2"] and len(apart.pairs) == 6

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tarsia.comparison import Comparison, Pictures, Sampling, significance
-from tarsia.comparison.compared import contest
-from tarsia.comparison.entrants import Entrant, entrants, require_one_protocol, sequences, shared_protocol
+from tarsia.comparison.compared import compared
 from tarsia.comparison.folder import write_folder
-from tarsia.comparison.seeds import entries, notes, unsettled
+from tarsia.comparison.reports import ComparedReport, read_reports, require_one_protocol, sequences, shared_protocol
+from tarsia.comparison.seeds import models, notes, unsettled
 from tarsia.comparison.side_by_side import Panel, side_by_side
 from tarsia.data import open_spec
 from tarsia.data._dataset import Dataset
@@ -43,13 +43,13 @@ def compare(
     number of draws.
     """
     sampling = Sampling(level, resamples, permutations, seed)
-    found = entrants(reports, names)
+    found = read_reports(reports, names)
     require_one_protocol(found)
     first = found[0]
     pictures = Pictures(first.classes, first.names, first.domains, sequences(found), shared_protocol(found))
     dataset = None if data is None else _opened(data, first)
-    pooled = entries(found, pool)
-    comparison = contest(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
+    pooled = models(found, pool)
+    comparison = compared(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
     comparison.notes.extend(unsettled(comparison))
     if out is not None:
         panels: list[Panel] = []
@@ -61,7 +61,7 @@ def compare(
     return comparison
 
 
-def _opened(data: str | Dataset, first: Entrant) -> Dataset:
+def _opened(data: str | Dataset, first: ComparedReport) -> Dataset:
     """The data set that the reports were made on; DatasetError where it is another."""
     split = first.protocol.get("split") or "val"
     dataset = open_spec(data, default_split=split) if isinstance(data, str) else data

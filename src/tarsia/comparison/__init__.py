@@ -1,4 +1,4 @@
-"""Comparison: who is better on the same pictures, by how much, and how sure that is; `contest.py` finds it out."""
+"""Comparison: who is better on the same pictures, by how much, and how sure that is; `compared.py` finds it out."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Pictures:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One model; several trainings that differ by their seed alone are one entry, with the mean of their counts.
+class Model:
+    """One model; several trainings that differ by their seed alone are one model, with the mean of their counts.
 
     `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `details`:
     arrays by picture, as evaluation/details.py `per_picture` gives them.  `settings`: how it was run, where that is the
@@ -62,7 +62,7 @@ class Entry:
     sums_N3K: np.ndarray
     mious: tuple[float, ...]
     details: dict[str, np.ndarray] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     measured_on: str = ""
 
@@ -77,9 +77,9 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """Where an entry stands.  Two share one of their `letters` exactly if they cannot be told apart."""
+    """Where a model stands.  Two share one of their `letters` exactly if they cannot be told apart."""
 
-    entry: Entry
+    model: Model
     letters: str
     miou: Figure
     iou: list[Figure]
@@ -90,18 +90,18 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """The entry's name."""
-        return self.entry.name
+        """The model's name."""
+        return self.model.name
 
     @property
     def mean(self) -> float:
         """The mean of the mIoU of each training."""
-        return float(np.mean(self.entry.mious))
+        return float(np.mean(self.model.mious))
 
     @property
     def deviation(self) -> float:
         """The standard deviation of the mIoU over the trainings, NaN for a single one."""
-        return float(np.std(self.entry.mious, ddof=1)) if len(self.entry.mious) > 1 else math.nan
+        return float(np.std(self.model.mious, ddof=1)) if len(self.model.mious) > 1 else math.nan
 
 
 class Pair(NamedTuple):
@@ -155,7 +155,7 @@ class Comparison:
     @property
     def settings(self) -> list[str]:
         """What of how the models were run is not the same for all."""
-        return list(dict.fromkeys(key for one in self.standings for key in one.entry.settings))
+        return list(dict.fromkeys(key for one in self.standings for key in one.model.settings))
 
     def worst_domain(self, place: int) -> Domain:
         """The domain in which a standing has its lowest mIoU."""
@@ -173,7 +173,7 @@ class Comparison:
 
     def unsettled(self) -> list[Pair]:
         """Pairs that differ on these pictures, though a training of the worse one beats one of the better."""
-        trainings = [one.entry.mious for one in self.standings]
+        trainings = [one.model.mious for one in self.standings]
         several = [pair for pair in self.pairs if len(trainings[pair.first]) + len(trainings[pair.second]) > 2]
         return [pair for pair in several if pair.different and max(trainings[pair.second]) > min(trainings[pair.first])]
 
@@ -248,15 +248,15 @@ def _listed(names: Sequence[str]) -> str:
 def _model(one: Standing, classes: Classes) -> dict[str, Any]:
     return {
         "name": one.name,
-        "members": list(one.entry.members),
+        "members": list(one.model.members),
         "letters": one.letters,
         "miou": one.miou._asdict(),
-        "seeds": {"miou": list(one.entry.mious), "mean": one.mean, "deviation": one.deviation},
+        "seeds": {"miou": list(one.model.mious), "mean": one.mean, "deviation": one.deviation},
         "pixel_accuracy": one.pixel_accuracy,
         "mpa": one.mpa,
         "iou": {name: figure._asdict() for name, figure in zip(classes.names, one.iou, strict=True)},
         **{key: figure._asdict() for key, figure in one.details.items()},
-        **one.entry.model,
-        "measured_on": one.entry.measured_on,
-        "settings": one.entry.settings,
+        **one.model.facts,
+        "measured_on": one.model.measured_on,
+        "settings": one.model.settings,
     }

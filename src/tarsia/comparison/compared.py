@@ -1,4 +1,4 @@
-"""Contest: several models' counts on the same pictures -> their comparison, with intervals and paired tests."""
+"""Several models' counts on the same pictures -> their comparison, with intervals and paired tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tarsia.comparison import (
     Comparison,
     Differing,
     Domain,
-    Entry,
     Figure,
+    Model,
     Pair,
     Pictures,
     Sampling,
@@ -29,34 +29,34 @@ DIFFERING = 8  # pictures named where the models differ most
 _CHUNK = 1000  # swappings at a time
 
 
-def contest(
-    entries: Sequence[Entry],
+def compared(
+    models: Sequence[Model],
     pictures: Pictures,
     sampling: Sampling,
     *,
     reference_domain: str | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
-    """Entries on the same pictures -> their comparison.
+    """Models on the same pictures -> their comparison.
 
     Intervals by bootstrap and p values by permutation over the same blocks (significance.py), corrected for the number
     of pairs by Holm.  Raises DatasetError for an unknown reference domain and where no pixel is labelled.
     """
-    everything = np.stack([entry.sums_N3K for entry in entries], 1)
+    everything = np.stack([model.sums_N3K for model in models], 1)
     values_M = significance.miou(everything.sum(0))
     if np.isnan(values_M).any():
         raise DatasetError("no picture of these reports has a labelled pixel: there is nothing to compare")
     order = np.argsort(-values_M, kind="stable")
-    entries, everything = [entries[k] for k in order], everything[:, order]
+    models, everything = [models[k] for k in order], everything[:, order]
     blocks = significance.blocks_of(pictures.names, pictures.sequences)
     sums_BM3K = _by_block(everything, blocks)
     drawn_RM3K = significance.resampled(sums_BM3K, sampling.resamples, sampling.seed)
     miou_RM = significance.miou(drawn_RM3K)
     pairs = _pairs(sums_BM3K, miou_RM, sampling)
-    letters = significance.letters(_different(pairs, len(entries)))
+    letters = significance.letters(_different(pairs, len(models)))
     standings = [
-        _standing(entry, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
-        for k, entry in enumerate(entries)
+        _standing(model, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
+        for k, model in enumerate(models)
     ]
     domains = _domains(everything, pictures, sampling)
     reference = _reference(domains, reference_domain)
@@ -134,7 +134,7 @@ def _different(pairs: Sequence[Pair], models: int) -> np.ndarray:
 
 
 def _standing(
-    entry: Entry, letters: str, blocks: Blocks, total_3K: np.ndarray, drawn_R3K: np.ndarray, sampling: Sampling
+    model: Model, letters: str, blocks: Blocks, total_3K: np.ndarray, drawn_R3K: np.ndarray, sampling: Sampling
 ) -> Standing:
     right, truth, _ = total_3K
     with_truth = truth > 0
@@ -144,15 +144,15 @@ def _standing(
         return Figure(float(value), *significance.interval(values_R, blocks.count, sampling.level))
 
     details = {}
-    for source, values_N in entry.details.items():
+    for source, values_N in model.details.items():
         sums_B = _by_block(values_N, blocks)
         drawn_R = significance.resampled(sums_B, sampling.resamples, sampling.seed)
         for key, one in FIGURES.items():
             if one.source == source:
                 details[key] = figure(one.of(sums_B.sum(0)), one.of(drawn_R))
-    calibration = entry.details.get("calibration")
+    calibration = model.details.get("calibration")
     return Standing(
-        entry=entry,
+        model=model,
         letters=letters,
         miou=figure(significance.miou(total_3K), significance.miou(drawn_R3K)),
         iou=[figure(iou_K[k], iou_RK[:, k]) for k in range(len(iou_K))],

@@ -67,12 +67,12 @@ def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
         "group": one.letters,
         "pixel_accuracy": one.pixel_accuracy,
         "mpa": one.mpa,
-        **{key: one.entry.model.get(key) for key in _FACTS},
-        "trainings": len(one.entry.mious),
+        **{key: one.model.facts.get(key) for key in _FACTS},
+        "trainings": len(one.model.mious),
         "mean_miou": one.mean,
         "deviation": one.deviation,
         **{key: one.details[key].value if key in one.details else None for key in details},
-        **{key: one.entry.settings.get(key) for key in comparison.settings},
+        **{key: one.model.settings.get(key) for key in comparison.settings},
         **{
             f"iou {name}": figure.value for name, figure in zip(comparison.pictures.classes.names, one.iou, strict=True)
         },

@@ -121,7 +121,7 @@ def _board(comparison: Comparison) -> dict[str, Any]:
         {
             "name": one.name,
             "color": plots.color_of(k),
-            "members": one.entry.members if len(one.entry.members) > 1 else (),
+            "members": one.model.members if len(one.model.members) > 1 else (),
             "whisker": plots.whisker(one.miou, low, high, plots.color_of(k)),
             "interval": words.interval(one.miou),
             "cells": [column.cell(one) for column in columns],
@@ -164,9 +164,9 @@ def _costs(comparison: Comparison) -> list[dict[str, str]]:
     wide = len(comparison.names) > _WIDE
     for key, title, label, factor in _COSTS:
         points = [
-            plots.Point(one.name, factor * one.entry.model[key], one.miou, plots.color_of(k))
+            plots.Point(one.name, factor * one.model.facts[key], one.miou, plots.color_of(k))
             for k, one in enumerate(comparison.standings)
-            if one.entry.model.get(key)
+            if one.model.facts.get(key)
         ]
         if len(points) > 1:
             drawn = plots.scatter(points, label, *((1040, 460) if wide else (520, 380)))

@@ -1,4 +1,4 @@
-"""Pools: which entrants are one recipe trained with several seeds, and what a reader of their figures must know."""
+"""Seeds: which reports are of one recipe trained with several seeds, and what a reader of their figures must know."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tarsia import formerly
-from tarsia.comparison import Comparison, Entry, significance
-from tarsia.comparison.entrants import Entrant, shared_protocol
+from tarsia.comparison import Comparison, Model, significance
+from tarsia.comparison.reports import ComparedReport, shared_protocol
 from tarsia.evaluation.details import KEYS
 
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
@@ -24,33 +24,33 @@ _HOW = (("train", "memory_format"), ("train", "threads"), ("train", "workers"))
 _PATHS = (("data", "root"), ("model", "weights"))  # of these the last part counts: two machines, one data set
 
 
-def entries(found: Sequence[Entrant], pool: bool = True) -> list[Entry]:
-    """Entrants -> the models of a comparison; with `pool`, the seeds of one recipe and protocol are one."""
+def models(found: Sequence[ComparedReport], pool: bool = True) -> list[Model]:
+    """Reports -> the models of a comparison; with `pool`, the seeds of one recipe and protocol are one."""
     shared = shared_protocol(found)
-    groups: list[list[Entrant]] = []
+    groups: list[list[ComparedReport]] = []
     for group in _recipes(found):
         groups += [group] if pool and _seeds_differ(group) else [[one] for one in group]
     names = [_common_name([one.name for one in group]) for group in groups]
     names = [name if names.count(name) == 1 else group[0].name for name, group in zip(names, groups, strict=True)]
     kinds = _common_kinds(found)
-    return [_entry(name, group, shared, kinds) for name, group in zip(names, groups, strict=True)]
+    return [_model(name, group, shared, kinds) for name, group in zip(names, groups, strict=True)]
 
 
-def _common_kinds(found: Sequence[Entrant]) -> list[str]:
-    """The details that all entrants have, in one form."""
+def _common_kinds(found: Sequence[ComparedReport]) -> list[str]:
+    """The details that all reports have, in one form."""
     shapes = [{key: values.shape for key, values in one.details.items()} for one in found]
     return [key for key, shape in shapes[0].items() if all(other.get(key) == shape for other in shapes)]
 
 
-def _recipes(found: Sequence[Entrant]) -> list[list[Entrant]]:
-    """Entrants of one recipe together; one whose recipe is not known is alone."""
-    groups: dict[str, list[Entrant]] = {}
+def _recipes(found: Sequence[ComparedReport]) -> list[list[ComparedReport]]:
+    """Reports of one recipe together; one whose recipe is not known is alone."""
+    groups: dict[str, list[ComparedReport]] = {}
     for one in found:
         groups.setdefault(_identity(one) if one.recipe else f"\0{one.name}", []).append(one)
     return list(groups.values())
 
 
-def _identity(one: Entrant, but: Sequence[tuple[str, str]] = ()) -> str:
+def _identity(one: ComparedReport, but: Sequence[tuple[str, str]] = ()) -> str:
     """What two trainings of one model have in common: the recipe, but for its place, and how the model was run."""
     recipe = json.loads(json.dumps(one.recipe, default=str))
     for *above, key in (*_OF_THE_PLACE, *_HOW, *but, *_PATHS):
@@ -63,7 +63,7 @@ def _identity(one: Entrant, but: Sequence[tuple[str, str]] = ()) -> str:
     return json.dumps([recipe, one.protocol], sort_keys=True, default=str)
 
 
-def _seeds_differ(group: Sequence[Entrant]) -> bool:
+def _seeds_differ(group: Sequence[ComparedReport]) -> bool:
     seeds = [(one.recipe or {}).get("seed") for one in group]
     return len(set(map(str, seeds))) == len(seeds)
 
@@ -75,7 +75,7 @@ def _common_name(names: Sequence[str]) -> str:
     return prefix if prefix in names else re.sub(r"[-_. ]+(seed|s)?[-_. ]*\d*$", "", prefix) or names[0]
 
 
-def _entry(name: str, group: Sequence[Entrant], shared: dict[str, Any], kinds: Sequence[str]) -> Entry:
+def _model(name: str, group: Sequence[ComparedReport], shared: dict[str, Any], kinds: Sequence[str]) -> Model:
     first = group[0]
     settings = {key: str(value) for key, value in first.protocol.items() if key not in shared}
     latencies = [one.model["latency_seconds"] for one in group if one.model.get("latency_seconds") is not None]
@@ -83,19 +83,19 @@ def _entry(name: str, group: Sequence[Entrant], shared: dict[str, Any], kinds: S
     facts = {key: first.model.get(key) for key in _FACTS}
     facts["latency_seconds"] = float(np.median(latencies)) if latencies else None
     facts["peak_memory_bytes"] = max(memories, default=None)
-    return Entry(
+    return Model(
         name=name,
         members=tuple(one.name for one in group),
         sums_N3K=np.mean([one.sums_N3K for one in group], 0),
         mious=tuple(float(significance.miou(one.sums_N3K.sum(0))) for one in group),
         details={key: np.mean([one.details[key] for one in group], 0) for key in kinds},
-        model=facts,
+        facts=facts,
         settings=settings,
         measured_on="; ".join(dict.fromkeys(filter(None, map(_measured_on, group)))),
     )
 
 
-def _measured_on(one: Entrant) -> str:
+def _measured_on(one: ComparedReport) -> str:
     """What latency and memory depend on besides the network, in words."""
     if one.model.get("latency_seconds") is None:
         return ""
@@ -108,7 +108,7 @@ def _measured_on(one: Entrant) -> str:
     return ", ".join([*parts, *filter(None, [one.provenance.get("processor")])])
 
 
-def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
+def notes(found: Sequence[ComparedReport], pooled: Sequence[Model]) -> list[str]:
     """What a reader of the figures must know."""
     said = [f"{one.name}: {one.expected}" for one in found if one.expected]
     for k, one in enumerate(found):
@@ -127,7 +127,7 @@ def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
                 f"{_few([one.name for one in group])} are of one recipe and repeat a seed: they are not pooled."
             )
     said += _measured_apart(found)
-    places = list(dict.fromkeys(entry.measured_on for entry in pooled if entry.measured_on))
+    places = list(dict.fromkeys(one.measured_on for one in pooled if one.measured_on))
     if len(places) > 1:
         said.append(f"Latency was measured in different ways and is not to be compared: {' | '.join(places)}.")
     trained = [one.name for one in found if formerly.command(one.provenance).startswith("tarsia train")]
@@ -136,9 +136,9 @@ def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
     return [*said, *_uncommon(found)]
 
 
-def _measured_apart(found: Sequence[Entrant]) -> list[str]:
-    """Which entrants would be seeds of one recipe, had they been trained in one precision."""
-    groups: dict[str, list[Entrant]] = {}
+def _measured_apart(found: Sequence[ComparedReport]) -> list[str]:
+    """Which reports would be seeds of one recipe, had they been trained in one precision."""
+    groups: dict[str, list[ComparedReport]] = {}
     for one in found:
         if one.recipe:
             groups.setdefault(_identity(one, but=[("train", "precision")]), []).append(one)
@@ -154,7 +154,7 @@ def _measured_apart(found: Sequence[Entrant]) -> list[str]:
     return said
 
 
-def _uncommon(found: Sequence[Entrant]) -> list[str]:
+def _uncommon(found: Sequence[ComparedReport]) -> list[str]:
     """Which details only some have, and which are not counted alike: they are shown for none."""
     kinds, missing = _common_kinds(found), dict[str, list[str]]()
     for key in KEYS:

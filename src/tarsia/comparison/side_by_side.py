@@ -52,7 +52,7 @@ def side_by_side(
     drawn: list[tuple[int, Standing, dict[int, np.ndarray]]] = []
     remarks = []
     for place, one in enumerate(console.track(comparison.standings, len(comparison.standings), "drawing")):
-        member = next((name for name in one.entry.members if model_files.get(name)), "")
+        member = next((name for name in one.model.members if model_files.get(name)), "")
         path = model_files.get(member)
         if path is None:
             remarks.append(
@@ -71,7 +71,7 @@ def side_by_side(
 def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
     sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
     truth_K = np.bincount(sample.label.ravel(), minlength=256)[: len(dataset.classes)]
-    if not np.array_equal(truth_K, comparison.standings[0].entry.sums_N3K[index, 1]):
+    if not np.array_equal(truth_K, comparison.standings[0].model.sums_N3K[index, 1]):
         raise DatasetError(
             f"{sample.name}: its labels in --data are not those that the reports were made on (their size or content "
             "differs): give the data set and options that they were made with"
@@ -98,15 +98,15 @@ def _remarks(
     protocol: Mapping[str, Any],
 ) -> list[str]:
     """What to say where the pictures are not what was scored: other settings, one of several seeds, another model."""
-    settings = {**protocol, **one.entry.settings}
+    settings = {**protocol, **one.model.settings}
     if any(settings.get(key, "none") != "none" for key in ("tta", "post_process")):
         return [f"{one.name} is drawn without its test-time augmentation and post-processing; its figures have them."]
-    if len(one.entry.members) > 1:
+    if len(one.model.members) > 1:
         return [f"Of the trainings of {one.name}, {member} is drawn."]
     worst = 0.0
     for index, label in labels.items():
-        counts = count(samples[index].label, label, one.entry.sums_N3K.shape[2])
-        right, truth, _ = one.entry.sums_N3K[index]
+        counts = count(samples[index].label, label, one.model.sums_N3K.shape[2])
+        right, truth, _ = one.model.sums_N3K[index]
         apart = np.abs(np.diagonal(counts) - right).sum() / max(truth.sum(), 1)
         worst = max(worst, float(apart))
     if worst <= _AGREE:
@@ -128,7 +128,7 @@ def _panel(
     columns = math.ceil((len(drawn) + 2) / math.ceil((len(drawn) + 2) / _ROW))
     width = _WIDTH // columns
     height = max(60, min(width, round(width * label_HW.shape[0] / label_HW.shape[1])))
-    mious = [float(significance.miou(one.entry.sums_N3K[index])) for _, one, _ in drawn]
+    mious = [float(significance.miou(one.model.sums_N3K[index])) for _, one, _ in drawn]
     tiles = [Tile("image", sample.image)]
     for (place, one, labels), miou in zip(drawn, mious, strict=True):
         name = cut(f"{place + 1} {one.name}", width // _LETTER - 6)

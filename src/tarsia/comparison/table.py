@@ -63,7 +63,7 @@ def amount(key: str, value: float | None) -> str:
 
 def seeds(standing: Standing) -> str:
     """Mean and standard deviation over a model's trainings; of a single one only that it is one."""
-    count = len(standing.entry.mious)
+    count = len(standing.model.mious)
     return "1" if count == 1 else f"{number(standing.mean)} ± {number(standing.deviation)} ({count})"
 
 
@@ -83,20 +83,20 @@ def columns(comparison: Comparison) -> list[Column]:
         Column("MPA", lambda one: number(one.mpa, 3), 7),
     ]
     for key, heading, importance in facts:
-        if any(one.entry.model.get(key) is not None for one in comparison.standings):
+        if any(one.model.facts.get(key) is not None for one in comparison.standings):
             found.append(Column(heading, _fact(key), importance))
-    if any(len(one.entry.mious) > 1 for one in comparison.standings):
+    if any(len(one.model.mious) > 1 for one in comparison.standings):
         found.append(Column("seeds: mean ± sd (n)", seeds, 3))
     return found
 
 
 def _fact(key: str) -> Callable[[Standing], str]:
-    return lambda one: amount(key, one.entry.model.get(key))
+    return lambda one: amount(key, one.model.facts.get(key))
 
 
 def settings(comparison: Comparison) -> list[list[str]]:
     """How each model was run, in the order of `comparison.settings`."""
-    return [[one.entry.settings.get(key, "not stated") for key in comparison.settings] for one in comparison.standings]
+    return [[one.model.settings.get(key, "not stated") for key in comparison.settings] for one in comparison.standings]
 
 
 def tables(comparison: Comparison, width: int) -> list[Group]:
