@@ -39,7 +39,7 @@ class Knowing:
 
 
 def asked(root: Path, sure: float = 0.99) -> Any:
-    classes = check(f"folder:{root}").case.classes
+    classes = check(f"folder:{root}").checked.classes
     return check(f"folder:{root}", model=Knowing(classes, sure))  # type: ignore[arg-type]
 
 

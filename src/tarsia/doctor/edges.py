@@ -30,7 +30,7 @@ _STRONGEST = 4.0  # times the surroundings that an edge may count
 _REACH = 6  # shifts up to a sixth of a side
 
 
-class Fit(NamedTuple):
+class Alignment(NamedTuple):
     """How well a label lies on its picture, and the shift (down, right; shares of the sides) at which it lies best."""
 
     here: float
@@ -56,7 +56,7 @@ def edges(image_HW3: np.ndarray) -> np.ndarray:
     return outstanding - outstanding.mean((1, 2), keepdims=True)
 
 
-def fit(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Fit | None:
+def alignment(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Alignment | None:
     """The edges of a picture and its label (or another of the same shape) -> how they fit; None where nothing is said.
 
     Nothing is said where the label has hardly any borders, or the picture hardly any edges.
@@ -73,7 +73,7 @@ def fit(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Fit | None:
     row, column = np.unravel_index(int(scores.argmax()), scores.shape)
     y, x = int(row) - down, int(column) - right
     here, best = float(scores[down, right]), float(scores[row, column])
-    return Fit(here, best, y / height, x / width, float(np.hypot(y, x)))
+    return Alignment(here, best, y / height, x / width, float(np.hypot(y, x)))
 
 
 def _reduced(shape: tuple[int, ...]) -> tuple[int, int]:
