@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Input
-from tarsia.data._dataset import Dataset, bands_of
+from tarsia.data._dataset import Dataset, bands_of, evenly
 from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.finding import Finding, worst_first
@@ -110,9 +111,9 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
         raise DatasetError("the split holds no samples: there is nothing to draw")
     parts = [alone[start : start + _COLUMNS - 1] for start in range(0, len(alone), _COLUMNS - 1)]
     rows = []
-    for part, sample in zip(parts, np.linspace(0, len(dataset) - 1, len(parts)).round().astype(int), strict=True):
-        plain = shown("", AugmentRecipe(), Key(0, int(sample)))
-        changed = [shown(caption, augment, Key(0, int(sample), variant)) for caption, augment, variant in part]
+    for part, sample in zip(parts, itertools.cycle(evenly(len(parts), len(dataset))), strict=False):
+        plain = shown("", AugmentRecipe(), Key(0, sample))
+        changed = [shown(caption, augment, Key(0, sample, variant)) for caption, augment, variant in part]
         rows.append(_row(plain, changed))
     order = TrainingOrder(len(dataset), _COLUMNS, seed, epochs=1, threefold=recipe.augment.threefold)
     rows.append(Row(_TOGETHER, [Tile(*shown("", recipe.augment, key)) for key in next(iter(order))]))

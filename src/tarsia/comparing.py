@@ -12,7 +12,7 @@ from tarsia.comparison.reports import ComparedReport, read_reports, require_one_
 from tarsia.comparison.seeds import models, notes, unsettled
 from tarsia.comparison.side_by_side import Panel, side_by_side
 from tarsia.data import open_spec
-from tarsia.data._dataset import Dataset
+from tarsia.data._dataset import Dataset, check_same_classes
 from tarsia.errors import DatasetError
 from tarsia.evaluation.report import Report
 
@@ -65,11 +65,8 @@ def _opened(data: str | Dataset, first: ComparedReport) -> Dataset:
     """The data set that the reports were made on; DatasetError where it is another."""
     split = first.protocol.get("split") or "val"
     dataset = open_spec(data, default_split=split) if isinstance(data, str) else data
-    if dataset.classes.names != first.classes.names:
-        raise DatasetError(
-            f"--data has the classes {', '.join(dataset.classes.names[:5])} ..., the reports "
-            f"{', '.join(first.classes.names[:5])} ...: give the data set and options that they were made with"
-        )
+    remedy = "give the data set and options that the reports were made with"
+    check_same_classes(dataset.classes, first.classes, ("--data", f"the report {first.name}"), remedy)
     there = [dataset.name(index) for index in range(len(dataset))]
     if there != first.names:
         strange = next((name for name in first.names if name not in set(there)), None)

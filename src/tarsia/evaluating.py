@@ -15,7 +15,7 @@ import numpy as np
 
 from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_sample
+from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_same_classes, check_sample
 from tarsia.data._predictions import known_values, read_prediction, require_files
 from tarsia.engines import memory_limit
 from tarsia.engines.model_file import find_model_file
@@ -30,7 +30,6 @@ from tarsia.prediction.predictor import Predictor
 
 Observe = Callable[[Any, list[np.ndarray]], None]
 _READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most
-_NAMED = 5  # classes named one by one
 
 
 def evaluate(
@@ -55,7 +54,7 @@ def evaluate(
     bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises.  Samples are read by
     threads: `dataset[index]` must bear that.
     """
-    _require_same_classes(predictor, dataset)
+    check_same_classes(predictor.classes, dataset.classes)
     check_bands(dataset, predictor.card.bands)
     if observe is not None and predictor.needs_probabilities:
         raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
@@ -273,22 +272,3 @@ def _read_ahead(dataset: Dataset) -> Generator[Sample]:
 
 def _read(dataset: Dataset, index: int) -> Sample:
     return check_sample(dataset[index], dataset.classes, bands_of(dataset))
-
-
-def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
-    model, data = predictor.classes.names, dataset.classes.names
-    if model == data:
-        return
-    only_model, only_data = [n for n in model if n not in data], [n for n in data if n not in model]
-    parts = [f"the model has {len(model)} classes, the data set {len(data)}"]
-    if only_model:
-        parts.append(f"only the model has {', '.join(only_model[:_NAMED])}")
-    if only_data:
-        parts.append(f"only the data set has {', '.join(only_data[:_NAMED])}")
-    if not only_model and not only_data:
-        k = next(k for k, (a, b) in enumerate(zip(model, data, strict=True)) if a != b)
-        parts.append(f"the order differs: class {k} is {model[k]} in the model and {data[k]} in the data set")
-    raise DatasetError(
-        f"classes differ: {'; '.join(parts)}.  Evaluate on the data set the model was trained for, or map the classes "
-        "in its dataset.yaml"
-    )

@@ -13,7 +13,7 @@ from PIL import Image
 from tarsia import console
 from tarsia.comparison import Comparison, Standing, significance
 from tarsia.comparison.table import cut, number
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
+from tarsia.data._dataset import Dataset, Sample, bands_of, check_same_classes, check_sample, evenly
 from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
@@ -46,7 +46,7 @@ def side_by_side(
     loading a model raises.
     """
     names = comparison.pictures.names
-    spaced = [int(k) for k in np.linspace(0, len(names) - 1, min(_SPACED, len(names))).round()]
+    spaced = evenly(_SPACED, len(names))
     most = [one.number for one in comparison.differing if one.number not in spaced][:_MOST]
     samples = {index: _read(comparison, dataset, index) for index in [*spaced, *most]}
     drawn: list[tuple[int, Standing, dict[int, np.ndarray]]] = []
@@ -83,10 +83,8 @@ def _labels(
     path: Path, one: Standing, samples: Mapping[int, Sample], comparison: Comparison, device: str
 ) -> dict[int, np.ndarray]:
     predictor = load(path, device)
-    if predictor.classes.names != comparison.pictures.classes.names:
-        raise DatasetError(
-            f"{path} has other classes than the report of {one.name}: it is not the model of that report"
-        )
+    whose, remedy = (str(path), f"the report of {one.name}"), "it is not the model of that report"
+    check_same_classes(predictor.classes, comparison.pictures.classes, whose, remedy)
     return {index: predictor.labels(sample.image[None])[0] for index, sample in samples.items()}
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tarsia.data._dataset import evenly
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
 from tarsia.doctor.edges import NEAR, SIDE, Alignment, alignment, edges
 from tarsia.doctor.finding import Finding, number
@@ -153,7 +154,7 @@ def _all_moved(split: CheckedSplit, fits: np.ndarray) -> str:
 
 
 def _all_turned(split: CheckedSplit, told: list[int]) -> str:
-    tried = [told[k] for k in np.linspace(0, len(told) - 1, min(_TRIED, len(told))).astype(int)]
+    tried = [told[k] for k in evenly(_TRIED, len(told))]
     seen = [found for index in tried if (found := _read(split, index)) is not None]
     for words, turn in TURNS.items():
         turned = [(one, turn(one.label_hw)) for one in seen]

@@ -16,10 +16,11 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
+from tarsia.data._dataset import check_same_classes
 from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.finding import Finding, Place, number
 from tarsia.doctor.sample import read
-from tarsia.errors import DatasetError, TarsiaError
+from tarsia.errors import TarsiaError
 from tarsia.prediction.predictor import Predictor
 
 SURE = 0.95  # probability of another class
@@ -44,9 +45,7 @@ def doubted_labels(checked: CheckedData, predictor: Predictor) -> Iterator[Findi
 
     Raises DatasetError where model and data set have other classes.
     """
-    if predictor.classes.names != checked.classes.names:
-        ours, theirs = (", ".join(classes.names) for classes in (checked.classes, predictor.classes))
-        raise DatasetError(f"the model has other classes than the data set: {theirs}, expected {ours}")
+    check_same_classes(predictor.classes, checked.classes)
     doubts: list[tuple[Doubt, Place]] = []
     for split in checked.splits.values():
         readable = np.flatnonzero(split.seen_N).tolist()

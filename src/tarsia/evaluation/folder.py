@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tarsia import console, files
-from tarsia.data._dataset import Dataset, Sample
+from tarsia.data._dataset import Dataset, Sample, evenly
 from tarsia.errors import MissingExtraError
 from tarsia.evaluation.details import FIGURES
 from tarsia.evaluation.objects import SIZES
@@ -106,8 +106,8 @@ def _write_panels(
     for old in [*folder.glob("worst-*.png"), *folder.glob("sample-*.png")]:
         old.unlink()  # of an earlier evaluation into the same folder
     worst = report.worst((pictures + 1) // 2)
-    spaced = np.linspace(0, len(dataset) - 1, min(pictures - len(worst), len(dataset))).round().astype(int)
-    chosen = [("worst", index) for index in worst] + [("sample", int(k)) for k in spaced if int(k) not in worst]
+    spaced = evenly(pictures - len(worst), len(dataset))
+    chosen = [("worst", index) for index in worst] + [("sample", index) for index in spaced if index not in worst]
     written = []
     for place, (kind, index) in enumerate(chosen, 1):
         sample = dataset[index]
