@@ -62,7 +62,7 @@ def check_bands(dataset: Dataset, model_bands: int) -> None:
 
 
 def evenly(count: int, of: int) -> list[int]:
-    """Up to `count` of the numbers 0 .. `of` - 1, as of the samples of a data set: evenly spaced, the ends among them."""
+    """Up to `count` of the numbers 0 .. `of` - 1 (samples of a data set), evenly spaced, the first and last of them."""
     return np.linspace(0, of - 1, min(count, of)).round().astype(int).tolist()
 
 
@@ -82,9 +82,8 @@ def check_same_classes(
             parts.append(f"only {who} has {', '.join(only[:_NAMED])}")
     if len(parts) == 1:
         k = next(k for k, (one, other) in enumerate(zip(ours.names, theirs.names, strict=True)) if one != other)
-        parts.append(
-            f"the order differs: class {k} is {ours.names[k]} in {whose[0]} and {theirs.names[k]} in {whose[1]}"
-        )
+        both = f"{ours.names[k]} in {whose[0]} and {theirs.names[k]} in {whose[1]}"
+        parts.append(f"the order differs: class {k} is {both}")
     raise DatasetError(f"classes differ: {'; '.join(parts)}: {remedy}")
 
 
