@@ -12,6 +12,7 @@ import numpy as np
 from tarsia.card import Classes
 from tarsia.comparison import significance
 from tarsia.comparison.significance import Blocks
+from tarsia.plain_text import listed
 
 FORMAT = 1
 
@@ -232,17 +233,15 @@ class Comparison:
         same = [self.standings[pair.second].name for pair in self.pairs if pair.first == 0 and not pair.different]
         level = f"at the {100 * self.sampling.alpha:g} % level"
         if not same:
-            others = _listed(self.names[1:]) if len(self.names) < 6 else "all the others"
+            others = _named(self.names[1:]) if len(self.names) < 6 else "all the others"
             return f"{said}, and is better than {others} {level}."
         rest = "  It is better than the rest." if len(same) < len(self.names) - 1 else ""
-        return f"{said}, but cannot be told apart from {_listed(same)} {level}.{rest}"
+        return f"{said}, but cannot be told apart from {_named(same)} {level}.{rest}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _named(names: Sequence[str]) -> str:
     """Names as in a sentence; their number where they are many."""
-    if len(names) > 4:
-        return f"{len(names)} others"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{len(names)} others" if len(names) > 4 else listed(names)
 
 
 def _model(one: Standing, classes: Classes) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tarsia.comparison.significance import Blocks
 from tarsia.errors import DatasetError, nearest
 from tarsia.evaluation import reliability
 from tarsia.evaluation.details import FIGURES
+from tarsia.plain_text import number
 
 DIFFERING = 8  # pictures named where the models differ most
 _CHUNK = 1000  # swappings at a time
@@ -204,10 +205,10 @@ def _too_few(blocks: int, pairs: int, sampling: Sampling) -> str:
     if not pairs or max(by_blocks, by_swappings) * pairs <= sampling.alpha:
         return ""
     start = f"No difference can be shown at the {100 * sampling.alpha:g} % level, however large:"
-    tests = f"{pairs} {'pair is' if pairs == 1 else 'pairs are'} tested, which takes p = {sampling.alpha / pairs:.3g}"
+    tests = f"{number(pairs, 'pair is', 'pairs are')} tested, which takes p = {sampling.alpha / pairs:.3g}"
     if by_blocks * pairs > sampling.alpha:
         needed = math.ceil(1 - math.log2(sampling.alpha / pairs))
-        least = f"with {blocks} {'block' if blocks == 1 else 'blocks'} of pictures p is {by_blocks:.3g} at least"
+        least = f"with {number(blocks, 'block')} of pictures p is {by_blocks:.3g} at least"
         return f"{start} {least}, and {tests}.  {needed} blocks or more could: score more pictures, or fewer models."
     least = f"with {sampling.permutations} permutations p is {by_swappings:.3g} at least"
     return f"{start} {least}, and {tests}.  Raise --permutations to {math.ceil(pairs / sampling.alpha)} or more."

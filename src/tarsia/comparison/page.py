@@ -15,7 +15,7 @@ from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
 from tarsia.evaluation.details import FIGURES
 from tarsia.files import write_text
-from tarsia.plain_text import quoted
+from tarsia.plain_text import number, quoted
 
 _BARS = 6  # models up to which bars stand side by side; the table shows more
 _FOLDED = 40  # classes from which on the bars wait to be opened
@@ -88,14 +88,14 @@ def _between(source: str, tag: str) -> str:
 def _title(comparison: Comparison) -> str:
     protocol, count = comparison.pictures.protocol, len(comparison.names)
     data = " ".join(str(protocol[key]) for key in ("dataset", "split") if protocol.get(key))
-    return f"{count} {'model' if count == 1 else 'models'}{f' on {data}' if data else ''}"
+    return f"{number(count, 'model')}{f' on {data}' if data else ''}"
 
 
 def _facts(comparison: Comparison) -> list[str]:
     classes, images = len(comparison.pictures.classes), len(comparison.pictures.names)
     return [
-        f"{classes} {'class' if classes == 1 else 'classes'}",
-        f"{images:,} {'image' if images == 1 else 'images'}",
+        number(classes, "class", "classes"),
+        number(images, "image"),
         f"resampled by {comparison.blocks.description}",
     ]
 
@@ -106,8 +106,8 @@ def _method(comparison: Comparison) -> str:
     return (
         f"Intervals hold {100 * sampling.level:g} % and come from {sampling.resamples:,} bootstrap resamples of "
         f"{comparison.blocks.description}.  Each pair is tested by swapping the two models' answers on the same "
-        f"blocks, up to {sampling.permutations:,} times; p values are corrected for {tests} "
-        f"{'test' if tests == 1 else 'tests'} (Holm), and a difference counts at the {100 * sampling.alpha:g} % "
+        f"blocks, up to {sampling.permutations:,} times; p values are corrected for "
+        f"{number(tests, 'test')} (Holm), and a difference counts at the {100 * sampling.alpha:g} % "
         "level.  Both speak of other pictures of this kind, for these very trainings: whether another seed of a recipe "
         "would stand where this one does, only several seeds show."
     )
@@ -171,7 +171,7 @@ def _costs(comparison: Comparison) -> list[dict[str, str]]:
         if len(points) > 1:
             drawn = plots.scatter(points, label, *((1040, 460) if wide else (520, 380)))
             left = len(comparison.names) - len(points)
-            missing = f"{left} {'model' if left == 1 else 'models'} without this figure" if left else ""
+            missing = f"{number(left, 'model')} without this figure" if left else ""
             found.append({"title": f"mIoU and {title.lower()}", "svg": drawn, "missing": missing})
     return found
 

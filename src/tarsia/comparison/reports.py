@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, TarsiaError
 from tarsia.evaluation.details import per_picture
 from tarsia.evaluation.report import Report
-from tarsia.plain_text import command
+from tarsia.plain_text import command, listed, shortened
 
 # What must be equal for figures to be comparable; the rest of a protocol is how the model itself was run.
 STRICT = ("classes", "ignored_value", "absent_class_rule", "size", "split", "data_hash")
@@ -178,7 +178,10 @@ def require_one_protocol(found: Sequence[ComparedReport]) -> None:
         for one in found:
             values.setdefault(json.dumps(one.protocol.get(key), sort_keys=True), []).append(one)
         if len(values) > 1:
-            said = [f"{_value(json.loads(text), list(values))} in {_listed(ones)}" for text, ones in values.items()]
+            said = [
+                f"{_value(json.loads(text), list(values))} in {listed([one.where for one in ones])}"
+                for text, ones in values.items()
+            ]
             faults.append(f"{key} is {', '.join(said)}")
         elif first.protocol.get(key) is None and key == "data_hash":
             faults.append("data_hash is not there: the reports were made without details")
@@ -200,7 +203,7 @@ def _value(value: Any, others: Sequence[str]) -> str:
         text = f"{len(value)} ({', '.join(own) if own else 'in another order'})"
     else:
         text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+    return shortened(text, _LONGEST_VALUE)
 
 
 def _other_pictures(first: ComparedReport, one: ComparedReport) -> str:
@@ -212,11 +215,6 @@ def _other_pictures(first: ComparedReport, one: ComparedReport) -> str:
         index = int((first.sums_N3K[:, 1] != one.sums_N3K[:, 1]).any(1).argmax())
         return f"the true pixels of {first.names[index]} differ in {first.where} and {one.where}"
     return ""
-
-
-def _listed(found: Iterable[ComparedReport]) -> str:
-    names = [one.where for one in found]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def sequences(found: Sequence[ComparedReport]) -> list[str]:

@@ -15,7 +15,9 @@ from tarsia import formerly
 from tarsia.comparison import Comparison, Model, significance
 from tarsia.comparison.reports import ComparedReport, shared_protocol
 from tarsia.evaluation.details import KEYS
+from tarsia.plain_text import number, some
 
+_NAMED = 3
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 # Where a training ran and what it is called; all else in a recipe makes another model.
 _OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"))
@@ -102,7 +104,7 @@ def _measured_on(one: ComparedReport) -> str:
     device, threads, batch = (one.model.get(key) for key in ("device", "threads", "batch"))
     parts = [str(fact) for fact in (device, one.model.get("precision")) if fact]
     if device == "cpu" and threads:
-        parts.append(f"{threads} {'thread' if threads == 1 else 'threads'}")
+        parts.append(number(threads, "thread"))
     if batch:
         parts.append(f"batch {batch}")
     return ", ".join([*parts, *filter(None, [one.provenance.get("processor")])])
@@ -124,7 +126,7 @@ def notes(found: Sequence[ComparedReport], pooled: Sequence[Model]) -> list[str]
     for group in _recipes(found):
         if not _seeds_differ(group):
             said.append(
-                f"{_few([one.name for one in group])} are of one recipe and repeat a seed: they are not pooled."
+                f"{some([one.name for one in group], _NAMED)} are of one recipe and repeat a seed: they are not pooled."
             )
     said += _measured_apart(found)
     places = list(dict.fromkeys(one.measured_on for one in pooled if one.measured_on))
@@ -132,7 +134,9 @@ def notes(found: Sequence[ComparedReport], pooled: Sequence[Model]) -> list[str]
         said.append(f"Latency was measured in different ways and is not to be compared: {' | '.join(places)}.")
     trained = [one.name for one in found if formerly.command(one.provenance).startswith("tarsia train")]
     if trained:
-        said.append(f"Peak memory of {_few(trained)} is the training's; tarsia evaluate MODEL gives prediction's.")
+        said.append(
+            f"Peak memory of {some(trained, _NAMED)} is the training's; tarsia evaluate MODEL gives prediction's."
+        )
     return [*said, *_uncommon(found)]
 
 
@@ -146,7 +150,7 @@ def _measured_apart(found: Sequence[ComparedReport]) -> list[str]:
     for group in groups.values():
         precisions = sorted({str((one.recipe or {}).get("train", {}).get("precision")) for one in group})
         if len(precisions) > 1 and _seeds_differ(group):
-            names, both = _few([one.name for one in group]), " and ".join(precisions)
+            names, both = some([one.name for one in group], _NAMED), " and ".join(precisions)
             said.append(
                 f"{names} are of one recipe, but were trained in {both}: "
                 f"they are not pooled.  --set train.precision={precisions[-1]} trains all alike."
@@ -162,7 +166,7 @@ def _uncommon(found: Sequence[ComparedReport]) -> list[str]:
         if having and key not in kinds:
             without = [one.name for one in found if key not in one.details]
             bins = sorted({one.details[key].shape[1] for one in having})
-            reason = f"{_few(without)} went without" if without else f"in {' and '.join(map(str, bins))} bins"
+            reason = f"{some(without, _NAMED)} went without" if without else f"in {' and '.join(map(str, bins))} bins"
             missing.setdefault(reason, []).append(key)
     return [
         f"Shown for none, for not all were evaluated alike ({why}): {', '.join(keys)}." for why, keys in missing.items()
@@ -174,9 +178,5 @@ def unsettled(comparison: Comparison) -> list[str]:
     pairs = [[comparison.names[place] for place in (pair.first, pair.second)] for pair in comparison.unsettled()]
     if not pairs:
         return []
-    named = _few([f"{first} and {second}" for first, second in pairs])
+    named = some([f"{first} and {second}" for first, second in pairs], _NAMED)
     return [f"Different here, but with seeds that overlap, so that other trainings may turn the order: {named}."]
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from tarsia.card import IGNORED
-from tarsia.doctor.dataset import Check, CheckedData, indices, listed
-from tarsia.doctor.finding import Finding, Place, be
+from tarsia.doctor.dataset import Check, CheckedData, indices
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.redraw import another_draw
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.doctor.two_values import two_values
+from tarsia.plain_text import be, listed
 
 _RARE = 100.0  # times that the commonest class has more pixels
 _APART = 3.0  # times that a class's share is larger in one split than in the other

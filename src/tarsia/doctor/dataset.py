@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,8 +82,3 @@ def total(checked: CheckedData, count: int) -> str:
 def indices(mask_N: np.ndarray) -> list[int]:
     """Where a mask is true."""
     return [int(index) for index in np.flatnonzero(mask_N)]
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

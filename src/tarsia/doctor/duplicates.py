@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tarsia.doctor.dataset import Check, CheckedData, indices
-from tarsia.doctor.finding import Finding, Place, be, number
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.perceptual_hash import Copy, matches, nearest_copies
 from tarsia.doctor.sample import FLAT, UNLABELLED
 from tarsia.doctor.split_statistics import CheckedSplit
+from tarsia.plain_text import be, number
 
 _ONE_CLASS = 0.999
 _MOST = 0.5  # share of the pictures from which on it is the scene that stands still

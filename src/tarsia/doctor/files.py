@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
-from tarsia.doctor.finding import Finding, Place, number
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.sample import FLAT
 from tarsia.pictures.rgb import shown
-from tarsia.plain_text import command
+from tarsia.plain_text import command, number
 
 _TINY = 32  # of a side: the deepest features of most networks have a 32nd of the resolution
 _HUGE_PIXELS = 16_000_000

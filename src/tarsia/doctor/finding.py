@@ -80,13 +80,3 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 def plain(text: str) -> str:
     """Text that any file takes: bytes of a name that are text in no encoding are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def be(count: int) -> str:
-    """`is` or `are`."""
-    return "is" if count == 1 else "are"
-
-
-def number(count: int, what: str, many: str = "") -> str:
-    """`1 picture`, `3 pictures`, `1,200 label files`; `many` is the plural where an s does not make it."""
-    return f"{count:,} {what if count == 1 else many or what + 's'}"

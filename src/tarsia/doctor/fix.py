@@ -32,7 +32,7 @@ from tarsia.data.folder import NAME, UNDECIDED
 from tarsia.data.folder import Data as Folder
 from tarsia.doctor.dataset import CheckedData, indices
 from tarsia.doctor.duplicates import Spot, identical, in_order, near_matches
-from tarsia.doctor.finding import Finding, Place, number, plain
+from tarsia.doctor.finding import Finding, Place, plain
 from tarsia.doctor.layout_lines import quoted, yaml_classes
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.misalignment import TURNS, misplaced
@@ -44,6 +44,7 @@ from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rgb import resize_label
+from tarsia.plain_text import number
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
 _HEADER = "# A corrected copy, written by `tarsia check --fix`.  What was done to which file stands in check.json."

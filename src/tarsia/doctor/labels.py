@@ -7,12 +7,13 @@ from typing import Any
 
 from tarsia.data._pairs import PairedData
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
-from tarsia.doctor.finding import Finding, Place, number
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.label_values import choices
 from tarsia.doctor.layout_lines import shown
 from tarsia.doctor.meaning import SMOOTHED, Odd, coding_of, odd_labels
 from tarsia.doctor.sample import UNLABELLED
 from tarsia.doctor.split_statistics import CheckedSplit
+from tarsia.plain_text import number
 
 _TRAINED_OR_SCORED = ("train", "training", "val", "valid", "validation", "dev")
 _EMPTY = 0.999  # share of one class

@@ -10,11 +10,12 @@ import numpy as np
 from tarsia.data._dataset import evenly
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
 from tarsia.doctor.edges import NEAR, SIDE, Alignment, alignment, edges
-from tarsia.doctor.finding import Finding, number
+from tarsia.doctor.finding import Finding
 from tarsia.doctor.sample import read, thinned
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.errors import TarsiaError
 from tarsia.pictures.rgb import resize_label
+from tarsia.plain_text import number
 
 _LEAST = 5  # labels that must tell something before one of them is judged
 _USUAL = 0.8  # share of the labels in their place from which on the others are faults

@@ -18,9 +18,10 @@ from tarsia import console
 from tarsia.card import IGNORED
 from tarsia.data._dataset import check_same_classes
 from tarsia.doctor.dataset import CheckedData
-from tarsia.doctor.finding import Finding, Place, number
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.sample import read
 from tarsia.errors import TarsiaError
+from tarsia.plain_text import number
 from tarsia.prediction.predictor import Predictor
 
 SURE = 0.95  # probability of another class

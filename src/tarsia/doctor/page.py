@@ -19,7 +19,7 @@ from tarsia import console
 from tarsia.data._dataset import bands_of
 from tarsia.doctor.balance import weights
 from tarsia.doctor.dataset import CheckedData
-from tarsia.doctor.finding import SEVERITIES, SHOWN, Finding, number, plain
+from tarsia.doctor.finding import SEVERITIES, SHOWN, Finding, plain
 from tarsia.doctor.result import CheckResult
 from tarsia.doctor.sample import read
 from tarsia.doctor.split_statistics import CheckedSplit
@@ -30,6 +30,7 @@ from tarsia.files import write_text
 from tarsia.html import template_of
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rgb import as_visible, resize, resize_label
+from tarsia.plain_text import number
 
 PICTURED = 6  # places of a finding that are shown
 LISTED = 100  # places of a finding that are named; check.json has all

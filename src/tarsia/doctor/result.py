@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tarsia.doctor.dataset import CheckedData, listed
+from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.facts import facts
-from tarsia.doctor.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding, number
+from tarsia.doctor.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding
 from tarsia.doctor.fix import CorrectedCopy
 from tarsia.files import write_json
+from tarsia.plain_text import listed, number
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 _INDENT = " " * 9

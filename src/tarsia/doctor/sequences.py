@@ -13,6 +13,7 @@ from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.perceptual_hash import standardised
 from tarsia.doctor.redraw import rule_line
 from tarsia.doctor.split_statistics import CheckedSplit
+from tarsia.plain_text import some
 
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _FILM = r"^(.*?)\d*\D*$"  # all before the last number of a name, "" where there is none
@@ -42,7 +43,7 @@ def divided_sequences(checked: CheckedData) -> Iterator[Finding]:
         title = f"{which} {len(split):,} pictures of {split.name} are from films that {training.name} has too: "
         apart = f" (here the nearest frames are {near[0][0]:,} numbers apart)" if near[0][0] < _FAR else ""
         remedy = _remedy(checked, split)
-        yield Finding("divided-sequence", "warning", title + _some(shared), _why(apart), remedy, places)
+        yield Finding("divided-sequence", "warning", title + some([*shared], _SHOWN), _why(apart), remedy, places)
 
 
 def _of_film(spot: Spot, other: Spot, gap: int, film: str) -> Place:
@@ -74,7 +75,8 @@ def divided_films(checked: CheckedData) -> Iterator[Finding]:
             names.append(name)
             places += [_neighbour(spot, other, checked) for spot, other in neighbours]
     if places:
-        title = f"{len(places):,} pictures stand in another split than their neighbour in the film: {_some(names)}..."
+        named = some(names, _SHOWN)
+        title = f"{len(places):,} pictures stand in another split than their neighbour in the film: {named}..."
         yield Finding("divided-film", "warning", title, _why(""), _by_film(checked, len(frames)), places)
 
 
@@ -160,11 +162,6 @@ def _neighbour(spot: Spot, other: Spot, checked: CheckedData) -> Place:
         spot, other = other, spot
     split, name = other.label
     return spot.split.place(spot.sample, f"next to {name} of {split}", slice(0, 1))._replace(other=other.label)
-
-
-def _some(names: dict[str, list[int]] | list[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
 
 
 CHECKS: tuple[Check, ...] = (divided_sequences, divided_films)

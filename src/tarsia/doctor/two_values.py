@@ -9,10 +9,11 @@ from typing import Any
 from tarsia.card import IGNORED
 from tarsia.data._dataset import one_class_fault
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
-from tarsia.doctor.finding import Finding, Place, number
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.label_values import Reading, choices
 from tarsia.doctor.layout_lines import Coding, shown
 from tarsia.doctor.meaning import coding_of
+from tarsia.plain_text import number
 
 _NAMED = 12  # values in a sentence
 

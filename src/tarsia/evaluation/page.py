@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tarsia import formerly
 from tarsia.files import write_text
 from tarsia.html import PAGE_LIMIT_BYTES, fit, listed, script_hash, template_of
+from tarsia.plain_text import number
 
 _HEADLINES = (
     ("miou", "mIoU", "mean of the classes' IoU"),
@@ -105,8 +106,8 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     data = " ".join(str(protocol[key]) for key in ("dataset", "split") if protocol.get(key))
     network = " with ".join(str(model[key]) for key in ("architecture", "encoder") if model.get(key))
     classes = report.get("classes") or []
-    counts = [f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"] if classes else []
-    counts += [f"{images:,} {'image' if images == 1 else 'images'}"] if images else []
+    counts = [number(len(classes), "class", "classes")] if classes else []
+    counts += [number(images, "image")] if images else []
     return [fact for fact in (network, data, *counts) if fact]
 
 
@@ -184,7 +185,7 @@ def _epochs(history: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | Non
         cells = [_cell(row.get(key), "not measured in this epoch", digits=4) for key, _ in columns]
         rows.append([_epoch_cell(key, row.get(key), cell) for (key, _), cell in zip(columns, cells, strict=True)])
     validated = [row for row in history if row.get("val_miou") is not None and math.isfinite(row["val_miou"])]
-    summary = f"{len(history)} {'epoch' if len(history) == 1 else 'epochs'}"
+    summary = number(len(history), "epoch")
     if validated:
         best = max(validated, key=lambda row: (row["val_miou"], -row["epoch"]))
         summary += f", best validation mIoU {best['val_miou']:.3f} in epoch {best['epoch']}"
