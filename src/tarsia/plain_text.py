@@ -5,6 +5,7 @@ As plain text, never as markup, escapes, or words a shell splits.
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -13,6 +14,11 @@ from collections.abc import Sequence
 def number(count: int, what: str, many: str = "") -> str:
     """`1 picture`, `3 pictures`, `1,200 label files`; `many` is the plural where an s does not make it."""
     return f"{count:,} {what if count == 1 else many or what + 's'}"
+
+
+def decimal(value: float | None, digits: int = 4) -> str:
+    """A figure as `0.1235`, `-` where it is not defined."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def be(count: int) -> str:
@@ -31,9 +37,9 @@ def some(names: Sequence[str], most: int, between: str = ", ") -> str:
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def shortened(text: str, length: int = 60) -> str:
-    """`text`, its end cut off for `...` where it is longer than `length`."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+def shortened(text: str, length: int = 60, end: str = "...") -> str:
+    """`text`, its end cut off for dots where it is longer than `length`."""
+    return text if len(text) <= length else text[: length - len(end)].rstrip() + end
 
 
 def plain(text: object, lines: bool = False) -> str:

@@ -23,6 +23,7 @@ from tarsia.comparison import Comparison, Figure, plots, table
 from tarsia.comparison.page import write_page
 from tarsia.comparison.side_by_side import Panel
 from tarsia.errors import MissingExtraError
+from tarsia.plain_text import decimal
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -291,8 +292,8 @@ def test_plots_of_strange_values_are_whole():
 
 def test_figures_as_text():
     nothing = math.nan
-    assert table.number(0.12345) == "0.1235" and table.number(None) == "-"
-    assert table.number(nothing) == "-" and table.signed(-0.5, 2) == "-0.50"
+    assert decimal(0.12345) == "0.1235" and decimal(None) == "-"
+    assert decimal(nothing) == "-" and table.signed(-0.5, 2) == "-0.50"
     assert table.interval(Figure(0.5, 0.25, 0.75)) == "[0.250, 0.750]"
     assert table.interval(Figure(0.5, nothing, nothing)) == "-"
     assert [table.p_value(p) for p in (1.0, 0.0123, 0.0001, 0.00001)] == [

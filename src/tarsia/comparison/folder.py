@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tarsia import console, environment, files
+from tarsia import environment, files, html
 from tarsia.comparison import Comparison, Standing
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
-from tarsia.errors import MissingExtraError
-from tarsia.plain_text import plain
+from tarsia.plain_text import decimal, plain
 
 _FACTS = ("parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 _TEX = {
@@ -38,11 +37,8 @@ def write_folder(out: Path, comparison: Comparison, panels: Sequence[Panel] = ()
     files.write_text(out / "pairs.csv", _csv(list(_pair_rows(record))))
     files.write_text(out / "comparison.tex", tex(comparison))
     pictures = _write_pictures(out / "pictures", panels)
-    page = out / "comparison.html"
-    try:
+    with html.left_out(page := out / "comparison.html"):
         write_page(page, comparison, pictures, record["provenance"])
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -96,7 +92,7 @@ def _pair_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def tex(comparison: Comparison) -> str:
     """The leaderboard as a LaTeX tabular for the package booktabs, the best mIoU bold, groups as superscripts."""
-    best = words.number(comparison.standings[0].miou.value)
+    best = decimal(comparison.standings[0].miou.value)
     columns = [column for column in words.columns(comparison) if column.heading != "group"]
     lines = []
     for one in comparison.standings:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ from tarsia.comparison import Comparison, Figure, Pair, Standing, plots
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
 from tarsia.evaluation.details import FIGURES
-from tarsia.files import write_text
-from tarsia.plain_text import number, quoted
+from tarsia.plain_text import decimal, number, quoted
 
 _BARS = 6  # models up to which bars stand side by side; the table shows more
 _FOLDED = 40  # classes from which on the bars wait to be opened
@@ -24,8 +21,6 @@ _COSTS = (
     ("latency_seconds", "Latency", "milliseconds a picture", 1000.0),
     ("parameters", "Parameters", "parameters", 1.0),
 )
-
-_TEMPLATES = ("tarsia.evaluation", "tarsia.comparison")
 
 
 def write_page(
@@ -37,14 +32,7 @@ def write_page(
     content security policy lets no script run but the page's own.  Raises MissingExtraError without jinja2, OutputError
     where a picture cannot be read or the page not written.
     """
-    base, own = (resources.files(room).joinpath("page.html").read_text("utf-8") for room in _TEMPLATES)
-    # The report's own style and script, so that both pages look alike and sort alike.
-    style, script = (_between(base, tag) for tag in ("style", "script"))
-    template = html.template_of(own)
     values = {
-        "style": style,
-        "script": script,
-        "script_hash": html.script_hash(base),
         "title": _title(comparison),
         "facts": _facts(comparison),
         "verdict": comparison.verdict(),
@@ -64,25 +52,15 @@ def write_page(
             {"name": name, "color": ", ".join(map(str, color))}
             for name, color in zip(comparison.pictures.classes.names, comparison.pictures.classes.colors, strict=True)
         ],
+        "samples": sum(panel.kind == "sample" for panel, _ in pictures),  # the first of the pictures
         "how_to": _how_to_draw(comparison, provenance),
-        "protocol": html.listed(comparison.pictures.protocol),
-        "provenance": html.listed(provenance),
+        "protocol": html.in_words(comparison.pictures.protocol),
+        "provenance": html.in_words(provenance),
         "version": formerly.version_of(provenance.get("versions") or {}),
     }
-    room = html.PAGE_LIMIT_BYTES - len(template.render(**values, samples=[], differ=[], note="").encode()) - 2000
-    shown, note = html.fit([], [(panel.caption, file) for panel, file in pictures], room)[1:]
-    kinds = [panel.kind for panel, _ in pictures]
-    parts = {
-        name: [picture for picture, kind in zip(shown, kinds, strict=False) if kind == wanted]
-        for name, wanted in (("samples", "sample"), ("differ", "differ"))
-    }
-    write_text(Path(path), template.render(**values, **parts, note=note))
-
-
-def _between(source: str, tag: str) -> str:
-    found = re.search(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
-    assert found is not None
-    return found[1]
+    html.write_page(
+        path, "tarsia.comparison", values, pictures=[(panel.caption, file) for panel, file in pictures], sorts=True
+    )
 
 
 def _title(comparison: Comparison) -> str:
@@ -212,7 +190,7 @@ def _domains(comparison: Comparison) -> dict[str, Any] | None:
             gap = comparison.gap(domain, k)
             cells.append(
                 {
-                    "text": words.number(domain.miou[k].value, 3),
+                    "text": decimal(domain.miou[k].value, 3),
                     "small": words.interval(domain.miou[k]),
                     "title": f"{words.signed(-gap, 3)} against {comparison.reference_domain}",
                     "worst": comparison.worst_domain(k) is domain,
@@ -226,9 +204,9 @@ def _domains(comparison: Comparison) -> dict[str, Any] | None:
     worst = [comparison.worst_domain(k) for k in places]
     gaps = [comparison.gap(worst[k], k) for k in places]
     summary = [
-        ("Worst", [(words.number(worst[k].miou[k].value, 3), worst[k].name) for k in places]),
+        ("Worst", [(decimal(worst[k].miou[k].value, 3), worst[k].name) for k in places]),
         (f"Worst against {comparison.reference_domain}", [(words.signed(-gap, 3), "") for gap in gaps]),
-        ("Spread (standard deviation)", [(words.number(comparison.spread(k), 3), "") for k in places]),
+        ("Spread (standard deviation)", [(decimal(comparison.spread(k), 3), "") for k in places]),
     ]
     return {"rows": rows, "summary": summary, "reference": comparison.reference_domain}
 
@@ -252,11 +230,11 @@ def _details(comparison: Comparison) -> dict[str, Any] | None:
 def _detail_cell(figure: Figure | None) -> dict[str, str]:
     if figure is None or math.isnan(figure.value):
         return {"text": "–", "small": ""}
-    return {"text": words.number(figure.value, 3), "small": words.interval(figure)}
+    return {"text": decimal(figure.value, 3), "small": words.interval(figure)}
 
 
 def _differing(comparison: Comparison) -> list[dict[str, Any]]:
-    return [{"name": one.name, "cells": [words.number(value, 3) for value in one.miou]} for one in comparison.differing]
+    return [{"name": one.name, "cells": [decimal(value, 3) for value in one.miou]} for one in comparison.differing]
 
 
 def _how_to_draw(comparison: Comparison, provenance: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tarsia.comparison import Figure
-from tarsia.plain_text import plain
+from tarsia.plain_text import plain, shortened
 
 COLORS = (
     *("#1f6feb", "#d9480f", "#2b8a3e", "#9c36b5", "#b58900", "#0b7285", "#c2255c", "#5c6b7a", "#66a80f", "#7048e8"),
@@ -274,8 +274,7 @@ def _width(text: str) -> float:
 
 
 def _cut(text: str, length: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return shortened(" ".join(text.split()), length, "…")
 
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str = "", length: int = 200) -> str:

@@ -12,12 +12,13 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.comparison import Comparison, Standing, significance
-from tarsia.comparison.table import cut, number
+from tarsia.comparison.table import cut
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_same_classes, check_sample, evenly
 from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
 from tarsia.evaluation.confusion import count
+from tarsia.plain_text import decimal
 from tarsia.prediction.predictor import load
 
 _SPACED, _MOST = 6, 4  # evenly spaced pictures, and further ones on which the models differ most
@@ -130,10 +131,10 @@ def _panel(
     tiles = [Tile("image", sample.image)]
     for (place, one, labels), miou in zip(drawn, mious, strict=True):
         name = cut(f"{place + 1} {one.name}", width // _LETTER - 6)
-        tiles.append(Tile(f"{name} {number(miou, 3)}", paint.colorize(labels[index], classes)))
+        tiles.append(Tile(f"{name} {decimal(miou, 3)}", paint.colorize(labels[index], classes)))
     tiles.append(Tile("truth", paint.colorize(label_HW, classes)))
     rows = [Row("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     order = np.argsort(mious)
-    ends = [f"{number(mious[k], 3)} ({drawn[k][1].name})" for k in (order[-1], order[0])]
+    ends = [f"{decimal(mious[k], 3)} ({drawn[k][1].name})" for k in (order[-1], order[0])]
     caption = f"{sample.name}: mIoU {' to '.join(ends[: len(drawn)])}"
     return Panel(kind, sample.name, caption, sheet(rows, classes, (height, width)))

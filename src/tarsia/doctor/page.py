@@ -8,14 +8,13 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from tarsia import console
+from tarsia import console, html
 from tarsia.data._dataset import bands_of
 from tarsia.doctor.balance import weights
 from tarsia.doctor.dataset import CheckedData
@@ -25,9 +24,6 @@ from tarsia.doctor.sample import read
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing import paint
 from tarsia.drawing.heat import heat_colors
-from tarsia.errors import MissingExtraError
-from tarsia.files import write_text
-from tarsia.html import template_of
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rgb import as_visible, resize, resize_label
 from tarsia.plain_text import number
@@ -46,33 +42,22 @@ _TYPED = re.compile(
 def write_folder(folder: Path, result: CheckResult) -> None:
     """Write check.json into `folder`, and check.html; what needs jinja2 is left out, and said, where it is missing."""
     result.write(folder)
-    page = folder / "check.html"
-    try:
+    with html.left_out(page := folder / "check.html"):
         write_page(page, result)
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
 
 
 def write_page(path: Path, result: CheckResult) -> None:
     """A check -> one self-contained HTML page without scripts.  Raises MissingExtraError without jinja2."""
-    shared, own = (
-        resources.files(room).joinpath("page.html").read_text("utf-8")
-        for room in ("tarsia.evaluation", "tarsia.doctor")
-    )
-    template = template_of(own)
-    style = re.search(r"<style>(.*?)</style>", shared, re.DOTALL)
-    assert style is not None
     checked, gallery = result.checked, _Gallery(result.checked)
     splits = list(checked.splits.values())
     fix = checked.fix if result.copy is None else None  # what is done is not to be told
     counts = {severity: sum(one.severity == severity for one in result.findings) for severity in SEVERITIES}
     findings = _findings(result.findings, gallery, fix)
     values: dict[str, Any] = {
-        "style": style[1],  # the report's own: both pages look alike
         "title": plain(checked.spec),
         "facts": [number(len(checked.classes), "class", "classes"), result.summary()],
         "cards": [(f"{severity}s", count, f"is-{severity}" if count else "") for severity, count in counts.items()],
-        "pictures": checked.pictures(),
+        "picture_count": checked.pictures(),
         "findings": findings,
         "healthy": not result.findings,
         "copy": _copy(result),
@@ -82,7 +67,7 @@ def write_page(path: Path, result: CheckResult) -> None:
         "brightness": [(split.name, _brightness(split)) for split in splits],
         "maps": _maps(splits),
     }
-    write_text(path, template.render(**values))
+    html.write_page(path, "tarsia.doctor", values)
 
 
 def _copy(result: CheckResult) -> dict[str, Any] | None:

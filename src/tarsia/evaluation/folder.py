@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tarsia import console, files
+from tarsia import console, files, html
 from tarsia.data._dataset import Dataset, Sample, evenly
-from tarsia.errors import MissingExtraError
 from tarsia.evaluation.details import FIGURES
 from tarsia.evaluation.objects import SIZES
 from tarsia.evaluation.report import Report
+from tarsia.plain_text import decimal
 
 _BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
 
@@ -37,17 +37,15 @@ def write_folder(
     panels = _write_panels(out / "pictures", report, dataset, pictures, predict)
     confusion, curves, page = out / "confusion.png", out / "curves.png", out / "report.html"
     figures = [("Loss and scores over the epochs", curves)] if curves.is_file() else []
-    try:
+    with html.left_out(confusion):
         save_confusion(confusion, report.total_KK1, report.classes)
         figures.append(("Confusion: where the pixels of each true class went", confusion))
         if written["details"]:
             save_details(out / "details.png", written["details"])
             what = "objects by size, and confidence" if "ece" in written["details"] else "objects by size"
             figures.append((f"Beyond mIoU: {what}", out / "details.png"))
-    except MissingExtraError as error:
-        console.note(f"{confusion} is left out: {error}")
     recipe = out / "recipe.yaml"
-    try:
+    with html.left_out(page):
         write_page(
             page,
             title=_title(report),
@@ -57,8 +55,6 @@ def write_folder(
             recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
             history=_history(out / "metrics.csv"),
         )
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
 
 
 def _title(report: Report) -> str:
@@ -77,10 +73,10 @@ def table(report: Report) -> console.Table:
     """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, means, details."""
     figures, found, truth = report.metrics, report.detail_figures, report.total_KK1.sum(1)
     pixels = max(int(truth.sum()), 1)
-    caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
+    caption = f"pixel accuracy {decimal(figures.pixel_accuracy)}, FWIoU {decimal(figures.fwiou)}"
     if found:
-        borders = [f"{FIGURES[key].words} {_figure(found[key])}" for key in _BORDERS_AND_ECE if key in found]
-        sizes = [f"{name} {_figure(found[f'recall_{name}'])}" for name in SIZES]
+        borders = [f"{FIGURES[key].words} {decimal(found[key])}" for key in _BORDERS_AND_ECE if key in found]
+        sizes = [f"{name} {decimal(found[f'recall_{name}'])}" for name in SIZES]
         caption += f"\n{', '.join(borders)}\nobjects found: {', '.join(sizes)}"
     ignored = int(report.total_KK1[:, -1].sum())
     if ignored:
@@ -89,11 +85,11 @@ def table(report: Report) -> console.Table:
     shown = console.Table(title=title, caption=caption, show_footer=True)
     shown.add_column("class", footer="mean")
     for name, footer in (("IoU", figures.miou), ("accuracy", figures.mpa), ("Dice", figures.dice)):
-        shown.add_column(name, justify="right", footer=_figure(footer))
+        shown.add_column(name, justify="right", footer=decimal(footer))
     shown.add_column("share of truth", justify="right", footer=f"{int(truth.sum()):,} px")
     columns = zip(report.classes.names, figures.iou_K, figures.accuracy_K, figures.dice_K, truth, strict=True)
     for name, iou, accuracy, dice, own in columns:
-        shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
+        shown.add_row(name, decimal(iou), decimal(accuracy), decimal(dice), f"{100 * own / pixels:.2f} %")
     return shown
 
 
@@ -112,7 +108,7 @@ def _write_panels(
     for place, (kind, index) in enumerate(chosen, 1):
         sample = dataset[index]
         line = report.line(index)
-        miou, accuracy = _figure(line["miou"]), _figure(line["pixel_accuracy"])
+        miou, accuracy = decimal(line["miou"]), decimal(line["pixel_accuracy"])
         caption = f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})"
         panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, caption)
         plain = re.sub(r"[^\w.-]+", "_", sample.name)[:80]
@@ -121,7 +117,3 @@ def _write_panels(
             panel.save(part, format="PNG")
         written.append((caption, path))
     return written
-
-
-def _figure(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4f}"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tarsia import formerly
-from tarsia.files import write_text
-from tarsia.html import PAGE_LIMIT_BYTES, fit, listed, script_hash, template_of
+from tarsia import formerly, html
 from tarsia.plain_text import number
 
 _HEADLINES = (
@@ -63,27 +60,21 @@ def write_page(
     policy lets no script run but the page's own.
     Raises MissingExtraError without jinja2, OutputError where a picture cannot be read or the page not written.
     """
-    source = resources.files("tarsia.evaluation").joinpath("page.html").read_text("utf-8")
-    template = template_of(source)
     values = {
         "title": title,
-        "script_hash": script_hash(source),
         "facts": _facts(report),
         "version": formerly.version_of((report.get("provenance") or {}).get("versions") or {}),
         **_results(report),
         "details": _details(report.get("details") or {}),
-        "protocol": listed(report.get("protocol")),
+        "protocol": html.in_words(report.get("protocol")),
         "sentence": _sentence(report),
-        "model": listed(report.get("model")),
-        "provenance": listed(report.get("provenance")),
+        "model": html.in_words(report.get("model")),
+        "provenance": html.in_words(report.get("provenance")),
         "recipe": recipe,
         "epochs": _epochs(history),
         "next_steps": [{"text": step, "command": step.startswith(("tarsia ", "make "))} for step in next_steps],
     }
-    empty = template.render(**values, figures=[], pictures=[], note="")
-    room = PAGE_LIMIT_BYTES - len(empty.encode()) - 2000
-    drawn, shown, note = fit(figures, pictures, room)
-    write_text(Path(path), template.render(**values, figures=drawn, pictures=shown, note=note))
+    html.write_page(path, "tarsia.evaluation", values, figures, pictures, sorts=True)
 
 
 class _Cell(NamedTuple):

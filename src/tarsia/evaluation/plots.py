@@ -12,6 +12,7 @@ import numpy as np
 from tarsia.card import Classes
 from tarsia.errors import MissingExtraError
 from tarsia.files import writing
+from tarsia.plain_text import shortened
 
 _INK, _FAINT, _GRID = "#1c2128", "#6a737d", "#e6e9ed"
 _TRAINING, _VALIDATION, _BEST = "#9aa5b1", "#1f6feb", "#d9480f"
@@ -298,8 +299,7 @@ def _drawable_names(classes: Classes) -> list[str]:
     for k, name in enumerate(classes.names):
         line = " ".join(name.split())
         drawable = line and all(ord(character) in known for character in line)
-        short = line if len(line) <= _NAME_LENGTH else line[: _NAME_LENGTH - 1].rstrip() + "…"
-        names.append(short if drawable else f"class {k}")
+        names.append(shortened(line, _NAME_LENGTH, "…") if drawable else f"class {k}")
     return names
 
 
