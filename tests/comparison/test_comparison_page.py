@@ -279,7 +279,7 @@ def test_plots_of_strange_values_are_whole():
     """A single point, equal costs, no interval, no calibrated pixel."""
     nothing = math.nan
     one = plots.Point("a" * 80, 1e6, Figure(0.5, nothing, nothing), "#000")
-    for points in ([one], [one, one._replace(x=1e6)], [one, one._replace(x=3e9, score=Figure(0.9, 0.8, 0.95))]):
+    for points in ([one], [one, one._replace(x=1e6)], [one, one._replace(x=3e9, miou=Figure(0.9, 0.8, 0.95))]):
         svg = plots.scatter(points, "parameters")
         assert svg.count("<circle") == len(points) and "nan" not in svg and "…" in svg
     empty = np.array([[0.0, nothing, nothing], [1.0, 0.75, 0.5]])

@@ -114,9 +114,7 @@ def test_details_of_other_pictures_are_refused(tmp_path):
     report = a_report_with_details()
     report.details["boundary_f1"] = report.details["boundary_f1"][:3]
     report.write(tmp_path)
-    with pytest.raises(
-        DatasetError, match=r"counts\.npz: boundary_f1 is int64 \(3, 4, 2\), expected 4 x 4 x 2"
-    ):
+    with pytest.raises(DatasetError, match=r"counts\.npz: boundary_f1 is int64 \(3, 4, 2\), expected 4 x 4 x 2"):
         Report.read(tmp_path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,9 @@ def write_folder(out: Path, comparison: Comparison, panels: Sequence[Panel] = ()
     files.write_text(out / "comparison.csv", _csv([_row(one, comparison) for one in comparison.standings]))
     files.write_text(out / "pairs.csv", _csv(list(_pair_rows(record))))
     files.write_text(out / "comparison.tex", tex(comparison))
-    pictures = _write_pictures(out / "pictures", panels)
+    paths = html.save_pictures(out / "pictures", [(panel.kind, panel.name, panel.picture) for panel in panels])
     with html.left_out(page := out / "comparison.html"):
-        write_page(page, comparison, pictures, record["provenance"])
+        write_page(page, comparison, list(zip(panels, paths, strict=True)), record["provenance"])
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -123,16 +122,3 @@ def escaped(text: str) -> str:
     """`text` so that LaTeX prints it as it is, in one line."""
     text = plain(" ".join(text.split())).replace("±", "\0")
     return "".join(_TEX.get(character, character) for character in text).replace("\0", r"$\pm$")
-
-
-def _write_pictures(folder: Path, panels: Sequence[Panel]) -> list[tuple[Panel, Path]]:
-    for old in folder.glob("*-[0-9][0-9]-*.png"):
-        old.unlink()  # of an earlier comparison into the same folder
-    written = []
-    for place, panel in enumerate(panels, 1):
-        word = re.sub(r"[^\w.-]+", "_", panel.name)[:80]
-        path = folder / f"{panel.kind}-{place:02d}-{word}.png"
-        with files.writing(path) as part:
-            panel.picture.save(part, format="PNG")
-        written.append((panel, path))
-    return written

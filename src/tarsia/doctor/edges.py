@@ -68,11 +68,11 @@ def alignment(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Alignment | None:
     down, right = height // _REACH, width // _REACH
     size = (height + down, width + right)  # room for the shifts, so that none wraps around
     product = (np.fft.rfft2(edges_2hw, size) * np.conj(np.fft.rfft2(borders_2hw, size))).sum(0)
-    scores = np.roll(np.fft.irfft2(product, size), (down, right), (0, 1))[: 2 * down + 1, : 2 * right + 1]
-    scores = (scores - scores.mean()) / (scores.std() + 1e-9)
-    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    correlations = np.roll(np.fft.irfft2(product, size), (down, right), (0, 1))[: 2 * down + 1, : 2 * right + 1]
+    correlations = (correlations - correlations.mean()) / (correlations.std() + 1e-9)
+    row, column = np.unravel_index(int(correlations.argmax()), correlations.shape)
     y, x = int(row) - down, int(column) - right
-    here, best = float(scores[down, right]), float(scores[row, column])
+    here, best = float(correlations[down, right]), float(correlations[row, column])
     return Alignment(here, best, y / height, x / width, float(np.hypot(y, x)))
 
 

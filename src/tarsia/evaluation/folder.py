@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from tarsia import console, files, html
+from tarsia import console, html
 from tarsia.data._dataset import Dataset, Sample, evenly
 from tarsia.evaluation.details import FIGURES
 from tarsia.evaluation.objects import SIZES
@@ -99,21 +99,19 @@ def _write_panels(
     """Panels of the worst pictures and of evenly spaced ones, predicted again so that no picture need be kept."""
     from tarsia.drawing import paint
 
-    for old in [*folder.glob("worst-*.png"), *folder.glob("sample-*.png")]:
-        old.unlink()  # of an earlier evaluation into the same folder
     worst = report.worst((pictures + 1) // 2)
     spaced = evenly(pictures - len(worst), len(dataset))
     chosen = [("worst", index) for index in worst] + [("sample", index) for index in spaced if index not in worst]
-    written = []
-    for place, (kind, index) in enumerate(chosen, 1):
-        sample = dataset[index]
-        line = report.line(index)
-        miou, accuracy = decimal(line["miou"]), decimal(line["pixel_accuracy"])
-        caption = f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})"
-        panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, caption)
-        plain = re.sub(r"[^\w.-]+", "_", sample.name)[:80]
-        path = folder / f"{kind}-{place:02d}-{plain}.png"
-        with files.writing(path) as part:
-            panel.save(part, format="PNG")
-        written.append((caption, path))
-    return written
+    captions = []
+
+    def drawn() -> Iterator[tuple[str, str, Image.Image]]:
+        for kind, index in chosen:
+            sample = dataset[index]
+            line = report.line(index)
+            miou, accuracy = decimal(line["miou"]), decimal(line["pixel_accuracy"])
+            captions.append(f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})")
+            panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, captions[-1])
+            yield kind, sample.name, panel
+
+    paths = html.save_pictures(folder, drawn())
+    return list(zip(captions, paths, strict=True))

@@ -6,7 +6,8 @@ import base64
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.errors import MissingExtraError, OutputError
-from tarsia.files import write_text
+from tarsia.files import write_text, writing
 from tarsia.plain_text import plain
 
 PAGE_LIMIT_BYTES = 5_000_000
+_KINDS = ("worst", "sample", "differ")  # of pictures in a report's folder
 _SHOWN_WIDTH = 1064  # of the page's column, CSS pixels
 _FIGURE_DENSITY = 1.3  # pixels of a figure to a CSS pixel: letters like the page's, and sharp on fine screens
 _SHARP_BYTES = 300_000  # figures stay PNG up to here: JPEG blurs letters and thin lines
@@ -88,6 +90,20 @@ def _plain(value: Any) -> Any:
 def _policy_hash(script: str) -> str:
     """What the page's policy knows its one script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def save_pictures(folder: Path, pictures: Iterable[tuple[str, str, Image.Image]]) -> list[Path]:
+    """Write pictures (kind, name, picture) as KIND-01-NAME.png, in place of those of an earlier time -> their files."""
+    for kind in _KINDS:
+        for old in folder.glob(f"{kind}-[0-9]*-*.png"):
+            old.unlink()
+    paths = []
+    for place, (kind, name, picture) in enumerate(pictures, 1):
+        word = re.sub(r"[^\w.-]+", "_", name)[:80]
+        paths.append(folder / f"{kind}-{place:02d}-{word}.png")
+        with writing(paths[-1]) as part:
+            picture.save(part, format="PNG")
+    return paths
 
 
 @contextlib.contextmanager
