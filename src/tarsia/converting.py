@@ -36,7 +36,7 @@ from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
-from tarsia.plain_text import command, number
+from tarsia.plain_text import command
 
 BACKGROUND = "background"
 SKIPPED = "skipped.txt"
@@ -104,9 +104,9 @@ class Conversion:
         told = dict.fromkeys(fault.what for fault in self.faults)
         more = len(told.keys() - {fault.what for fault in self.faults if fault.picture})
         total = self.pictures + self.skipped
+        faults = f"{len(told):,} fault{'' if len(told) == 1 else 's'}"
         of_none = f" ({more:,} of no picture)" if more else ""
-        left_out = f"Left out: {self.skipped:,} of {total:,} pictures, for {number(len(told), 'fault')}{of_none}"
-        return f"{left_out}: {self.folder / SKIPPED}"
+        return f"Left out: {self.skipped:,} of {total:,} pictures, for {faults}{of_none}: {self.folder / SKIPPED}"
 
 
 def convert(
