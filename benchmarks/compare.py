@@ -19,7 +19,7 @@ import tarsia
 from tarsia import environment
 from tarsia.card import Classes
 from tarsia.comparing import compare
-from tarsia.evaluation import report
+from tarsia.evaluation.confusion import ABSENT_CLASS_RULE
 
 
 def made_up(models: int, images: int, count: int, seed: int = 0) -> list[tarsia.Report]:
@@ -33,7 +33,7 @@ def made_up(models: int, images: int, count: int, seed: int = 0) -> list[tarsia.
         "split": "val",
         "data_hash": "made up",
         "ignored_value": 255,
-        "absent_class_rule": report.ABSENT_CLASS_RULE,
+        "absent_class_rule": ABSENT_CLASS_RULE,
         "size": "scored at each label's own size",
     }
     reports = []

@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from tarsia import hardware
 from tarsia.card import IGNORED
-from tarsia.evaluation.report import count
+from tarsia.evaluation.confusion import count
 
 
 def label_maps(images: int, size: tuple[int, int], classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

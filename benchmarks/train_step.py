@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from tarsia import data, environment, hardware, models
 from tarsia.engines import memory
 from tarsia.engines.torch_engine import autocast
-from tarsia.evaluation import report
+from tarsia.evaluation.confusion import count
 from tarsia.learning import optimizer, probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
@@ -59,7 +59,7 @@ def ours(learning_rate: float, encoder: str, way: Way) -> tuple[Segmenter, Step]
         terms["loss"].backward()
         predicted = found.detach().max(1).indices.to(torch.uint8).numpy()
         for truth_HW, predicted_HW in zip(label.numpy(), predicted, strict=True):
-            counts.__iadd__(report.count(truth_HW, predicted_HW, CLASSES))
+            counts.__iadd__(count(truth_HW, predicted_HW, CLASSES))
         step_of.step()
         step_of.zero_grad(set_to_none=True)
         return float(terms["loss"].detach())

@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 
 from tarsia.card import Classes
-from tarsia.evaluation.report import ABSENT_CLASS_RULE, Report
+from tarsia.evaluation.confusion import ABSENT_CLASS_RULE
+from tarsia.evaluation.report import Report
 
 NAMES = ("road", "car", "tree", "pole")
 

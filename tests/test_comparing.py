@@ -22,7 +22,8 @@ from tarsia.comparing import compare
 from tarsia.comparison import side_by_side
 from tarsia.comparison.folder import escaped
 from tarsia.errors import DatasetError
-from tarsia.evaluation.report import DataHash, Report, count, metrics
+from tarsia.evaluation.confusion import count, metrics
+from tarsia.evaluation.report import DataHash, Report
 
 QUICK: dict[str, Any] = {"resamples": 100, "permutations": 200}
 Tarsia = Callable[..., tuple[int, str, str]]
@@ -93,7 +94,7 @@ def test_what_is_a_models_own_affair_is_shown_and_not_refused():
         [made(0.8), made(0.7, protocol={"tta": "flip", "network_input": "resized", "dataset": "folder"})], **QUICK
     )
     assert sorted(found.settings) == ["dataset", "network_input", "tta"]
-    assert found.standings[1].entry.settings == {"tta": "flip", "network_input": "resized", "dataset": "folder"}
+    assert found.standings[1].model.settings == {"tta": "flip", "network_input": "resized", "dataset": "folder"}
     assert found.pictures.protocol["split"] == "val" and "tta" not in found.pictures.protocol
 
 
@@ -102,13 +103,13 @@ def test_old_reports_without_post_processing_had_none():
     del old.protocol["post_process"]
     assert compare([old, made(0.7)], **QUICK).settings == []
     found = compare([old, made(0.7, protocol={"post_process": "dense CRF"})], **QUICK)
-    assert [one.entry.settings for one in found.standings] == [{"post_process": "none"}, {"post_process": "dense CRF"}]
+    assert [one.model.settings for one in found.standings] == [{"post_process": "none"}, {"post_process": "dense CRF"}]
 
 
 def test_a_temperature_is_a_setting_and_no_hindrance_to_pooling(tmp_path):
     fitted = [{"temperature": 1.2 + seed, "calibrated_on": "camvid val"} for seed in range(2)]
     found = compare([made(0.8), made(0.7, model=fitted[0])], **QUICK)
-    assert [one.entry.settings for one in found.standings] == [
+    assert [one.model.settings for one in found.standings] == [
         {"temperature": "none"},
         {"temperature": "fitted on camvid val"},
     ]
@@ -189,13 +190,13 @@ def test_seeds_of_one_recipe_are_pooled(tmp_path):
     assert found.names == ["unet", "fcn"]
     pooled = found.standings[0]
     mious = [report.metrics.miou for report in reports.values()]
-    assert pooled.entry.members == ("unet-seed0", "unet-seed1", "unet-seed2") and pooled.entry.mious == pytest.approx(
+    assert pooled.model.members == ("unet-seed0", "unet-seed1", "unet-seed2") and pooled.model.mious == pytest.approx(
         mious
     )
     assert (pooled.mean, pooled.deviation) == pytest.approx((np.mean(mious), np.std(mious, ddof=1)))
     total = sum(report.counts_NKK1.astype(np.int64) for report in reports.values()).sum(0)
     assert pooled.miou.value == pytest.approx(metrics(total).miou)
-    assert pooled.entry.model["latency_seconds"] == pytest.approx(0.02)
+    assert pooled.model.facts["latency_seconds"] == pytest.approx(0.02)
     assert np.isnan(found.standings[1].deviation) and len(found.pairs) == 1
     apart = compare(paths, pool=False, **QUICK)
     assert sorted(apart.names) == ["fcn", "unet-seed0", "unet-seed1", "unet-seed2"] and len(apart.pairs) == 6
@@ -295,21 +296,21 @@ def test_what_makes_costs_incomparable_is_noted():
     assert "Peak memory of B is the training's; tarsia evaluate MODEL gives prediction's." in found.notes
 
 
-def test_finer_figures_are_shown_where_all_have_them():
+def test_details_are_shown_where_all_have_them():
     reports = [made(skill, details=detailed(skill=skill)) for skill in (0.9, 0.6)]
     found = compare(reports, **QUICK)
     good, bad = found.standings
-    assert set(good.finer) == {"boundary_iou", "boundary_f1", "recall_small", "recall_medium", "recall_large", "ece"}
+    assert set(good.details) == {"boundary_iou", "boundary_f1", "recall_small", "recall_medium", "recall_large", "ece"}
     for key, more in {"boundary_iou": 1, "boundary_f1": 1, "recall_large": 1, "ece": -1}.items():
-        assert more * good.finer[key].value > more * bad.finer[key].value
-        assert good.finer[key].low <= good.finer[key].value <= good.finer[key].high
+        assert more * good.details[key].value > more * bad.details[key].value
+        assert good.details[key].low <= good.details[key].value <= good.details[key].high
     assert good.reliability is not None and found.notes == []
     fewer = {key: values for key, values in detailed().items() if key != "objects"}
     found = compare([reports[0], made(0.5, details=fewer)], names=["A", "B"], **QUICK)
-    assert set(found.standings[0].finer) == {"boundary_iou", "boundary_f1", "ece"}
+    assert set(found.standings[0].details) == {"boundary_iou", "boundary_f1", "ece"}
     assert found.notes == ["Shown for none, for not all were evaluated alike (B went without): objects."]
     found = compare([reports[0], made(0.5, details=detailed(bins=7))], names=["A", "B"], **QUICK)
-    assert "ece" not in found.standings[0].finer and "(in 5 and 7 bins): calibration." in found.notes[0]
+    assert "ece" not in found.standings[0].details and "(in 5 and 7 bins): calibration." in found.notes[0]
 
 
 # What is written.
@@ -466,7 +467,7 @@ def test_other_data_is_refused(drawn, tmp_path):
     ):
         compare(runs, data=f"folder:{other}", **QUICK)
     renamed = write_folder(tmp_path / "renamed", 1, 8, (32, 40), ("ground", "box", "ball"))
-    with pytest.raises(DatasetError, match=r"has the classes ground, box, ball .*the reports ground, box, disc"):
+    with pytest.raises(DatasetError, match=r"only --data has ball; only the report good has disc"):
         compare(runs, data=f"folder:{renamed}", **QUICK)
     larger = write_folder(tmp_path / "larger", 1, 8, (48, 40))
     with pytest.raises(DatasetError, match=r"val00: its labels in --data are not those that the reports were made on"):

@@ -25,9 +25,10 @@ from tarsia.data._predictions import known_values, read_prediction
 from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, ImageError, MissingExtraError, RecipeError, ScoresError
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
+from tarsia.evaluation.confusion import count, metrics
 from tarsia.evaluation.details import Details
 from tarsia.evaluation.folder import table
-from tarsia.evaluation.report import Report, count, data_hash, metrics
+from tarsia.evaluation.report import Report, data_hash
 from tarsia.prediction.crf import CrfSettings
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 
@@ -272,7 +273,7 @@ def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_p
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["before.safetensors", "model.safetensors"]
     assert fitted.temperature == pytest.approx(3, rel=0.1)
     assert fitted.data_hash == report.protocol["data_hash"] and (fitted.dataset, fitted.split) == ("noise", "val")
-    assert fitted.ece_after < 0.01 < 0.09 < fitted.ece_before == pytest.approx(report.finer["ece"], abs=1e-3)
+    assert fitted.ece_after < 0.01 < 0.09 < fitted.ece_before == pytest.approx(report.detail_figures["ece"], abs=1e-3)
     assert "temperature" not in report.model
 
     mine = Predictor(engine).at_temperature(1.7)
@@ -283,7 +284,7 @@ def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_p
     others = Pictures([(41, 50)] * 4)
     judged, plain = evaluate(Predictor(engine), others), evaluate(Predictor(SoftEngine()), others)
     assert np.array_equal(judged.counts_NKK1, plain.counts_NKK1), "labels are what they were"
-    assert judged.finer["ece"] < 0.02 < 0.09 < plain.finer["ece"]
+    assert judged.detail_figures["ece"] < 0.02 < 0.09 < plain.detail_figures["ece"]
     assert judged.model["temperature"] == fitted.temperature and judged.model["calibrated_on"] == "noise val"
     assert "very pictures" not in capsys.readouterr().err
     evaluate(Predictor(engine), dataset)
@@ -483,7 +484,7 @@ def test_table_shows_classes_and_means():
         line = next(line for line in text.splitlines() if name in line)
         assert f"{iou:.4f}" in line
     means = (figures.miou, figures.mpa, figures.dice, figures.pixel_accuracy, figures.fwiou)
-    for value in (*means, *report.finer.values()):
+    for value in (*means, *report.detail_figures.values()):
         assert ("-" if np.isnan(value) else f"{value:.4f}") in text
     assert "boundary IoU 0." in text and "objects found: small" in text
     assert "6 images" in text

@@ -19,7 +19,7 @@ from tarsia import cli, console, environment
 from tarsia.card import Card, Classes
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.files import write_json
-from tarsia.plain_text import command, plain, quoted
+from tarsia.plain_text import be, command, decimal, listed, number, plain, quoted, shortened, some
 from tarsia.yaml_tree import Document
 
 TEXT = st.text(max_size=12)
@@ -139,3 +139,16 @@ def test_a_terminal_without_the_letters_loses_no_result(tmp_path):
     command = [sys.executable, "-m", "tarsia", "info", "é\u4e2d"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
     assert done.returncode == 2 and "tarsia: \\xe9\\u4e2d: no such model file" in done.stderr
+
+
+def test_numbers_and_lists_in_a_sentence() -> None:
+    assert [number(count, "label file") for count in (0, 1, 1200)] == [
+        "0 label files",
+        "1 label file",
+        "1,200 label files",
+    ]
+    assert number(2, "class", "classes") == "2 classes" and (be(1), be(0)) == ("is", "are")
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert some(["a", "b"], 2) == "a, b" and some(["a", "b", "c", "d"], 2, "; ") == "a; b and 2 more"
+    assert shortened("abcdef", 6) == "abcdef" and shortened("abcdefg", 6) == "abc..." == shortened("abc   g", 6)
+    assert (decimal(0.12345), decimal(0.5, 2), decimal(None), decimal(float("nan"))) == ("0.1235", "0.50", "-", "-")

@@ -407,7 +407,7 @@ def test_seeds_are_pooled_and_compared(done):
     _, result = done
     ((folder, comparison),) = result.comparisons.items()
     assert folder == result.folder / "comparison" and sorted(comparison.names) == ["one", "two"]
-    assert [len(one.entry.mious) for one in comparison.standings] == [2, 2]
+    assert [len(one.model.mious) for one in comparison.standings] == [2, 2]
     assert {"comparison.json", "comparison.csv", "comparison.html"} <= {path.name for path in folder.iterdir()}
 
 

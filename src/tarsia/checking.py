@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,31 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Input
-from tarsia.data._dataset import Dataset, bands_of
-from tarsia.doctor.checks import diagnose
-from tarsia.doctor.finding import worst_first
-from tarsia.doctor.fix import mend
+from tarsia.data._dataset import Dataset, bands_of, evenly
+from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values
+from tarsia.doctor.dataset import Check, CheckedData
+from tarsia.doctor.finding import Finding, worst_first
+from tarsia.doctor.fix import write_copy
 from tarsia.doctor.model_disagreement import doubted_labels
-from tarsia.doctor.open import take_in, take_in_file
+from tarsia.doctor.open import examine_data, examine_file
 from tarsia.doctor.page import write_folder
-from tarsia.doctor.result import Checkup
+from tarsia.doctor.result import CheckResult
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.files import writing
 from tarsia.prediction.predictor import Predictor
 from tarsia.recipe import AugmentRecipe, Recipe
 
+# Every kind of finding: a function each, from a data set to what is wrong with it.  A new kind is one more function.
+CHECKS: tuple[Check, ...] = (
+    *files.CHECKS,
+    *two_values.CHECKS,
+    *labels.CHECKS,
+    *misalignment.CHECKS,
+    *duplicates.CHECKS,
+    *sequences.CHECKS,
+    *balance.CHECKS,
+)
 _COLUMNS = 5
 _TOGETHER = "All together, as training sees its first samples"
 _Shown = tuple[str, np.ndarray, np.ndarray]  # caption, picture, label
@@ -36,7 +48,7 @@ def check(
     out: str | Path | None = None,
     fix: bool = False,
     threads: int | None = None,
-) -> Checkup:
+) -> CheckResult:
     """Look at every sample of a data set (`NAME[:ROOT][,key=value...]`), all its splits or one -> what is wrong.
 
     `model`: its doubts about labels are a finding too.  `out`: a folder for check.json and, with the extra `report`,
@@ -47,22 +59,27 @@ def check(
     """
     if fix and out is None:
         raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
-    case = take_in(data, split, threads)
-    findings = diagnose(case)
+    checked = examine_data(data, split, threads)
+    findings = findings_of(checked)
     if model is not None:
-        findings = worst_first([*findings, *doubted_labels(case, model)])
-    checkup = Checkup(case, findings)
+        findings = worst_first([*findings, *doubted_labels(checked, model)])
+    result = CheckResult(checked, findings)
     if fix and out is not None:
         try:
-            mended = mend(case, findings, Path(out))
+            corrected = write_copy(checked, findings, Path(out))
         except DatasetError:
-            write_folder(Path(out), checkup)  # where every finding stands
+            write_folder(Path(out), result)  # where every finding stands
             raise
-        copy = take_in_file(mended.described, threads)
-        checkup = Checkup(case, findings, mended, Checkup(copy, diagnose(copy)))
+        copy = examine_file(corrected.described, threads)
+        result = CheckResult(checked, findings, corrected, CheckResult(copy, findings_of(copy)))
     if out is not None:
-        write_folder(Path(out), checkup)
-    return checkup
+        write_folder(Path(out), result)
+    return result
+
+
+def findings_of(checked: CheckedData) -> list[Finding]:
+    """All that is wrong, worst first; the same data set gives the same findings."""
+    return worst_first(finding for check in CHECKS for finding in check(checked))
 
 
 def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int | None = None) -> Path:
@@ -94,9 +111,9 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
         raise DatasetError("the split holds no samples: there is nothing to draw")
     parts = [alone[start : start + _COLUMNS - 1] for start in range(0, len(alone), _COLUMNS - 1)]
     rows = []
-    for part, sample in zip(parts, np.linspace(0, len(dataset) - 1, len(parts)).round().astype(int), strict=True):
-        plain = shown("", AugmentRecipe(), Key(0, int(sample)))
-        changed = [shown(caption, augment, Key(0, int(sample), variant)) for caption, augment, variant in part]
+    for part, sample in zip(parts, itertools.cycle(evenly(len(parts), len(dataset))), strict=False):
+        plain = shown("", AugmentRecipe(), Key(0, sample))
+        changed = [shown(caption, augment, Key(0, sample, variant)) for caption, augment, variant in part]
         rows.append(_row(plain, changed))
     order = TrainingOrder(len(dataset), _COLUMNS, seed, epochs=1, threefold=recipe.augment.threefold)
     rows.append(Row(_TOGETHER, [Tile(*shown("", recipe.augment, key)) for key in next(iter(order))]))

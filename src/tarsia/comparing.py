@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tarsia.comparison import Comparison, Pictures, Sampling, significance
-from tarsia.comparison.compared import contest
-from tarsia.comparison.entrants import Entrant, entrants, require_one_protocol, sequences, shared_protocol
+from tarsia.comparison.compared import compared
 from tarsia.comparison.folder import write_folder
-from tarsia.comparison.seeds import entries, notes, unsettled
+from tarsia.comparison.reports import ComparedReport, read_reports, require_one_protocol, sequences, shared_protocol
+from tarsia.comparison.seeds import models, notes, unsettled
 from tarsia.comparison.side_by_side import Panel, side_by_side
 from tarsia.data import open_spec
-from tarsia.data._dataset import Dataset
+from tarsia.data._dataset import Dataset, check_same_classes
 from tarsia.errors import DatasetError
 from tarsia.evaluation.report import Report
 
@@ -43,13 +43,13 @@ def compare(
     number of draws.
     """
     sampling = Sampling(level, resamples, permutations, seed)
-    found = entrants(reports, names)
+    found = read_reports(reports, names)
     require_one_protocol(found)
     first = found[0]
     pictures = Pictures(first.classes, first.names, first.domains, sequences(found), shared_protocol(found))
     dataset = None if data is None else _opened(data, first)
-    pooled = entries(found, pool)
-    comparison = contest(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
+    pooled = models(found, pool)
+    comparison = compared(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
     comparison.notes.extend(unsettled(comparison))
     if out is not None:
         panels: list[Panel] = []
@@ -61,15 +61,12 @@ def compare(
     return comparison
 
 
-def _opened(data: str | Dataset, first: Entrant) -> Dataset:
+def _opened(data: str | Dataset, first: ComparedReport) -> Dataset:
     """The data set that the reports were made on; DatasetError where it is another."""
     split = first.protocol.get("split") or "val"
     dataset = open_spec(data, default_split=split) if isinstance(data, str) else data
-    if dataset.classes.names != first.classes.names:
-        raise DatasetError(
-            f"--data has the classes {', '.join(dataset.classes.names[:5])} ..., the reports "
-            f"{', '.join(first.classes.names[:5])} ...: give the data set and options that they were made with"
-        )
+    remedy = "give the data set and options that the reports were made with"
+    check_same_classes(dataset.classes, first.classes, ("--data", f"the report {first.name}"), remedy)
     there = [dataset.name(index) for index in range(len(dataset))]
     if there != first.names:
         strange = next((name for name in first.names if name not in set(there)), None)

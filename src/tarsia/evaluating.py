@@ -15,21 +15,21 @@ import numpy as np
 
 from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_sample
+from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_same_classes, check_sample
 from tarsia.data._predictions import known_values, read_prediction, require_files
 from tarsia.engines import memory_limit
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import DatasetError, ImageError, RecipeError
 from tarsia.evaluation.calibration import TemperatureFit
+from tarsia.evaluation.confusion import count
 from tarsia.evaluation.details import Details
 from tarsia.evaluation.folder import write_folder
 from tarsia.evaluation.protocol import inference_of, model_facts, protocol
-from tarsia.evaluation.report import DataHash, Report, count
+from tarsia.evaluation.report import DataHash, Report
 from tarsia.prediction.predictor import Predictor
 
 Observe = Callable[[Any, list[np.ndarray]], None]
 _READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at most
-_NAMED = 5  # classes named one by one
 
 
 def evaluate(
@@ -54,14 +54,14 @@ def evaluate(
     bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises.  Samples are read by
     threads: `dataset[index]` must bear that.
     """
-    _require_same_classes(predictor, dataset)
+    check_same_classes(predictor.classes, dataset.classes)
     check_bands(dataset, predictor.card.bands)
     if observe is not None and predictor.needs_probabilities:
         raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
     if out is not None and not details:
         raise ValueError("a report folder needs the details")
     tally = _Tally(dataset, details)
-    seconds = _score(predictor, dataset, tally, batch, observe)
+    seconds = _count(predictor, dataset, tally, batch, observe)
     model = model_facts(predictor, tally.first_size, seconds, batch) if details else None
     report = tally.report(dataset_name, split, inference_of(predictor), model)
     fitted = predictor.card.calibration
@@ -143,7 +143,7 @@ class _Tally:
     """Counts as they come in; nothing of a picture is kept but its row of counts."""
 
     def __init__(self, dataset: Dataset, details: bool) -> None:
-        self.classes, self.details = dataset.classes, details
+        self.classes = dataset.classes
         check_classes(dataset.classes)
         if len(dataset) == 0:
             raise DatasetError("the split has no samples: nothing to evaluate")
@@ -155,7 +155,7 @@ class _Tally:
         self.domains: list[str] = [] if details else [""]
         self.sequences: list[str] = [] if details else [""]
         self.hash = DataHash()
-        self.finer = Details(rows, width) if details else None
+        self.details = Details(rows, width) if details else None
         self.images = 0
         self.first_size = (0, 0)
 
@@ -165,8 +165,8 @@ class _Tally:
             self.first_size = sample.label.shape
         self.counts[self.images if self.details else 0] += counts.astype(self.counts.dtype)
         self.images += 1
-        if self.finer:
-            self.finer.add(sample.label, predicted_HW, confidence_HW)
+        if self.details:
+            self.details.add(sample.label, predicted_HW, confidence_HW)
             self.names.append(sample.name)
             self.domains.append(sample.domain)
             self.sequences.append(sample.sequence)
@@ -183,11 +183,11 @@ class _Tally:
         data_hash = self.hash.text() if self.details else None
         scored = protocol(dataset_name, split, self.classes, self.images, data_hash, inference)
         texts = (self.names, self.domains, self.sequences)
-        finer = self.finer.arrays() if self.finer else {}
-        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), finer)
+        details = self.details.arrays() if self.details else {}
+        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), details)
 
 
-def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
+def _count(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
     """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
     seconds = array("d")
     on_cpu = predictor.engine.device == "cpu"
@@ -199,7 +199,7 @@ def _score(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, ob
         for group in _batches(shown, batch):
             names = ", ".join(sample.name for sample in group)
             try:
-                labels, confidences = _predict(predictor, group, observe, seconds, tally.details)
+                labels, confidences = _predict(predictor, group, observe, seconds, tally.details is not None)
             except ImageError as error:  # the predictor has seen arrays and cannot name them
                 raise type(error)(f"{names}: {error}") from error
             except MemoryError as error:
@@ -272,22 +272,3 @@ def _read_ahead(dataset: Dataset) -> Generator[Sample]:
 
 def _read(dataset: Dataset, index: int) -> Sample:
     return check_sample(dataset[index], dataset.classes, bands_of(dataset))
-
-
-def _require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
-    model, data = predictor.classes.names, dataset.classes.names
-    if model == data:
-        return
-    only_model, only_data = [n for n in model if n not in data], [n for n in data if n not in model]
-    parts = [f"the model has {len(model)} classes, the data set {len(data)}"]
-    if only_model:
-        parts.append(f"only the model has {', '.join(only_model[:_NAMED])}")
-    if only_data:
-        parts.append(f"only the data set has {', '.join(only_data[:_NAMED])}")
-    if not only_model and not only_data:
-        k = next(k for k, (a, b) in enumerate(zip(model, data, strict=True)) if a != b)
-        parts.append(f"the order differs: class {k} is {model[k]} in the model and {data[k]} in the data set")
-    raise DatasetError(
-        f"classes differ: {'; '.join(parts)}.  Evaluate on the data set the model was trained for, or map the classes "
-        "in its dataset.yaml"
-    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from tarsia.data._dataset import Dataset, bands_of
+from tarsia.data._dataset import Dataset, bands_of, evenly
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import RecipeError
 from tarsia.files import writing
@@ -28,8 +27,7 @@ def keep(run: Path, dataset: Dataset) -> None:
     """
     if bands_of(dataset) not in (1, 3):
         return
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(_KEPT, len(dataset))).round().astype(int))
-    for number, index in enumerate(chosen.tolist(), 1):
+    for number, index in enumerate(evenly(_KEPT, len(dataset)), 1):
         image_HWC = dataset[index].image
         picture = Image.fromarray(image_HWC[..., 0] if image_HWC.shape[2] == 1 else image_HWC)
         picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)

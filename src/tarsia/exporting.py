@@ -12,7 +12,7 @@ import torch
 
 from tarsia import console, environment
 from tarsia.card import SUM_KEY, Card, read_header
-from tarsia.data._dataset import Dataset, check_bands
+from tarsia.data._dataset import Dataset, check_bands, evenly
 from tarsia.engines import onnx_file
 from tarsia.engines.model_file import find_model_file, is_onnx
 from tarsia.engines.torch_engine import TorchEngine
@@ -196,7 +196,7 @@ def _for_calibration(card: Card, calibration: Calibration, images: int | None = 
     dataset, wanted = calibration.dataset, images or calibration.images
     if not len(dataset):
         raise DatasetError("the split to calibrate on has no samples: name another with --calibration-data")
-    for index in np.unique(np.linspace(0, len(dataset) - 1, min(wanted, len(dataset))).round().astype(int)).tolist():
+    for index in evenly(wanted, len(dataset)):
         image_HW3 = dataset[index].image
         yield prepared(image_HW3[None], card)[0]
 

@@ -1,9 +1,45 @@
-"""How names and commands are written for a person: as plain text, never as markup, escapes, or words a shell splits."""
+"""How names, numbers, lists and commands are written for a person.
+
+As plain text, never as markup, escapes, or words a shell splits.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
+from collections.abc import Sequence
+
+
+def number(count: int, what: str, many: str = "") -> str:
+    """`1 picture`, `3 pictures`, `1,200 label files`; `many` is the plural where an s does not make it."""
+    return f"{count:,} {what if count == 1 else many or what + 's'}"
+
+
+def decimal(value: float | None, digits: int = 4) -> str:
+    """A figure as `0.1235`, `-` where it is not defined."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def be(count: int) -> str:
+    """`is` or `are`."""
+    return "is" if count == 1 else "are"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first `most` of some names, and how many more there are: `a, b, c and 4 more`."""
+    more = len(names) - most
+    return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def shortened(text: str, length: int = 60, end: str = "...") -> str:
+    """`text`, its end cut off for dots where it is longer than `length`."""
+    return text if len(text) <= length else text[: length - len(end)].rstrip() + end
 
 
 def plain(text: object, lines: bool = False) -> str:

@@ -232,7 +232,7 @@ def _target(run: Run, evaluation: Evaluation | None) -> Target:
 def _against(comparison: Comparison, reference: str | None, group: Sequence[Run]) -> list[str]:
     """A line for each model: how far it is from the reference, and whether that is more than chance."""
     names = {name for run in group if run.label == reference for name in (run.label, run.name)}
-    places = [k for k, one in enumerate(comparison.standings) if names & set(one.entry.members)]
+    places = [k for k, one in enumerate(comparison.standings) if names & set(one.model.members)]
     lines = []
     for pair in comparison.pairs if places else ():
         if places[0] not in (pair.first, pair.second):

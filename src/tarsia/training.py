@@ -23,7 +23,7 @@ from tarsia.engines.torch_engine import TorchEngine, pick_device
 from tarsia.engines.weights import save_model
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.evaluation import thresholds
-from tarsia.evaluation.report import metrics
+from tarsia.evaluation.confusion import metrics
 from tarsia.files import is_utf8, new_folder, require_new
 from tarsia.folder_lock import holding
 from tarsia.learning import failures, optimizer, speed

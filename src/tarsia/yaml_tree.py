@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from tarsia.errors import TOLD, RecipeError, nearest
 from tarsia.files import write_text
+from tarsia.plain_text import shortened
 
 Tree = TypeVar("Tree", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -262,5 +263,4 @@ def _is_tag(part: str | int) -> bool:
 
 def short(value: Any) -> str:
     """A value as it stands in an error."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(repr(value))

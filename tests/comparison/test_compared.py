@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 
 from made_reports import classes, counts
-from tarsia.comparison import Entry, Pictures, Sampling, significance
-from tarsia.comparison.compared import contest, permutation_ps
+from tarsia.comparison import Model, Pictures, Sampling, significance
+from tarsia.comparison.compared import compared, permutation_ps
 from tarsia.errors import DatasetError
-from tarsia.evaluation import report
+from tarsia.evaluation.confusion import metrics
 
 QUICK = Sampling(resamples=400, permutations=400)
 
 
-def entry(name: str, counts_NKK1: np.ndarray) -> Entry:
+def model(name: str, counts_NKK1: np.ndarray) -> Model:
     each = significance.Blocks(np.arange(len(counts_NKK1)), len(counts_NKK1), "")
-    miou = report.metrics(counts_NKK1.sum(0)).miou
-    return Entry(name, (name,), significance.block_sums(counts_NKK1, each), (miou,))
+    miou = metrics(counts_NKK1.sum(0)).miou
+    return Model(name, (name,), significance.block_sums(counts_NKK1, each), (miou,))
 
 
-def entries(skills: dict[str, float], pictures: int = 24, count: int = 3) -> list[Entry]:
-    return [entry(name, counts(skill, pictures, count)) for name, skill in skills.items()]
+def of_skill(skills: dict[str, float], pictures: int = 24, count: int = 3) -> list[Model]:
+    return [model(name, counts(skill, pictures, count)) for name, skill in skills.items()]
 
 
 def pictures(
@@ -38,7 +38,7 @@ def pictures(
 @pytest.mark.parametrize("number", [5, 30])
 def test_every_pair_has_the_p_of_its_own_test(number):
     """The same as one test after the other; where all swappings can be counted, exactly their share."""
-    sums = np.stack([one.sums_N3K for one in entries({"a": 0.8, "b": 0.78, "c": 0.7}, number)], 1)
+    sums = np.stack([one.sums_N3K for one in of_skill({"a": 0.8, "b": 0.78, "c": 0.7}, number)], 1)
     pairs = list(itertools.combinations(range(3), 2))
     found = permutation_ps(sums, pairs, 2500, seed=4)
     for (a, b), p in zip(pairs, found, strict=True):
@@ -56,14 +56,14 @@ def test_every_pair_has_the_p_of_its_own_test(number):
 
 
 def test_figures_and_intervals_are_those_of_one_model_alone():
-    found = contest(entries({"low": 0.6, "high": 0.85}), pictures(24), QUICK)
+    found = compared(of_skill({"low": 0.6, "high": 0.85}), pictures(24), QUICK)
     assert found.names == ["high", "low"]
     for one in found.standings:
-        sums = one.entry.sums_N3K
+        sums = one.model.sums_N3K
         drawn = significance.resampled(sums, QUICK.resamples, QUICK.seed)
         expected = significance.interval(significance.miou(drawn), 24)
         assert one.miou == pytest.approx((float(significance.miou(sums.sum(0))), *expected))
-        figures = report.metrics(counts(0.85 if one.name == "high" else 0.6, 24).sum(0))
+        figures = metrics(counts(0.85 if one.name == "high" else 0.6, 24).sum(0))
         assert (one.pixel_accuracy, one.mpa) == pytest.approx((figures.pixel_accuracy, figures.mpa))
         assert [figure.value for figure in one.iou] == pytest.approx(figures.iou_K.tolist())
         assert one.iou[1][1:] == pytest.approx(significance.interval(significance.iou(drawn)[:, 1], 24))
@@ -77,8 +77,8 @@ def test_the_interval_of_a_difference_is_paired():
         found = np.zeros((24, 2, 3), np.uint32)
         for index, share in enumerate(hard - less):
             found[index] = [[int(1000 * share), 1000 - int(1000 * share), 0], [0, 1000, 0]]
-        both.append(entry(f"less {less}", found))
-    found = contest(both, pictures(24, 2), QUICK)
+        both.append(model(f"less {less}", found))
+    found = compared(both, pictures(24, 2), QUICK)
     alone, together = found.standings[0].miou, found.pairs[0].difference
     assert together.low < together.value < together.high
     assert together.high - together.low < (alone.high - alone.low) / 3
@@ -99,8 +99,8 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
     covered = 0
     for draw in range(500):
         chosen = random.integers(0, 4000, 20)
-        both = [Entry(name, (name,), population[k, chosen], (0.0,)) for k, name in enumerate("ab")]
-        found = contest(both, pictures(20, 2), Sampling(resamples=300, permutations=100, seed=draw))
+        both = [Model(name, (name,), population[k, chosen], (0.0,)) for k, name in enumerate("ab")]
+        found = compared(both, pictures(20, 2), Sampling(resamples=300, permutations=100, seed=draw))
         difference = found.pairs[0].difference
         covered += difference.low <= (true if found.names[0] == "a" else -true) <= difference.high
     assert 0.92 <= covered / 500 <= 0.98, covered
@@ -108,7 +108,7 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
 
 def test_equal_models_share_a_letter_and_have_p_one():
     same = counts(0.8, 24)
-    found = contest([entry("x", same), entry("y", same)], pictures(24), QUICK)
+    found = compared([model("x", same), model("y", same)], pictures(24), QUICK)
     assert found.pairs[0][2:5] == ((0.0, 0.0, 0.0), 1.0, 1.0)
     assert [one.letters for one in found.standings] == ["a", "a"]
     assert found.names == ["x", "y"] and "cannot be told apart from y" in found.verdict()
@@ -126,7 +126,7 @@ def test_equal_models_share_a_letter_and_have_p_one():
 ])  # fmt: skip
 def test_the_verdict(skills, said):
     sampling = Sampling(resamples=100, permutations=1000)
-    assert said in contest(entries(skills, 40), pictures(40), sampling).verdict()
+    assert said in compared(of_skill(skills, 40), pictures(40), sampling).verdict()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_verdict(skills, said):
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_said(number, models, said):
-    found = contest(entries({f"m{k}": 0.9 - 0.05 * k for k in range(models)}, number), pictures(number), QUICK)
+    found = compared(of_skill({f"m{k}": 0.9 - 0.05 * k for k in range(models)}, number), pictures(number), QUICK)
     if said is None:
         assert found.notes == [] and any(pair.different for pair in found.pairs)
     else:
@@ -156,31 +156,31 @@ def test_the_blocks_needed_are_as_many_as_told():
     """One block more than the least said to be too few can show a difference."""
     for models, needed in ((2, 6), (3, 7)):
         skills = {f"m{k}": 0.9 - 0.2 * k for k in range(models)}
-        assert contest(entries(skills, needed - 1), pictures(needed - 1), QUICK).notes
-        enough = contest(entries(skills, needed), pictures(needed), QUICK)
+        assert compared(of_skill(skills, needed - 1), pictures(needed - 1), QUICK).notes
+        enough = compared(of_skill(skills, needed), pictures(needed), QUICK)
         assert not enough.notes and all(pair.different for pair in enough.pairs)
 
 
 def test_domains_are_scored_by_themselves():
     domains = ["day"] * 10 + ["night"] * 6 + ["fog"] * 8
-    found = contest(entries({"a": 0.8, "b": 0.6}), pictures(24, domains=domains), QUICK)
+    found = compared(of_skill({"a": 0.8, "b": 0.6}), pictures(24, domains=domains), QUICK)
     assert [(one.name, one.images) for one in found.domains] == [("day", 10), ("night", 6), ("fog", 8)]
     assert found.reference_domain == "day"
     for one, part in zip(found.domains, (slice(0, 10), slice(10, 16), slice(16, 24)), strict=True):
-        slow = [report.metrics(counts(skill, 24)[part].sum(0)).miou for skill in (0.8, 0.6)]
+        slow = [metrics(counts(skill, 24)[part].sum(0)).miou for skill in (0.8, 0.6)]
         assert [figure.value for figure in one.miou] == pytest.approx(slow)
         assert all(figure.low < figure.value < figure.high for figure in one.miou)
         assert found.gap(one, 1) == pytest.approx(found.domains[0].miou[1].value - slow[1])
     values = [one.miou[0].value for one in found.domains]
     assert found.worst_domain(0).miou[0].value == min(values)
     assert found.spread(0) == pytest.approx(np.std(values, ddof=1))
-    both = entries({"a": 0.8, "b": 0.6})
-    other = contest(both, pictures(24, domains=domains), QUICK, reference_domain="fog")
+    both = of_skill({"a": 0.8, "b": 0.6})
+    other = compared(both, pictures(24, domains=domains), QUICK, reference_domain="fog")
     assert other.reference_domain == "fog" and other.gap(other.domains[2], 0) == 0
     with pytest.raises(DatasetError, match=r"reference domain nihgt.*did you mean night"):
-        contest(both, pictures(24, domains=domains), QUICK, reference_domain="nihgt")
+        compared(both, pictures(24, domains=domains), QUICK, reference_domain="nihgt")
     with pytest.raises(DatasetError, match=r"reference domain day.*all of one domain"):
-        contest(both, pictures(24), QUICK, reference_domain="day")
+        compared(both, pictures(24), QUICK, reference_domain="day")
 
 
 def test_a_domain_of_one_picture_or_without_truth_has_no_interval():
@@ -188,7 +188,7 @@ def test_a_domain_of_one_picture_or_without_truth_has_no_interval():
     for one in found:
         one[5] = 0
     domains = ["day"] * 4 + ["night", "dark"]
-    done = contest([entry("a", found[0]), entry("b", found[1])], pictures(6, domains=domains), QUICK)
+    done = compared([model("a", found[0]), model("b", found[1])], pictures(6, domains=domains), QUICK)
     night, dark = done.domains[1].miou[0], done.domains[2].miou[0]
     assert night.value > 0 and math.isnan(night.low)
     assert math.isnan(dark.value) and done.domains[2].classes == 0
@@ -197,7 +197,7 @@ def test_a_domain_of_one_picture_or_without_truth_has_no_interval():
 
 def test_sequences_are_resampled_as_blocks():
     sequences = [f"{index // 10}" for index in range(40)]
-    found = contest(entries({"a": 0.8, "b": 0.6}, 40), pictures(40, sequences=sequences), QUICK)
+    found = compared(of_skill({"a": 0.8, "b": 0.6}, 40), pictures(40, sequences=sequences), QUICK)
     assert found.blocks.description == "runs of about 5 neighbouring frames (8)"
 
 
@@ -205,9 +205,9 @@ def test_pictures_they_differ_most_on_come_first():
     first, second = counts(0.8, 10), counts(0.8, 10)
     second[7, :, :-1] = np.roll(second[7, :, :-1], 1, axis=1)  # everything wrong
     second[3, 0, :2] = second[3, 0, 1::-1]
-    found = contest([entry("a", first), entry("b", second)], pictures(10), QUICK).differing
+    found = compared([model("a", first), model("b", second)], pictures(10), QUICK).differing
     assert [one.number for one in found] == [7, 3] and found[0].name == "007"
-    assert found[0].miou == pytest.approx([report.metrics(counts_KK1[7]).miou for counts_KK1 in (first, second)])
+    assert found[0].miou == pytest.approx([metrics(counts_KK1[7]).miou for counts_KK1 in (first, second)])
 
 
 def test_absent_classes_and_many_classes():
@@ -216,18 +216,18 @@ def test_absent_classes_and_many_classes():
     for one in found:
         one[:, 148:] = 0
         one[:, :, 149] = 0
-    done = contest([entry("a", found[0]), entry("b", found[1])], pictures(10, 150), QUICK)
-    figures = report.metrics(found[0].sum(0))
+    done = compared([model("a", found[0]), model("b", found[1])], pictures(10, 150), QUICK)
+    figures = metrics(found[0].sum(0))
     assert math.isnan(done.standings[0].iou[149].value) and math.isnan(figures.iou_K[149])
     assert done.standings[0].iou[148].value == 0
     assert done.standings[0].miou.value == pytest.approx(figures.miou)
 
 
 def test_one_class_and_nothing_labelled():
-    found = contest(entries({"a": 0.8, "b": 0.6}, count=1), pictures(24, 1), QUICK)
+    found = compared(of_skill({"a": 0.8, "b": 0.6}, count=1), pictures(24, 1), QUICK)
     assert found.standings[0].miou.value > found.standings[1].miou.value
     with pytest.raises(DatasetError, match="nothing to compare"):
-        contest([entry("a", np.zeros((4, 2, 3), np.uint32))] * 2, pictures(4, 2), QUICK)
+        compared([model("a", np.zeros((4, 2, 3), np.uint32))] * 2, pictures(4, 2), QUICK)
 
 
 @pytest.mark.parametrize(

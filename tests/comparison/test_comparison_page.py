@@ -23,6 +23,7 @@ from tarsia.comparison import Comparison, Figure, plots, table
 from tarsia.comparison.page import write_page
 from tarsia.comparison.side_by_side import Panel
 from tarsia.errors import MissingExtraError
+from tarsia.plain_text import decimal
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -278,7 +279,7 @@ def test_plots_of_strange_values_are_whole():
     """A single point, equal costs, no interval, no calibrated pixel."""
     nothing = math.nan
     one = plots.Point("a" * 80, 1e6, Figure(0.5, nothing, nothing), "#000")
-    for points in ([one], [one, one._replace(x=1e6)], [one, one._replace(x=3e9, score=Figure(0.9, 0.8, 0.95))]):
+    for points in ([one], [one, one._replace(x=1e6)], [one, one._replace(x=3e9, miou=Figure(0.9, 0.8, 0.95))]):
         svg = plots.scatter(points, "parameters")
         assert svg.count("<circle") == len(points) and "nan" not in svg and "…" in svg
     empty = np.array([[0.0, nothing, nothing], [1.0, 0.75, 0.5]])
@@ -291,8 +292,8 @@ def test_plots_of_strange_values_are_whole():
 
 def test_figures_as_text():
     nothing = math.nan
-    assert table.number(0.12345) == "0.1235" and table.number(None) == "-"
-    assert table.number(nothing) == "-" and table.signed(-0.5, 2) == "-0.50"
+    assert decimal(0.12345) == "0.1235" and decimal(None) == "-"
+    assert decimal(nothing) == "-" and table.signed(-0.5, 2) == "-0.50"
     assert table.interval(Figure(0.5, 0.25, 0.75)) == "[0.250, 0.750]"
     assert table.interval(Figure(0.5, nothing, nothing)) == "-"
     assert [table.p_value(p) for p in (1.0, 0.0123, 0.0001, 0.00001)] == [

@@ -18,7 +18,7 @@ from tarsia.comparison.significance import (
     permutation_p,
     resampled,
 )
-from tarsia.evaluation import report
+from tarsia.evaluation.confusion import metrics
 
 
 def counts(random: np.random.Generator, pictures: int, classes: int = 4, skill: float = 0.8) -> np.ndarray:
@@ -41,7 +41,7 @@ def blocks(count: int) -> significance.Blocks:
 def test_sums_give_the_figures_of_scores():
     found = counts(np.random.default_rng(0), 12)
     total = block_sums(found, blocks(12)).sum(0)
-    figures = report.metrics(found.sum(0))
+    figures = metrics(found.sum(0))
     assert float(miou(total)) == pytest.approx(figures.miou, abs=1e-12)
     assert significance.iou(total) == pytest.approx(figures.iou_K, abs=1e-12)
 
@@ -52,7 +52,7 @@ def test_a_class_without_truth_and_prediction_is_left_out_and_one_only_predicted
     total = block_sums(found, blocks(1)).sum(0)
     assert significance.iou(total)[:2] == pytest.approx([6 / 8, 0])
     assert np.isnan(significance.iou(total)[2])
-    assert float(miou(total)) == pytest.approx(report.metrics(found[0]).miou)
+    assert float(miou(total)) == pytest.approx(metrics(found[0]).miou)
     assert np.isnan(miou(np.zeros((3, 3))))
 
 

@@ -13,11 +13,10 @@ import yaml
 
 import sick_data
 from sick_data import OF_CLASSES, SICK, Sick, scene, write_healthy
-from tarsia import console
+from tarsia import console, doctor
 from tarsia.checking import check
-from tarsia.doctor import checks
 from tarsia.doctor.finding import SEVERITIES, Finding
-from tarsia.doctor.result import Checkup
+from tarsia.doctor.result import CheckResult
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def sick(tmp_path_factory: pytest.TempPathFactory) -> Checkup:
+def sick(tmp_path_factory: pytest.TempPathFactory) -> CheckResult:
     root = write_healthy(tmp_path_factory.mktemp("sick") / "data")
     for one in dict.fromkeys(one.do for one in SICK):
         one(root)
@@ -42,11 +41,11 @@ def yaml_blocks(remedy: str) -> list[str]:
     return ["\n".join(lines) for told, lines in groups if told]
 
 
-def found(checkup: Checkup, one: Sick) -> list[Finding]:
+def found(result: CheckResult, one: Sick) -> list[Finding]:
     """The findings that this damage has to make."""
     return [
         finding
-        for finding in checkup.findings
+        for finding in result.findings
         if (finding.kind, finding.severity) == (one.kind, one.severity)
         and (
             any(place.name.endswith(one.name) and one.says in place.detail for place in finding.places)
@@ -57,24 +56,24 @@ def found(checkup: Checkup, one: Sick) -> list[Finding]:
 
 
 def test_nothing_is_found_in_the_healthy_one(tmp_path: Path) -> None:
-    checkup = check(f"folder:{write_healthy(tmp_path)}")
-    assert checkup.findings == [] and checkup.exit_code == 0
-    assert checkup.summary() == "Nothing is wrong in 50 pictures (train 36, val 14)"
+    result = check(f"folder:{write_healthy(tmp_path)}")
+    assert result.findings == [] and result.exit_code == 0
+    assert result.summary() == "Nothing is wrong in 50 pictures (train 36, val 14)"
 
 
 @pytest.mark.parametrize("one", SICK, ids=lambda one: one.damage)
-def test_planted_damage_is_found(sick: Checkup, one: Sick) -> None:
+def test_planted_damage_is_found(sick: CheckResult, one: Sick) -> None:
     assert found(sick, one), [finding.kind for finding in sick.findings]
 
 
 @pytest.mark.parametrize("one", OF_CLASSES, ids=lambda one: one.damage)
 def test_damage_to_a_class_is_found_and_nothing_else(one: Sick, tmp_path: Path) -> None:
     one.do(write_healthy(tmp_path))
-    checkup = check(f"folder:{tmp_path}")
-    assert found(checkup, one) == checkup.findings
+    result = check(f"folder:{tmp_path}")
+    assert found(result, one) == result.findings
 
 
-def test_there_are_more_than_fifteen_kinds_and_no_finding_that_was_not_planted(sick: Checkup) -> None:
+def test_there_are_more_than_fifteen_kinds_and_no_finding_that_was_not_planted(sick: CheckResult) -> None:
     planted = {one.kind for one in SICK}
     assert len(planted) > 15 and {finding.kind for finding in sick.findings} == planted
     severities = [finding.severity for finding in sick.findings]
@@ -86,7 +85,7 @@ def test_there_are_more_than_fifteen_kinds_and_no_finding_that_was_not_planted(s
     assert named - touched <= {"t19", "t26"}, named - touched
 
 
-def test_every_finding_says_why_and_what_to_do(sick: Checkup) -> None:
+def test_every_finding_says_why_and_what_to_do(sick: CheckResult) -> None:
     for finding in sick.findings:
         assert finding.title and finding.why.endswith(".") and finding.remedy, finding.kind
         assert all(place.split in ("train", "val") and place.name for place in finding.places)
@@ -96,7 +95,7 @@ def test_the_docs_list_every_kind_with_its_severity() -> None:
     page = (Path(__file__).parents[2] / "docs/check.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]+) \| (error|warning|note) \|", page, re.MULTILINE)
     told = {kind: severity for kinds, severity in rows for kind in re.findall(r"`([\w-]+)`", kinds)}
-    code = "".join(path.read_text(encoding="utf-8") for path in Path(checks.__file__).parent.glob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in Path(doctor.__file__).parent.glob("*.py"))
     known = {}
     for kind, severity in re.findall(r'Finding\(\s*"([\w-]+)",\s*"?(\w+)', code):  # the worst of several
         known[kind] = min(known.get(kind, severity), severity, key=lambda one: (*SEVERITIES, one).index(one))
@@ -173,8 +172,8 @@ def test_a_split_without_a_labelled_pixel(split: str, tmp_path: Path) -> None:
         tree = yaml.safe_load((root / "dataset.yaml").read_text())
         tree["splits"]["test"] = tree["splits"].pop("val")
         (root / "dataset.yaml").write_text(yaml.safe_dump(tree))
-    checkup = check(f"folder:{root}")
-    (finding,) = [one for one in checkup.findings if one.kind == "blank-split"]
+    result = check(f"folder:{root}")
+    (finding,) = [one for one in result.findings if one.kind == "blank-split"]
     assert finding.severity == ("note" if split == "test" else "error")
     assert "hold 255 only" in finding.why and split in finding.title
 

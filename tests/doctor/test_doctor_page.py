@@ -18,7 +18,7 @@ import sick_data
 from sick_data import SICK, write_healthy
 from tarsia import console
 from tarsia.checking import check
-from tarsia.doctor.result import Checkup
+from tarsia.doctor.result import CheckResult
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def sick(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkup, str]:
+def sick(tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckResult, str]:
     folder = tmp_path_factory.mktemp("health")
     root = write_healthy(folder / "data")
     for one in dict.fromkeys(one.do for one in SICK):
@@ -37,18 +37,18 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkup, str]:
     return check(f"folder:{root}", out=folder / "out"), (folder / "out/check.html").read_text()
 
 
-def test_every_finding_is_on_the_page_worst_first(sick: tuple[Checkup, str]) -> None:
-    checkup, page = sick
-    titles = [html.escape(one.title, quote=False) for one in checkup.findings]
+def test_every_finding_is_on_the_page_worst_first(sick: tuple[CheckResult, str]) -> None:
+    result, page = sick
+    titles = [html.escape(one.title, quote=False) for one in result.findings]
     places = [html.unescape(page).find(html.unescape(title)) for title in titles]
     assert -1 not in places and places == sorted(places)
-    for finding in checkup.findings:
+    for finding in result.findings:
         for line in finding.remedy.splitlines():
             assert line.strip() in html.unescape(page)
     assert page.count("<pre>") >= 10 and "tarsia check folder:" in page
 
 
-def test_pictures_are_inside_and_sound(sick: tuple[Checkup, str]) -> None:
+def test_pictures_are_inside_and_sound(sick: tuple[CheckResult, str]) -> None:
     uris = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', sick[1])
     assert len(uris) > 40
     for kind, text in uris:
@@ -57,7 +57,7 @@ def test_pictures_are_inside_and_sound(sick: tuple[Checkup, str]) -> None:
             picture.load()
 
 
-def test_the_page_loads_nothing_and_runs_nothing(sick: tuple[Checkup, str]) -> None:
+def test_the_page_loads_nothing_and_runs_nothing(sick: tuple[CheckResult, str]) -> None:
     page = sick[1]
     assert "<script" not in page and "http:" not in page and "https:" not in page
     assert "default-src 'none'" in page and len(page) < 5_000_000

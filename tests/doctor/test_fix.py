@@ -34,24 +34,24 @@ def state(root: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, dict[str, str]]]:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, dict[str, str]]]:
     """The sick data set, its corrected copy, and what was done: changed and left out, name -> words."""
     root, out = (tmp_path_factory.mktemp("mend") / name for name in ("sick", "out"))
     write_healthy(root)
     for one in dict.fromkeys(one.do for one in SICK if one.kind != "unknown-values"):  # that takes a person
         one(root)
     before = state(root)
-    checkup = check(f"folder:{root}", out=out, fix=True)
+    result = check(f"folder:{root}", out=out, fix=True)
     assert state(root) == before, "the data set itself is never touched"
-    assert checkup.mended is not None and checkup.left is not None and checkup.exit_code == 1
-    facts = checkup.mended.facts()
+    assert result.copy is not None and result.left is not None and result.exit_code == 1
+    facts = result.copy.facts()
     assert facts["written"] == sum(len(data.open("folder", out, split)) for split in ("train", "val"))
     told = {kind: {row["name"]: row["what"] for row in facts[kind]} for kind in ("changed", "left_out")}
     return root, out, told
 
 
-def test_the_copy_can_be_read_from_end_to_end_and_has_no_errors(mended: tuple[Path, Path, object]) -> None:
-    _, out, _ = mended
+def test_the_copy_can_be_read_from_end_to_end_and_has_no_errors(copy: tuple[Path, Path, object]) -> None:
+    _, out, _ = copy
     for split in ("train", "val"):
         assert all(sample.label.shape == sample.image.shape[:2] for sample in data.open("folder", out, split))
     again = check(f"folder:{out}")
@@ -74,14 +74,14 @@ def test_the_copy_can_be_read_from_end_to_end_and_has_no_errors(mended: tuple[Pa
         ("t90", "the same picture as t24 of train"),
     ],
 )
-def test_what_cannot_be_corrected_is_left_out(mended: tuple[Path, Path, dict], name: str, words: str) -> None:  # type: ignore[type-arg]
-    _, out, told = mended
+def test_what_cannot_be_corrected_is_left_out(copy: tuple[Path, Path, dict], name: str, words: str) -> None:  # type: ignore[type-arg]
+    _, out, told = copy
     assert words in told["left_out"][name]
     assert not list(out.glob(f"*/train/{name}.*"))
 
 
-def test_labels_are_put_right(mended: tuple[Path, Path, dict]) -> None:  # type: ignore[type-arg]
-    _, out, told = mended
+def test_labels_are_put_right(copy: tuple[Path, Path, dict]) -> None:  # type: ignore[type-arg]
+    _, out, told = copy
     train = data.open("folder", out, "train")
     labels = {train.name(index): train[index].label for index in range(len(train))}
     for name, seed in (("t19", 19), ("t20", 20), ("t30", 30)):  # exchanged, and mirrored
@@ -99,10 +99,10 @@ def test_values_that_mean_one_thing_become_that(values: tuple[int, int], tmp_pat
     for path in root.glob("*/labels/*.png"):
         sick_data._save(path, np.where(pixels(path) == 1, values[1], values[0]).astype(np.uint8))
     sick_data._edit(root, lambda tree: tree.update(classes=["a", "b"]))
-    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
-    assert checkup.exit_code == 0 and checkup.mended is not None and not checkup.mended.keeps
+    result = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    assert result.exit_code == 0 and result.copy is not None and not result.copy.keeps
     changed = 0 if values == (0, 1) else 9
-    assert (checkup.mended.written, len(checkup.mended.changed), checkup.mended.left_out) == (9, changed, [])
+    assert (result.copy.written, len(result.copy.changed), result.copy.left_out) == (9, changed, [])
     copied = data.open("folder", tmp_path / "out", "train")
     for index in range(len(copied)):
         assert np.array_equal(copied[index].label, scene(index)[1] == 1)
@@ -132,18 +132,18 @@ def test_values_with_several_readings_are_left_alone_in_every_label(
         sick_data._save(path, np.array(values, np.uint8)[pixels(path)])
     sick_data._edit(root, lambda tree: tree.update(classes=classes))
     sick_data.image(root, "t01").write_bytes(b"")  # something to mend
-    checkup = check(f"folder:{root}", out=out, fix=True)
-    assert checkup.exit_code == 1 and checkup.mended is not None and checkup.left is not None
-    assert (checkup.mended.written, len(checkup.mended.left_out)) == (8, 1)
+    result = check(f"folder:{root}", out=out, fix=True)
+    assert result.exit_code == 1 and result.copy is not None and result.left is not None
+    assert (result.copy.written, len(result.copy.left_out)) == (8, 1)
     for path in (out / "labels").rglob("*.png"):
         assert path.read_bytes() == sick_data.label(root, path.stem, path.parent.name).read_bytes()
     assert not (out / "dataset.yaml").exists()
     with pytest.raises(DatasetError, match=r"undecided\.yaml"):
         data.open("folder", out)
-    left = [one for one in checkup.left.findings if one.decide]
+    left = [one for one in result.left.findings if one.decide]
     assert [one.severity for one in left] == ["error"] and "--fix --out" not in left[0].what_to_do()
     again = check(f"folder:{out / 'undecided.yaml'}")
-    assert [one.title for one in again.findings] == [one.title for one in checkup.left.findings]
+    assert [one.title for one in again.findings] == [one.title for one in result.left.findings]
 
 
 def test_a_label_that_is_left_alone_is_turned_all_the_same(tmp_path: Path) -> None:
@@ -177,14 +177,14 @@ def test_near_copies_are_all_found_at_once(tmp_path: Path) -> None:
     sick_data.label(root, "v93", "val").write_bytes(b"")  # cannot be read, so t05 has to stay
     splits = {split: {"images": f"{split}/images", "labels": f"{split}/labels"} for split in ("train", "val", "test")}
     sick_data._edit(root, lambda tree: tree.update(splits=splits))
-    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
-    assert checkup.left is not None and checkup.mended is not None
-    kinds = {one.kind for one in checkup.left.findings}
-    assert not kinds & {"leak", "near-leak", "duplicate"} and checkup.mended.lost == []
-    left_out = {place.name for place in checkup.mended.left_out}
+    result = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    assert result.left is not None and result.copy is not None
+    kinds = {one.kind for one in result.left.findings}
+    assert not kinds & {"leak", "near-leak", "duplicate"} and result.copy.lost == []
+    left_out = {place.name for place in result.copy.left_out}
     assert {*(f"t8{k}" for k in range(25)), "v01", "t91", "t92", "t93", "t03", "v93"} == left_out
     once_more = check(f"folder:{tmp_path / 'out'}", out=tmp_path / "again", fix=True)
-    assert once_more.mended is not None and once_more.mended.left_out == []
+    assert once_more.copy is not None and once_more.copy.left_out == []
 
 
 def test_two_labels_of_one_picture_stay_both(tmp_path: Path) -> None:
@@ -193,18 +193,18 @@ def test_two_labels_of_one_picture_stay_both(tmp_path: Path) -> None:
     sick_data.put(
         root, "train", "t91", pixels(sick_data.image(root, "t05")), pixels(sick_data.label(root, "t05")).clip(0, 4)
     )
-    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
-    assert checkup.left is not None and checkup.mended is not None and checkup.mended.left_out == []
-    assert {"contradiction"} <= {one.kind for one in checkup.left.findings} and checkup.exit_code == 1
+    result = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    assert result.left is not None and result.copy is not None and result.copy.left_out == []
+    assert {"contradiction"} <= {one.kind for one in result.left.findings} and result.exit_code == 1
 
 
 def test_a_split_that_is_lost_is_said(tmp_path: Path) -> None:
     root = write_healthy(tmp_path / "data", 6, 2)
     for path in (root / "val/images").iterdir():
         path.write_bytes(b"")
-    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
-    assert checkup.mended is not None and checkup.mended.lost == ["val"] and checkup.exit_code == 2
-    assert "nothing is left of val" in checkup.mended.summary()
+    result = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    assert result.copy is not None and result.copy.lost == ["val"] and result.exit_code == 2
+    assert "nothing is left of val" in result.copy.summary()
 
 
 def test_jpeg_colours_become_the_nearest_class(tmp_path: Path) -> None:
@@ -219,10 +219,10 @@ def test_jpeg_colours_become_the_nearest_class(tmp_path: Path) -> None:
     (root / "dataset.yaml").write_text(
         yaml.safe_dump(yaml.safe_load((root / "dataset.yaml").read_text()) | {"classes": named, "format": "rgb"})
     )
-    checkup = check(f"folder:{root}", out=tmp_path / "out", fix=True)
-    (finding,) = [one for one in checkup.findings if one.severity == "error"]
+    result = check(f"folder:{root}", out=tmp_path / "out", fix=True)
+    (finding,) = [one for one in result.findings if one.severity == "error"]
     assert finding.kind == "unknown-values" and "saved as JPEG" in finding.why and not finding.decide
-    assert checkup.exit_code < 2
+    assert result.exit_code < 2
     copied = data.open("folder", tmp_path / "out", "train")
     for index in range(len(copied)):
         assert (copied[index].label == scene(index)[1]).mean() > 0.99
@@ -236,8 +236,8 @@ def test_an_other_data_set_than_a_folder(tmp_path: Path) -> None:
                 (tmp_path / "camvid" / folder).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(array.astype(np.uint8)).save(tmp_path / f"camvid/{folder}/a_{index}.png")
     (tmp_path / "camvid/train/a_1.png").write_bytes(b"")
-    checkup = check(f"camvid:{tmp_path / 'camvid'}", out=tmp_path / "out", fix=True)
-    assert checkup.mended is not None and checkup.mended.written == 11
+    result = check(f"camvid:{tmp_path / 'camvid'}", out=tmp_path / "out", fix=True)
+    assert result.copy is not None and result.copy.written == 11
     copied = data.open("folder", tmp_path / "out", "train")
     assert copied.classes == data.open("camvid", tmp_path / "camvid").classes
     assert np.array_equal(copied[0].label, np.where(scene(0)[1] == 5, 255, scene(0)[1]))

@@ -39,7 +39,7 @@ class Knowing:
 
 
 def asked(root: Path, sure: float = 0.99) -> Any:
-    classes = check(f"folder:{root}").case.classes
+    classes = check(f"folder:{root}").checked.classes
     return check(f"folder:{root}", model=Knowing(classes, sure))  # type: ignore[arg-type]
 
 
@@ -76,5 +76,5 @@ def test_where_it_is_and_how_much() -> None:
 def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     root = write_healthy(tmp_path, 5, 2)
     other = Knowing(Classes(names=("cat", "dog"), colors=((1, 1, 1), (2, 2, 2))), 0.99)
-    with pytest.raises(DatasetError, match="the model has other classes than the data set: cat, dog, expected ground"):
+    with pytest.raises(DatasetError, match="only the model has cat, dog; only the data set has ground"):
         check(f"folder:{root}", model=other)  # type: ignore[arg-type]

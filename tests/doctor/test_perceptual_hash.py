@@ -10,12 +10,12 @@ from PIL import Image
 
 from sick_data import scene
 from tarsia.doctor import perceptual_hash
-from tarsia.doctor.perceptual_hash import NEAR_BITS, NEAR_CORRELATION, look, nearest_copies, standardised
+from tarsia.doctor.perceptual_hash import NEAR_BITS, NEAR_CORRELATION, hashes, nearest_copies, standardised
 
 
 def stacked(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hashes, hashes of the mirrored pictures, thumbnails."""
-    looks = [look(image) for image in images]
+    looks = [hashes(image) for image in images]
     return (
         np.array([one.hash for one in looks], np.uint64),
         np.array([one.mirrored for one in looks], np.uint64),

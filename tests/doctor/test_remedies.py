@@ -23,11 +23,11 @@ from PIL import Image
 
 import sick_data
 from sick_data import SICK, image, label, pixels, scene, write_healthy
-from tarsia import console
+from tarsia import checking, console, doctor
 from tarsia.checking import check
-from tarsia.doctor import checks, files
+from tarsia.doctor import files
 from tarsia.doctor.finding import Finding
-from tarsia.doctor.result import Checkup
+from tarsia.doctor.result import CheckResult
 from tarsia.recipe import Recipe
 
 SPACED = "my photos"
@@ -40,12 +40,12 @@ def quiet() -> Iterator[None]:
     console.quiet(False)
 
 
-def errors(checkup: Checkup) -> set[str]:
-    return {one.kind for one in checkup.findings if one.severity == "error"}
+def errors(result: CheckResult) -> set[str]:
+    return {one.kind for one in result.findings if one.severity == "error"}
 
 
-def of_kind(checkup: Checkup, kind: str) -> list[Finding]:
-    return [one for one in checkup.findings if one.kind == kind]
+def of_kind(result: CheckResult, kind: str) -> list[Finding]:
+    return [one for one in result.findings if one.kind == kind]
 
 
 # ---- what a printed command mends
@@ -57,7 +57,7 @@ MENDED = (
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkup, Checkup, str]:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckResult, CheckResult, str]:
     """All damage at once: its check, that of the copy which the printed command wrote, and what that printed."""
     base = tmp_path_factory.mktemp("a place")
     root = write_healthy(base / SPACED)
@@ -66,11 +66,11 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkup, Checkup, 
     before = Path.cwd()
     os.chdir(base)
     try:
-        checkup = check(f"folder:{SPACED}")
-        commands = {line for one in checkup.findings for line in told_commands(one.what_to_do(checkup.case.fix))}
+        result = check(f"folder:{SPACED}")
+        commands = {line for one in result.findings for line in told_commands(one.what_to_do(result.checked.fix))}
         (line,) = commands
         printed = in_a_shell(line, base)
-        return checkup, check("folder:FOLDER"), printed
+        return result, check("folder:FOLDER"), printed
     finally:
         os.chdir(before)
 
@@ -92,17 +92,17 @@ def in_a_shell(line: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", MENDED)
-def test_the_command_mends_it(mended: tuple[Checkup, Checkup, str], kind: str) -> None:
-    before, after, printed = mended
-    assert all(one.mends for one in of_kind(before, kind)) and of_kind(before, kind)
+def test_the_command_mends_it(copy: tuple[CheckResult, CheckResult, str], kind: str) -> None:
+    before, after, printed = copy
+    assert all(one.fixes for one in of_kind(before, kind)) and of_kind(before, kind)
     assert not of_kind(after, kind) and not errors(after)
     assert "Left in the copy: " in printed and "--fix" not in printed
 
 
-def test_no_other_finding_offers_the_command(mended: tuple[Checkup, Checkup, str]) -> None:
-    before, after, _ = mended
-    assert {one.kind for one in before.findings if one.mends} == {*MENDED}
-    assert not [one for one in after.findings if one.mends], "a second run has nothing to do"
+def test_no_other_finding_offers_the_command(copy: tuple[CheckResult, CheckResult, str]) -> None:
+    before, after, _ = copy
+    assert {one.kind for one in before.findings if one.fixes} == {*MENDED}
+    assert not [one for one in after.findings if one.fixes], "a second run has nothing to do"
 
 
 # ---- lines of dataset.yaml
@@ -266,10 +266,10 @@ def listed(found: Any) -> Any:
     return [listed(one) for one in found] if isinstance(found, list | tuple) else found
 
 
-def kept_pixels(checkup: Checkup) -> dict[str, int]:
+def kept_pixels(result: CheckResult) -> dict[str, int]:
     """The pixels of each class that is shown."""
-    names = checkup.case.classes.names
-    total = sum(survey.pixels_K1[:-1] for survey in checkup.case.splits.values())
+    names = result.checked.classes.names
+    total = sum(split.pixels_K1[:-1] for split in result.checked.splits.values())
     return {name: int(pixels) for name, pixels in zip(names, total, strict=True) if pixels}
 
 
@@ -285,12 +285,12 @@ def test_lines_for_a_recipe_are_taken_by_one(tmp_path: Path, monkeypatch: pytest
         if one.kind in ("mixed-color", "mixed-sizes"):
             one.do(root)
     monkeypatch.setattr(files, "_HUGE_PIXELS", 96 * 128 - 1)
-    checkup = check(f"folder:{root}")
+    result = check(f"folder:{root}")
     head = {"name": "r", "data": {"name": "folder", "root": str(root)}, "model": {"name": "unet"}}
     path = tmp_path / "r.yaml"
     path.write_text(yaml.safe_dump(head | {"augment": {"crop": [64, 64]}}))
     for kind in TRAINED:
-        (finding,) = of_kind(checkup, kind)
+        (finding,) = of_kind(result, kind)
         for line in finding.remedy.splitlines():
             if re.match(r"(augment|input): ", line):
                 Recipe.model_validate(head | yaml.safe_load(line))
@@ -422,7 +422,7 @@ def test_hands_mend_it(kind: str, tmp_path: Path) -> None:
     found = of_kind(before, kind)
     assert found, [one.kind for one in before.findings]
     for finding in found:
-        for line in told_commands(finding.what_to_do(before.case.fix)) if kind == "cannot-open" else ():
+        for line in told_commands(finding.what_to_do(before.checked.fix)) if kind == "cannot-open" else ():
             in_a_shell(line, tmp_path)
     undo(root, found[0])
     after = check(f"folder:{root}")
@@ -434,9 +434,9 @@ ELSEWHERE = ("doubted-label", "unreadable")
 
 
 def test_every_kind_of_finding_has_its_remedy_tried() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in Path(checks.__file__).parent.glob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in Path(doctor.__file__).parent.glob("*.py"))
     kinds = {*re.findall(r'Finding\(\s*"([\w-]+)"', code), "tiny-picture", "huge-picture"}
     kinds |= {"unreadable-image", "unreadable-label", "unreadable"}
     tried = {*MENDED, *(kind for kind, *_ in WRITTEN), *TRAINED, *BY_HAND, *ELSEWHERE}
     assert kinds == tried
-    assert len(checks.CHECKS) == len({*checks.CHECKS})
+    assert len(checking.CHECKS) == len({*checking.CHECKS})

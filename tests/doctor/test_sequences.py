@@ -80,12 +80,12 @@ def test_numbered_photos_are_no_film(tmp_path: Path) -> None:
 @pytest.mark.shared
 def test_camvid_s_val_is_of_a_drive_that_train_has_too(shared: Path) -> None:
     """README of the data: val is one stretch of drive 0016E5, at least 31 frames away from any train frame."""
-    checkup = check(f"camvid:{shared / 'data' / 'camvid'}")
-    assert [one.kind for one in checkup.findings if one.severity != "note"] == ["divided-sequence"]
-    (finding,) = [one for one in checkup.findings if one.kind == "divided-sequence"]
+    result = check(f"camvid:{shared / 'data' / 'camvid'}")
+    assert [one.kind for one in result.findings if one.severity != "note"] == ["divided-sequence"]
+    (finding,) = [one for one in result.findings if one.kind == "divided-sequence"]
     assert finding.title == "all 101 pictures of val are from films that train has too: 0016E5"
     assert "nearest frames are 31 numbers apart" in finding.why and len(finding.places) == 101
-    assert checkup.exit_code == 1 and list(checkup.case.absent) == ["test"]
-    facts = checkup.facts()
+    assert result.exit_code == 1 and list(result.checked.absent) == ["test"]
+    facts = result.facts()
     shares = {row["name"]: row["pictures"] for row in facts["splits"]["train"]["classes"]}
     assert shares["sky"] == 366 and shares["fence"] == 173 and shares["bicyclist"] == 201

@@ -15,11 +15,10 @@ import pytest
 from sick_data import CLASSES, SICK, image, label, pixels, scene, write_healthy
 from tarsia import console, data
 from tarsia.card import Classes
-from tarsia.checking import check
+from tarsia.checking import check, findings_of
 from tarsia.data._dataset import Sample
-from tarsia.doctor.checks import diagnose
-from tarsia.doctor.dataset import Case
-from tarsia.doctor.split_statistics import Survey, survey
+from tarsia.doctor.dataset import CheckedData
+from tarsia.doctor.split_statistics import CheckedSplit, examine_split
 from tarsia.errors import ImageError
 
 
@@ -55,7 +54,7 @@ class Drawn:
 
 def test_counts_are_those_of_the_slow_way(tmp_path: Path) -> None:
     train = data.open("folder", write_healthy(tmp_path, 9, 2))
-    kept = survey("train", train)
+    kept = examine_split("train", train)
     labels = [train[index].label for index in range(len(train))]
     for k in range(len(CLASSES)):
         shown = [bool((one == k).any()) for one in labels]
@@ -67,13 +66,13 @@ def test_counts_are_those_of_the_slow_way(tmp_path: Path) -> None:
 
 
 def test_a_data_set_of_somebody_s_own(tmp_path: Path) -> None:
-    kept = survey("train", Drawn(8), threads=3)
+    kept = examine_split("train", Drawn(8), threads=3)
     assert [index for index, _ in kept.faults["unreadable"]] == [3, 4, 5]
     said = [detail for _, detail in kept.faults["unreadable"]]
     assert said[0] == "drawn-3: cut off" and said[1] == "ZeroDivisionError: somebody's own mistake"
     assert "label value 90 is neither a class" in said[2]
     assert kept.sequences == ["", *["a film"] * 2, "", "", "", *["a film"] * 2]
-    findings = diagnose(Case("drawn", {"train": kept}))
+    findings = findings_of(CheckedData("drawn", {"train": kept}))
     assert findings[0].kind == "unreadable" and findings[0].places[0].line() == "train: drawn-3: drawn-3: cut off"
 
 
@@ -102,10 +101,10 @@ def test_few_samples_are_in_memory_and_few_bytes_of_each_are_kept() -> None:
                 with lock:
                     at_once -= 1
 
-    survey("train", Counting(60), threads=4)
+    examine_split("train", Counting(60), threads=4)
     assert most <= 4
     count = 100_000
-    arrays = [value for value in vars(Survey("train", Drawn(count))).values() if isinstance(value, np.ndarray)]
+    arrays = [value for value in vars(CheckedSplit("train", Drawn(count))).values() if isinstance(value, np.ndarray)]
     assert sum(array.nbytes for array in arrays if len(array) == count) / count < 500
     assert sum(array.nbytes for array in arrays if len(array) != count) < 2**20
 
@@ -126,8 +125,8 @@ def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytes
         image(root, "t02").rename(image(root, name))
         label(root, "t02").rename(label(root, name))
         image(root, name).write_bytes(b"no picture")
-    checkup = check(f"folder:{root}", out=tmp_path / "out")
-    details = {place.name: place.detail for one in checkup.findings for place in one.places}
+    result = check(f"folder:{root}", out=tmp_path / "out")
+    details = {place.name: place.detail for one in result.findings for place in one.places}
     assert "too large" in details["t03"] and (tmp_path / "out/check.html").stat().st_size
     assert "<b>" not in (tmp_path / "out/check.html").read_text()
 
@@ -153,5 +152,5 @@ def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Monkey
         return found
 
     monkeypatch.setattr("tarsia.doctor.sample.open_bands", watched)
-    survey("train", data.open("folder", root), threads=6)
+    examine_split("train", data.open("folder", root), threads=6)
     assert inside.most == 1

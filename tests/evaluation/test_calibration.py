@@ -5,9 +5,8 @@ import pytest
 
 from tarsia.card import IGNORED
 from tarsia.errors import DatasetError
-from tarsia.evaluation import calibration, finer
+from tarsia.evaluation import calibration, reliability
 from tarsia.evaluation.calibration import TemperatureFit, fit
-from tarsia.evaluation.details import reliability_counts
 
 
 def softmax(scores, axis=1):
@@ -83,8 +82,8 @@ def test_pictures_in_give_a_temperature_and_what_comes_of_it():
         probabilities = softmax(scores / temperature)
         true = np.take_along_axis(probabilities, truths[:, None].astype(int), 1)
         assert nll == pytest.approx(-np.log(true).mean(), rel=1e-4)
-        counts = reliability_counts(probabilities.max(1).ravel(), (probabilities.argmax(1) == truths).ravel())
-        assert ece == pytest.approx(float(finer.ece(counts)), abs=1e-4)
+        counts = reliability.count_pixels(probabilities.max(1).ravel(), (probabilities.argmax(1) == truths).ravel())
+        assert ece == pytest.approx(float(reliability.ece(counts)), abs=1e-4)
     assert found.ece_after < 0.03 < 0.1 < found.ece_before and found.nll_after < found.nll_before
 
 

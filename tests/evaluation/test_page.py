@@ -226,7 +226,7 @@ def test_large_pictures_are_reduced_to_1600_pixels(tmp_path):
 
 
 def test_a_page_too_large_is_reduced_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "PAGE_LIMIT_BYTES", 200_000)
+    monkeypatch.setattr(html, "PAGE_LIMIT_BYTES", 200_000)
     pictures = [(f"p{k}", picture(tmp_path / "p.png", (1600, 200), noise=True)) for k in range(3)]
     text = write(tmp_path, pictures=pictures)
     assert len(text.encode()) <= 200_000
@@ -238,7 +238,7 @@ def test_pictures_that_fit_at_no_size_are_left_out_from_the_last(tmp_path, monke
     pictures = [(f"caption {k}", picture(tmp_path / "p.png", (1600, 200), noise=True)) for k in range(3)]
     smallest = html.embedded("caption 0", pictures[0][1], *html.REDUCTIONS[-1])["bytes"]
     limit = len(write(tmp_path).encode()) + 2000 + int(smallest * 2.5)
-    monkeypatch.setattr(page, "PAGE_LIMIT_BYTES", limit)
+    monkeypatch.setattr(html, "PAGE_LIMIT_BYTES", limit)
     text = write(tmp_path, pictures=pictures)
     assert len(text.encode()) <= limit
     assert len(Parsed(text).sources()) == 2

@@ -59,7 +59,11 @@ def test_network_input_in_words(settings, text):
 )
 def test_what_else_makes_the_labels_in_words(tta, text):
     model = predictor()
-    model.tta, model.crf, model.style = tta, CrfSettings(iterations=3), Style(lambda images: images, described="in the look of dawn")
+    model.tta, model.crf, model.style = (
+        tta,
+        CrfSettings(iterations=3),
+        Style(lambda images: images, described="in the look of dawn"),
+    )
     found = inference_of(model)
     assert (found["tta"], found["post_process"]) == (text, str(CrfSettings(iterations=3)))
     assert found["style"] == "in the look of dawn"

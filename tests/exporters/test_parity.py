@@ -13,7 +13,7 @@ from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
 from tarsia.engines import resample
 from tarsia.errors import DatasetError
-from tarsia.evaluation.report import count, metrics
+from tarsia.evaluation.confusion import count, metrics
 from tarsia.exporters.parity import ParityReport, Side
 from tarsia.exporters.parity import parity as every_parity
 from tarsia.files import write_json
@@ -137,7 +137,7 @@ def test_a_class_without_pixels_has_no_figure(tmp_path):
 def test_other_classes_and_no_samples_are_refused():
     data = Ramps()
     data.classes = Classes(names=("dark", "light"), colors=CLASSES.colors)
-    with pytest.raises(DatasetError, match="model has dark, bright, the data set dark, light"):
+    with pytest.raises(DatasetError, match="only the model has bright; only the data set has light"):
         parity(side(1), side(1), data, images=3)
     with pytest.raises(DatasetError, match="no samples"):
         parity(side(1), side(1), Ramps(()), images=3)

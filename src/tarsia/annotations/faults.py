@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tarsia.errors import DatasetError, ImageError
+from tarsia.plain_text import number
 
 _SHOWN = 100  # in one message; the list that is written with --skip-bad has all
 _OFFER = "--skip-bad leaves out what has a fault, converts the rest and lists what it left out"
@@ -63,7 +64,7 @@ class Faults:
         if len(told) == 1:
             return DatasetError(told[0] if stopping else f"{told[0]}; {_OFFER}")
         count = len(self.pictures())
-        of = f" of {count} picture{'' if count == 1 else 's'}" if count else ""
+        of = f" of {number(count, 'picture')}" if count else ""
         more = [f"and {len(told) - _SHOWN:,} more"] if len(told) > _SHOWN else []
         ends = [] if stopping else [f"Mend them, or go on without them: {_OFFER}"]
         lines = [f"- {line}" for line in (*told[:_SHOWN], *more)]

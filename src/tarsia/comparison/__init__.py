@@ -1,4 +1,4 @@
-"""Comparison: who is better on the same pictures, by how much, and how sure that is; `contest.py` finds it out."""
+"""Comparison: who is better on the same pictures, by how much, and how sure that is; `compared.py` finds it out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from tarsia.card import Classes
 from tarsia.comparison import significance
 from tarsia.comparison.significance import Blocks
+from tarsia.plain_text import listed
 
 FORMAT = 1
 
@@ -49,19 +50,20 @@ class Pictures:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One model; several trainings that differ by their seed alone are one entry, with the mean of their counts.
+class Model:
+    """One model; several trainings that differ by their seed alone are one model, with the mean of their counts.
 
-    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `finer`: arrays
-    by picture, as `finer.per_picture` gives them.  `settings`: how it was run, where that is the model's own affair.
+    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `details`:
+    arrays by picture, as evaluation/details.py `per_picture` gives them.  `settings`: how it was run, where that is the
+    model's own affair.
     """
 
     name: str
     members: tuple[str, ...]
     sums_N3K: np.ndarray
     mious: tuple[float, ...]
-    finer: dict[str, np.ndarray] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, np.ndarray] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     measured_on: str = ""
 
@@ -76,31 +78,31 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """Where an entry stands.  Two share one of their `letters` exactly if they cannot be told apart."""
+    """Where a model stands.  Two share one of their `letters` exactly if they cannot be told apart."""
 
-    entry: Entry
+    model: Model
     letters: str
     miou: Figure
     iou: list[Figure]
     pixel_accuracy: float
     mpa: float
-    finer: dict[str, Figure]
+    details: dict[str, Figure]
     reliability: np.ndarray | None
 
     @property
     def name(self) -> str:
-        """The entry's name."""
-        return self.entry.name
+        """The model's name."""
+        return self.model.name
 
     @property
     def mean(self) -> float:
         """The mean of the mIoU of each training."""
-        return float(np.mean(self.entry.mious))
+        return float(np.mean(self.model.mious))
 
     @property
     def deviation(self) -> float:
         """The standard deviation of the mIoU over the trainings, NaN for a single one."""
-        return float(np.std(self.entry.mious, ddof=1)) if len(self.entry.mious) > 1 else math.nan
+        return float(np.std(self.model.mious, ddof=1)) if len(self.model.mious) > 1 else math.nan
 
 
 class Pair(NamedTuple):
@@ -154,7 +156,7 @@ class Comparison:
     @property
     def settings(self) -> list[str]:
         """What of how the models were run is not the same for all."""
-        return list(dict.fromkeys(key for one in self.standings for key in one.entry.settings))
+        return list(dict.fromkeys(key for one in self.standings for key in one.model.settings))
 
     def worst_domain(self, place: int) -> Domain:
         """The domain in which a standing has its lowest mIoU."""
@@ -172,7 +174,7 @@ class Comparison:
 
     def unsettled(self) -> list[Pair]:
         """Pairs that differ on these pictures, though a training of the worse one beats one of the better."""
-        trainings = [one.entry.mious for one in self.standings]
+        trainings = [one.model.mious for one in self.standings]
         several = [pair for pair in self.pairs if len(trainings[pair.first]) + len(trainings[pair.second]) > 2]
         return [pair for pair in several if pair.different and max(trainings[pair.second]) > min(trainings[pair.first])]
 
@@ -231,31 +233,29 @@ class Comparison:
         same = [self.standings[pair.second].name for pair in self.pairs if pair.first == 0 and not pair.different]
         level = f"at the {100 * self.sampling.alpha:g} % level"
         if not same:
-            others = _listed(self.names[1:]) if len(self.names) < 6 else "all the others"
+            others = _named(self.names[1:]) if len(self.names) < 6 else "all the others"
             return f"{said}, and is better than {others} {level}."
         rest = "  It is better than the rest." if len(same) < len(self.names) - 1 else ""
-        return f"{said}, but cannot be told apart from {_listed(same)} {level}.{rest}"
+        return f"{said}, but cannot be told apart from {_named(same)} {level}.{rest}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _named(names: Sequence[str]) -> str:
     """Names as in a sentence; their number where they are many."""
-    if len(names) > 4:
-        return f"{len(names)} others"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{len(names)} others" if len(names) > 4 else listed(names)
 
 
 def _model(one: Standing, classes: Classes) -> dict[str, Any]:
     return {
         "name": one.name,
-        "members": list(one.entry.members),
+        "members": list(one.model.members),
         "letters": one.letters,
         "miou": one.miou._asdict(),
-        "seeds": {"miou": list(one.entry.mious), "mean": one.mean, "deviation": one.deviation},
+        "seeds": {"miou": list(one.model.mious), "mean": one.mean, "deviation": one.deviation},
         "pixel_accuracy": one.pixel_accuracy,
         "mpa": one.mpa,
         "iou": {name: figure._asdict() for name, figure in zip(classes.names, one.iou, strict=True)},
-        **{key: figure._asdict() for key, figure in one.finer.items()},
-        **one.entry.model,
-        "measured_on": one.entry.measured_on,
-        "settings": one.entry.settings,
+        **{key: figure._asdict() for key, figure in one.details.items()},
+        **one.model.facts,
+        "measured_on": one.model.measured_on,
+        "settings": one.model.settings,
     }

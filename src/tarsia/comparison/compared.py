@@ -1,4 +1,4 @@
-"""Contest: several models' counts on the same pictures -> their comparison, with intervals and paired tests."""
+"""Several models' counts on the same pictures -> their comparison, with intervals and paired tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tarsia.comparison import (
     Comparison,
     Differing,
     Domain,
-    Entry,
     Figure,
+    Model,
     Pair,
     Pictures,
     Sampling,
@@ -22,40 +22,42 @@ from tarsia.comparison import (
 )
 from tarsia.comparison.significance import Blocks
 from tarsia.errors import DatasetError, nearest
-from tarsia.evaluation import finer
+from tarsia.evaluation import reliability
+from tarsia.evaluation.details import FIGURES
+from tarsia.plain_text import number
 
 DIFFERING = 8  # pictures named where the models differ most
 _CHUNK = 1000  # swappings at a time
 
 
-def contest(
-    entries: Sequence[Entry],
+def compared(
+    models: Sequence[Model],
     pictures: Pictures,
     sampling: Sampling,
     *,
     reference_domain: str | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
-    """Entries on the same pictures -> their comparison.
+    """Models on the same pictures -> their comparison.
 
     Intervals by bootstrap and p values by permutation over the same blocks (significance.py), corrected for the number
     of pairs by Holm.  Raises DatasetError for an unknown reference domain and where no pixel is labelled.
     """
-    everything = np.stack([entry.sums_N3K for entry in entries], 1)
+    everything = np.stack([model.sums_N3K for model in models], 1)
     values_M = significance.miou(everything.sum(0))
     if np.isnan(values_M).any():
         raise DatasetError("no picture of these reports has a labelled pixel: there is nothing to compare")
     order = np.argsort(-values_M, kind="stable")
-    entries, everything = [entries[k] for k in order], everything[:, order]
+    models, everything = [models[k] for k in order], everything[:, order]
     blocks = significance.blocks_of(pictures.names, pictures.sequences)
     sums_BM3K = _by_block(everything, blocks)
     drawn_RM3K = significance.resampled(sums_BM3K, sampling.resamples, sampling.seed)
     miou_RM = significance.miou(drawn_RM3K)
     pairs = _pairs(sums_BM3K, miou_RM, sampling)
-    letters = significance.letters(_different(pairs, len(entries)))
+    letters = significance.letters(_different(pairs, len(models)))
     standings = [
-        _standing(entry, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
-        for k, entry in enumerate(entries)
+        _standing(model, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
+        for k, model in enumerate(models)
     ]
     domains = _domains(everything, pictures, sampling)
     reference = _reference(domains, reference_domain)
@@ -133,7 +135,7 @@ def _different(pairs: Sequence[Pair], models: int) -> np.ndarray:
 
 
 def _standing(
-    entry: Entry, letters: str, blocks: Blocks, total_3K: np.ndarray, drawn_R3K: np.ndarray, sampling: Sampling
+    model: Model, letters: str, blocks: Blocks, total_3K: np.ndarray, drawn_R3K: np.ndarray, sampling: Sampling
 ) -> Standing:
     right, truth, _ = total_3K
     with_truth = truth > 0
@@ -142,23 +144,23 @@ def _standing(
     def figure(value: Any, values_R: np.ndarray) -> Figure:
         return Figure(float(value), *significance.interval(values_R, blocks.count, sampling.level))
 
-    fine = {}
-    for source, values_N in entry.finer.items():
+    details = {}
+    for source, values_N in model.details.items():
         sums_B = _by_block(values_N, blocks)
         drawn_R = significance.resampled(sums_B, sampling.resamples, sampling.seed)
-        for key, one in finer.FIGURES.items():
+        for key, one in FIGURES.items():
             if one.source == source:
-                fine[key] = figure(one.of(sums_B.sum(0)), one.of(drawn_R))
-    calibration = entry.finer.get("calibration")
+                details[key] = figure(one.of(sums_B.sum(0)), one.of(drawn_R))
+    calibration = model.details.get("calibration")
     return Standing(
-        entry=entry,
+        model=model,
         letters=letters,
         miou=figure(significance.miou(total_3K), significance.miou(drawn_R3K)),
         iou=[figure(iou_K[k], iou_RK[:, k]) for k in range(len(iou_K))],
         pixel_accuracy=float(right.sum() / truth.sum()),
         mpa=float((right[with_truth] / truth[with_truth]).mean()),
-        finer=fine,
-        reliability=None if calibration is None else finer.reliability(calibration.sum(0)),
+        details=details,
+        reliability=None if calibration is None else reliability.curve(calibration.sum(0)),
     )
 
 
@@ -203,10 +205,10 @@ def _too_few(blocks: int, pairs: int, sampling: Sampling) -> str:
     if not pairs or max(by_blocks, by_swappings) * pairs <= sampling.alpha:
         return ""
     start = f"No difference can be shown at the {100 * sampling.alpha:g} % level, however large:"
-    tests = f"{pairs} {'pair is' if pairs == 1 else 'pairs are'} tested, which takes p = {sampling.alpha / pairs:.3g}"
+    tests = f"{number(pairs, 'pair is', 'pairs are')} tested, which takes p = {sampling.alpha / pairs:.3g}"
     if by_blocks * pairs > sampling.alpha:
         needed = math.ceil(1 - math.log2(sampling.alpha / pairs))
-        least = f"with {blocks} {'block' if blocks == 1 else 'blocks'} of pictures p is {by_blocks:.3g} at least"
+        least = f"with {number(blocks, 'block')} of pictures p is {by_blocks:.3g} at least"
         return f"{start} {least}, and {tests}.  {needed} blocks or more could: score more pictures, or fewer models."
     least = f"with {sampling.permutations} permutations p is {by_swappings:.3g} at least"
     return f"{start} {least}, and {tests}.  Raise --permutations to {math.ceil(pairs / sampling.alpha)} or more."

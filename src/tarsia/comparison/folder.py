@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tarsia import console, environment, files
+from tarsia import environment, files, html
 from tarsia.comparison import Comparison, Standing
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
-from tarsia.errors import MissingExtraError
-from tarsia.plain_text import plain
+from tarsia.plain_text import decimal, plain
 
 _FACTS = ("parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 _TEX = {
@@ -37,12 +35,9 @@ def write_folder(out: Path, comparison: Comparison, panels: Sequence[Panel] = ()
     files.write_text(out / "comparison.csv", _csv([_row(one, comparison) for one in comparison.standings]))
     files.write_text(out / "pairs.csv", _csv(list(_pair_rows(record))))
     files.write_text(out / "comparison.tex", tex(comparison))
-    pictures = _write_pictures(out / "pictures", panels)
-    page = out / "comparison.html"
-    try:
-        write_page(page, comparison, pictures, record["provenance"])
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
+    paths = html.save_pictures(out / "pictures", [(panel.kind, panel.name, panel.picture) for panel in panels])
+    with html.left_out(page := out / "comparison.html"):
+        write_page(page, comparison, list(zip(panels, paths, strict=True)), record["provenance"])
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -58,7 +53,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
     place = comparison.standings.index(one)
-    fine = sorted({key for other in comparison.standings for key in other.finer})
+    details = sorted({key for other in comparison.standings for key in other.details})
     return {
         "model": one.name,
         "miou": one.miou.value,
@@ -67,12 +62,12 @@ def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
         "group": one.letters,
         "pixel_accuracy": one.pixel_accuracy,
         "mpa": one.mpa,
-        **{key: one.entry.model.get(key) for key in _FACTS},
-        "trainings": len(one.entry.mious),
+        **{key: one.model.facts.get(key) for key in _FACTS},
+        "trainings": len(one.model.mious),
         "mean_miou": one.mean,
         "deviation": one.deviation,
-        **{key: one.finer[key].value if key in one.finer else None for key in fine},
-        **{key: one.entry.settings.get(key) for key in comparison.settings},
+        **{key: one.details[key].value if key in one.details else None for key in details},
+        **{key: one.model.settings.get(key) for key in comparison.settings},
         **{
             f"iou {name}": figure.value for name, figure in zip(comparison.pictures.classes.names, one.iou, strict=True)
         },
@@ -96,7 +91,7 @@ def _pair_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def tex(comparison: Comparison) -> str:
     """The leaderboard as a LaTeX tabular for the package booktabs, the best mIoU bold, groups as superscripts."""
-    best = words.number(comparison.standings[0].miou.value)
+    best = decimal(comparison.standings[0].miou.value)
     columns = [column for column in words.columns(comparison) if column.heading != "group"]
     lines = []
     for one in comparison.standings:
@@ -127,16 +122,3 @@ def escaped(text: str) -> str:
     """`text` so that LaTeX prints it as it is, in one line."""
     text = plain(" ".join(text.split())).replace("±", "\0")
     return "".join(_TEX.get(character, character) for character in text).replace("\0", r"$\pm$")
-
-
-def _write_pictures(folder: Path, panels: Sequence[Panel]) -> list[tuple[Panel, Path]]:
-    for old in folder.glob("*-[0-9][0-9]-*.png"):
-        old.unlink()  # of an earlier comparison into the same folder
-    written = []
-    for place, panel in enumerate(panels, 1):
-        word = re.sub(r"[^\w.-]+", "_", panel.name)[:80]
-        path = folder / f"{panel.kind}-{place:02d}-{word}.png"
-        with files.writing(path) as part:
-            panel.picture.save(part, format="PNG")
-        written.append((panel, path))
-    return written

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,8 @@ from tarsia import formerly, html
 from tarsia.comparison import Comparison, Figure, Pair, Standing, plots
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
-from tarsia.evaluation import finer
-from tarsia.files import write_text
-from tarsia.plain_text import quoted
+from tarsia.evaluation.details import FIGURES
+from tarsia.plain_text import decimal, number, quoted
 
 _BARS = 6  # models up to which bars stand side by side; the table shows more
 _FOLDED = 40  # classes from which on the bars wait to be opened
@@ -24,8 +21,6 @@ _COSTS = (
     ("latency_seconds", "Latency", "milliseconds a picture", 1000.0),
     ("parameters", "Parameters", "parameters", 1.0),
 )
-
-_TEMPLATES = ("tarsia.evaluation", "tarsia.comparison")
 
 
 def write_page(
@@ -37,14 +32,7 @@ def write_page(
     content security policy lets no script run but the page's own.  Raises MissingExtraError without jinja2, OutputError
     where a picture cannot be read or the page not written.
     """
-    base, own = (resources.files(room).joinpath("page.html").read_text("utf-8") for room in _TEMPLATES)
-    # The report's own style and script, so that both pages look alike and sort alike.
-    style, script = (_between(base, tag) for tag in ("style", "script"))
-    template = html.template_of(own)
     values = {
-        "style": style,
-        "script": script,
-        "script_hash": html.script_hash(base),
         "title": _title(comparison),
         "facts": _facts(comparison),
         "verdict": comparison.verdict(),
@@ -58,44 +46,34 @@ def write_page(
         "costs": _costs(comparison),
         "classes": _classes(comparison),
         "domains": _domains(comparison),
-        "finer": _finer(comparison),
+        "details": _details(comparison),
         "differing": _differing(comparison),
         "swatches": [
             {"name": name, "color": ", ".join(map(str, color))}
             for name, color in zip(comparison.pictures.classes.names, comparison.pictures.classes.colors, strict=True)
         ],
+        "samples": sum(panel.kind == "sample" for panel, _ in pictures),  # the first of the pictures
         "how_to": _how_to_draw(comparison, provenance),
-        "protocol": html.listed(comparison.pictures.protocol),
-        "provenance": html.listed(provenance),
+        "protocol": html.in_words(comparison.pictures.protocol),
+        "provenance": html.in_words(provenance),
         "version": formerly.version_of(provenance.get("versions") or {}),
     }
-    room = html.PAGE_LIMIT_BYTES - len(template.render(**values, samples=[], differ=[], note="").encode()) - 2000
-    shown, note = html.fit([], [(panel.caption, file) for panel, file in pictures], room)[1:]
-    kinds = [panel.kind for panel, _ in pictures]
-    parts = {
-        name: [picture for picture, kind in zip(shown, kinds, strict=False) if kind == wanted]
-        for name, wanted in (("samples", "sample"), ("differ", "differ"))
-    }
-    write_text(Path(path), template.render(**values, **parts, note=note))
-
-
-def _between(source: str, tag: str) -> str:
-    found = re.search(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
-    assert found is not None
-    return found[1]
+    html.write_page(
+        path, "tarsia.comparison", values, pictures=[(panel.caption, file) for panel, file in pictures], sorts=True
+    )
 
 
 def _title(comparison: Comparison) -> str:
     protocol, count = comparison.pictures.protocol, len(comparison.names)
     data = " ".join(str(protocol[key]) for key in ("dataset", "split") if protocol.get(key))
-    return f"{count} {'model' if count == 1 else 'models'}{f' on {data}' if data else ''}"
+    return f"{number(count, 'model')}{f' on {data}' if data else ''}"
 
 
 def _facts(comparison: Comparison) -> list[str]:
     classes, images = len(comparison.pictures.classes), len(comparison.pictures.names)
     return [
-        f"{classes} {'class' if classes == 1 else 'classes'}",
-        f"{images:,} {'image' if images == 1 else 'images'}",
+        number(classes, "class", "classes"),
+        number(images, "image"),
         f"resampled by {comparison.blocks.description}",
     ]
 
@@ -106,8 +84,8 @@ def _method(comparison: Comparison) -> str:
     return (
         f"Intervals hold {100 * sampling.level:g} % and come from {sampling.resamples:,} bootstrap resamples of "
         f"{comparison.blocks.description}.  Each pair is tested by swapping the two models' answers on the same "
-        f"blocks, up to {sampling.permutations:,} times; p values are corrected for {tests} "
-        f"{'test' if tests == 1 else 'tests'} (Holm), and a difference counts at the {100 * sampling.alpha:g} % "
+        f"blocks, up to {sampling.permutations:,} times; p values are corrected for "
+        f"{number(tests, 'test')} (Holm), and a difference counts at the {100 * sampling.alpha:g} % "
         "level.  Both speak of other pictures of this kind, for these very trainings: whether another seed of a recipe "
         "would stand where this one does, only several seeds show."
     )
@@ -121,7 +99,7 @@ def _board(comparison: Comparison) -> dict[str, Any]:
         {
             "name": one.name,
             "color": plots.color_of(k),
-            "members": one.entry.members if len(one.entry.members) > 1 else (),
+            "members": one.model.members if len(one.model.members) > 1 else (),
             "whisker": plots.whisker(one.miou, low, high, plots.color_of(k)),
             "interval": words.interval(one.miou),
             "cells": [column.cell(one) for column in columns],
@@ -164,14 +142,14 @@ def _costs(comparison: Comparison) -> list[dict[str, str]]:
     wide = len(comparison.names) > _WIDE
     for key, title, label, factor in _COSTS:
         points = [
-            plots.Point(one.name, factor * one.entry.model[key], one.miou, plots.color_of(k))
+            plots.Point(one.name, factor * one.model.facts[key], one.miou, plots.color_of(k))
             for k, one in enumerate(comparison.standings)
-            if one.entry.model.get(key)
+            if one.model.facts.get(key)
         ]
         if len(points) > 1:
             drawn = plots.scatter(points, label, *((1040, 460) if wide else (520, 380)))
             left = len(comparison.names) - len(points)
-            missing = f"{left} {'model' if left == 1 else 'models'} without this figure" if left else ""
+            missing = f"{number(left, 'model')} without this figure" if left else ""
             found.append({"title": f"mIoU and {title.lower()}", "svg": drawn, "missing": missing})
     return found
 
@@ -212,7 +190,7 @@ def _domains(comparison: Comparison) -> dict[str, Any] | None:
             gap = comparison.gap(domain, k)
             cells.append(
                 {
-                    "text": words.number(domain.miou[k].value, 3),
+                    "text": decimal(domain.miou[k].value, 3),
                     "small": words.interval(domain.miou[k]),
                     "title": f"{words.signed(-gap, 3)} against {comparison.reference_domain}",
                     "worst": comparison.worst_domain(k) is domain,
@@ -226,37 +204,37 @@ def _domains(comparison: Comparison) -> dict[str, Any] | None:
     worst = [comparison.worst_domain(k) for k in places]
     gaps = [comparison.gap(worst[k], k) for k in places]
     summary = [
-        ("Worst", [(words.number(worst[k].miou[k].value, 3), worst[k].name) for k in places]),
+        ("Worst", [(decimal(worst[k].miou[k].value, 3), worst[k].name) for k in places]),
         (f"Worst against {comparison.reference_domain}", [(words.signed(-gap, 3), "") for gap in gaps]),
-        ("Spread (standard deviation)", [(words.number(comparison.spread(k), 3), "") for k in places]),
+        ("Spread (standard deviation)", [(decimal(comparison.spread(k), 3), "") for k in places]),
     ]
     return {"rows": rows, "summary": summary, "reference": comparison.reference_domain}
 
 
-def _finer(comparison: Comparison) -> dict[str, Any] | None:
+def _details(comparison: Comparison) -> dict[str, Any] | None:
     standings = comparison.standings
-    keys = [key for key in finer.FIGURES if any(key in one.finer for one in standings)]
+    keys = [key for key in FIGURES if any(key in one.details for one in standings)]
     if not keys:
         return None
-    rows = [[_finer_cell(one.finer.get(key)) for key in keys] for one in standings]
+    rows = [[_detail_cell(one.details.get(key)) for key in keys] for one in standings]
     curves = [
         (one.name, plots.color_of(k), one.reliability) for k, one in enumerate(standings) if one.reliability is not None
     ]
     return {
-        "headings": [finer.FIGURES[key].words for key in keys],
+        "headings": [FIGURES[key].words for key in keys],
         "rows": rows,
         "reliability": plots.reliability(curves) if curves else "",
     }
 
 
-def _finer_cell(figure: Figure | None) -> dict[str, str]:
+def _detail_cell(figure: Figure | None) -> dict[str, str]:
     if figure is None or math.isnan(figure.value):
         return {"text": "–", "small": ""}
-    return {"text": words.number(figure.value, 3), "small": words.interval(figure)}
+    return {"text": decimal(figure.value, 3), "small": words.interval(figure)}
 
 
 def _differing(comparison: Comparison) -> list[dict[str, Any]]:
-    return [{"name": one.name, "cells": [words.number(value, 3) for value in one.miou]} for one in comparison.differing]
+    return [{"name": one.name, "cells": [decimal(value, 3) for value in one.miou]} for one in comparison.differing]
 
 
 def _how_to_draw(comparison: Comparison, provenance: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tarsia.comparison import Figure
-from tarsia.plain_text import plain
+from tarsia.plain_text import plain, shortened
 
 COLORS = (
     *("#1f6feb", "#d9480f", "#2b8a3e", "#9c36b5", "#b58900", "#0b7285", "#c2255c", "#5c6b7a", "#66a80f", "#7048e8"),
@@ -27,7 +27,7 @@ class Point(NamedTuple):
 
     name: str
     x: float
-    score: Figure
+    miou: Figure
     color: str
 
 
@@ -133,7 +133,7 @@ def class_bars(names: Sequence[str], models: Sequence[tuple[str, str, Sequence[F
 def scatter(points: Sequence[Point], x_label: str, width: int = 520, height: int = 380) -> str:
     """Models by cost (logarithmic) and score: those that none beats in both are joined, names never on each other."""
     frame = Box(52, 14, width - 16, height - 46)
-    low, high = limits([point.score for point in points])
+    low, high = limits([point.miou for point in points])
     least, most = min(point.x for point in points), max(point.x for point in points)
     start, end = math.log10(least) - 0.15, math.log10(most) + 0.15
 
@@ -141,20 +141,20 @@ def scatter(points: Sequence[Point], x_label: str, width: int = 520, height: int
         across = frame.left + (frame.right - frame.left) * (math.log10(x) - start) / (end - start)
         return across, frame.bottom - (frame.bottom - frame.top) * (y - low) / max(high - low, 1e-9)
 
-    parts = _score_axis(frame, low, high)
+    parts = _share_axis(frame, low, high)
     for value in _log_ticks(10**start, 10**end):
         x = at(value, low)[0]
         parts.append(_line(x, frame.bottom, x, frame.bottom + 5, "currentColor", 1))
         parts.append(_text(x, frame.bottom + 19, _short(value), "middle", "soft"))
     parts.append(_text((frame.left + frame.right) / 2, height - 6, x_label, "middle", "soft"))
-    best = front([(point.x, point.score.value) for point in points])
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(points[k].x, points[k].score.value) for k in best))
+    best = front([(point.x, point.miou.value) for point in points])
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(points[k].x, points[k].miou.value) for k in best))
     parts.append(f'<polyline class="front" points="{path}"/>')
     taken = []
     for k, point in enumerate(points):
-        x, y = at(point.x, point.score.value)
-        if not math.isnan(point.score.low):
-            ends = [at(point.x, value)[1] for value in (point.score.low, point.score.high)]
+        x, y = at(point.x, point.miou.value)
+        if not math.isnan(point.miou.low):
+            ends = [at(point.x, value)[1] for value in (point.miou.low, point.miou.high)]
             parts.append(_line(x, ends[0], x, ends[1], point.color, 1.4, 0.55))
         ring = f'fill="{point.color}"' if k in best else f'class="behind" stroke="{point.color}"'
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" {ring}>{_title(point)}</circle>')
@@ -201,7 +201,7 @@ def reliability(models: Sequence[tuple[str, str, np.ndarray]], size: int = 420) 
     def at(x: float, y: float) -> tuple[float, float]:
         return frame.left + (frame.right - frame.left) * x, frame.bottom - (frame.bottom - frame.top) * y
 
-    parts = _score_axis(frame, 0.0, 1.0)
+    parts = _share_axis(frame, 0.0, 1.0)
     for value in ticks(0, 1, 5):
         parts.append(_text(at(value, 0)[0], frame.bottom + 18, f"{value:g}", "middle", "soft"))
     parts.append(_text((frame.left + frame.right) / 2, size - 6, "confidence", "middle", "soft"))
@@ -217,7 +217,7 @@ def reliability(models: Sequence[tuple[str, str, np.ndarray]], size: int = 420) 
     return _svg(size, size, parts)
 
 
-def _score_axis(frame: Box, low: float, high: float) -> list[str]:
+def _share_axis(frame: Box, low: float, high: float) -> list[str]:
     parts = []
     for value in ticks(low, high, 6):
         y = frame.bottom - (frame.bottom - frame.top) * (value - low) / max(high - low, 1e-9)
@@ -247,7 +247,7 @@ def _names(points: Sequence[Point], taken: Sequence[Box], frame: Box) -> list[st
 
 
 def _title(point: Point) -> str:
-    return f"<title>{_escaped(f'{point.name}: mIoU {point.score.value:.4f}')}</title>"
+    return f"<title>{_escaped(f'{point.name}: mIoU {point.miou.value:.4f}')}</title>"
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -274,8 +274,7 @@ def _width(text: str) -> float:
 
 
 def _cut(text: str, length: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return shortened(" ".join(text.split()), length, "…")
 
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str = "", length: int = 200) -> str:

@@ -1,4 +1,4 @@
-"""Pools: which entrants are one recipe trained with several seeds, and what a reader of their figures must know."""
+"""Seeds: which reports are of one recipe trained with several seeds, and what a reader of their figures must know."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from tarsia import formerly
-from tarsia.comparison import Comparison, Entry, significance
-from tarsia.comparison.entrants import Entrant, shared_protocol
-from tarsia.evaluation import finer
+from tarsia.comparison import Comparison, Model, significance
+from tarsia.comparison.reports import ComparedReport, shared_protocol
+from tarsia.evaluation.details import KEYS
+from tarsia.plain_text import number, some
 
+_NAMED = 3
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 # Where a training ran and what it is called; all else in a recipe makes another model.
 _OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"))
@@ -24,33 +26,33 @@ _HOW = (("train", "memory_format"), ("train", "threads"), ("train", "workers"))
 _PATHS = (("data", "root"), ("model", "weights"))  # of these the last part counts: two machines, one data set
 
 
-def entries(found: Sequence[Entrant], pool: bool = True) -> list[Entry]:
-    """Entrants -> the models of a comparison; with `pool`, the seeds of one recipe and protocol are one."""
+def models(found: Sequence[ComparedReport], pool: bool = True) -> list[Model]:
+    """Reports -> the models of a comparison; with `pool`, the seeds of one recipe and protocol are one."""
     shared = shared_protocol(found)
-    groups: list[list[Entrant]] = []
+    groups: list[list[ComparedReport]] = []
     for group in _recipes(found):
         groups += [group] if pool and _seeds_differ(group) else [[one] for one in group]
     names = [_common_name([one.name for one in group]) for group in groups]
     names = [name if names.count(name) == 1 else group[0].name for name, group in zip(names, groups, strict=True)]
     kinds = _common_kinds(found)
-    return [_entry(name, group, shared, kinds) for name, group in zip(names, groups, strict=True)]
+    return [_model(name, group, shared, kinds) for name, group in zip(names, groups, strict=True)]
 
 
-def _common_kinds(found: Sequence[Entrant]) -> list[str]:
-    """The finer counts that all entrants have, in one form."""
-    shapes = [{key: values.shape for key, values in one.finer.items()} for one in found]
+def _common_kinds(found: Sequence[ComparedReport]) -> list[str]:
+    """The details that all reports have, in one form."""
+    shapes = [{key: values.shape for key, values in one.details.items()} for one in found]
     return [key for key, shape in shapes[0].items() if all(other.get(key) == shape for other in shapes)]
 
 
-def _recipes(found: Sequence[Entrant]) -> list[list[Entrant]]:
-    """Entrants of one recipe together; one whose recipe is not known is alone."""
-    groups: dict[str, list[Entrant]] = {}
+def _recipes(found: Sequence[ComparedReport]) -> list[list[ComparedReport]]:
+    """Reports of one recipe together; one whose recipe is not known is alone."""
+    groups: dict[str, list[ComparedReport]] = {}
     for one in found:
         groups.setdefault(_identity(one) if one.recipe else f"\0{one.name}", []).append(one)
     return list(groups.values())
 
 
-def _identity(one: Entrant, but: Sequence[tuple[str, str]] = ()) -> str:
+def _identity(one: ComparedReport, but: Sequence[tuple[str, str]] = ()) -> str:
     """What two trainings of one model have in common: the recipe, but for its place, and how the model was run."""
     recipe = json.loads(json.dumps(one.recipe, default=str))
     for *above, key in (*_OF_THE_PLACE, *_HOW, *but, *_PATHS):
@@ -63,7 +65,7 @@ def _identity(one: Entrant, but: Sequence[tuple[str, str]] = ()) -> str:
     return json.dumps([recipe, one.protocol], sort_keys=True, default=str)
 
 
-def _seeds_differ(group: Sequence[Entrant]) -> bool:
+def _seeds_differ(group: Sequence[ComparedReport]) -> bool:
     seeds = [(one.recipe or {}).get("seed") for one in group]
     return len(set(map(str, seeds))) == len(seeds)
 
@@ -75,7 +77,7 @@ def _common_name(names: Sequence[str]) -> str:
     return prefix if prefix in names else re.sub(r"[-_. ]+(seed|s)?[-_. ]*\d*$", "", prefix) or names[0]
 
 
-def _entry(name: str, group: Sequence[Entrant], shared: dict[str, Any], kinds: Sequence[str]) -> Entry:
+def _model(name: str, group: Sequence[ComparedReport], shared: dict[str, Any], kinds: Sequence[str]) -> Model:
     first = group[0]
     settings = {key: str(value) for key, value in first.protocol.items() if key not in shared}
     latencies = [one.model["latency_seconds"] for one in group if one.model.get("latency_seconds") is not None]
@@ -83,32 +85,32 @@ def _entry(name: str, group: Sequence[Entrant], shared: dict[str, Any], kinds: S
     facts = {key: first.model.get(key) for key in _FACTS}
     facts["latency_seconds"] = float(np.median(latencies)) if latencies else None
     facts["peak_memory_bytes"] = max(memories, default=None)
-    return Entry(
+    return Model(
         name=name,
         members=tuple(one.name for one in group),
         sums_N3K=np.mean([one.sums_N3K for one in group], 0),
         mious=tuple(float(significance.miou(one.sums_N3K.sum(0))) for one in group),
-        finer={key: np.mean([one.finer[key] for one in group], 0) for key in kinds},
-        model=facts,
+        details={key: np.mean([one.details[key] for one in group], 0) for key in kinds},
+        facts=facts,
         settings=settings,
         measured_on="; ".join(dict.fromkeys(filter(None, map(_measured_on, group)))),
     )
 
 
-def _measured_on(one: Entrant) -> str:
+def _measured_on(one: ComparedReport) -> str:
     """What latency and memory depend on besides the network, in words."""
     if one.model.get("latency_seconds") is None:
         return ""
     device, threads, batch = (one.model.get(key) for key in ("device", "threads", "batch"))
     parts = [str(fact) for fact in (device, one.model.get("precision")) if fact]
     if device == "cpu" and threads:
-        parts.append(f"{threads} {'thread' if threads == 1 else 'threads'}")
+        parts.append(number(threads, "thread"))
     if batch:
         parts.append(f"batch {batch}")
     return ", ".join([*parts, *filter(None, [one.provenance.get("processor")])])
 
 
-def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
+def notes(found: Sequence[ComparedReport], pooled: Sequence[Model]) -> list[str]:
     """What a reader of the figures must know."""
     said = [f"{one.name}: {one.expected}" for one in found if one.expected]
     for k, one in enumerate(found):
@@ -124,21 +126,23 @@ def notes(found: Sequence[Entrant], pooled: Sequence[Entry]) -> list[str]:
     for group in _recipes(found):
         if not _seeds_differ(group):
             said.append(
-                f"{_few([one.name for one in group])} are of one recipe and repeat a seed: they are not pooled."
+                f"{some([one.name for one in group], _NAMED)} are of one recipe and repeat a seed: they are not pooled."
             )
     said += _measured_apart(found)
-    places = list(dict.fromkeys(entry.measured_on for entry in pooled if entry.measured_on))
+    places = list(dict.fromkeys(one.measured_on for one in pooled if one.measured_on))
     if len(places) > 1:
         said.append(f"Latency was measured in different ways and is not to be compared: {' | '.join(places)}.")
     trained = [one.name for one in found if formerly.command(one.provenance).startswith("tarsia train")]
     if trained:
-        said.append(f"Peak memory of {_few(trained)} is the training's; tarsia evaluate MODEL gives prediction's.")
+        said.append(
+            f"Peak memory of {some(trained, _NAMED)} is the training's; tarsia evaluate MODEL gives prediction's."
+        )
     return [*said, *_uncommon(found)]
 
 
-def _measured_apart(found: Sequence[Entrant]) -> list[str]:
-    """Which entrants would be seeds of one recipe, had they been trained in one precision."""
-    groups: dict[str, list[Entrant]] = {}
+def _measured_apart(found: Sequence[ComparedReport]) -> list[str]:
+    """Which reports would be seeds of one recipe, had they been trained in one precision."""
+    groups: dict[str, list[ComparedReport]] = {}
     for one in found:
         if one.recipe:
             groups.setdefault(_identity(one, but=[("train", "precision")]), []).append(one)
@@ -146,7 +150,7 @@ def _measured_apart(found: Sequence[Entrant]) -> list[str]:
     for group in groups.values():
         precisions = sorted({str((one.recipe or {}).get("train", {}).get("precision")) for one in group})
         if len(precisions) > 1 and _seeds_differ(group):
-            names, both = _few([one.name for one in group]), " and ".join(precisions)
+            names, both = some([one.name for one in group], _NAMED), " and ".join(precisions)
             said.append(
                 f"{names} are of one recipe, but were trained in {both}: "
                 f"they are not pooled.  --set train.precision={precisions[-1]} trains all alike."
@@ -154,15 +158,15 @@ def _measured_apart(found: Sequence[Entrant]) -> list[str]:
     return said
 
 
-def _uncommon(found: Sequence[Entrant]) -> list[str]:
-    """Which finer counts only some have, and which are not counted alike: they are shown for none."""
+def _uncommon(found: Sequence[ComparedReport]) -> list[str]:
+    """Which details only some have, and which are not counted alike: they are shown for none."""
     kinds, missing = _common_kinds(found), dict[str, list[str]]()
-    for key in dict.fromkeys(figure.source for figure in finer.FIGURES.values()):
-        having = [one for one in found if key in one.finer]
+    for key in KEYS:
+        having = [one for one in found if key in one.details]
         if having and key not in kinds:
-            without = [one.name for one in found if key not in one.finer]
-            bins = sorted({one.finer[key].shape[1] for one in having})
-            reason = f"{_few(without)} went without" if without else f"in {' and '.join(map(str, bins))} bins"
+            without = [one.name for one in found if key not in one.details]
+            bins = sorted({one.details[key].shape[1] for one in having})
+            reason = f"{some(without, _NAMED)} went without" if without else f"in {' and '.join(map(str, bins))} bins"
             missing.setdefault(reason, []).append(key)
     return [
         f"Shown for none, for not all were evaluated alike ({why}): {', '.join(keys)}." for why, keys in missing.items()
@@ -174,9 +178,5 @@ def unsettled(comparison: Comparison) -> list[str]:
     pairs = [[comparison.names[place] for place in (pair.first, pair.second)] for pair in comparison.unsettled()]
     if not pairs:
         return []
-    named = _few([f"{first} and {second}" for first, second in pairs])
+    named = some([f"{first} and {second}" for first, second in pairs], _NAMED)
     return [f"Different here, but with seeds that overlap, so that other trainings may turn the order: {named}."]
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -12,13 +12,14 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.comparison import Comparison, Standing, significance
-from tarsia.comparison.table import cut, number
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
+from tarsia.comparison.table import cut
+from tarsia.data._dataset import Dataset, Sample, bands_of, check_same_classes, check_sample, evenly
 from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
-from tarsia.evaluation.report import count
+from tarsia.evaluation.confusion import count
 from tarsia.inference import load
+from tarsia.plain_text import decimal
 
 _SPACED, _MOST = 6, 4  # evenly spaced pictures, and further ones on which the models differ most
 _ROW = 6  # pictures beside each other
@@ -46,13 +47,13 @@ def side_by_side(
     loading a model raises.
     """
     names = comparison.pictures.names
-    spaced = [int(k) for k in np.linspace(0, len(names) - 1, min(_SPACED, len(names))).round()]
+    spaced = evenly(_SPACED, len(names))
     most = [one.number for one in comparison.differing if one.number not in spaced][:_MOST]
     samples = {index: _read(comparison, dataset, index) for index in [*spaced, *most]}
     drawn: list[tuple[int, Standing, dict[int, np.ndarray]]] = []
     remarks = []
     for place, one in enumerate(console.track(comparison.standings, len(comparison.standings), "drawing")):
-        member = next((name for name in one.entry.members if model_files.get(name)), "")
+        member = next((name for name in one.model.members if model_files.get(name)), "")
         path = model_files.get(member)
         if path is None:
             remarks.append(
@@ -71,7 +72,7 @@ def side_by_side(
 def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
     sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
     truth_K = np.bincount(sample.label.ravel(), minlength=256)[: len(dataset.classes)]
-    if not np.array_equal(truth_K, comparison.standings[0].entry.sums_N3K[index, 1]):
+    if not np.array_equal(truth_K, comparison.standings[0].model.sums_N3K[index, 1]):
         raise DatasetError(
             f"{sample.name}: its labels in --data are not those that the reports were made on (their size or content "
             "differs): give the data set and options that they were made with"
@@ -83,10 +84,8 @@ def _labels(
     path: Path, one: Standing, samples: Mapping[int, Sample], comparison: Comparison, device: str
 ) -> dict[int, np.ndarray]:
     predictor = load(path, device=device)
-    if predictor.classes.names != comparison.pictures.classes.names:
-        raise DatasetError(
-            f"{path} has other classes than the report of {one.name}: it is not the model of that report"
-        )
+    whose, remedy = (str(path), f"the report of {one.name}"), "it is not the model of that report"
+    check_same_classes(predictor.classes, comparison.pictures.classes, whose, remedy)
     return {index: predictor.labels(sample.image[None])[0] for index, sample in samples.items()}
 
 
@@ -98,15 +97,15 @@ def _remarks(
     protocol: Mapping[str, Any],
 ) -> list[str]:
     """What to say where the pictures are not what was scored: other settings, one of several seeds, another model."""
-    settings = {**protocol, **one.entry.settings}
+    settings = {**protocol, **one.model.settings}
     if any(settings.get(key, "none") != "none" for key in ("tta", "post_process")):
         return [f"{one.name} is drawn without its test-time augmentation and post-processing; its figures have them."]
-    if len(one.entry.members) > 1:
+    if len(one.model.members) > 1:
         return [f"Of the trainings of {one.name}, {member} is drawn."]
     worst = 0.0
     for index, label in labels.items():
-        counts = count(samples[index].label, label, one.entry.sums_N3K.shape[2])
-        right, truth, _ = one.entry.sums_N3K[index]
+        counts = count(samples[index].label, label, one.model.sums_N3K.shape[2])
+        right, truth, _ = one.model.sums_N3K[index]
         apart = np.abs(np.diagonal(counts) - right).sum() / max(truth.sum(), 1)
         worst = max(worst, float(apart))
     if worst <= _AGREE:
@@ -128,14 +127,14 @@ def _panel(
     columns = math.ceil((len(drawn) + 2) / math.ceil((len(drawn) + 2) / _ROW))
     width = _WIDTH // columns
     height = max(60, min(width, round(width * label_HW.shape[0] / label_HW.shape[1])))
-    mious = [float(significance.miou(one.entry.sums_N3K[index])) for _, one, _ in drawn]
+    mious = [float(significance.miou(one.model.sums_N3K[index])) for _, one, _ in drawn]
     tiles = [Tile("image", sample.image)]
     for (place, one, labels), miou in zip(drawn, mious, strict=True):
         name = cut(f"{place + 1} {one.name}", width // _LETTER - 6)
-        tiles.append(Tile(f"{name} {number(miou, 3)}", paint.colorize(labels[index], classes)))
+        tiles.append(Tile(f"{name} {decimal(miou, 3)}", paint.colorize(labels[index], classes)))
     tiles.append(Tile("truth", paint.colorize(label_HW, classes)))
     rows = [Row("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     order = np.argsort(mious)
-    ends = [f"{number(mious[k], 3)} ({drawn[k][1].name})" for k in (order[-1], order[0])]
+    ends = [f"{decimal(mious[k], 3)} ({drawn[k][1].name})" for k in (order[-1], order[0])]
     caption = f"{sample.name}: mIoU {' to '.join(ends[: len(drawn)])}"
     return Panel(kind, sample.name, caption, sheet(rows, classes, (height, width)))

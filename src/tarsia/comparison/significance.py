@@ -15,6 +15,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tarsia.evaluation.confusion import mean, ratio
+
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 LEVEL = 0.95
@@ -75,17 +77,12 @@ def block_sums(counts_NKK1: np.ndarray, blocks: Blocks) -> np.ndarray:
 def iou(sums_X3K: np.ndarray) -> np.ndarray:
     """... x 3 x K sums -> ... x K IoU, NaN for a class with neither truth nor prediction."""
     right, truth, predicted = np.moveaxis(sums_X3K, -2, 0)
-    union = truth + predicted - right
-    return np.divide(right, union, out=np.full(right.shape, np.nan), where=union > 0)
+    return ratio(right, truth + predicted - right)
 
 
 def miou(sums_X3K: np.ndarray) -> np.ndarray:
     """... x 3 x K sums -> ... mIoU, the mean over the classes that have an IoU; NaN where none has."""
-    per_class = iou(sums_X3K)
-    defined = ~np.isnan(per_class)
-    count = defined.sum(-1)
-    total = np.where(defined, per_class, 0.0).sum(-1)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean(iou(sums_X3K))
 
 
 def resampled(sums_B3K: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:

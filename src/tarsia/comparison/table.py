@@ -12,7 +12,8 @@ from rich.console import Group
 
 from tarsia.comparison import Comparison, Figure, Standing
 from tarsia.console import Table, stack
-from tarsia.evaluation import finer
+from tarsia.evaluation.details import FIGURES
+from tarsia.plain_text import decimal
 
 INTERVAL = 1  # the importance of the interval's column
 _SHORTEST_NAME = 16  # columns are left out before names are cut further
@@ -27,11 +28,6 @@ class Column(NamedTuple):
     heading: str
     cell: Callable[[Standing], str]
     importance: int
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A figure as text, - where it is not defined."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def signed(value: float, digits: int = 4) -> str:
@@ -63,8 +59,8 @@ def amount(key: str, value: float | None) -> str:
 
 def seeds(standing: Standing) -> str:
     """Mean and standard deviation over a model's trainings; of a single one only that it is one."""
-    count = len(standing.entry.mious)
-    return "1" if count == 1 else f"{number(standing.mean)} ± {number(standing.deviation)} ({count})"
+    count = len(standing.model.mious)
+    return "1" if count == 1 else f"{decimal(standing.mean)} ± {decimal(standing.deviation)} ({count})"
 
 
 def columns(comparison: Comparison) -> list[Column]:
@@ -76,38 +72,38 @@ def columns(comparison: Comparison) -> list[Column]:
         ("peak_memory_bytes", "memory", 9),
     )
     found = [
-        Column("mIoU", lambda one: number(one.miou.value), 0),
+        Column("mIoU", lambda one: decimal(one.miou.value), 0),
         Column(f"{100 * comparison.sampling.level:g} % interval", lambda one: interval(one.miou), INTERVAL),
         Column("group", lambda one: one.letters, 2),
-        Column("PA", lambda one: number(one.pixel_accuracy, 3), 6),
-        Column("MPA", lambda one: number(one.mpa, 3), 7),
+        Column("PA", lambda one: decimal(one.pixel_accuracy, 3), 6),
+        Column("MPA", lambda one: decimal(one.mpa, 3), 7),
     ]
     for key, heading, importance in facts:
-        if any(one.entry.model.get(key) is not None for one in comparison.standings):
+        if any(one.model.facts.get(key) is not None for one in comparison.standings):
             found.append(Column(heading, _fact(key), importance))
-    if any(len(one.entry.mious) > 1 for one in comparison.standings):
+    if any(len(one.model.mious) > 1 for one in comparison.standings):
         found.append(Column("seeds: mean ± sd (n)", seeds, 3))
     return found
 
 
 def _fact(key: str) -> Callable[[Standing], str]:
-    return lambda one: amount(key, one.entry.model.get(key))
+    return lambda one: amount(key, one.model.facts.get(key))
 
 
 def settings(comparison: Comparison) -> list[list[str]]:
     """How each model was run, in the order of `comparison.settings`."""
-    return [[one.entry.settings.get(key, "not stated") for key in comparison.settings] for one in comparison.standings]
+    return [[one.model.settings.get(key, "not stated") for key in comparison.settings] for one in comparison.standings]
 
 
 def tables(comparison: Comparison, width: int) -> list[Group]:
-    """Leaderboard, tests, classes, domains, finer figures and pictures, each at most `width` characters wide."""
+    """Leaderboard, tests, classes, domains, details and pictures, each at most `width` characters wide."""
     found = [_leaderboard(comparison, width), _classes(comparison, width)]
     if comparison.pairs:
         found.insert(1, _pairs(comparison, width))
     if comparison.domains:
         found.append(_domains(comparison, width))
-    if any(one.finer for one in comparison.standings):
-        found.append(_finer(comparison, width))
+    if any(one.details for one in comparison.standings):
+        found.append(_details(comparison, width))
     if comparison.differing:
         found.append(_differing(comparison, width))
     if comparison.settings:
@@ -152,7 +148,7 @@ def _pairs(comparison: Comparison, width: int) -> Group:
 
 
 def _classes(comparison: Comparison, width: int) -> Group:
-    cells = _by_model(comparison, lambda one: [number(figure.value, 3) for figure in one.iou])
+    cells = _by_model(comparison, lambda one: [decimal(figure.value, 3) for figure in one.iou])
     return _fitted("IoU of the classes", "class", comparison.pictures.classes.names, cells, width, "")
 
 
@@ -163,8 +159,8 @@ def _domains(comparison: Comparison, width: int) -> Group:
     for k in places:
         gaps = [comparison.gap(domain, k) for domain in comparison.domains]
         largest = max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
-        values = [number(domain.miou[k].value, 3) for domain in shown]
-        summary = [number(comparison.worst_domain(k).miou[k].value, 3), number(comparison.spread(k), 3)]
+        values = [decimal(domain.miou[k].value, 3) for domain in shown]
+        summary = [decimal(comparison.worst_domain(k).miou[k].value, 3), decimal(comparison.spread(k), 3)]
         cells.append((str(k + 1), [*values, *summary, signed(-largest, 3)], k))
     more = len(comparison.domains) - len(shown)
     caption = f"Images in brackets; gap to {comparison.reference_domain}."
@@ -172,15 +168,15 @@ def _domains(comparison: Comparison, width: int) -> Group:
     return _fitted("mIoU by domain", "domain", rows, cells, width, caption)
 
 
-def _finer(comparison: Comparison, width: int) -> Group:
+def _details(comparison: Comparison, width: int) -> Group:
     cells = []
-    for importance, (key, one) in enumerate(finer.FIGURES.items()):
-        if any(key in standing.finer for standing in comparison.standings):
-            values = [standing.finer.get(key) for standing in comparison.standings]
+    for importance, (key, one) in enumerate(FIGURES.items()):
+        if any(key in standing.details for standing in comparison.standings):
+            values = [standing.details.get(key) for standing in comparison.standings]
             cells.append(
                 (
                     one.words.replace(" ", "\n"),
-                    [number(value.value if value else None, 3) for value in values],
+                    [decimal(value.value if value else None, 3) for value in values],
                     importance,
                 )
             )
@@ -190,7 +186,7 @@ def _finer(comparison: Comparison, width: int) -> Group:
 
 def _differing(comparison: Comparison, width: int) -> Group:
     shown = comparison.differing[:_PICTURES]
-    cells = [(str(k + 1), [number(one.miou[k], 3) for one in shown], k) for k in range(len(comparison.standings))]
+    cells = [(str(k + 1), [decimal(one.miou[k], 3) for one in shown], k) for k in range(len(comparison.standings))]
     return _fitted("mIoU of the pictures they differ most on", "picture", [one.name for one in shown], cells, width, "")
 
 

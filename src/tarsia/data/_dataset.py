@@ -9,6 +9,8 @@ import numpy as np
 from tarsia.card import IGNORED, Classes
 from tarsia.errors import DatasetError
 
+_NAMED = 5  # classes named one by one
+
 
 class Sample(NamedTuple):
     """One labelled picture.
@@ -57,6 +59,32 @@ def check_bands(dataset: Dataset, model_bands: int) -> None:
             f"bands differ: the pictures of the data set have {found}, the model takes {model_bands}: use the data set "
             "that the model was trained for, or say in its dataset.yaml how many bands its pictures have (bands: N)"
         )
+
+
+def evenly(count: int, of: int) -> list[int]:
+    """Up to `count` of the numbers 0 .. `of` - 1 (samples of a data set), evenly spaced, the first and last of them."""
+    return np.linspace(0, of - 1, min(count, of)).round().astype(int).tolist()
+
+
+def check_same_classes(
+    ours: Classes,
+    theirs: Classes,
+    whose: tuple[str, str] = ("the model", "the data set"),
+    remedy: str = "use the data set that the model was trained for, or map the classes in its dataset.yaml",
+) -> None:
+    """DatasetError where the classes of two things (`whose`) have other names or another order, saying which."""
+    if ours.names == theirs.names:
+        return
+    parts = [f"{whose[0]} has {len(ours)} classes, {whose[1]} {len(theirs)}"]
+    for who, names, others in ((whose[0], ours.names, theirs.names), (whose[1], theirs.names, ours.names)):
+        only = [name for name in names if name not in others]
+        if only:
+            parts.append(f"only {who} has {', '.join(only[:_NAMED])}")
+    if len(parts) == 1:
+        k = next(k for k, (one, other) in enumerate(zip(ours.names, theirs.names, strict=True)) if one != other)
+        both = f"{ours.names[k]} in {whose[0]} and {theirs.names[k]} in {whose[1]}"
+        parts.append(f"the order differs: class {k} is {both}")
+    raise DatasetError(f"classes differ: {'; '.join(parts)}: {remedy}")
 
 
 def one_class_fault(classes: Classes) -> str | None:

@@ -12,6 +12,7 @@ from tarsia.card import IGNORED, Classes
 from tarsia.data._dataset import Dataset, Sample
 from tarsia.errors import DatasetError, ImageError
 from tarsia.pictures.labels import read_label
+from tarsia.plain_text import some
 
 _NAMED = 5  # missing files named one by one
 
@@ -23,10 +24,9 @@ def require_files(folder: Path, dataset: Dataset) -> None:
     names = [dataset.name(index) for index in range(len(dataset))]
     missing = [name for name in names if not (folder / f"{name}.png").is_file()]
     if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        named = ", ".join(f"{name}.png" for name in missing[:_NAMED])
+        named = some([f"{name}.png" for name in missing], _NAMED)
         raise DatasetError(
-            f"{folder}: {len(missing)} of {len(names)} predictions are missing: {named}{more}; each sample NAME of the "
+            f"{folder}: {len(missing)} of {len(names)} predictions are missing: {named}; each sample NAME of the "
             "split needs NAME.png"
         )
     extra = {path.stem for path in folder.glob("*.png")} - set(names)

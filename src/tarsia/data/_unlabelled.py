@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tarsia import data
-from tarsia.data._dataset import Dataset, check_bands
+from tarsia.data._dataset import Dataset, check_bands, evenly
 from tarsia.data._pairs import SUFFIXES, PairedData
 from tarsia.data.folder import NAME as DATASET_FILE
 from tarsia.errors import DatasetError
@@ -36,8 +36,8 @@ class Unlabelled:
 
     def spread(self, count: int) -> Iterator[np.ndarray]:
         """Up to `count` pictures, evenly spaced over all."""
-        for index in np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)):
-            yield self[int(index)]
+        for index in evenly(count, len(self)):
+            yield self[index]
 
     def hash(self) -> str:
         """sha256 of all names, and of the pixels of up to 256 pictures, evenly spaced."""

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from tarsia.card import IGNORED
-from tarsia.doctor.dataset import Case, Check, indices, listed
-from tarsia.doctor.finding import Finding, Place, be
+from tarsia.doctor.dataset import Check, CheckedData, indices
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.redraw import another_draw
-from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.doctor.two_values import two_values
+from tarsia.plain_text import be, listed
 
 _RARE = 100.0  # times that the commonest class has more pixels
 _APART = 3.0  # times that a class's share is larger in one split than in the other
@@ -22,135 +23,135 @@ _FEW = 5  # pictures
 _NAMED = 8  # classes in a title
 
 
-def absent_classes(case: Case) -> Iterator[Finding]:
+def absent_classes(checked: CheckedData) -> Iterator[Finding]:
     """Classes that no split, only some, or not the one that is trained on shows."""
-    surveys = [survey for survey in case.splits.values() if survey.pixels_K1[:-1].any()]
-    if not surveys:
+    splits = [split for split in checked.splits.values() if split.pixels_K1[:-1].any()]
+    if not splits:
         return
-    shown_K = np.any([survey.pictures_K > 0 for survey in surveys], axis=0)
+    shown_K = np.any([split.pictures_K > 0 for split in splits], axis=0)
     if not shown_K.all() and len(shown_K) > 1:
-        title = f"{_names(case, ~shown_K)} in no picture"
+        title = f"{_names(checked, ~shown_K)} in no picture"
         why = "It takes part in every prediction and is never right; its IoU is left out of the mean, or 0."
-        remedy = _without(case, indices(~shown_K)) if case.layout else _NOT_HERE
-        yield Finding("class-absent", "warning", title, why, remedy, decide=_may_count_from_one(case))
-    training = case.training()
-    for survey in case.held_out() if training else []:
+        remedy = _without(checked, indices(~shown_K)) if checked.layout else _NOT_HERE
+        yield Finding("class-absent", "warning", title, why, remedy, decide=_may_count_from_one(checked))
+    training = checked.training()
+    for split in checked.held_out() if training else []:
         assert training is not None
-        untrained_K = (training.pictures_K == 0) & (survey.pictures_K > 0)
+        untrained_K = (training.pictures_K == 0) & (split.pictures_K > 0)
         if untrained_K.any() and training.pixels_K1[:-1].any():
-            title = f"{_names(case, untrained_K)} in {survey.split}, but not in {training.split}"
+            title = f"{_names(checked, untrained_K)} in {split.name}, but not in {training.name}"
             why = "What training never shows is never predicted: its IoU will be 0, and the mean the lower for it."
-            remedy = _moved(case, survey.split, training.split)
-            yield Finding("class-untrained", "warning", title, why, remedy, _showing(case, survey, untrained_K))
-        unscored_K = (training.pictures_K > 0) & (survey.pictures_K == 0)
+            remedy = _moved(checked, split.name, training.name)
+            yield Finding("class-untrained", "warning", title, why, remedy, _showing(checked, split, untrained_K))
+        unscored_K = (training.pictures_K > 0) & (split.pictures_K == 0)
         if unscored_K.any():
-            title = f"{_names(case, unscored_K)} in {training.split}, but not in {survey.split}"
-            why = f"How well it is learned cannot be told from {survey.split}: its IoU is left out of the mean, or 0."
-            remedy = _moved(case, training.split, survey.split)
+            title = f"{_names(checked, unscored_K)} in {training.name}, but not in {split.name}"
+            why = f"How well it is learned cannot be told from {split.name}: its IoU is left out of the mean, or 0."
+            remedy = _moved(checked, training.name, split.name)
             yield Finding("class-unscored", "warning", title, why, remedy)
 
 
-def _without(case: Case, absent: list[int]) -> str:
+def _without(checked: CheckedData, absent: list[int]) -> str:
     """How to take classes out of dataset.yaml, the others keeping their values; or another coding that shows them."""
-    coding = coding_of(case)
+    coding = coding_of(checked)
     assert coding is not None
-    if any(survey.strange for survey in case.splits.values()) or len(two_values(case)) == 2:
+    if any(split.strange for split in checked.splits.values()) or len(two_values(checked)) == 2:
         return "first see to the values that are no class, or ignored: it may be one of them"
     parts = []
-    count = len(case.classes)
-    if _may_count_from_one(case):
+    count = len(checked.classes)
+    if _may_count_from_one(checked):
         for first in (0, 1):
             lines = coding.numbered([[first + k] for k in range(count)]).lines(coding)
-            words = f"if the labels count from {first} ({case.classes.names[0]} is {first})"
-            parts.append(f"{words}, write in {case.source}:\n{lines}")
+            words = f"if the labels count from {first} ({checked.classes.names[0]} is {first})"
+            parts.append(f"{words}, write in {checked.source}:\n{lines}")
     if count - len(absent) > 1:
-        words = f"to do without, the others keeping their values, write in {case.source}"
+        words = f"to do without, the others keeping their values, write in {checked.source}"
         parts.append(f"{words}:\n{coding.without(absent).lines(coding)}")
     else:
         parts.append("add pictures that show it: with one class alone there is nothing to learn")
     return "\n".join(parts)
 
 
-def _may_count_from_one(case: Case) -> bool:
+def _may_count_from_one(checked: CheckedData) -> bool:
     """Whether classes are numbered by their place in the list, and no label holds the first number."""
-    coding = coding_of(case)
-    values = {value for survey in case.splits.values() for value in survey.values if value != IGNORED}
-    if coding is None or case.layout is None or coding.told or coding.ignore or len(two_values(case)) == 2:
+    coding = coding_of(checked)
+    values = {value for split in checked.splits.values() for value in split.values if value != IGNORED}
+    if coding is None or checked.layout is None or coding.told or coding.ignore or len(two_values(checked)) == 2:
         return False
-    known = values and not any(survey.strange for survey in case.splits.values())
+    known = values and not any(split.strange for split in checked.splits.values())
     return bool(known) and 0 not in values and all(isinstance(value, int) for value in values)
 
 
 _NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"
 
 
-def _names(case: Case, which_K: np.ndarray) -> str:
-    names = [case.classes.names[k] for k in indices(which_K)]
+def _names(checked: CheckedData, which_K: np.ndarray) -> str:
+    names = [checked.classes.names[k] for k in indices(which_K)]
     more = [f"{len(names) - _NAMED} more classes"] if len(names) > _NAMED + 1 else names[_NAMED:]
     return f"{listed([*names[:_NAMED], *more])} {be(len(names))}"
 
 
-def _moved(case: Case, source: str, target: str) -> str:
-    if case.layout is None:
+def _moved(checked: CheckedData, source: str, target: str) -> str:
+    if checked.layout is None:
         return "if the split is the published one, keep it, and name the class beside every score"
-    draw = another_draw(case)
+    draw = another_draw(checked)
     if draw:
-        return f"draw another split, of which each part shows every class; write in {case.source}\n{draw}"
-    if case.layout.split:
+        return f"draw another split, of which each part shows every class; write in {checked.source}\n{draw}"
+    if checked.layout.split:
         return "add pictures that show it: no other seed of `split` puts every class into every part"
     return f"move pictures that show it from {source} to {target}"
 
 
-def like_names(case: Case) -> Iterator[Finding]:
+def like_names(checked: CheckedData) -> Iterator[Finding]:
     """Classes whose names only letter case, spaces or another spelling in Unicode tells apart."""
     groups: dict[str, list[int]] = {}
-    for k, name in enumerate(case.classes.names):
+    for k, name in enumerate(checked.classes.names):
         groups.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(k)
     alike = [group for group in groups.values() if len(group) > 1]
-    coding = coding_of(case)
+    coding = coding_of(checked)
     if alike and coding is not None:
-        told = "; ".join(listed([repr(case.classes.names[k]) for k in group]) for group in alike)
+        told = "; ".join(listed([repr(checked.classes.names[k]) for k in group]) for group in alike)
         title = f"classes whose names only letter case or spaces tell apart: {told}"
         why = "A slip in one label file makes a class of its own: half of the pixels teach the one, half the other."
         remedy = "rename them where they are two classes"
-        if case.layout and len(case.classes) - sum(len(group) - 1 for group in alike) > 1:
+        if checked.layout and len(checked.classes) - sum(len(group) - 1 for group in alike) > 1:
             lines = coding.merged(alike).lines(coding)
-            remedy += f"; where they are one, write in {case.source}\n{lines}"
+            remedy += f"; where they are one, write in {checked.source}\n{lines}"
         yield Finding("like-names", "note", title, why, remedy)
 
 
-def few_pictures(case: Case) -> Iterator[Finding]:
+def few_pictures(checked: CheckedData) -> Iterator[Finding]:
     """Classes that a handful of pictures decide about."""
-    for survey in case.splits.values():
-        few_K = (survey.pictures_K > 0) & (survey.pictures_K < _FEW)
-        if few_K.any() and len(survey) >= 4 * _FEW:
-            told = listed([f"{case.classes.names[k]} ({survey.pictures_K[k]})" for k in indices(few_K)])
-            title = f"shown by fewer than {_FEW} pictures of {survey.split}: {told}"
+    for split in checked.splits.values():
+        few_K = (split.pictures_K > 0) & (split.pictures_K < _FEW)
+        if few_K.any() and len(split) >= 4 * _FEW:
+            told = listed([f"{checked.classes.names[k]} ({split.pictures_K[k]})" for k in indices(few_K)])
+            title = f"shown by fewer than {_FEW} pictures of {split.name}: {told}"
             why = "A score or a lesson from so few pictures is chance: another handful would say something else."
             remedy = "add pictures that show it, or merge it with another class"
-            yield Finding("few-pictures", "note", title, why, remedy, _showing(case, survey, few_K))
+            yield Finding("few-pictures", "note", title, why, remedy, _showing(checked, split, few_K))
 
 
-def _showing(case: Case, survey: Survey, which_K: np.ndarray) -> list[Place]:
+def _showing(checked: CheckedData, split: CheckedSplit, which_K: np.ndarray) -> list[Place]:
     """The pictures that show some of the classes."""
     names: dict[int, list[str]] = {}
     for k in indices(which_K):
-        for index in indices(survey.showing(k)):
-            names.setdefault(index, []).append(case.classes.names[k])
-    return [survey.place(index, f"shows {listed(names[index])}", slice(0, 1)) for index in sorted(names)]
+        for index in indices(split.showing(k)):
+            names.setdefault(index, []).append(checked.classes.names[k])
+    return [split.place(index, f"shows {listed(names[index])}", slice(0, 1)) for index in sorted(names)]
 
 
-def imbalance(case: Case) -> Iterator[Finding]:
+def imbalance(checked: CheckedData) -> Iterator[Finding]:
     """Classes that are far rarer than the commonest one."""
-    training = case.training()
+    training = checked.training()
     if training is None or not training.pixels_K1[:-1].any():
         return
     shares_K = training.shares_K()
     rare_K = (shares_K > 0) & (shares_K * _RARE < shares_K.max())
     if rare_K.any():
-        told = listed([f"{case.classes.names[k]} ({_percent(shares_K[k])})" for k in indices(rare_K)])
+        told = listed([f"{checked.classes.names[k]} ({_percent(shares_K[k])})" for k in indices(rare_K)])
         common = int(shares_K.argmax())
-        title = f"rare beside {case.classes.names[common]} ({_percent(shares_K[common])}): {told}"
+        title = f"rare beside {checked.classes.names[common]} ({_percent(shares_K[common])}): {told}"
         why = "A network that never says them is right nearly everywhere, and mIoU counts them like the others."
         remedy = (
             "train with --set train.class_weights=median_frequency (weights up to "
@@ -160,32 +161,30 @@ def imbalance(case: Case) -> Iterator[Finding]:
         yield Finding("imbalance", "note", title, why, remedy)
 
 
-def weights(survey: Survey) -> list[float]:
+def weights(split: CheckedSplit) -> list[float]:
     """The weights that `train.class_weights: median_frequency` would give (Eigen & Fergus 2015, section 6.3.2)."""
-    shown_K = survey.pictures_K > 0
-    frequency_K = np.where(shown_K, survey.pixels_K1[:-1] / np.maximum(survey.image_pixels_K, 1), 1.0)
+    shown_K = split.pictures_K > 0
+    frequency_K = np.where(shown_K, split.pixels_K1[:-1] / np.maximum(split.image_pixels_K, 1), 1.0)
     if not shown_K.any():
         return [1.0] * len(shown_K)
     weights_K = np.where(shown_K, np.median(frequency_K[shown_K]) / frequency_K, 1.0)
     return [float(f"{weight:.6g}") for weight in weights_K]
 
 
-def shares_apart(case: Case) -> Iterator[Finding]:
+def shares_apart(checked: CheckedData) -> Iterator[Finding]:
     """Classes whose share of the pixels is another in training than where it is scored."""
-    training = case.training()
-    for survey in case.held_out() if training else []:
+    training = checked.training()
+    for split in checked.held_out() if training else []:
         assert training is not None
-        ours, theirs = training.shares_K(), survey.shares_K()
+        ours, theirs = training.shares_K(), split.shares_K()
         both = (ours > 0) & (theirs > 0) & (np.maximum(ours, theirs) > _COUNTS)
         apart = both & ((ours > _APART * theirs) | (theirs > _APART * ours))
         if apart.any():
             told = listed(
-                [f"{case.classes.names[k]} ({_percent(ours[k])}, {_percent(theirs[k])})" for k in indices(apart)]
+                [f"{checked.classes.names[k]} ({_percent(ours[k])}, {_percent(theirs[k])})" for k in indices(apart)]
             )
-            title = f"shares differ between {training.split} and {survey.split}: {told}"
-            why = (
-                f"{survey.split} shows another mix of scenes: pixel accuracy and FWIoU tell less from one to the other."
-            )
+            title = f"shares differ between {training.name} and {split.name}: {told}"
+            why = f"{split.name} shows another mix of scenes: pixel accuracy and FWIoU tell less from one to the other."
             yield Finding("shares-differ", "note", title, why, "compare by mIoU and by class")
 
 

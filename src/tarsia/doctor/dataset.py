@@ -1,8 +1,8 @@
-"""A case: all that is known of a data set, which the findings are taken from."""
+"""All that is known of a data set, which the findings are taken from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,19 +13,19 @@ from tarsia.data._dataset import bands_of
 from tarsia.data._doctor_open import Unpaired
 from tarsia.data._layout import Layout
 from tarsia.doctor.finding import Finding
-from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.plain_text import command
 
 
 @dataclass
-class Case:
+class CheckedData:
     """A data set as it was named (`spec`), its splits as they were found; one of `splits` at least.
 
     `unopened`: splits that must be there and could not be opened, and why; `absent`: others that are not there.
     """
 
     spec: str
-    splits: dict[str, Survey]
+    splits: dict[str, CheckedSplit]
     unpaired: dict[str, Unpaired] = field(default_factory=dict)
     unopened: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -56,11 +56,11 @@ class Case:
         """The command that writes a corrected copy."""
         return command("check", self.spec, "--fix", "--out", "FOLDER")
 
-    def training(self) -> Survey | None:
+    def training(self) -> CheckedSplit | None:
         """The split that is trained on, where there is one of the usual name."""
         return next((self.splits[name] for name in ("train", "training") if name in self.splits), None)
 
-    def held_out(self) -> list[Survey]:
+    def held_out(self) -> list[CheckedSplit]:
         """The other splits that have labels."""
         training = self.training()
         others = [one for one in self.splits.values() if one is not training and one.pixels_K1[:-1].any()]
@@ -70,20 +70,15 @@ class Case:
         return sum(map(len, self.splits.values()))
 
 
-Check = Callable[[Case], Iterator[Finding]]
+Check = Callable[[CheckedData], Iterator[Finding]]
 
 
-def total(case: Case, count: int) -> str:
+def total(checked: CheckedData, count: int) -> str:
     """`3 of 468`, or `all 468`."""
-    everything = case.pictures()
+    everything = checked.pictures()
     return f"all {everything:,}" if count == everything else f"{count:,} of {everything:,}"
 
 
 def indices(mask_N: np.ndarray) -> list[int]:
     """Where a mask is true."""
     return [int(index) for index in np.flatnonzero(mask_N)]
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -30,7 +30,7 @@ _STRONGEST = 4.0  # times the surroundings that an edge may count
 _REACH = 6  # shifts up to a sixth of a side
 
 
-class Fit(NamedTuple):
+class Alignment(NamedTuple):
     """How well a label lies on its picture, and the shift (down, right; shares of the sides) at which it lies best."""
 
     here: float
@@ -56,7 +56,7 @@ def edges(image_HW3: np.ndarray) -> np.ndarray:
     return outstanding - outstanding.mean((1, 2), keepdims=True)
 
 
-def fit(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Fit | None:
+def alignment(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Alignment | None:
     """The edges of a picture and its label (or another of the same shape) -> how they fit; None where nothing is said.
 
     Nothing is said where the label has hardly any borders, or the picture hardly any edges.
@@ -68,12 +68,12 @@ def fit(edges_2hw: np.ndarray, label_HW: np.ndarray) -> Fit | None:
     down, right = height // _REACH, width // _REACH
     size = (height + down, width + right)  # room for the shifts, so that none wraps around
     product = (np.fft.rfft2(edges_2hw, size) * np.conj(np.fft.rfft2(borders_2hw, size))).sum(0)
-    scores = np.roll(np.fft.irfft2(product, size), (down, right), (0, 1))[: 2 * down + 1, : 2 * right + 1]
-    scores = (scores - scores.mean()) / (scores.std() + 1e-9)
-    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    correlations = np.roll(np.fft.irfft2(product, size), (down, right), (0, 1))[: 2 * down + 1, : 2 * right + 1]
+    correlations = (correlations - correlations.mean()) / (correlations.std() + 1e-9)
+    row, column = np.unravel_index(int(correlations.argmax()), correlations.shape)
     y, x = int(row) - down, int(column) - right
-    here, best = float(scores[down, right]), float(scores[row, column])
-    return Fit(here, best, y / height, x / width, float(np.hypot(y, x)))
+    here, best = float(correlations[down, right]), float(correlations[row, column])
+    return Alignment(here, best, y / height, x / width, float(np.hypot(y, x)))
 
 
 def _reduced(shape: tuple[int, ...]) -> tuple[int, int]:

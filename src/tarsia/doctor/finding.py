@@ -38,7 +38,7 @@ class Finding:
 
     error: training stops there, or its scores are wrong for certain.  warning: training runs, and what comes of it is
     worse or less true than it could be.  note: worth knowing.  `kind` is the same word in every data set and version.
-    `remedy` may have several lines; those of a dataset.yaml stand as they are to be written.  `mends`: what
+    `remedy` may have several lines; those of a dataset.yaml stand as they are to be written.  `fixes`: what
     `tarsia check --fix` does about it, as the words before that command; none where it does nothing.  `decide`: labels
     may be meant in several ways, which a person has to decide.
     """
@@ -49,12 +49,12 @@ class Finding:
     why: str
     remedy: str
     places: Sequence[Place] = ()
-    mends: str = ""
+    fixes: str = ""
     decide: bool = False
 
     def what_to_do(self, fix: str = "") -> str:
         """The remedy, with `fix`, the command that writes a corrected copy, where that does something about it."""
-        return f"{self.remedy}\n{self.mends}:\n{fix}" if fix and self.mends else self.remedy
+        return f"{self.remedy}\n{self.fixes}:\n{fix}" if fix and self.fixes else self.remedy
 
     def facts(self, fix: str = "") -> dict[str, Any]:
         """All of it as plain values, every place among them."""
@@ -80,13 +80,3 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 def plain(text: str) -> str:
     """Text that any file takes: bytes of a name that are text in no encoding are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def be(count: int) -> str:
-    """`is` or `are`."""
-    return "is" if count == 1 else "are"
-
-
-def number(count: int, what: str, many: str = "") -> str:
-    """`1 picture`, `3 pictures`, `1,200 label files`; `many` is the plural where an s does not make it."""
-    return f"{count:,} {what if count == 1 else many or what + 's'}"

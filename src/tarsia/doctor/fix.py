@@ -30,20 +30,21 @@ from tarsia.card import IGNORED
 from tarsia.data._pairs import PairedData
 from tarsia.data.folder import NAME, UNDECIDED
 from tarsia.data.folder import Data as Folder
-from tarsia.doctor.dataset import Case, indices
+from tarsia.doctor.dataset import CheckedData, indices
 from tarsia.doctor.duplicates import Spot, identical, in_order, near_matches
-from tarsia.doctor.finding import Finding, Place, number, plain
+from tarsia.doctor.finding import Finding, Place, plain
 from tarsia.doctor.layout_lines import quoted, yaml_classes
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.misalignment import TURNS, misplaced
 from tarsia.doctor.rewrite import Rewriter, save_stored
 from tarsia.doctor.sample import FLAT, UNLABELLED, orientation, turn
-from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rgb import resize_label
+from tarsia.plain_text import number
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
 _HEADER = "# A corrected copy, written by `tarsia check --fix`.  What was done to which file stands in check.json."
@@ -62,7 +63,7 @@ class _Paths(NamedTuple):
     name: str
 
 
-class Cure(NamedTuple):
+class Correction(NamedTuple):
     """What is done to one sample: left out, or its label turned or taken from another one; why, in words."""
 
     words: str
@@ -72,7 +73,7 @@ class Cure(NamedTuple):
 
 
 @dataclass
-class Mended:
+class CorrectedCopy:
     """What was written: how many pictures, which samples were changed and which left out, each with what and why.
 
     `keeps`: labels hold what they held, for a person has to decide what that means.  `lost`: splits of which nothing
@@ -111,122 +112,128 @@ class Mended:
         return {"folder": plain(str(self.folder)), "written": self.written, **told, **kept}
 
 
-def mend(case: Case, findings: Sequence[Finding], folder: Path) -> Mended:
-    """Write a corrected copy of `case`, of which `findings` are known, into `folder`, as this module says.
+def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) -> CorrectedCopy:
+    """Write a corrected copy of a data set, of which `findings` are known, into `folder`, as this module says.
 
     Raises DatasetError where the data set has no files or nothing is left of it, OutputError where a file would
     replace one of its own.
     """
-    if not all(isinstance(survey.dataset, PairedData) for survey in case.splits.values()):
-        raise DatasetError(f"{case.spec} has no files that could be corrected: --fix is for data sets of files")
-    rewriter = Rewriter(case, findings)
-    cures, mended = _cures(case, rewriter.keeps), Mended(folder, keeps=rewriter.keeps)
-    targets = _targets(case, cures, folder, rewriter.keeps)
-    _require_others(case, [path for paths in targets.values() for path in paths[:2]])
+    if not all(isinstance(split.dataset, PairedData) for split in checked.splits.values()):
+        raise DatasetError(f"{checked.spec} has no files that could be corrected: --fix is for data sets of files")
+    rewriter = Rewriter(checked, findings)
+    corrections, copy = _corrections(checked, rewriter.keeps), CorrectedCopy(folder, keeps=rewriter.keeps)
+    targets = _targets(checked, corrections, folder, rewriter.keeps)
+    _require_others(checked, [path for paths in targets.values() for path in paths[:2]])
     for name in (NAME, UNDECIDED):
         (folder / name).unlink(missing_ok=True)
-    for survey in case.splits.values():
-        for index in console.track(range(len(survey)), len(survey), f"writing {survey.split}"):
-            cure = cures.get((survey.split, index))
-            if cure is None or not cure.left_out:
-                cure = _write(survey, index, rewriter, targets[survey.split, index], cure)
-            if cure is not None:
-                (mended.left_out if cure.left_out else mended.changed).append(survey.place(index, cure.words))
-            mended.written += cure is None or not cure.left_out
-    if not mended.written:
-        raise DatasetError(f"{case.spec}: nothing is left once what cannot be corrected is left out: see check.json")
-    mended.lost = [split for split, survey in case.splits.items() if len(survey) == _left_out(mended, split)]
-    kept = [split for split in case.splits if split not in mended.lost]
-    mended.lost += case.unopened
-    write_text(mended.described, _described(case, kept, mended, [paths.name for paths in targets.values()]))
-    return mended
+    for split in checked.splits.values():
+        for index in console.track(range(len(split)), len(split), f"writing {split.name}"):
+            correction = corrections.get((split.name, index))
+            if correction is None or not correction.left_out:
+                correction = _write(split, index, rewriter, targets[split.name, index], correction)
+            if correction is not None:
+                (copy.left_out if correction.left_out else copy.changed).append(split.place(index, correction.words))
+            copy.written += correction is None or not correction.left_out
+    if not copy.written:
+        raise DatasetError(f"{checked.spec}: nothing is left once what cannot be corrected is left out: see check.json")
+    copy.lost = [name for name, split in checked.splits.items() if len(split) == _left_out(copy, name)]
+    kept = [name for name in checked.splits if name not in copy.lost]
+    copy.lost += checked.unopened
+    write_text(copy.described, _described(checked, kept, copy, [paths.name for paths in targets.values()]))
+    return copy
 
 
-def _left_out(mended: Mended, split: str) -> int:
-    return sum(place.split == split for place in mended.left_out)
+def _left_out(copy: CorrectedCopy, split: str) -> int:
+    return sum(place.split == split for place in copy.left_out)
 
 
-def _cures(case: Case, keeps: bool) -> dict[_Key, Cure]:
+def _corrections(checked: CheckedData, keeps: bool) -> dict[_Key, Correction]:
     """What is known before a sample is read again, worst last."""
-    cures: dict[_Key, Cure] = {}
-    for survey in case.splits.values():
-        for one in misplaced(survey):
-            curable = bool(one.turn) or one.exchanged is not None
-            cures[survey.split, one.sample] = Cure(f"its label {one.detail}", not curable, one.turn, one.exchanged)
-        if not keeps and survey.pixels_K1[:-1].any():
-            empty_N = survey.labelled_N & (survey.ignored_N >= UNLABELLED)
-            empty_N[[one.sample for one in survey.strange]] = False
+    corrections: dict[_Key, Correction] = {}
+    for split in checked.splits.values():
+        for one in misplaced(split):
+            correctable = bool(one.turn) or one.exchanged is not None
+            corrections[split.name, one.sample] = Correction(
+                f"its label {one.detail}", not correctable, one.turn, one.exchanged
+            )
+        if not keeps and split.pixels_K1[:-1].any():
+            empty_N = split.labelled_N & (split.ignored_N >= UNLABELLED)
+            empty_N[[one.sample for one in split.strange]] = False
             for index in indices(empty_N):
-                cures[survey.split, index] = Cure(_EMPTY, left_out=True)
-        for index in indices(survey.seen_N & (survey.deviation_N < FLAT)):
-            cures[survey.split, index] = Cure("its picture is of one colour", left_out=True)
-        for index in indices(~survey.seen_N):
-            cures[survey.split, index] = Cure(_unread(survey, index), left_out=True)
-        twice = {path for pair in case.unpaired[survey.split].twice for path in pair} if case.unpaired else set()
-        for index in range(len(survey)) if twice else ():
-            if twice & {*survey.files(index)}:
-                cures[survey.split, index] = Cure("two files have its name", left_out=True)
-    gone = {key for key, cure in cures.items() if cure.left_out}
-    for spot, words in _redundant(case, gone):
-        cures[spot.survey.split, spot.sample] = Cure(words, left_out=True)
-    return cures
+                corrections[split.name, index] = Correction(_EMPTY, left_out=True)
+        for index in indices(split.seen_N & (split.deviation_N < FLAT)):
+            corrections[split.name, index] = Correction("its picture is of one colour", left_out=True)
+        for index in indices(~split.seen_N):
+            corrections[split.name, index] = Correction(_unread(split, index), left_out=True)
+        twice = {path for pair in checked.unpaired[split.name].twice for path in pair} if checked.unpaired else set()
+        for index in range(len(split)) if twice else ():
+            if twice & {*split.files(index)}:
+                corrections[split.name, index] = Correction("two files have its name", left_out=True)
+    gone = {key for key, correction in corrections.items() if correction.left_out}
+    for spot, words in _redundant(checked, gone):
+        corrections[spot.split.name, spot.sample] = Correction(words, left_out=True)
+    return corrections
 
 
 _EMPTY = "nothing in it is labelled"
 
 
-def _unread(survey: Survey, index: int) -> str:
+def _unread(split: CheckedSplit, index: int) -> str:
     """Which file of a sample cannot be read, and why."""
     kinds = ("unreadable-image", "unreadable-label", "unreadable")
     return "cannot be read: " + "; ".join(
-        said for kind in kinds for sample, said in survey.faults.get(kind, ()) if sample == index
+        said for kind in kinds for sample, said in split.faults.get(kind, ()) if sample == index
     )
 
 
-def _redundant(case: Case, gone: set[_Key]) -> Iterator[tuple[Spot, str]]:
+def _redundant(checked: CheckedData, gone: set[_Key]) -> Iterator[tuple[Spot, str]]:
     """Copies that go, and why: of equal ones the first of the latest split stays, and there every other label."""
-    order = {survey.split: place for place, survey in enumerate(in_order(case))}
+    order = {split.name: place for place, split in enumerate(in_order(checked))}
     gone = set(gone)
-    for group in identical(case):
-        spots = [spot for spot in group if (spot.survey.split, spot.sample) not in gone]
-        last = max((order[spot.survey.split] for spot in spots), default=0)
-        first = {spot.drawn: spot for spot in reversed(spots) if order[spot.survey.split] == last}
+    for group in identical(checked):
+        spots = [spot for spot in group if (spot.split.name, spot.sample) not in gone]
+        last = max((order[spot.split.name] for spot in spots), default=0)
+        first = {spot.drawn: spot for spot in reversed(spots) if order[spot.split.name] == last}
         for spot in spots:
-            if order[spot.survey.split] == last and first[spot.drawn] is spot:
+            if order[spot.split.name] == last and first[spot.drawn] is spot:
                 continue
             kept = first.get(spot.drawn) or min(first.values(), key=lambda one: one.sample)
-            gone.add((spot.survey.split, spot.sample))
+            gone.add((spot.split.name, spot.sample))
             yield spot, f"the same picture as {kept.label[1]} of {kept.label[0]}"
-    for earlier, later in near_matches(case, gone):
+    for earlier, later in near_matches(checked, gone):
         yield earlier, f"nearly the same picture as {later.label[1]} of {later.label[0]}"
 
 
-def _write(survey: Survey, index: int, rewriter: Rewriter, paths: _Paths, cure: Cure | None) -> Cure | None:
+def _write(
+    split: CheckedSplit, index: int, rewriter: Rewriter, paths: _Paths, correction: Correction | None
+) -> Correction | None:
     """Write one sample; what was done to it, None where nothing was."""
-    dataset = survey.dataset
+    dataset = split.dataset
     assert isinstance(dataset, PairedData)
-    source = index if cure is None or cure.label_of is None else cure.label_of
+    source = index if correction is None or correction.label_of is None else correction.label_of
     picture, label_file = dataset.pairs[index].image, dataset.pairs[source].label
     try:
         image_HW3 = open_bands(picture, dataset.bands)
-        label = rewriter(dataset, survey.split, source)
+        label = rewriter(dataset, split.name, source)
     except TarsiaError as error:
-        return Cure(str(error), left_out=True)
+        return Correction(str(error), left_out=True)
     before = label
-    if cure is not None and cure.turn:
-        label = np.ascontiguousarray(TURNS[cure.turn](label))
-    if any(found == index for found, _ in survey.faults.get("turned", ())):
-        label, cure = turn(label, orientation(picture)), Cure("its label was turned as EXIF turns the picture")
+    if correction is not None and correction.turn:
+        label = np.ascontiguousarray(TURNS[correction.turn](label))
+    if any(found == index for found, _ in split.faults.get("turned", ())):
+        label = turn(label, orientation(picture))
+        correction = Correction("its label was turned as EXIF turns the picture")
     size = (image_HW3.shape[0], image_HW3.shape[1])
     if label.shape[:2] != size:
         if abs(label.shape[0] / label.shape[1] / (size[0] / size[1]) - 1) > _SAME_SHAPE:
-            return Cure("picture and label are of different shapes", left_out=True)
-        label, cure = _resized(label, size), Cure("its label was resized")
+            return Correction("picture and label are of different shapes", left_out=True)
+        label, correction = _resized(label, size), Correction("its label was resized")
     if not rewriter.keeps:
-        odd = any(one.sample == source for one in survey.strange)
+        odd = any(one.sample == source for one in split.strange)
         if odd and (label == IGNORED).mean() >= UNLABELLED:
-            return Cure(_EMPTY, left_out=True)
-        cure = Cure("strange values of its label were replaced") if odd and cure is None else cure
+            return Correction(_EMPTY, left_out=True)
+        if odd and correction is None:
+            correction = Correction("strange values of its label were replaced")
     with writing(paths.image) as part:
         shutil.copyfile(picture, part)
     if not rewriter.keeps:
@@ -236,7 +243,7 @@ def _write(survey: Survey, index: int, rewriter: Rewriter, paths: _Paths, cure: 
             shutil.copyfile(label_file, part)
     else:
         save_stored(paths.label, label)
-    return cure
+    return correction
 
 
 def _resized(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -245,51 +252,51 @@ def _resized(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([resize_label(label[..., channel], size) for channel in range(label.shape[2])], axis=-1)
 
 
-def _targets(case: Case, cures: dict[_Key, Cure], folder: Path, keeps: bool) -> dict[_Key, _Paths]:
+def _targets(
+    checked: CheckedData, corrections: dict[_Key, Correction], folder: Path, keeps: bool
+) -> dict[_Key, _Paths]:
     """Where each sample goes that is not left out; no two to one place, whatever the letter case."""
     targets: dict[_Key, _Paths] = {}
-    for survey in case.splits.values():
+    for split in checked.splits.values():
         taken: set[str] = set()
-        for index in range(len(survey)):
-            cure = cures.get((survey.split, index))
-            if cure is not None and cure.left_out:
+        for index in range(len(split)):
+            correction = corrections.get((split.name, index))
+            if correction is not None and correction.left_out:
                 continue
-            name = own = survey.dataset.name(index)
+            name = own = split.dataset.name(index)
             count = 1
             while name.casefold() in taken:
                 count += 1
                 name = f"{own}-{count}"
             taken.add(name.casefold())
-            image, label = map(Path, survey.files(index))
-            suffix = label.suffix if keeps and case.layout else ".png"
-            below = [folder / kind / survey.split for kind in ("images", "labels")]
-            targets[survey.split, index] = _Paths(
-                below[0] / f"{name}{image.suffix}", below[1] / f"{name}{suffix}", name
-            )
+            image, label = map(Path, split.files(index))
+            suffix = label.suffix if keeps and checked.layout else ".png"
+            below = [folder / kind / split.name for kind in ("images", "labels")]
+            targets[split.name, index] = _Paths(below[0] / f"{name}{image.suffix}", below[1] / f"{name}{suffix}", name)
     return targets
 
 
-def _require_others(case: Case, targets: list[Path]) -> None:
+def _require_others(checked: CheckedData, targets: list[Path]) -> None:
     """OutputError where a target is one of the data set's own files."""
     own = {
         os.path.realpath(path)
-        for survey in case.splits.values()
-        for index in range(len(survey))
-        for path in survey.files(index)
+        for split in checked.splits.values()
+        for index in range(len(split))
+        for path in split.files(index)
     }
     for path in targets:
         if os.path.join(os.path.realpath(path.parent), path.name) in own:
             raise OutputError(f"{path}: would replace a file of the data set: choose another --out")
 
 
-def _described(case: Case, splits: list[str], mended: Mended, names: list[str]) -> str:
+def _described(checked: CheckedData, splits: list[str], copy: CorrectedCopy, names: list[str]) -> str:
     """The content of dataset.yaml; of undecided.yaml, what stands for what as it was."""
-    coding = coding_of(case)
-    lines = [_UNDECIDED if mended.keeps else _HEADER, yaml_classes(case.classes), "format: index"]
-    if mended.keeps and coding is not None:
+    coding = coding_of(checked)
+    lines = [_UNDECIDED if copy.keeps else _HEADER, yaml_classes(checked.classes), "format: index"]
+    if copy.keeps and coding is not None:
         lines[1:] = [coding.lines()]
-    lines += [] if case.bands == 3 else [f"bands: {case.bands}"]
-    for key, pattern in _patterns(case).items():
+    lines += [] if checked.bands == 3 else [f"bands: {checked.bands}"]
+    for key, pattern in _patterns(checked).items():
         if all(re.search(pattern, name) for name in names):
             lines.append(f"{key}: {quoted(pattern)}")
     lines.append("splits:")
@@ -298,9 +305,9 @@ def _described(case: Case, splits: list[str], mended: Mended, names: list[str]) 
     return "\n".join(lines) + "\n"
 
 
-def _patterns(case: Case) -> dict[str, str]:
+def _patterns(checked: CheckedData) -> dict[str, str]:
     """What tells domains and films by the names of pictures."""
-    layout = case.layout
+    layout = checked.layout
     if layout is None:
         return {}
     film = layout.sequence_by or (layout.split.group_by if layout.split else None)

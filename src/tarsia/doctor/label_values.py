@@ -14,8 +14,8 @@ import numpy as np
 
 from tarsia.card import IGNORED, MAX_CLASSES
 from tarsia.data._labels import MAX_VALUE, Rgb
-from tarsia.doctor.finding import number
 from tarsia.doctor.layout_lines import Coding, Stored, shown
+from tarsia.plain_text import be, number, some
 
 SMEARED = 64  # more strange values than this in one label: it was resized or compressed, not drawn
 _BRIGHT = 128  # values spread for people to see reach up to here at least; smaller ones are numbers with gaps
@@ -100,12 +100,12 @@ def _in_order(values: Sequence[int], void: Sequence[int], coding: Coding) -> Rea
     run = len(values) > 1 and list(values) == list(range(values[0], values[-1] + 1))
     words = f"the classes count from {values[0]}" if run else "the classes are these numbers in their order"
     words += f" ({values[0]} is {first}, {values[-1]} is {last}"
-    words += f"; {_some(void)} {'is' if len(void) == 1 else 'are'} void)" if void else ")"
+    words += f"; {_some(void)} {be(len(void))} void)" if void else ")"
     return Reading(words, coding.numbered([[value] for value in values], void))
 
 
 def _void_or_unnamed(strange: Sequence[Stored], coding: Coding) -> Iterator[Reading]:
-    are = "is" if len(strange) == 1 else "are"
+    are = be(len(strange))
     yield Reading(f"{_some(strange)} {are} void", coding.ignoring(strange))
     if len(coding.entries) + len(strange) <= MAX_CLASSES:
         what = "a class that has no name yet" if len(strange) == 1 else "classes that have no name yet"
@@ -255,5 +255,4 @@ def choices(readings: Sequence[Reading], before: Coding, source: str) -> str:
 
 
 def _some(values: Sequence[Stored]) -> str:
-    told = ", ".join(map(shown, values[:_NAMED]))
-    return told if len(values) <= _NAMED else f"{told} and {len(values) - _NAMED} more"
+    return some([*map(shown, values)], _NAMED)

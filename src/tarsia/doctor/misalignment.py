@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tarsia.doctor.dataset import Case, Check, indices, total
-from tarsia.doctor.edges import NEAR, SIDE, Fit, edges, fit
-from tarsia.doctor.finding import Finding, number
+from tarsia.data._dataset import evenly
+from tarsia.doctor.dataset import Check, CheckedData, indices, total
+from tarsia.doctor.edges import NEAR, SIDE, Alignment, alignment, edges
+from tarsia.doctor.finding import Finding
 from tarsia.doctor.sample import read, thinned
-from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.errors import TarsiaError
 from tarsia.pictures.rgb import resize_label
+from tarsia.plain_text import number
 
 _LEAST = 5  # labels that must tell something before one of them is judged
 _USUAL = 0.8  # share of the labels in their place from which on the others are faults
@@ -37,7 +39,7 @@ TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 class Misplaced(NamedTuple):
     """A label out of place: what is the matter, and which turn of it or whose label would be right, if any."""
 
-    survey: Survey
+    split: CheckedSplit
     sample: int
     detail: str
     turn: str = ""
@@ -51,96 +53,96 @@ class _Seen(NamedTuple):
     label_hw: np.ndarray
 
 
-def misplaced(survey: Survey) -> list[Misplaced]:
+def misplaced(split: CheckedSplit) -> list[Misplaced]:
     """Labels that lie off their picture, where most of the split's lie on theirs; none where labels follow no edges."""
-    told_N = ~np.isnan(survey.fit_N5[:, 0])
-    off_N = told_N & (survey.fit_N5[:, 4] > NEAR)
+    told_N = ~np.isnan(split.alignment_N5[:, 0])
+    off_N = told_N & (split.alignment_N5[:, 4] > NEAR)
     if told_N.sum() < _LEAST or off_N.sum() > (1 - _USUAL) * told_N.sum():
         return []
-    usual = float(np.median(survey.fit_N5[told_N & ~off_N, 0]))
+    usual = float(np.median(split.alignment_N5[told_N & ~off_N, 0]))
     if usual < _CLEAR:
         return []
-    suspects = indices(off_N & (survey.fit_N5[:, 0] < _WEAK * usual))
-    seen = {index: found for index in suspects[:_LOOKED_INTO] if (found := _read(survey, index)) is not None}
-    return [_explained(survey, index, seen, _AGAIN * usual) for index in suspects]
+    suspects = indices(off_N & (split.alignment_N5[:, 0] < _WEAK * usual))
+    seen = {index: found for index in suspects[:_LOOKED_INTO] if (found := _read(split, index)) is not None}
+    return [_explained(split, index, seen, _AGAIN * usual) for index in suspects]
 
 
-def _explained(survey: Survey, index: int, seen: dict[int, _Seen], least: float) -> Misplaced:
-    own = survey.fit(index)
+def _explained(split: CheckedSplit, index: int, seen: dict[int, _Seen], least: float) -> Misplaced:
+    own = split.alignment(index)
     assert own is not None
     here = seen.get(index)
     if here is None:
-        return Misplaced(survey, index, "does not fit its picture")
+        return Misplaced(split, index, "does not fit its picture")
     for words, turn in TURNS.items():
         label = turn(here.label_hw)
-        if label.shape == here.label_hw.shape and _fits(fit(here.edges_2hw, label), least):
-            return Misplaced(survey, index, f"fits when {words}", turn=words)
+        if label.shape == here.label_hw.shape and _fits(alignment(here.edges_2hw, label), least):
+            return Misplaced(split, index, f"fits when {words}", turn=words)
     for other, there in seen.items():
         if other != index and _fits(_crossed(here, there), least):
-            return Misplaced(survey, index, f"is the label of {survey.dataset.name(other)}", exchanged=other)
+            return Misplaced(split, index, f"is the label of {split.dataset.name(other)}", exchanged=other)
     if own.best > max(_STRONG, least):
-        return Misplaced(survey, index, _moved(survey, index, own))
-    return Misplaced(survey, index, "does not fit its picture, nor that of any other such label")
+        return Misplaced(split, index, _moved(split, index, own))
+    return Misplaced(split, index, "does not fit its picture, nor that of any other such label")
 
 
-def _fits(found: Fit | None, least: float) -> bool:
+def _fits(found: Alignment | None, least: float) -> bool:
     return found is not None and found.off <= NEAR and found.here >= least
 
 
-def _crossed(one: _Seen, other: _Seen) -> Fit | None:
+def _crossed(one: _Seen, other: _Seen) -> Alignment | None:
     """How the label of `other` fits the picture of `one`."""
-    return fit(one.edges_2hw, other.label_hw) if one.label_hw.shape == other.label_hw.shape else None
+    return alignment(one.edges_2hw, other.label_hw) if one.label_hw.shape == other.label_hw.shape else None
 
 
-def _moved(survey: Survey, index: int, found: Fit) -> str:
+def _moved(split: CheckedSplit, index: int, found: Alignment) -> str:
     """By how much a label would have to be moved, in words."""
-    height, width = survey.size_N2[index].tolist()
+    height, width = split.size_N2[index].tolist()
     down, right = round(found.down * height), round(found.right * width)
     ways = [f"{abs(down)} pixels {'down' if down > 0 else 'up'}"] if down else []
     ways += [f"{abs(right)} pixels to the {'right' if right > 0 else 'left'}"] if right else []
     return f"fits when moved about {' and '.join(ways)}"
 
 
-def _read(survey: Survey, index: int) -> _Seen | None:
+def _read(split: CheckedSplit, index: int) -> _Seen | None:
     try:
-        sample = read(survey.dataset, index)
+        sample = read(split.dataset, index)
     except TarsiaError:
         return None  # it could be read a moment ago; being damaged is another finding
     seen = edges(thinned(sample.image))
     return _Seen(seen, resize_label(sample.label, (seen.shape[1], seen.shape[2])))
 
 
-def single_labels(case: Case) -> Iterator[Finding]:
+def single_labels(checked: CheckedData) -> Iterator[Finding]:
     """Labels out of place among others that are not."""
-    found = [one for survey in case.splits.values() for one in misplaced(survey)]
+    found = [one for split in checked.splits.values() for one in misplaced(split)]
     if found:
-        places = [one.survey.place(one.sample, one.detail) for one in found]
-        title = f"{number(len(places), 'label')} out of place ({total(case, len(places))})"
+        places = [one.split.place(one.sample, one.detail) for one in found]
+        title = f"{number(len(places), 'label')} out of place ({total(checked, len(places))})"
         why = (
             "Borders between classes lie where pictures have edges; these labels' do not, while the others' do. "
             "They teach the network what is not there."
         )
         remedy = "look at them in check.html; move, turn or exchange the label files as it says there"
-        mends = "a copy with them turned and exchanged, and without those that fit nowhere"
-        yield Finding("misplaced-label", "warning", title, why, remedy, places, mends)
+        fixes = "a copy with them turned and exchanged, and without those that fit nowhere"
+        yield Finding("misplaced-label", "warning", title, why, remedy, places, fixes)
 
 
-def all_labels(case: Case) -> Iterator[Finding]:
+def all_labels(checked: CheckedData) -> Iterator[Finding]:
     """Splits in which all labels are moved by the same way, or all mirrored."""
-    for survey in case.splits.values():
-        told_N = ~np.isnan(survey.fit_N5[:, 0])
-        fits = survey.fit_N5[told_N]
+    for split in checked.splits.values():
+        told_N = ~np.isnan(split.alignment_N5[:, 0])
+        fits = split.alignment_N5[told_N]
         if len(fits) < _LEAST or (fits[:, 4] <= NEAR).mean() >= _ALL_MOVED:
             continue
-        words = _all_moved(survey, fits) or _all_turned(survey, indices(told_N))
+        words = _all_moved(split, fits) or _all_turned(split, indices(told_N))
         if words:
-            title = f"the labels of {survey.split} do not lie on their pictures: they fit when {words}"
+            title = f"the labels of {split.name} do not lie on their pictures: they fit when {words}"
             why = "All of them are off in the same way: a step of the preparation has changed pictures or labels alone."
             remedy = "find that step (a crop, a resize, a flip) and do it to both, or to none"
             yield Finding("misplaced-labels", "warning", title, why, remedy)
 
 
-def _all_moved(survey: Survey, fits: np.ndarray) -> str:
+def _all_moved(split: CheckedSplit, fits: np.ndarray) -> str:
     middle = np.median(fits[:, 2:4], axis=0)
     alike = np.abs(fits[:, 2:4] - middle).max(1) <= NEAR / SIDE
     if alike.mean() < _USUAL or np.median(fits[:, 1]) < _STRONG:
@@ -152,13 +154,14 @@ def _all_moved(survey: Survey, fits: np.ndarray) -> str:
     return f"moved {down} {vertical} and {right} {horizontal}"
 
 
-def _all_turned(survey: Survey, told: list[int]) -> str:
-    tried = [told[k] for k in np.linspace(0, len(told) - 1, min(_TRIED, len(told))).astype(int)]
-    seen = [found for index in tried if (found := _read(survey, index)) is not None]
+def _all_turned(split: CheckedSplit, told: list[int]) -> str:
+    tried = [told[k] for k in evenly(_TRIED, len(told))]
+    seen = [found for index in tried if (found := _read(split, index)) is not None]
     for words, turn in TURNS.items():
         turned = [(one, turn(one.label_hw)) for one in seen]
         fitting = [
-            label.shape == one.label_hw.shape and _fits(fit(one.edges_2hw, label), _STRONG) for one, label in turned
+            label.shape == one.label_hw.shape and _fits(alignment(one.edges_2hw, label), _STRONG)
+            for one, label in turned
         ]
         if len(seen) >= _LEAST and np.mean(fitting) >= _USUAL:
             return words

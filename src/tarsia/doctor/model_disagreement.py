@@ -16,10 +16,12 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
-from tarsia.doctor.dataset import Case
-from tarsia.doctor.finding import Finding, Place, number
+from tarsia.data._dataset import check_same_classes
+from tarsia.doctor.dataset import CheckedData
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.sample import read
-from tarsia.errors import DatasetError, TarsiaError
+from tarsia.errors import TarsiaError
+from tarsia.plain_text import number
 from tarsia.prediction.predictor import Predictor
 
 SURE = 0.95  # probability of another class
@@ -39,27 +41,25 @@ class Doubt(NamedTuple):
     columns: tuple[int, int]
 
 
-def doubted_labels(case: Case, predictor: Predictor) -> Iterator[Finding]:
+def doubted_labels(checked: CheckedData, predictor: Predictor) -> Iterator[Finding]:
     """Regions of labels that the model contradicts, largest first.
 
     Raises DatasetError where model and data set have other classes.
     """
-    if predictor.classes.names != case.classes.names:
-        ours, theirs = (", ".join(classes.names) for classes in (case.classes, predictor.classes))
-        raise DatasetError(f"the model has other classes than the data set: {theirs}, expected {ours}")
+    check_same_classes(predictor.classes, checked.classes)
     doubts: list[tuple[Doubt, Place]] = []
-    for survey in case.splits.values():
-        readable = np.flatnonzero(survey.seen_N).tolist()
-        for index in console.track(readable, len(readable), f"asking the model about {survey.split}"):
+    for split in checked.splits.values():
+        readable = np.flatnonzero(split.seen_N).tolist()
+        for index in console.track(readable, len(readable), f"asking the model about {split.name}"):
             try:
-                image_HW3, label_HW = read(survey.dataset, index)[:2]
+                image_HW3, label_HW = read(split.dataset, index)[:2]
                 if image_HW3.shape[:2] != label_HW.shape:
                     continue  # another finding
                 found = doubt(label_HW, *_predicted(predictor, image_HW3))
             except TarsiaError:
                 continue  # read a moment ago: another finding, or a shape the model cannot take
             if found:
-                doubts.append((found, survey.place(index, _in_words(case, found))))
+                doubts.append((found, split.place(index, _in_words(checked, found))))
     if doubts:
         places = [place for _, place in sorted(doubts, key=lambda item: (-item[0].share, item[1]))]
         title = f"{number(len(places), 'label')} that the model doubts, largest region first"
@@ -102,7 +102,7 @@ def _commonest(
     return divmod(int(np.bincount(codes).argmax()), 256)
 
 
-def _in_words(case: Case, found: Doubt) -> str:
-    labelled, taken_for = case.classes.names[found.labelled], case.classes.names[found.taken_for]
+def _in_words(checked: CheckedData, found: Doubt) -> str:
+    labelled, taken_for = checked.classes.names[found.labelled], checked.classes.names[found.taken_for]
     where = f"rows {found.rows[0]} to {found.rows[1]}, columns {found.columns[0]} to {found.columns[1]}"
     return f"{100 * found.share:.1f} % of the picture; mostly {labelled} that looks like {taken_for}, in {where}"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tarsia import data
 from tarsia.data._doctor_open import Opened, open_split, splits_of
-from tarsia.doctor.dataset import Case
-from tarsia.doctor.split_statistics import survey
+from tarsia.doctor.dataset import CheckedData
+from tarsia.doctor.split_statistics import examine_split
 from tarsia.errors import DatasetError
 
 
-def take_in(spec: str, split: str | None = None, threads: int | None = None) -> Case:
+def examine_data(spec: str, split: str | None = None, threads: int | None = None) -> CheckedData:
     """`NAME[:ROOT][,key=value...]` -> all that is known of its splits, or of `split` alone.
 
     Raises DatasetError where nothing can be opened, for unknown names and options, RecipeError for a dataset.yaml that
@@ -21,14 +21,14 @@ def take_in(spec: str, split: str | None = None, threads: int | None = None) -> 
     return _taken(spec, name, root, options, split, threads)
 
 
-def take_in_file(described: Path, threads: int | None = None) -> Case:
+def examine_file(described: Path, threads: int | None = None) -> CheckedData:
     """A folder's dataset.yaml, or another file that says the same -> all that is known of its splits."""
     return _taken(f"folder:{described}", "folder", str(described), {}, None, threads)
 
 
 def _taken(
     spec: str, name: str, root: str | None, options: dict[str, str], split: str | None, threads: int | None
-) -> Case:
+) -> CheckedData:
     given = options.pop("split", None)
     if given and split and given != split:
         raise DatasetError(f"{spec}: split is {given} there but {split} is asked for: give it once")
@@ -44,9 +44,11 @@ def _taken(
     # Many data sets have no test split; one that dataset.yaml names has to be there.
     closed = {one: found.error for one, found in opened.items() if found.dataset is None}
     absent = {"test": closed.pop("test")} if "test" in closed and name != "folder" else {}
-    surveys = {one: survey(one, found.dataset, threads) for one, found in there.items() if found.dataset is not None}
+    splits = {
+        one: examine_split(one, found.dataset, threads) for one, found in there.items() if found.dataset is not None
+    }
     unpaired = {one: found.unpaired for one, found in there.items()}
-    return Case(_without_split(spec), surveys, unpaired, closed, absent)
+    return CheckedData(_without_split(spec), splits, unpaired, closed, absent)
 
 
 def _without_split(spec: str) -> str:

@@ -8,28 +8,25 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from tarsia import console
+from tarsia import console, html
 from tarsia.data._dataset import bands_of
 from tarsia.doctor.balance import weights
-from tarsia.doctor.dataset import Case
-from tarsia.doctor.finding import SEVERITIES, SHOWN, Finding, number, plain
-from tarsia.doctor.result import Checkup
+from tarsia.doctor.dataset import CheckedData
+from tarsia.doctor.finding import SEVERITIES, SHOWN, Finding, plain
+from tarsia.doctor.result import CheckResult
 from tarsia.doctor.sample import read
-from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing import paint
 from tarsia.drawing.heat import heat_colors
-from tarsia.errors import MissingExtraError
-from tarsia.files import write_text
-from tarsia.html import template_of
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rgb import as_visible, resize, resize_label
+from tarsia.plain_text import number
 
 PICTURED = 6  # places of a finding that are shown
 LISTED = 100  # places of a finding that are named; check.json has all
@@ -42,57 +39,46 @@ _TYPED = re.compile(
 )  # a line of a remedy that is to be typed
 
 
-def write_folder(folder: Path, checkup: Checkup) -> None:
+def write_folder(folder: Path, result: CheckResult) -> None:
     """Write check.json into `folder`, and check.html; what needs jinja2 is left out, and said, where it is missing."""
-    checkup.write(folder)
-    page = folder / "check.html"
-    try:
-        write_page(page, checkup)
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
+    result.write(folder)
+    with html.left_out(page := folder / "check.html"):
+        write_page(page, result)
 
 
-def write_page(path: Path, checkup: Checkup) -> None:
+def write_page(path: Path, result: CheckResult) -> None:
     """A check -> one self-contained HTML page without scripts.  Raises MissingExtraError without jinja2."""
-    shared, own = (
-        resources.files(room).joinpath("page.html").read_text("utf-8")
-        for room in ("tarsia.evaluation", "tarsia.doctor")
-    )
-    template = template_of(own)
-    style = re.search(r"<style>(.*?)</style>", shared, re.DOTALL)
-    assert style is not None
-    case, gallery = checkup.case, _Gallery(checkup.case)
-    splits = list(case.splits.values())
-    fix = case.fix if checkup.mended is None else None  # what is done is not to be told
-    counts = {severity: sum(one.severity == severity for one in checkup.findings) for severity in SEVERITIES}
-    findings = _findings(checkup.findings, gallery, fix)
+    checked, gallery = result.checked, _Gallery(result.checked)
+    splits = list(checked.splits.values())
+    fix = checked.fix if result.copy is None else None  # what is done is not to be told
+    counts = {severity: sum(one.severity == severity for one in result.findings) for severity in SEVERITIES}
+    findings = _findings(result.findings, gallery, fix)
     values: dict[str, Any] = {
-        "style": style[1],  # the report's own: both pages look alike
-        "title": plain(case.spec),
-        "facts": [number(len(case.classes), "class", "classes"), checkup.summary()],
+        "title": plain(checked.spec),
+        "facts": [number(len(checked.classes), "class", "classes"), result.summary()],
         "cards": [(f"{severity}s", count, f"is-{severity}" if count else "") for severity, count in counts.items()],
-        "pictures": case.pictures(),
+        "picture_count": checked.pictures(),
         "findings": findings,
-        "healthy": not checkup.findings,
-        "copy": _copy(checkup),
-        "splits": [survey.split for survey in splits],
-        "classes": _classes(case, splits),
-        "sizes": [(survey.split, _sizes(survey)) for survey in splits],
-        "brightness": [(survey.split, _brightness(survey)) for survey in splits],
+        "healthy": not result.findings,
+        "copy": _copy(result),
+        "splits": [split.name for split in splits],
+        "classes": _classes(checked, splits),
+        "sizes": [(split.name, _sizes(split)) for split in splits],
+        "brightness": [(split.name, _brightness(split)) for split in splits],
         "maps": _maps(splits),
     }
-    write_text(path, template.render(**values))
+    html.write_page(path, "tarsia.doctor", values)
 
 
-def _copy(checkup: Checkup) -> dict[str, Any] | None:
+def _copy(result: CheckResult) -> dict[str, Any] | None:
     """What was written of a corrected copy, and what is left to do in it."""
-    if checkup.mended is None or checkup.left is None:
+    if result.copy is None or result.left is None:
         return None
-    gallery = _Gallery(checkup.left.case)
+    gallery = _Gallery(result.left.checked)
     return {
-        "told": plain(checkup.mended.summary()),
-        "sum": plain(checkup.left.summary()),
-        "findings": _findings(checkup.left.findings, gallery, ""),
+        "told": plain(result.copy.summary()),
+        "sum": plain(result.left.summary()),
+        "findings": _findings(result.left.findings, gallery, ""),
     }
 
 
@@ -132,8 +118,8 @@ def _paragraphs(remedy: str) -> list[tuple[bool, str]]:
 class _Gallery:
     """Thumbnails of samples, read again; what cannot be read has none."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    def __init__(self, checked: CheckedData) -> None:
+        self.checked = checked
         self._indices: dict[str, dict[str, int]] = {}
 
     def pictures(self, finding: Finding) -> Iterator[dict[str, Any]]:
@@ -148,25 +134,25 @@ class _Gallery:
                 detail = f": {place.detail}" if place.detail else ""
                 yield {"caption": plain(f"{place.name}{detail}"), "tiles": tiles}
 
-    def _tiles(self, split: str, name: str) -> list[str]:
-        survey = self.case.splits.get(split)
-        if survey is None:
+    def _tiles(self, split_name: str, name: str) -> list[str]:
+        split = self.checked.splits.get(split_name)
+        if split is None:
             return []
-        known = self._indices.setdefault(split, {})
+        known = self._indices.setdefault(split_name, {})
         if not known:
-            known |= {survey.dataset.name(index): index for index in range(len(survey))}
-        return _drawn(survey, known[name]) if name in known else []
+            known |= {split.dataset.name(index): index for index in range(len(split))}
+        return _drawn(split, known[name]) if name in known else []
 
 
-def _drawn(survey: Survey, index: int) -> list[str]:
+def _drawn(split: CheckedSplit, index: int) -> list[str]:
     """A sample's picture, and its label over it (beside it where the sizes differ), as far as they can be read."""
     try:
-        image_HW3, label_HW = read(survey.dataset, index)[:2]
+        image_HW3, label_HW = read(split.dataset, index)[:2]
     except Exception:  # damaged: that is why it is shown
         with contextlib.suppress(Exception):
-            return [_uri(_fitted(open_bands(survey.files(index)[0], bands_of(survey.dataset))))]
+            return [_uri(_fitted(open_bands(split.files(index)[0], bands_of(split.dataset))))]
         return []
-    classes = survey.dataset.classes
+    classes = split.dataset.classes
     picture = _fitted(image_HW3)
     label = resize_label(label_HW, _fitting(label_HW.shape))
     if label.shape == picture.shape[:2]:
@@ -190,23 +176,23 @@ def _uri(image_HW3: np.ndarray, kind: str = "jpeg") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _classes(case: Case, splits: list[Survey]) -> list[dict[str, Any]]:
+def _classes(checked: CheckedData, splits: list[CheckedSplit]) -> list[dict[str, Any]]:
     """A row for each class: its share of the labelled pixels in every split, as bars on one scale, and its weight."""
-    shares = [survey.shares_K() for survey in splits]
+    shares = [split.shares_K() for split in splits]
     largest = max((float(one.max()) for one in shares), default=0.0) or 1.0
-    training = case.training()
-    told = weights(training) if training is not None else [None] * len(case.classes)
+    training = checked.training()
+    told = weights(training) if training is not None else [None] * len(checked.classes)
     rows = []
-    for k, (name, color) in enumerate(zip(case.classes.names, case.classes.colors, strict=True)):
+    for k, (name, color) in enumerate(zip(checked.classes.names, checked.classes.colors, strict=True)):
         bars = [
             {
-                "split": survey.split,
+                "split": split.name,
                 "percent": f"{100 * own[k] / largest:.2f}",
                 "share": _percent(own[k]),
-                "pictures": f"{survey.pictures_K[k]:,}",
-                "absent": not survey.pictures_K[k],
+                "pictures": f"{split.pictures_K[k]:,}",
+                "absent": not split.pictures_K[k],
             }
-            for survey, own in zip(splits, shares, strict=True)
+            for split, own in zip(splits, shares, strict=True)
         ]
         weight = f"{told[k]:.3g}" if told[k] is not None else ""
         rows.append({"name": name, "color": ", ".join(map(str, color)), "bars": bars, "weight": weight})
@@ -217,9 +203,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f} %" if share >= 0.0001 or not share else f"{100 * share:.1g} %"
 
 
-def _sizes(survey: Survey) -> list[Mapping[str, Any]]:
+def _sizes(split: CheckedSplit) -> list[Mapping[str, Any]]:
     """Bars: how many pictures have each size, the rest together."""
-    sizes = survey.sizes()
+    sizes = split.sizes()
     bars = [(f"{height} x {width}", count) for (height, width), count in sizes[:_SIZES]]
     others = sum(count for _, count in sizes[_SIZES:])
     bars += [(f"{len(sizes) - _SIZES:,} other sizes", others)] if others else []
@@ -227,9 +213,9 @@ def _sizes(survey: Survey) -> list[Mapping[str, Any]]:
     return [{"label": label, "count": f"{count:,}", "percent": f"{100 * count / most:.1f}"} for label, count in bars]
 
 
-def _brightness(survey: Survey) -> list[Mapping[str, Any]]:
+def _brightness(split: CheckedSplit) -> list[Mapping[str, Any]]:
     """Columns: how many pictures have which mean brightness."""
-    counts, ends = np.histogram(survey.mean_N[survey.pictures_N], 32, (0, 256))
+    counts, ends = np.histogram(split.mean_N[split.pictures_N], 32, (0, 256))
     most = max(int(counts.max()), 1)
     return [
         {"percent": f"{100 * count / most:.1f}", "what": f"{low:.0f} to {high:.0f}: {number(int(count), 'picture')}"}
@@ -237,19 +223,19 @@ def _brightness(survey: Survey) -> list[Mapping[str, Any]]:
     ]
 
 
-def _maps(splits: list[Survey]) -> list[dict[str, Any]]:
+def _maps(splits: list[CheckedSplit]) -> list[dict[str, Any]]:
     """For the first split: its mean picture, and where in the pictures each class is."""
-    survey = splits[0]
-    count = int(survey.pictures_N.sum())
+    split = splits[0]
+    count = int(split.pictures_N.sum())
     if not count:
         return []
-    (height, width), _ = survey.sizes()[0]
+    (height, width), _ = split.sizes()[0]
     size = (_MAP_HEIGHT, max(24, min(320, round(_MAP_HEIGHT * width / height))))
-    mean = np.round(survey.mean_HW3 / count).astype(np.uint8)
+    mean = np.round(split.mean_HW3 / count).astype(np.uint8)
     maps = [{"name": "mean picture", "uri": _uri(resize(mean, size), "png"), "size": size}]
-    order = sorted(np.flatnonzero(survey.pictures_K).tolist(), key=lambda k: (-survey.pixels_K1[k], k))
+    order = sorted(np.flatnonzero(split.pictures_K).tolist(), key=lambda k: (-split.pixels_K1[k], k))
     for k in order[:_HEATED]:
-        heat = survey.heat_KHW[k] / max(int(survey.heat_KHW[k].max()), 1)
-        name = survey.dataset.classes.names[k]
+        heat = split.heat_KHW[k] / max(int(split.heat_KHW[k].max()), 1)
+        name = split.dataset.classes.names[k]
         maps.append({"name": name, "uri": _uri(resize(heat_colors(heat), size), "png"), "size": size})
     return maps

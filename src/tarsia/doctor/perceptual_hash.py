@@ -22,7 +22,7 @@ _CANDIDATES = 20  # near by hash, of which the nearest by thumbnail is found
 _ROWS, _COLUMNS = 16, 4096  # pictures compared at a time: what that takes stays in the processor's cache
 
 
-class Look(NamedTuple):
+class Hashes(NamedTuple):
     """What is kept of a picture for comparing: its hash, that of its mirror image, a thumbnail."""
 
     hash: int
@@ -39,12 +39,12 @@ class Copy(NamedTuple):
     correlation: float
 
 
-def look(image_HW3: np.ndarray) -> Look:
+def hashes(image_HW3: np.ndarray) -> Hashes:
     """An H x W x 3 uint8 picture -> its hashes and thumbnail."""
     grey = Image.fromarray(image_HW3).convert("L")
     small = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
     thumb = np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BOX))
-    return Look(_hash(small), _hash(small[:, ::-1]), thumb.ravel())
+    return Hashes(_hash(small), _hash(small[:, ::-1]), thumb.ravel())
 
 
 def _hash(small_89: np.ndarray) -> int:

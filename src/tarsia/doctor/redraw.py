@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from tarsia.data._layout import RandomSplit, divide
-from tarsia.doctor.dataset import Case
+from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.layout_lines import quoted
 from tarsia.errors import DatasetError
 
@@ -22,16 +22,16 @@ def rule_line(rule: RandomSplit) -> str:
     return f"split: {{{', '.join(parts)}}}"
 
 
-def another_draw(case: Case) -> str:
+def another_draw(checked: CheckedData) -> str:
     """The `split` of the first other seed by which every split shows every class that any shows; "" for none."""
-    rule = case.layout.split if case.layout else None
+    rule = checked.layout.split if checked.layout else None
     parts = [part for part, share in (("train", 1.0), ("val", rule.val), ("test", rule.test)) if share] if rule else []
-    whole = all(not (found.images or found.labels or found.twice) for found in case.unpaired.values())
-    if rule is None or set(parts) != set(case.splits) or not whole:
+    whole = all(not (found.images or found.labels or found.twice) for found in checked.unpaired.values())
+    if rule is None or set(parts) != set(checked.splits) or not whole:
         return ""
-    surveys = list(case.splits.values())
-    names = [survey.dataset.name(index) for survey in surveys for index in range(len(survey))]
-    shown_NB = np.concatenate([survey.shown_NB for survey in surveys])
+    splits = list(checked.splits.values())
+    names = [split.dataset.name(index) for split in splits for index in range(len(split))]
+    shown_NB = np.concatenate([split.shown_NB for split in splits])
     everything_B = np.bitwise_or.reduce(shown_NB, axis=0)
     groups = _groups(names, rule.group_by)
     for seed in range(_TRIED):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tarsia.doctor.dataset import Case, listed
+from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.facts import facts
-from tarsia.doctor.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding, number
-from tarsia.doctor.fix import Mended
+from tarsia.doctor.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding
+from tarsia.doctor.fix import CorrectedCopy
 from tarsia.files import write_json
+from tarsia.plain_text import listed, number
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 _INDENT = " " * 9
@@ -25,13 +26,13 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checkup:
+class CheckResult:
     """A data set and what is wrong with it, worst first; where a copy was corrected, what is left in that."""
 
-    case: Case
+    checked: CheckedData
     findings: list[Finding]
-    mended: Mended | None = None
-    left: Checkup | None = None
+    copy: CorrectedCopy | None = None
+    left: CheckResult | None = None
 
     @property
     def exit_code(self) -> int:
@@ -39,17 +40,17 @@ class Checkup:
 
         Of a corrected copy where there is one: what only a person can decide is 1 there, a split that is lost 2.
         """
-        if self.mended is None or self.left is None:
+        if self.copy is None or self.left is None:
             return max((EXIT_CODES[finding.severity] for finding in self.findings), default=0)
         codes = [1 if finding.decide else EXIT_CODES[finding.severity] for finding in self.left.findings]
-        return 2 if self.mended.lost else max(codes, default=0)
+        return 2 if self.copy.lost else max(codes, default=0)
 
     def facts(self) -> dict[str, Any]:
         """The content of check.json."""
-        if self.mended is None or self.left is None:
-            return facts(self.case, self.findings, self.case.fix)
+        if self.copy is None or self.left is None:
+            return facts(self.checked, self.findings, self.checked.fix)
         left = [finding.facts() for finding in self.left.findings]
-        return facts(self.case, self.findings) | {"fixed": self.mended.facts() | {"left": left}}
+        return facts(self.checked, self.findings) | {"fixed": self.copy.facts() | {"left": left}}
 
     def write(self, folder: Path) -> None:
         """Write check.json into `folder`."""
@@ -61,10 +62,10 @@ class Checkup:
         Of a corrected copy: what was wrong, what was written, and what is left to do.
         """
         for finding in self.findings:
-            yield from _told(finding, None if self.mended is not None else self.case.fix)
+            yield from _told(finding, None if self.copy is not None else self.checked.fix)
         yield Line(self.summary(), "bold")
-        if self.mended is not None and self.left is not None:
-            yield Line(self.mended.summary(), "bold")
+        if self.copy is not None and self.left is not None:
+            yield Line(self.copy.summary(), "bold")
             yield Line("")
             yield Line(f"Left in the copy: {self.left.summary()}", "bold")
             for finding in self.left.findings:
@@ -74,9 +75,9 @@ class Checkup:
         """`2 errors and 1 note in 468 pictures (train 367, val 101; no test)`."""
         counts = {severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES}
         told = listed([number(count, severity) for severity, count in counts.items() if count]) or "Nothing is wrong"
-        splits = ", ".join(f"{survey.split} {len(survey):,}" for survey in self.case.splits.values())
-        absent = "".join(f"; no {split}" for split in self.case.absent)
-        return f"{told} in {number(self.case.pictures(), 'picture')} ({splits}{absent})"
+        splits = ", ".join(f"{split.name} {len(split):,}" for split in self.checked.splits.values())
+        absent = "".join(f"; no {split}" for split in self.checked.absent)
+        return f"{told} in {number(self.checked.pictures(), 'picture')} ({splits}{absent})"
 
 
 def _told(finding: Finding, fix: str | None) -> Iterator[Line]:

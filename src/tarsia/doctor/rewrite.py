@@ -10,7 +10,7 @@ from PIL import Image
 
 from tarsia.data._labels import LabelTable
 from tarsia.data._pairs import PairedData
-from tarsia.doctor.dataset import Case
+from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.finding import Finding
 from tarsia.doctor.label_values import nearest_labels
 from tarsia.doctor.meaning import odd_labels
@@ -25,13 +25,13 @@ class Rewriter:
     values as the only thing that they can mean.
     """
 
-    def __init__(self, case: Case, findings: Sequence[Finding]) -> None:
+    def __init__(self, checked: CheckedData, findings: Sequence[Finding]) -> None:
         self.keeps = any(finding.decide for finding in findings)
         self._smeared: set[tuple[str, int]] = set()
         self._meant: LabelTable | None = None
-        for labels, guess in [] if self.keeps else odd_labels(case):
+        for labels, guess in [] if self.keeps else odd_labels(checked):
             if guess.nearest:
-                self._smeared = {(survey.split, one.sample) for survey, one in labels}
+                self._smeared = {(split.name, one.sample) for split, one in labels}
             elif guess.readings:
                 self._meant = guess.readings[0].coding.table()
 

@@ -21,8 +21,8 @@ from tarsia.card import IGNORED
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb
 from tarsia.data._pairs import PairedData
-from tarsia.doctor.edges import NEAR, Fit, edges, fit
-from tarsia.doctor.perceptual_hash import Look, look
+from tarsia.doctor.edges import NEAR, Alignment, alignment, edges
+from tarsia.doctor.perceptual_hash import Hashes, hashes
 from tarsia.errors import DatasetError, TarsiaError
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.labels import read_label
@@ -52,7 +52,7 @@ class Fault(NamedTuple):
 
 
 @dataclass
-class Exam:
+class CheckedSample:
     """What is known of one sample; None and empty where it could not be read."""
 
     faults: list[Fault] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Exam:
     mean: float = 0.0  # brightness, 0 .. 255
     deviation: float = 0.0
     grey: bool = False
-    look: Look | None = None
+    hashes: Hashes | None = None
     digest: bytes = b""  # of the pixels
     small_HW3: np.ndarray | None = None  # at GRID
     counts_K1: np.ndarray | None = None  # pixels of each class, and of what is ignored
@@ -72,50 +72,50 @@ class Exam:
     strange_kinds: int = 0
     exchanged: bool = False  # some colours mean nothing, and all are known with red and blue exchanged
     smoothed: float = 0.0  # share of the borders that lead over a value in between
-    fit: Fit | None = None
+    alignment: Alignment | None = None
     sequence: str = ""  # where the data set says so of the sample alone
 
 
-def examine(dataset: Dataset, index: int) -> Exam:
+def examine(dataset: Dataset, index: int) -> CheckedSample:
     """Sample `index` -> what is known of it.  Files of a paired data set are looked at one by one."""
-    exam = Exam()
+    checked = CheckedSample()
     try:
         if isinstance(dataset, PairedData):
-            _examine_files(dataset, index, exam)
+            _examine_files(dataset, index, checked)
         else:
             sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
-            _see_picture(exam, sample.image)
-            every = _see_label(exam, sample.label, len(dataset.classes))
-            exam.values = _held(every)
-            exam.fit, exam.sequence = fit(edges(thinned(sample.image)), sample.label), sample.sequence
+            _see_picture(checked, sample.image)
+            every = _see_label(checked, sample.label, len(dataset.classes))
+            checked.values = _held(every)
+            checked.alignment, checked.sequence = alignment(edges(thinned(sample.image)), sample.label), sample.sequence
     except Exception as error:  # a data set of somebody's own may raise anything
-        exam.faults.append(Fault("unreadable", _said(error)))
-    return exam
+        checked.faults.append(Fault("unreadable", _said(error)))
+    return checked
 
 
-def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
+def _examine_files(dataset: PairedData, index: int, checked: CheckedSample) -> None:
     _, image, label = dataset.pairs[index]
-    turned, pixels = _header(exam, image)
+    turned, pixels = _header(checked, image)
     with _one_at_a_time if pixels > _LARGE_PIXELS else contextlib.nullcontext():
-        image_HW3 = _attempt(exam, "unreadable-image", lambda: open_bands(image, dataset.bands))
+        image_HW3 = _attempt(checked, "unreadable-image", lambda: open_bands(image, dataset.bands))
         if image_HW3 is not None:
-            _see_picture(exam, image_HW3)
-        stored = _attempt(exam, "unreadable-label", lambda: stored_label(dataset, label))
+            _see_picture(checked, image_HW3)
+        stored = _attempt(checked, "unreadable-label", lambda: stored_label(dataset, label))
         if stored is None:
             return
-        label_HW = _translated(exam, stored, dataset.table)
-        _see_label(exam, label_HW, len(dataset.classes))
-        if exam.strange:
-            exam.label_digest = _digest(stored)  # labels that differ in what means nothing are not the same
+        label_HW = _translated(checked, stored, dataset.table)
+        _see_label(checked, label_HW, len(dataset.classes))
+        if checked.strange:
+            checked.label_digest = _digest(stored)  # labels that differ in what means nothing are not the same
         if stored.ndim == 2:
-            exam.smoothed = _smoothed(stored)
+            checked.smoothed = _smoothed(stored)
         if image_HW3 is not None:
-            _see_both(exam, edges(thinned(image_HW3)), image_HW3.shape[:2], label_HW, turned)
+            _see_both(checked, edges(thinned(image_HW3)), image_HW3.shape[:2], label_HW, turned)
 
 
 def orientation(path: str) -> int:
     """How EXIF turns a picture; 1 where it does not."""
-    return _header(Exam(), path)[0]
+    return _header(CheckedSample(), path)[0]
 
 
 def stored_label(dataset: PairedData, path: str) -> np.ndarray:
@@ -131,7 +131,7 @@ def stored_label(dataset: PairedData, path: str) -> np.ndarray:
 
 def translated(stored: np.ndarray, table: LabelTable) -> np.ndarray:
     """What a label file holds -> labels, strange values as ignored ones."""
-    return _translated(Exam(), stored, table)
+    return _translated(CheckedSample(), stored, table)
 
 
 def read(dataset: Dataset, index: int) -> Sample:
@@ -148,11 +148,11 @@ def read(dataset: Dataset, index: int) -> Sample:
     return Sample(image_HWC, translated(stored_label(dataset, label), dataset.table), name)
 
 
-def _attempt(exam: Exam, kind: str, reads: Any) -> np.ndarray | None:
+def _attempt(checked: CheckedSample, kind: str, reads: Any) -> np.ndarray | None:
     try:
         return reads()
     except Exception as error:
-        exam.faults.append(Fault(kind, _said(error)))
+        checked.faults.append(Fault(kind, _said(error)))
         return None
 
 
@@ -162,13 +162,13 @@ def _said(error: Exception) -> str:
     return "not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
 
 
-def _header(exam: Exam, path: str) -> tuple[int, int]:
+def _header(checked: CheckedSample, path: str) -> tuple[int, int]:
     """EXIF orientation and pixels of a picture by its first bytes; 1 and 0 where it has none to tell."""
     if not os.path.isfile(path):  # a pipe would wait for ever
         return 1, 0
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            exam.mode = picture.mode
+            checked.mode = picture.mode
             return int(picture.getexif().get(_ORIENTATION, 1)), picture.width * picture.height
     except Exception:  # Pillow raises nearly everything; what is wrong, open_bands says
         return 1, 0
@@ -184,40 +184,44 @@ def _thinned(image_HWC: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image_HWC[::step, ::step])
 
 
-def _see_picture(exam: Exam, image_HWC: np.ndarray) -> None:
-    exam.size = (image_HWC.shape[0], image_HWC.shape[1])
-    exam.digest = _digest(image_HWC)
+def _see_picture(checked: CheckedSample, image_HWC: np.ndarray) -> None:
+    checked.size = (image_HWC.shape[0], image_HWC.shape[1])
+    checked.digest = _digest(image_HWC)
     every, thin = _thinned(image_HWC), thinned(image_HWC)
-    exam.mean, exam.deviation = float(every.mean()), float(every.std())
-    exam.grey = image_HWC.shape[2] == 3 and bool((thin == thin[..., :1]).all())
-    exam.look = look(thin)
-    exam.small_HW3 = np.asarray(Image.fromarray(thin).resize(GRID[::-1], Image.Resampling.BOX))
+    checked.mean, checked.deviation = float(every.mean()), float(every.std())
+    checked.grey = image_HWC.shape[2] == 3 and bool((thin == thin[..., :1]).all())
+    checked.hashes = hashes(thin)
+    checked.small_HW3 = np.asarray(Image.fromarray(thin).resize(GRID[::-1], Image.Resampling.BOX))
 
 
-def _see_label(exam: Exam, label_HW: np.ndarray, count: int) -> np.ndarray:
+def _see_label(checked: CheckedSample, label_HW: np.ndarray, count: int) -> np.ndarray:
     """What a label shows; how often each of its 256 values occurs."""
-    exam.label_digest = _digest(label_HW)
+    checked.label_digest = _digest(label_HW)
     every = _counted(label_HW)
-    exam.counts_K1 = np.append(every[:count], every[IGNORED])
-    exam.grid_HW = resize_label(label_HW, GRID)
+    checked.counts_K1 = np.append(every[:count], every[IGNORED])
+    checked.grid_HW = resize_label(label_HW, GRID)
     return every
 
 
-def _see_both(exam: Exam, edges_2hw: np.ndarray, size: tuple[int, ...], label_HW: np.ndarray, exif: int) -> None:
+def _see_both(
+    checked: CheckedSample, edges_2hw: np.ndarray, size: tuple[int, ...], label_HW: np.ndarray, exif: int
+) -> None:
     """Sizes and fit; where EXIF turns the picture, whether the label was left lying."""
     if size == label_HW.shape:
-        exam.fit = fit(edges_2hw, label_HW)
+        checked.alignment = alignment(edges_2hw, label_HW)
     if exif in _TURNS:
-        turned = fit(edges_2hw, turn(label_HW, exif)) if size == label_HW.shape[::-1] or exif < 5 else None
+        turned = alignment(edges_2hw, turn(label_HW, exif)) if size == label_HW.shape[::-1] or exif < 5 else None
         sizes_tell = size != label_HW.shape and size == label_HW.shape[::-1]
-        if sizes_tell or (turned and turned.off <= NEAR and (not exam.fit or 2 * exam.fit.here < turned.here)):
+        if sizes_tell or (
+            turned and turned.off <= NEAR and (not checked.alignment or 2 * checked.alignment.here < turned.here)
+        ):
             said = f"EXIF orientation {exif} turns the picture, the label lies as before"
-            exam.faults.append(Fault("turned", said))
-            exam.fit = None
+            checked.faults.append(Fault("turned", said))
+            checked.alignment = None
             return
     if size != label_HW.shape:
         found = f"the picture is {size[0]}x{size[1]}, its label {label_HW.shape[0]}x{label_HW.shape[1]}"
-        exam.faults.append(Fault("size", f"{found} (height x width)"))
+        checked.faults.append(Fault("size", f"{found} (height x width)"))
 
 
 def turn(label_HW: np.ndarray, orientation: int) -> np.ndarray:
@@ -225,12 +229,12 @@ def turn(label_HW: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(_TURNS[orientation](label_HW)) if orientation in _TURNS else label_HW
 
 
-def _translated(exam: Exam, stored: np.ndarray, table: LabelTable) -> np.ndarray:
-    """What a label file holds -> labels, strange values as ignored ones; they go to `exam`, and so do other numbers."""
+def _translated(checked: CheckedSample, stored: np.ndarray, table: LabelTable) -> np.ndarray:
+    """What a label file holds -> labels, strange values as ignored ones; `checked` gets them, and the other values."""
     if stored.ndim == 2 and stored.size and stored.min() >= 0 and stored.max() <= MAX_VALUE:
         every = _counted(stored)
-        exam.values = _held(every)
-        meaning: dict[Any, int | None] = {value: table.values.get(value) for value in exam.values}
+        checked.values = _held(every)
+        meaning: dict[Any, int | None] = {value: table.values.get(value) for value in checked.values}
         labels = np.full(len(every), IGNORED, np.uint8)
         for value, label in meaning.items():
             labels[value] = IGNORED if label is None else label
@@ -244,11 +248,11 @@ def _translated(exam: Exam, stored: np.ndarray, table: LabelTable) -> np.ndarray
         meaning = {key: known.get(key) for key in keys}
         labels = np.array([IGNORED if label is None else label for label in meaning.values()], np.uint8)
         label_HW = labels[places].reshape(stored.shape[:2])
-        exam.values = dict(zip(keys, counts, strict=True))
-        exam.exchanged = stored.ndim == 3 and all(key[::-1] in known for key in keys)
-    strange = {value: exam.values[value] for value, label in meaning.items() if label is None}
-    exam.values = _commonest(exam.values)
-    exam.strange, exam.strange_kinds = _commonest(strange), len(strange)
+        checked.values = dict(zip(keys, counts, strict=True))
+        checked.exchanged = stored.ndim == 3 and all(key[::-1] in known for key in keys)
+    strange = {value: checked.values[value] for value, label in meaning.items() if label is None}
+    checked.values = _commonest(checked.values)
+    checked.strange, checked.strange_kinds = _commonest(strange), len(strange)
     return label_HW
 
 

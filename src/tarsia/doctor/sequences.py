@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tarsia.doctor.dataset import Case, Check
+from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.duplicates import Spot, in_order
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.perceptual_hash import standardised
 from tarsia.doctor.redraw import rule_line
-from tarsia.doctor.split_statistics import Survey
+from tarsia.doctor.split_statistics import CheckedSplit
+from tarsia.plain_text import some
 
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _FILM = r"^(.*?)\d*\D*$"  # all before the last number of a name, "" where there is none
@@ -23,44 +24,44 @@ _SHOWN = 4  # sequences named in a title
 _FAR = 1 << 60  # the number of a frame without one
 
 
-def divided_sequences(case: Case) -> Iterator[Finding]:
+def divided_sequences(checked: CheckedData) -> Iterator[Finding]:
     """Sequences that the data set itself tells apart, with frames both where it is trained and where it is scored."""
-    surveys = in_order(case)
-    training = surveys[0]
-    train = _by_sequence(training) if training is case.training() else {}
-    for survey in surveys[1:]:
-        shared = {name: frames for name, frames in _by_sequence(survey).items() if name in train}
+    splits = in_order(checked)
+    training = splits[0]
+    train = _by_sequence(training) if training is checked.training() else {}
+    for split in splits[1:]:
+        shared = {name: frames for name, frames in _by_sequence(split).items() if name in train}
         if not shared:
             continue
         near = sorted(
             (gap, index, other, name)
             for name, frames in shared.items()
-            for index, (other, gap) in zip(frames, _nearest_frames(survey, frames, training, train[name]), strict=True)
+            for index, (other, gap) in zip(frames, _nearest_frames(split, frames, training, train[name]), strict=True)
         )
-        places = [_of_film(Spot(survey, index), Spot(training, other), gap, name) for gap, index, other, name in near]
-        which = "all" if len(near) == len(survey) else f"{len(near):,} of"
-        title = f"{which} {len(survey):,} pictures of {survey.split} are from films that {training.split} has too: "
+        places = [_of_film(Spot(split, index), Spot(training, other), gap, name) for gap, index, other, name in near]
+        which = "all" if len(near) == len(split) else f"{len(near):,} of"
+        title = f"{which} {len(split):,} pictures of {split.name} are from films that {training.name} has too: "
         apart = f" (here the nearest frames are {near[0][0]:,} numbers apart)" if near[0][0] < _FAR else ""
-        remedy = _remedy(case, survey)
-        yield Finding("divided-sequence", "warning", title + _some(shared), _why(apart), remedy, places)
+        remedy = _remedy(checked, split)
+        yield Finding("divided-sequence", "warning", title + some([*shared], _SHOWN), _why(apart), remedy, places)
 
 
 def _of_film(spot: Spot, other: Spot, gap: int, film: str) -> Place:
     split, name = other.label
     apart = f", {gap:,} numbers from {name} of {split}" if gap < _FAR else f", as {name} of {split}"
-    return spot.survey.place(spot.sample, f"of {film}{apart}", slice(0, 1))._replace(other=other.label)
+    return spot.split.place(spot.sample, f"of {film}{apart}", slice(0, 1))._replace(other=other.label)
 
 
-def divided_films(case: Case) -> Iterator[Finding]:
+def divided_films(checked: CheckedData) -> Iterator[Finding]:
     """Pictures whose names are numbered on across splits, and which resemble their neighbours: a film, drawn apart."""
-    surveys = in_order(case)
+    splits = in_order(checked)
     frames: dict[str, list[tuple[int, Spot]]] = {}
-    for survey in surveys if surveys[0] is case.training() else []:
-        for index in np.flatnonzero(survey.pictures_N).tolist():
-            name = survey.dataset.name(index)
+    for split in splits if splits[0] is checked.training() else []:
+        for index in np.flatnonzero(split.pictures_N).tolist():
+            name = split.dataset.name(index)
             found = _LAST_NUMBER.search(name)
-            if found and not survey.sequences[index]:
-                frames.setdefault(name[: found.start()], []).append((_number(survey, index), Spot(survey, index)))
+            if found and not split.sequences[index]:
+                frames.setdefault(name[: found.start()], []).append((_number(split, index), Spot(split, index)))
     places: list[Place] = []
     names = []
     for name, numbered in sorted(frames.items()):
@@ -68,14 +69,15 @@ def divided_films(case: Case) -> Iterator[Finding]:
         neighbours = [
             (spot, other)
             for (_, other), (_, spot) in zip(numbered, numbered[1:], strict=False)
-            if spot.survey is not other.survey
+            if spot.split is not other.split
         ]
         if len(neighbours) >= _LEAST_NEIGHBOURS and _is_film(neighbours, [spot for _, spot in numbered]):
             names.append(name)
-            places += [_neighbour(spot, other, case) for spot, other in neighbours]
+            places += [_neighbour(spot, other, checked) for spot, other in neighbours]
     if places:
-        title = f"{len(places):,} pictures stand in another split than their neighbour in the film: {_some(names)}..."
-        yield Finding("divided-film", "warning", title, _why(""), _by_film(case, len(frames)), places)
+        named = some(names, _SHOWN)
+        title = f"{len(places):,} pictures stand in another split than their neighbour in the film: {named}..."
+        yield Finding("divided-film", "warning", title, _why(""), _by_film(checked, len(frames)), places)
 
 
 def _why(apart: str) -> str:
@@ -85,11 +87,11 @@ def _why(apart: str) -> str:
     )
 
 
-def _by_film(case: Case, films: int) -> str:
+def _by_film(checked: CheckedData, films: int) -> str:
     """How to give each film to one split, where names are all that tells films apart."""
-    if case.layout and case.layout.split and films > 1:
-        rule = case.layout.split.model_copy(update={"group_by": _FILM})
-        words = f"give each film (its name up to the last number) to one split; write in {case.source}"
+    if checked.layout and checked.layout.split and films > 1:
+        rule = checked.layout.split.model_copy(update={"group_by": _FILM})
+        words = f"give each film (its name up to the last number) to one split; write in {checked.source}"
         return f"{words}\n{rule_line(rule)}"
     return (
         "give each film to one split; a single film is best cut into a first and a last part, in folders or lists of "
@@ -97,33 +99,35 @@ def _by_film(case: Case, films: int) -> str:
     )
 
 
-def _remedy(case: Case, survey: Survey) -> str:
-    if case.layout and case.layout.split and case.layout.sequence_by:
-        rule = case.layout.split.model_copy(update={"group_by": case.layout.sequence_by})
-        return f"keep films together; write in {case.source}\n{rule_line(rule)}"
-    if case.layout:
-        return f"move whole films: from {survey.split} to the split they belong to, in dataset.yaml's folders or lists"
+def _remedy(checked: CheckedData, split: CheckedSplit) -> str:
+    if checked.layout and checked.layout.split and checked.layout.sequence_by:
+        rule = checked.layout.split.model_copy(update={"group_by": checked.layout.sequence_by})
+        return f"keep films together; write in {checked.source}\n{rule_line(rule)}"
+    if checked.layout:
+        return f"move whole films: from {split.name} to the split they belong to, in dataset.yaml's folders or lists"
     return (
         "if the split is the published one, keep it: compare only with scores on the same split, and say so beside "
         "them; how good a network is on a new drive, a split of other films tells"
     )
 
 
-def _by_sequence(survey: Survey) -> dict[str, list[int]]:
+def _by_sequence(split: CheckedSplit) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for index, name in enumerate(survey.sequences):
+    for index, name in enumerate(split.sequences):
         if name:
             found.setdefault(name, []).append(index)
     return found
 
 
-def _nearest_frames(survey: Survey, frames: list[int], training: Survey, others: list[int]) -> list[tuple[int, int]]:
+def _nearest_frames(
+    split: CheckedSplit, frames: list[int], training: CheckedSplit, others: list[int]
+) -> list[tuple[int, int]]:
     """For each frame of a film the nearest of the others by number, and how far that is; _FAR where none has one."""
     theirs = sorted((_number(training, index), index) for index in others)
     numbers = np.array([number for number, _ in theirs])
     found = []
     for index in frames:
-        number = _number(survey, index)
+        number = _number(split, index)
         place = int(np.searchsorted(numbers, number))
         sides = [k for k in (place - 1, place) if 0 <= k < len(theirs)]
         best = min(sides, key=lambda k: (abs(theirs[k][0] - number), k))
@@ -132,9 +136,9 @@ def _nearest_frames(survey: Survey, frames: list[int], training: Survey, others:
     return found
 
 
-def _number(survey: Survey, index: int) -> int:
+def _number(split: CheckedSplit, index: int) -> int:
     """The last number in a sample's name; _FAR where it has none or an enormous one."""
-    found = _LAST_NUMBER.search(survey.dataset.name(index))
+    found = _LAST_NUMBER.search(split.dataset.name(index))
     return min(int(found[1][:20]), _FAR) if found else _FAR
 
 
@@ -149,20 +153,15 @@ def _is_film(neighbours: list[tuple[Spot, Spot]], all_of_it: list[Spot]) -> bool
 
 
 def _alike(one: Spot, other: Spot) -> float:
-    rows = standardised(np.stack([spot.survey.thumb_NP[spot.sample] for spot in (one, other)]))
+    rows = standardised(np.stack([spot.split.thumb_NP[spot.sample] for spot in (one, other)]))
     return float(rows[0] @ rows[1])
 
 
-def _neighbour(spot: Spot, other: Spot, case: Case) -> Place:
-    if spot.survey is case.training():
+def _neighbour(spot: Spot, other: Spot, checked: CheckedData) -> Place:
+    if spot.split is checked.training():
         spot, other = other, spot
     split, name = other.label
-    return spot.survey.place(spot.sample, f"next to {name} of {split}", slice(0, 1))._replace(other=other.label)
-
-
-def _some(names: dict[str, list[int]] | list[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
+    return spot.split.place(spot.sample, f"next to {name} of {split}", slice(0, 1))._replace(other=other.label)
 
 
 CHECKS: tuple[Check, ...] = (divided_sequences, divided_films)

@@ -1,7 +1,7 @@
 """What is kept of a split once its samples have been looked at: some hundred bytes a picture, and sums.
 
 Samples are read by several threads (decoders let go of Python's lock), a few ahead of their turn; they are taken in
-their order, so that the same data gives the same survey.
+their order, so that the same data gives the same sums.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from tarsia import console, hardware
 from tarsia.data._dataset import Dataset
 from tarsia.data._pairs import PairedData
-from tarsia.doctor.edges import Fit
+from tarsia.doctor.edges import Alignment
 from tarsia.doctor.finding import Place
 from tarsia.doctor.label_values import SMEARED
 from tarsia.doctor.perceptual_hash import THUMB
-from tarsia.doctor.sample import GRID, Exam, examine
+from tarsia.doctor.sample import GRID, CheckedSample, examine
 
 _AHEAD = 3  # samples read ahead of their turn, for each thread
 _KINDS = 5000  # different strange values that are counted; more are damage, and which no longer matters
@@ -46,12 +46,12 @@ class Strange(NamedTuple):
         return self.kinds > SMEARED
 
 
-class Survey:
+class CheckedSplit:
     """A split that has been looked at.  Arrays have an entry a sample; `seen_N`: picture and label could be read."""
 
-    def __init__(self, split: str, dataset: Dataset) -> None:
+    def __init__(self, name: str, dataset: Dataset) -> None:
         count, classes = len(dataset), len(dataset.classes)
-        self.split, self.dataset = split, dataset
+        self.name, self.dataset = name, dataset
         self.size_N2 = np.zeros((count, 2), np.int32)  # of the picture; 0 where it could not be read
         self.mean_N, self.deviation_N = np.zeros(count, np.float32), np.zeros(count, np.float32)
         self.grey_N, self.labelled_N = np.zeros(count, bool), np.zeros(count, bool)
@@ -60,7 +60,7 @@ class Survey:
         self.digest_N, self.label_digest_N = np.zeros(count, "V16"), np.zeros(count, "V16")
         self.ignored_N, self.dominant_N = np.zeros(count, np.float32), np.zeros(count, np.float32)  # shares
         self.smoothed_N = np.zeros(count, np.float32)
-        self.fit_N5 = np.full((count, 5), np.nan, np.float32)
+        self.alignment_N5 = np.full((count, 5), np.nan, np.float32)
         self.shown_NB = np.zeros((count, (classes + 7) // 8), np.uint8)  # a bit for each class
         self.pixels_K1 = np.zeros(classes + 1, np.int64)
         self.pictures_K = np.zeros(classes, np.int64)  # that show the class
@@ -89,9 +89,9 @@ class Survey:
         """Which pictures could be read, whatever became of their labels."""
         return self.size_N2[:, 0] > 0
 
-    def fit(self, index: int) -> Fit | None:
-        values = self.fit_N5[index].tolist()
-        return None if values[0] != values[0] else Fit(*values)
+    def alignment(self, index: int) -> Alignment | None:
+        values = self.alignment_N5[index].tolist()
+        return None if values[0] != values[0] else Alignment(*values)
 
     def showing(self, label: int) -> np.ndarray:
         """N booleans: which samples show a class."""
@@ -107,32 +107,32 @@ class Survey:
 
     def place(self, index: int, detail: str = "", which: slice = slice(None)) -> Place:
         """A sample as the place of a finding, with the `which` of its files."""
-        return Place(self.split, self.dataset.name(index), detail, self.files(index)[which])
+        return Place(self.name, self.dataset.name(index), detail, self.files(index)[which])
 
-    def take(self, index: int, exam: Exam) -> None:
+    def add(self, index: int, sample: CheckedSample) -> None:
         """Keep what is to be kept of a sample."""
-        for kind, detail in exam.faults:
+        for kind, detail in sample.faults:
             self.faults.setdefault(kind, []).append((index, detail))
-        self.sequences[index] = self.sequences[index] or exam.sequence
-        if exam.look is not None and exam.small_HW3 is not None:
-            self.size_N2[index] = exam.size
-            self.mean_N[index], self.deviation_N[index], self.grey_N[index] = exam.mean, exam.deviation, exam.grey
-            self.hash_N[index], self.mirrored_N[index], self.thumb_NP[index] = exam.look
-            self.digest_N[index] = np.void(exam.digest)
-            self.mean_HW3 += exam.small_HW3
-            self.modes[exam.mode] += 1
-        if exam.counts_K1 is not None and exam.grid_HW is not None:
-            self._take_label(index, exam, exam.counts_K1, exam.grid_HW)
-        if exam.fit is not None:
-            self.fit_N5[index] = exam.fit
+        self.sequences[index] = self.sequences[index] or sample.sequence
+        if sample.hashes is not None and sample.small_HW3 is not None:
+            self.size_N2[index] = sample.size
+            self.mean_N[index], self.deviation_N[index], self.grey_N[index] = sample.mean, sample.deviation, sample.grey
+            self.hash_N[index], self.mirrored_N[index], self.thumb_NP[index] = sample.hashes
+            self.digest_N[index] = np.void(sample.digest)
+            self.mean_HW3 += sample.small_HW3
+            self.modes[sample.mode] += 1
+        if sample.counts_K1 is not None and sample.grid_HW is not None:
+            self._take_label(index, sample, sample.counts_K1, sample.grid_HW)
+        if sample.alignment is not None:
+            self.alignment_N5[index] = sample.alignment
 
-    def _take_label(self, index: int, exam: Exam, counts_K1: np.ndarray, grid_HW: np.ndarray) -> None:
+    def _take_label(self, index: int, sample: CheckedSample, counts_K1: np.ndarray, grid_HW: np.ndarray) -> None:
         labelled, everything = int(counts_K1[:-1].sum()), int(counts_K1.sum())
         self.labelled_N[index] = True
-        self.label_digest_N[index] = np.void(exam.label_digest)
+        self.label_digest_N[index] = np.void(sample.label_digest)
         self.ignored_N[index] = counts_K1[-1] / max(everything, 1)
         self.dominant_N[index] = counts_K1[:-1].max() / max(labelled, 1)
-        self.smoothed_N[index] = exam.smoothed
+        self.smoothed_N[index] = sample.smoothed
         self.pixels_K1 += counts_K1
         shown_K = counts_K1[:-1] > 0
         self.shown_NB[index] = np.packbits(shown_K)
@@ -142,16 +142,16 @@ class Survey:
         rows, columns = np.nonzero(known)
         np.add.at(self.heat_KHW, (grid_HW[known], rows, columns), 1)
         held = np.zeros(256, bool)
-        held[[value for value in exam.values if isinstance(value, int) and 0 <= value < 256]] = True
+        held[[value for value in sample.values if isinstance(value, int) and 0 <= value < 256]] = True
         self.held_NB[index] = np.packbits(held)
-        if exam.strange:
-            value, pixels = next(iter(exam.strange.items()))
-            self.strange.append(Strange(index, value, pixels, exam.strange_kinds, exam.exchanged))
-        if exam.strange_kinds > SMEARED:
-            _add(self.smeared_values, exam.strange)
+        if sample.strange:
+            value, pixels = next(iter(sample.strange.items()))
+            self.strange.append(Strange(index, value, pixels, sample.strange_kinds, sample.exchanged))
+        if sample.strange_kinds > SMEARED:
+            _add(self.smeared_values, sample.strange)
         else:
-            _add(self.values, exam.values)
-            _add(self.strange_values, exam.strange)
+            _add(self.values, sample.values)
+            _add(self.strange_values, sample.strange)
 
     def shares_K(self) -> np.ndarray:
         """Each class's share of the labelled pixels; 0 where there are none."""
@@ -164,23 +164,23 @@ class Survey:
         return [((int(found[k][0]), int(found[k][1])), int(counts[k])) for k in order]
 
 
-def survey(split: str, dataset: Dataset, threads: int | None = None) -> Survey:
+def examine_split(name: str, dataset: Dataset, threads: int | None = None) -> CheckedSplit:
     """Look at every sample of a split, showing how far it is; nothing that a sample holds raises."""
-    kept = Survey(split, dataset)
+    kept = CheckedSplit(name, dataset)
     threads = threads or min(hardware.cores(), _MOST_THREADS)
     # Warnings cannot be told apart by thread; each of Tarsia's names its picture.
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
-        for index, exam in enumerate(console.track(_in_order(dataset, threads), len(dataset), f"checking {split}")):
-            kept.take(index, exam)
+        for index, sample in enumerate(console.track(_in_order(dataset, threads), len(dataset), f"checking {name}")):
+            kept.add(index, sample)
             kept.remarks += [str(remark.message) for remark in remarks if remark.category is UserWarning]
             remarks.clear()
     kept.remarks.sort()
     return kept
 
 
-def _in_order(dataset: Dataset, threads: int) -> Iterator[Exam]:
-    waiting: deque[Future[Exam]] = deque()
+def _in_order(dataset: Dataset, threads: int) -> Iterator[CheckedSample]:
+    waiting: deque[Future[CheckedSample]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for index in range(len(dataset)):

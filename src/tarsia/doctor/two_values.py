@@ -8,36 +8,39 @@ from typing import Any
 
 from tarsia.card import IGNORED
 from tarsia.data._dataset import one_class_fault
-from tarsia.doctor.dataset import Case, Check, indices, total
-from tarsia.doctor.finding import Finding, Place, number
+from tarsia.doctor.dataset import Check, CheckedData, indices, total
+from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.label_values import Reading, choices
 from tarsia.doctor.layout_lines import Coding, shown
 from tarsia.doctor.meaning import coding_of
+from tarsia.plain_text import number
 
 _NAMED = 12  # values in a sentence
 
 
-def one_class(case: Case) -> Iterator[Finding]:
+def one_class(checked: CheckedData) -> Iterator[Finding]:
     """A list of one class: whatever is labelled is that, and nothing can be learned."""
-    if one_class_fault(case.classes) is None:  # as training has it
+    if one_class_fault(checked.classes) is None:  # as training has it
         return
-    name = case.classes.names[0]
+    name = checked.classes.names[0]
     title = f"`classes` names {name} alone"
     why = "Every labelled pixel is of it, so any network is always right: its loss is 0 and its mIoU 1."
-    found = _all_values(case)
+    found = _all_values(checked)
     remedy = f"list the background first, as `classes: [background, {name}]`"
-    coding = coding_of(case)
-    readings = [] if coding is None or case.layout is None else [*_with_background(sorted(found, key=_order), coding)]
+    coding = coding_of(checked)
+    readings = (
+        [] if coding is None or checked.layout is None else [*_with_background(sorted(found, key=_order), coding)]
+    )
     if readings and coding is not None:
         held = ", ".join(shown(one) for one in sorted(found, key=_order)[:_NAMED])
         why += f" Its labels hold {held}."
-        remedy = f"list the background first; {choices(readings, coding, case.source)}"
+        remedy = f"list the background first; {choices(readings, coding, checked.source)}"
     yield Finding("one-class", "error", title, why, remedy, decide=True)
 
 
-def _all_values(case: Case) -> set[Any]:
+def _all_values(checked: CheckedData) -> set[Any]:
     """The numbers and colours that all labels hold."""
-    return {value for survey in case.splits.values() for value in (*survey.values, *survey.smeared_values)}
+    return {value for split in checked.splits.values() for value in (*split.values, *split.smeared_values)}
 
 
 def _order(one: Any) -> tuple[bool, Any]:
@@ -81,12 +84,12 @@ def _with_background(found: list[Any], coding: Coding) -> Iterator[Reading]:
             yield of([0], [1], f"0 is {background}, and no label shows {name}")
 
 
-def black_and_white(case: Case) -> Iterator[Finding]:
+def black_and_white(checked: CheckedData) -> Iterator[Finding]:
     """Two classes kept as 0 and 255 in all labels or some, of which Tarsia ignores the second."""
-    values, coding = two_values(case), coding_of(case)
+    values, coding = two_values(checked), coding_of(checked)
     if coding is None or not values:
         return
-    one, other = case.classes.names
+    one, other = checked.classes.names
     void = Reading(f"{IGNORED} is void", coding.ignoring([IGNORED]))
     if len(values) == 2:
         low = values[0]
@@ -97,39 +100,39 @@ def black_and_white(case: Case) -> Iterator[Finding]:
             Reading(f"{low} is {other} and {IGNORED} is {one}", coding.numbered([[IGNORED], [low]])),
             void,
         ]
-        yield Finding("black-and-white", "error", title, why, choices(readings, coding, case.source), decide=True)
+        yield Finding("black-and-white", "error", title, why, choices(readings, coding, checked.source), decide=True)
         return
-    places = _white(case)
+    places = _white(checked)
     if places:
         title = (
-            f"{number(len(places), 'label')} of 0 and {IGNORED} among others of 0 and 1 ({total(case, len(places))})"
+            f"{number(len(places), 'label')} of 0 and {IGNORED} among others of 0 and 1 ({total(checked, len(places))})"
         )
         why = f"{IGNORED} is ignored. Where no label holds both 1 and {IGNORED}, it may be how some were saved."
         readings = [Reading(f"{IGNORED} is {other} too", coding.numbered([[0], [1, IGNORED]])), void]
-        remedy = choices(readings, coding, case.source)
+        remedy = choices(readings, coding, checked.source)
         yield Finding("black-and-white", "warning", title, why, remedy, places, decide=True)
 
 
-def two_values(case: Case) -> list[int]:
+def two_values(checked: CheckedData) -> list[int]:
     """0, 1 and 255 as far as labels of two classes hold them, if nothing else and 255; [] where it says what it is."""
-    values = {value for survey in case.splits.values() for value in survey.values}
-    coding = coding_of(case)
-    if coding is None or case.layout is None or coding.told or IGNORED in coding.ignore or len(case.classes) != 2:
+    values = {value for split in checked.splits.values() for value in split.values}
+    coding = coding_of(checked)
+    if coding is None or checked.layout is None or coding.told or IGNORED in coding.ignore or len(checked.classes) != 2:
         return []
-    smeared = any(survey.smeared_values for survey in case.splits.values())
+    smeared = any(split.smeared_values for split in checked.splits.values())
     fits = not smeared and IGNORED in values and values <= {0, 1, IGNORED} and len(values) > 1
     return sorted(values) if fits else []
 
 
-def _white(case: Case) -> list[Place]:
+def _white(checked: CheckedData) -> list[Place]:
     """Labels with 255 and without 1, where no label has both."""
     places = []
-    for survey in case.splits.values():
-        one_N, white_N = survey.holding(1), survey.holding(IGNORED)
+    for split in checked.splits.values():
+        one_N, white_N = split.holding(1), split.holding(IGNORED)
         if (one_N & white_N).any():
             return []
-        rows_N = white_N & survey.holding(0)
-        places += [survey.place(index, f"0 and {IGNORED} only", slice(1, 2)) for index in indices(rows_N)]
+        rows_N = white_N & split.holding(0)
+        places += [split.place(index, f"0 and {IGNORED} only", slice(1, 2)) for index in indices(rows_N)]
     return places
 
 

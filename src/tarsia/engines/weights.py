@@ -16,6 +16,7 @@ from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import ModelFileError, TarsiaError
 from tarsia.files import is_utf8, writing
 from tarsia.models._segmenter import Segmenter
+from tarsia.plain_text import some
 
 
 def save_model(path: Path, model: Segmenter, card: Card) -> None:
@@ -52,9 +53,8 @@ def read_weights(path: Path, key: str = CARD_KEY) -> dict[str, Tensor]:
     tensors = read_tensors(path, key)
     faults = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if faults:
-        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise ModelFileError(
-            f"{path}: the weights {sorted(faults)[0]}{more} hold what is no number (NaN or infinite): the training has "
+            f"{path}: the weights {some(sorted(faults), 1)} hold what is no number (NaN or infinite): the training has "
             "failed, choose another model"
         )
     return tensors
@@ -89,8 +89,7 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
         {key: value[0] if key in per_class else value for key, value in tensors.items()},
     )
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise ModelFileError(f"train.start_from: {path} does not fit the recipe's model: {'; '.join(faults[:5])}{more}")
+        raise ModelFileError(f"train.start_from: {path} does not fit the recipe's model: {some(faults, 5, '; ')}")
     kept = [name for name in card.classes.names if name in theirs.classes.names]
     if card.classes.names != theirs.classes.names:
         to = [card.classes.names.index(name) for name in kept]

@@ -14,8 +14,7 @@ import numpy as np
 from tarsia.card import IGNORED, Calibration
 from tarsia.engines.engine import Engine
 from tarsia.errors import DatasetError
-from tarsia.evaluation import finer
-from tarsia.evaluation.details import reliability_counts
+from tarsia.evaluation import reliability
 
 PIXELS = 200_000  # of the split that are looked at, as many of every picture
 LARGEST = 50.0  # a temperature beyond it, or below 1 / LARGEST, is none
@@ -107,5 +106,5 @@ def _judged(scores_PK: np.ndarray, truth_P: np.ndarray, temperature: float) -> t
     probabilities_PK = _softmax(scores_PK, 1 / temperature)
     true_P = np.take_along_axis(probabilities_PK, truth_P[:, None], 1)[:, 0]
     right_P = scores_PK.argmax(1) == truth_P
-    error = finer.ece(reliability_counts(probabilities_PK.max(1), right_P))
+    error = reliability.ece(reliability.count_pixels(probabilities_PK.max(1), right_P))
     return float(-np.log(np.maximum(true_P, _TINY)).mean(dtype=np.float64)), float(error)

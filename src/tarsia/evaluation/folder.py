@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from tarsia import console, files
-from tarsia.data._dataset import Dataset, Sample
-from tarsia.errors import MissingExtraError
-from tarsia.evaluation.finer import FIGURES, SIZES
+from tarsia import console, html
+from tarsia.data._dataset import Dataset, Sample, evenly
+from tarsia.evaluation.details import FIGURES
+from tarsia.evaluation.objects import SIZES
 from tarsia.evaluation.report import Report
+from tarsia.plain_text import decimal
 
 _BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
 
@@ -36,17 +37,15 @@ def write_folder(
     panels = _write_panels(out / "pictures", report, dataset, pictures, predict)
     confusion, curves, page = out / "confusion.png", out / "curves.png", out / "report.html"
     figures = [("Loss and scores over the epochs", curves)] if curves.is_file() else []
-    try:
+    with html.left_out(confusion):
         save_confusion(confusion, report.total_KK1, report.classes)
         figures.append(("Confusion: where the pixels of each true class went", confusion))
         if written["details"]:
             save_details(out / "details.png", written["details"])
             what = "objects by size, and confidence" if "ece" in written["details"] else "objects by size"
             figures.append((f"Beyond mIoU: {what}", out / "details.png"))
-    except MissingExtraError as error:
-        console.note(f"{confusion} is left out: {error}")
     recipe = out / "recipe.yaml"
-    try:
+    with html.left_out(page):
         write_page(
             page,
             title=_title(report),
@@ -56,8 +55,6 @@ def write_folder(
             recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
             history=_history(out / "metrics.csv"),
         )
-    except MissingExtraError as error:
-        console.note(f"{page} is left out: {error}")
 
 
 def _title(report: Report) -> str:
@@ -74,12 +71,12 @@ def _history(path: Path) -> list[dict[str, Any]] | None:
 
 def table(report: Report) -> console.Table:
     """A report -> what the terminal shows: each class's IoU, accuracy, Dice and share of the truth, means, details."""
-    figures, found, truth = report.metrics, report.finer, report.total_KK1.sum(1)
+    figures, found, truth = report.metrics, report.detail_figures, report.total_KK1.sum(1)
     pixels = max(int(truth.sum()), 1)
-    caption = f"pixel accuracy {_figure(figures.pixel_accuracy)}, FWIoU {_figure(figures.fwiou)}"
+    caption = f"pixel accuracy {decimal(figures.pixel_accuracy)}, FWIoU {decimal(figures.fwiou)}"
     if found:
-        borders = [f"{FIGURES[key].words} {_figure(found[key])}" for key in _BORDERS_AND_ECE if key in found]
-        sizes = [f"{name} {_figure(found[f'recall_{name}'])}" for name in SIZES]
+        borders = [f"{FIGURES[key].words} {decimal(found[key])}" for key in _BORDERS_AND_ECE if key in found]
+        sizes = [f"{name} {decimal(found[f'recall_{name}'])}" for name in SIZES]
         caption += f"\n{', '.join(borders)}\nobjects found: {', '.join(sizes)}"
     ignored = int(report.total_KK1[:, -1].sum())
     if ignored:
@@ -88,11 +85,11 @@ def table(report: Report) -> console.Table:
     shown = console.Table(title=title, caption=caption, show_footer=True)
     shown.add_column("class", footer="mean")
     for name, footer in (("IoU", figures.miou), ("accuracy", figures.mpa), ("Dice", figures.dice)):
-        shown.add_column(name, justify="right", footer=_figure(footer))
+        shown.add_column(name, justify="right", footer=decimal(footer))
     shown.add_column("share of truth", justify="right", footer=f"{int(truth.sum()):,} px")
     columns = zip(report.classes.names, figures.iou_K, figures.accuracy_K, figures.dice_K, truth, strict=True)
     for name, iou, accuracy, dice, own in columns:
-        shown.add_row(name, _figure(iou), _figure(accuracy), _figure(dice), f"{100 * own / pixels:.2f} %")
+        shown.add_row(name, decimal(iou), decimal(accuracy), decimal(dice), f"{100 * own / pixels:.2f} %")
     return shown
 
 
@@ -102,25 +99,19 @@ def _write_panels(
     """Panels of the worst pictures and of evenly spaced ones, predicted again so that no picture need be kept."""
     from tarsia.drawing import paint
 
-    for old in [*folder.glob("worst-*.png"), *folder.glob("sample-*.png")]:
-        old.unlink()  # of an earlier evaluation into the same folder
     worst = report.worst((pictures + 1) // 2)
-    spaced = np.linspace(0, len(dataset) - 1, min(pictures - len(worst), len(dataset))).round().astype(int)
-    chosen = [("worst", index) for index in worst] + [("sample", int(k)) for k in spaced if int(k) not in worst]
-    written = []
-    for place, (kind, index) in enumerate(chosen, 1):
-        sample = dataset[index]
-        line = report.line(index)
-        miou, accuracy = _figure(line["miou"]), _figure(line["pixel_accuracy"])
-        caption = f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})"
-        panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, caption)
-        plain = re.sub(r"[^\w.-]+", "_", sample.name)[:80]
-        path = folder / f"{kind}-{place:02d}-{plain}.png"
-        with files.writing(path) as part:
-            panel.save(part, format="PNG")
-        written.append((caption, path))
-    return written
+    spaced = evenly(pictures - len(worst), len(dataset))
+    chosen = [("worst", index) for index in worst] + [("sample", index) for index in spaced if index not in worst]
+    captions = []
 
+    def drawn() -> Iterator[tuple[str, str, Image.Image]]:
+        for kind, index in chosen:
+            sample = dataset[index]
+            line = report.line(index)
+            miou, accuracy = decimal(line["miou"]), decimal(line["pixel_accuracy"])
+            captions.append(f"{sample.name}: mIoU {miou}, pixel accuracy {accuracy} ({kind})")
+            panel = paint.panel(sample.image, sample.label, predict(sample), report.classes, captions[-1])
+            yield kind, sample.name, panel
 
-def _figure(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4f}"
+    paths = html.save_pictures(folder, drawn())
+    return list(zip(captions, paths, strict=True))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tarsia import formerly
-from tarsia.files import write_text
-from tarsia.html import PAGE_LIMIT_BYTES, fit, listed, script_hash, template_of
+from tarsia import formerly, html
+from tarsia.plain_text import number
 
 _HEADLINES = (
     ("miou", "mIoU", "mean of the classes' IoU"),
@@ -62,27 +60,21 @@ def write_page(
     policy lets no script run but the page's own.
     Raises MissingExtraError without jinja2, OutputError where a picture cannot be read or the page not written.
     """
-    source = resources.files("tarsia.evaluation").joinpath("page.html").read_text("utf-8")
-    template = template_of(source)
     values = {
         "title": title,
-        "script_hash": script_hash(source),
         "facts": _facts(report),
         "version": formerly.version_of((report.get("provenance") or {}).get("versions") or {}),
-        **_scores(report),
+        **_results(report),
         "details": _details(report.get("details") or {}),
-        "protocol": listed(report.get("protocol")),
+        "protocol": html.in_words(report.get("protocol")),
         "sentence": _sentence(report),
-        "model": listed(report.get("model")),
-        "provenance": listed(report.get("provenance")),
+        "model": html.in_words(report.get("model")),
+        "provenance": html.in_words(report.get("provenance")),
         "recipe": recipe,
         "epochs": _epochs(history),
         "next_steps": [{"text": step, "command": step.startswith(("tarsia ", "make "))} for step in next_steps],
     }
-    empty = template.render(**values, figures=[], pictures=[], note="")
-    room = PAGE_LIMIT_BYTES - len(empty.encode()) - 2000
-    drawn, shown, note = fit(figures, pictures, room)
-    write_text(Path(path), template.render(**values, figures=drawn, pictures=shown, note=note))
+    html.write_page(path, "tarsia.evaluation", values, figures, pictures, sorts=True)
 
 
 class _Cell(NamedTuple):
@@ -105,12 +97,13 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
     data = " ".join(str(protocol[key]) for key in ("dataset", "split") if protocol.get(key))
     network = " with ".join(str(model[key]) for key in ("architecture", "encoder") if model.get(key))
     classes = report.get("classes") or []
-    counts = [f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"] if classes else []
-    counts += [f"{images:,} {'image' if images == 1 else 'images'}"] if images else []
+    counts = [number(len(classes), "class", "classes")] if classes else []
+    counts += [number(images, "image")] if images else []
     return [fact for fact in (network, data, *counts) if fact]
 
 
-def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
+def _results(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The headline figures, the classes' and those of the worst pictures."""
     nothing = "no class of this data set has pixels to score"
     cards = [
         {"label": label, "what": what, "value": _cell(report[key], nothing)}
@@ -182,10 +175,10 @@ def _epochs(history: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | Non
     for row in history:
         cells = [_cell(row.get(key), "not measured in this epoch", digits=4) for key, _ in columns]
         rows.append([_epoch_cell(key, row.get(key), cell) for (key, _), cell in zip(columns, cells, strict=True)])
-    scored = [row for row in history if row.get("val_miou") is not None and math.isfinite(row["val_miou"])]
-    summary = f"{len(history)} {'epoch' if len(history) == 1 else 'epochs'}"
-    if scored:
-        best = max(scored, key=lambda row: (row["val_miou"], -row["epoch"]))
+    validated = [row for row in history if row.get("val_miou") is not None and math.isfinite(row["val_miou"])]
+    summary = number(len(history), "epoch")
+    if validated:
+        best = max(validated, key=lambda row: (row["val_miou"], -row["epoch"]))
         summary += f", best validation mIoU {best['val_miou']:.3f} in epoch {best['epoch']}"
     return {"summary": summary, "headings": [label for _, label in columns], "rows": rows}
 

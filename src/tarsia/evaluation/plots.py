@@ -12,6 +12,7 @@ import numpy as np
 from tarsia.card import Classes
 from tarsia.errors import MissingExtraError
 from tarsia.files import writing
+from tarsia.plain_text import shortened
 
 _INK, _FAINT, _GRID = "#1c2128", "#6a737d", "#e6e9ed"
 _TRAINING, _VALIDATION, _BEST = "#9aa5b1", "#1f6feb", "#d9480f"
@@ -205,12 +206,12 @@ def _draw_curves(axes: Any, history: Sequence[Mapping[str, Any]], key: str, titl
     _quiet(axes)
 
 
-def _limits(values: list[float], score: bool, alone: bool) -> tuple[float, float]:
-    """What the y axis shows: a score to the next tenths, within 0 .. 1; all of it where one epoch has no course yet."""
+def _limits(values: list[float], share: bool, alone: bool) -> tuple[float, float]:
+    """What the y axis shows: a share to the next tenths, within 0 .. 1; all of it where one epoch has no course yet."""
     lowest, highest = min(values), max(values)
     if alone:
-        return (0.0, 1.0) if score else (min(0.0, lowest * 1.2), max(highest * 1.2, 1e-6))
-    if not score:
+        return (0.0, 1.0) if share else (min(0.0, lowest * 1.2), max(highest * 1.2, 1e-6))
+    if not share:
         margin = (highest - lowest) * 0.05 or abs(highest) * 0.05 or 1.0
         return lowest - margin, highest + margin
     return max(0.0, math.floor(lowest * 10 - 0.3) / 10), min(1.0, math.ceil(highest * 10 + 0.3) / 10)
@@ -298,8 +299,7 @@ def _drawable_names(classes: Classes) -> list[str]:
     for k, name in enumerate(classes.names):
         line = " ".join(name.split())
         drawable = line and all(ord(character) in known for character in line)
-        short = line if len(line) <= _NAME_LENGTH else line[: _NAME_LENGTH - 1].rstrip() + "…"
-        names.append(short if drawable else f"class {k}")
+        names.append(shortened(line, _NAME_LENGTH, "…") if drawable else f"class {k}")
     return names
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia.card import IGNORED, Classes, Input
-from tarsia.evaluation.report import ABSENT_CLASS_RULE
+from tarsia.evaluation.confusion import ABSENT_CLASS_RULE
 from tarsia.prediction.network_input import padded_size
 from tarsia.prediction.predictor import Predictor
 

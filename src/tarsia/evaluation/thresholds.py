@@ -1,4 +1,4 @@
-"""Expected: what a recipe says its training should reach, and whether a report has reached it."""
+"""Thresholds: what a recipe says its training should reach, and whether a report has reached it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Range = Annotated[tuple[_Share, _Share], AfterValidator(_ordered)]
 
 
 class Expected(Node):
-    """Scores on the validation split, each [least, most] in 0 .. 1, and where these figures come from."""
+    """Figures on the validation split, each [least, most] in 0 .. 1, and where these figures come from."""
 
     miou: Range | None = None
     mpa: Range | None = None

@@ -14,11 +14,11 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.card import Classes
-from tarsia.data._dataset import Dataset, Sample, check_bands, check_sample
+from tarsia.data._dataset import Dataset, Sample, check_bands, check_same_classes, check_sample, evenly
 from tarsia.drawing import paint
 from tarsia.engines import memory_limit
 from tarsia.errors import DatasetError, ScoresError
-from tarsia.evaluation.report import Metrics, count, metrics
+from tarsia.evaluation.confusion import Metrics, count, metrics
 from tarsia.pictures.rgb import resize
 from tarsia.prediction.predictor import Predictor
 
@@ -242,13 +242,8 @@ def _of_network(side: Side, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.nda
 def _chosen(classes: Classes, dataset: Dataset, images: int) -> list[int]:
     if not len(dataset):
         raise DatasetError("the split has no samples: nothing to check on")
-    if classes.names != dataset.classes.names:
-        raise DatasetError(
-            f"classes differ: the model has {', '.join(classes.names)}, the data set "
-            f"{', '.join(dataset.classes.names)}: "
-            "check on the data set that the model was trained for"
-        )
-    return np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(int)).tolist()
+    check_same_classes(classes, dataset.classes)
+    return evenly(images, len(dataset))
 
 
 def _at_sizes(samples: list[Sample], stride: int) -> Iterator[np.ndarray]:

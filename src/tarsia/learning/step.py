@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tarsia.engines.torch_engine import autocast
-from tarsia.evaluation import report
+from tarsia.evaluation.confusion import count
 from tarsia.learning import failures
 from tarsia.learning.adaptation import Extended
 from tarsia.learning.loader import Batch, TargetBatch
@@ -69,7 +69,7 @@ def _backward(state: TrainingState, batch: Batch, given: Extended, loss: StepLos
     total.backward()
     predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
     for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
-        state.counts_KK1 += report.count(truth_HW, predicted_HW, len(state.card.classes))
+        state.counts_KK1 += count(truth_HW, predicted_HW, len(state.card.classes))
     return value
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from tarsia.card import MAX_BANDS
 from tarsia.models._attention import Attended, Attentive
 from tarsia.models._encoders import Encoder
+from tarsia.plain_text import some
 from tarsia.yaml_tree import Node
 
 # How the four axes of a picture, and of all that is computed from it, lie in memory: B K H W, or B H W K.
@@ -59,8 +60,7 @@ class EncoderConfig(ModelConfig):
     def _only_of_the_network(cls, options: dict[str, Any]) -> dict[str, Any]:
         kept = [key for key in options if key in _KEPT_OPTIONS or key.startswith("pretrained")]
         if kept:
-            named = ", ".join(kept[:5]) + (f" and {len(kept) - 5} more" if len(kept) > 5 else "")
-            raise ValueError(f"{named} cannot be given here: Tarsia sets it")
+            raise ValueError(f"{some(kept, 5)} cannot be given here: Tarsia sets it")
         return options
 
     @field_validator("mean", "std")

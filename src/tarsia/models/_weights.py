@@ -15,6 +15,7 @@ from torch import Tensor
 from tarsia.card import CARD_KEY, read_header
 from tarsia.errors import ModelFileError
 from tarsia.files import is_utf8
+from tarsia.plain_text import some
 
 _REACH_SECONDS = 3.0
 # Buffers that older timm versions stored and newer ones compute.
@@ -123,5 +124,4 @@ def _check_fits(name: str, file: Path, tensors: dict[str, Tensor], options: dict
         and key.rpartition(".")[2] not in _COMPUTED
     ]
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise ModelFileError(f"{file} does not fit encoder {name}: {'; '.join(faults[:5])}{more}")
+        raise ModelFileError(f"{file} does not fit encoder {name}: {some(faults, 5, '; ')}")

@@ -1,11 +1,11 @@
-"""Entrants: reports as they are given -> what a comparison needs of each, if they were scored alike."""
+"""Reports as they are given -> what a comparison needs of each, if they were scored alike."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from tarsia.card import Classes
 from tarsia.comparison import significance
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, TarsiaError
-from tarsia.evaluation import finer
+from tarsia.evaluation.details import per_picture
 from tarsia.evaluation.report import Report
-from tarsia.plain_text import command
+from tarsia.plain_text import command, listed, shortened
 
 # What must be equal for figures to be comparable; the rest of a protocol is how the model itself was run.
 STRICT = ("classes", "ignored_value", "absent_class_rule", "size", "split", "data_hash")
@@ -30,8 +30,8 @@ _LONGEST_VALUE = 90
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
-    """One report, reduced to what a comparison needs of it (`sums_N3K` and `finer` as in `Entry`)."""
+class ComparedReport:
+    """One report, reduced to what a comparison needs of it (`sums_N3K` and `details` as in `Model`)."""
 
     name: str
     where: str
@@ -43,15 +43,15 @@ class Entrant:
     model: dict[str, Any]
     provenance: dict[str, Any]
     sums_N3K: np.ndarray
-    finer: dict[str, np.ndarray]
+    details: dict[str, np.ndarray]
     model_file: Path | None
     recipe: dict[str, Any] | None
     knows_sequences: bool  # reports of the first versions do not
     expected: str  # whether it reached what its recipe expects, in words; empty where that says nothing
 
 
-def entrants(reports: Sequence[str | Path | Report], names: Sequence[str] | None = None) -> list[Entrant]:
-    """Reports, or where they are -> entrants, each with a name of its own.
+def read_reports(reports: Sequence[str | Path | Report], names: Sequence[str] | None = None) -> list[ComparedReport]:
+    """Reports, or where they are -> what a comparison needs of each, with a name of its own.
 
     Raises DatasetError for fewer than two, one given twice, one that cannot be read, and the wrong number of names.
     """
@@ -68,7 +68,7 @@ def entrants(reports: Sequence[str | Path | Report], names: Sequence[str] | None
         raise DatasetError(f"{len(names)} names ({', '.join(names)}) for {len(reports)} reports: give one for each")
     called = _unique(names or [_name(*pair) for pair in zip(reports, folders, strict=True)], folders)
     # One at a time: what is kept of a report is small beside its confusion counts.
-    return [_entrant(*given) for given in zip(reports, folders, called, strict=True)]
+    return [_reduced(*given) for given in zip(reports, folders, called, strict=True)]
 
 
 def _folder(report: str | Path) -> Path:
@@ -98,13 +98,13 @@ def _unique(names: Sequence[str], folders: Sequence[Path | None]) -> list[str]:
     return found
 
 
-def _entrant(given: Any, folder: Path | None, name: str) -> Entrant:
+def _reduced(given: Any, folder: Path | None, name: str) -> ComparedReport:
     report = given if isinstance(given, Report) else Report.read(given)
     where = name if folder is None else str(given)
     count, classes = len(report.names), report.classes
     each = significance.Blocks(np.arange(count), count, "")
     model_file = None if folder is None else _model_file(folder, report.provenance)
-    return Entrant(
+    return ComparedReport(
         name=name,
         where=where,
         classes=classes,
@@ -115,7 +115,7 @@ def _entrant(given: Any, folder: Path | None, name: str) -> Entrant:
         model=report.model or {},
         provenance=report.provenance,
         sums_N3K=significance.block_sums(report.counts_NKK1, each),
-        finer=finer.per_picture(report.details, count, len(classes), where),
+        details=per_picture(report.details, count, len(classes), where),
         model_file=model_file,
         recipe=None if folder is None else _recipe(folder, model_file),
         knows_sequences=folder is None or _knows_sequences(folder / "counts.npz"),
@@ -169,16 +169,19 @@ def _recipe(folder: Path, model_file: Path | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def require_one_protocol(found: Sequence[Entrant]) -> None:
-    """DatasetError where two entrants were not scored alike, with each key that differs, its values and reports."""
+def require_one_protocol(found: Sequence[ComparedReport]) -> None:
+    """DatasetError where two reports were not scored alike, with each key that differs, its values and reports."""
     first = found[0]
     faults = []
     for key in STRICT:
-        values: dict[str, list[Entrant]] = {}
+        values: dict[str, list[ComparedReport]] = {}
         for one in found:
             values.setdefault(json.dumps(one.protocol.get(key), sort_keys=True), []).append(one)
         if len(values) > 1:
-            said = [f"{_value(json.loads(text), list(values))} in {_listed(ones)}" for text, ones in values.items()]
+            said = [
+                f"{_value(json.loads(text), list(values))} in {listed([one.where for one in ones])}"
+                for text, ones in values.items()
+            ]
             faults.append(f"{key} is {', '.join(said)}")
         elif first.protocol.get(key) is None and key == "data_hash":
             faults.append("data_hash is not there: the reports were made without details")
@@ -200,10 +203,10 @@ def _value(value: Any, others: Sequence[str]) -> str:
         text = f"{len(value)} ({', '.join(own) if own else 'in another order'})"
     else:
         text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+    return shortened(text, _LONGEST_VALUE)
 
 
-def _other_pictures(first: Entrant, one: Entrant) -> str:
+def _other_pictures(first: ComparedReport, one: ComparedReport) -> str:
     if one.names != first.names:
         pairs = zip([*first.names, "(none)"], [*one.names, "(none)"], strict=False)
         a, b = next((pair for pair in pairs if pair[0] != pair[1]), (len(first.names), len(one.names)))
@@ -214,18 +217,13 @@ def _other_pictures(first: Entrant, one: Entrant) -> str:
     return ""
 
 
-def _listed(found: Iterable[Entrant]) -> str:
-    names = [one.where for one in found]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def sequences(found: Sequence[Entrant]) -> list[str]:
+def sequences(found: Sequence[ComparedReport]) -> list[str]:
     """The video that each picture is from, as the first report says that knows."""
     return next((one.sequences for one in found if one.knows_sequences), found[0].sequences)
 
 
-def shared_protocol(found: Sequence[Entrant]) -> dict[str, Any]:
-    """What the protocols of all entrants have in common."""
+def shared_protocol(found: Sequence[ComparedReport]) -> dict[str, Any]:
+    """What the protocols of all reports have in common."""
     protocols = [one.protocol for one in found]
     return {
         key: value

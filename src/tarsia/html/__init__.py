@@ -1,21 +1,26 @@
-"""What the HTML pages share: their template, pictures within a page's size, facts in words."""
+"""What the HTML pages share: base.html, which they extend, pictures within a page's size, facts in words."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from tarsia import console
 from tarsia.errors import MissingExtraError, OutputError
+from tarsia.files import write_text, writing
 from tarsia.plain_text import plain
 
 PAGE_LIMIT_BYTES = 5_000_000
+_KINDS = ("worst", "sample", "differ")  # of pictures in a report's folder
 _SHOWN_WIDTH = 1064  # of the page's column, CSS pixels
 _FIGURE_DENSITY = 1.3  # pixels of a figure to a CSS pixel: letters like the page's, and sharp on fine screens
 _SHARP_BYTES = 300_000  # figures stay PNG up to here: JPEG blurs letters and thin lines
@@ -33,15 +38,48 @@ _WORDS = {
 }
 
 
-def template_of(source: str) -> Any:
+def write_page(
+    path: Path,
+    package: str,
+    values: Mapping[str, Any],
+    figures: Sequence[tuple[str, Path]] = (),
+    pictures: Sequence[tuple[str, Path]] = (),
+    sorts: bool = False,
+) -> None:
+    """Fill page.html of a package, which extends base.html -> one HTML file under 5 MB that needs nothing but itself.
+
+    `values`: what the template asks for, `title` and `facts` among it.  `figures` and `pictures` (caption, file) go in
+    as data URIs, reduced where the page would be too large, and in the end the last ones left out, which the value
+    `note` says.  All text is escaped.  A content security policy lets no script run but the page's own, which there is
+    with `sorts`: headings of the table `classes` sort it.  Raises MissingExtraError without jinja2, OutputError where a
+    picture cannot be read or the page not written.
+    """
+    script = _source("sort.js") if sorts else ""
+    known = {"version": "", **values, "script": script, "script_hash": _policy_hash(script)}
+    template = _template(package)
+    empty = template.render(**known, figures=[], pictures=[], note="")
+    room = PAGE_LIMIT_BYTES - len(empty.encode()) - 2000
+    drawn, shown, note = fit(figures, pictures, room)
+    write_text(Path(path), template.render(**known, figures=drawn, pictures=shown, note=note))
+
+
+def _template(package: str) -> Any:
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("writing the report page", "report") from error
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_plain
+        loader=jinja2.FunctionLoader(lambda name: _source("page.html", package) if name == package else _source(name)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=_plain,
     )
-    return environment.from_string(source)
+    return environment.get_template(package)
+
+
+def _source(name: str, package: str = __name__) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -49,11 +87,32 @@ def _plain(value: Any) -> Any:
     return plain(value, lines=True) if type(value) is str else value
 
 
-def script_hash(source: str) -> str:
-    """What the page's policy knows its one script by; the script holds no template code, so it stays as it is."""
-    found = re.search(r"<script>(.*?)</script>", source, re.DOTALL)
-    assert found is not None
-    return "sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+def _policy_hash(script: str) -> str:
+    """What the page's policy knows its one script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def save_pictures(folder: Path, pictures: Iterable[tuple[str, str, Image.Image]]) -> list[Path]:
+    """Write pictures (kind, name, picture) as KIND-01-NAME.png, in place of those of an earlier time -> their files."""
+    for kind in _KINDS:
+        for old in folder.glob(f"{kind}-[0-9]*-*.png"):
+            old.unlink()
+    paths = []
+    for place, (kind, name, picture) in enumerate(pictures, 1):
+        word = re.sub(r"[^\w.-]+", "_", name)[:80]
+        paths.append(folder / f"{kind}-{place:02d}-{word}.png")
+        with writing(paths[-1]) as part:
+            picture.save(part, format="PNG")
+    return paths
+
+
+@contextlib.contextmanager
+def left_out(path: Path) -> Iterator[None]:
+    """What needs an extra that is not installed is left out, and said: the file `path`, and what goes with it."""
+    try:
+        yield
+    except MissingExtraError as error:
+        console.note(f"{path} is left out: {error}")
 
 
 def fit(
@@ -104,32 +163,32 @@ def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def listed(facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+def in_words(facts: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
     """(name in words, value in words, exact value) of every fact there is."""
     rows = []
     for key, value in (facts or {}).items():
         if value is not None and value != "":
-            text = _in_words(key, value)
+            text = _value_in_words(key, value)
             exact = f"{value:,}" if isinstance(value, int) and key in ("parameters", "multiply_adds") else ""
             rows.append((_WORDS.get(key, str(key).replace("_", " ").capitalize()), text, exact))
     return rows
 
 
-def _in_words(key: str, value: Any) -> str:
+def _value_in_words(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_in_words(str(name), item)}" for name, item in value.items())
+        return ", ".join(f"{name} {_value_in_words(str(name), item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
         if key == "command":
             return " ".join(str(item) for item in value)
         return ", ".join(str(item) for item in value)
     if isinstance(value, int | float):
-        return _number_in_words(key, value)
+        return _number_value_in_words(key, value)
     return str(value)
 
 
-def _number_in_words(key: str, value: float) -> str:
+def _number_value_in_words(key: str, value: float) -> str:
     if key.endswith("_bytes"):
         return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
     if key.endswith("_ms"):
