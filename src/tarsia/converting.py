@@ -30,7 +30,8 @@ from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.source import Annotations, Picture, walk
 from tarsia.card import IGNORED, Classes
-from tarsia.data._pairs import SUFFIXES, nearby_name, some
+from tarsia.data._folders import nearby_name, some
+from tarsia.data._pairing import SUFFIXES
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import holds_files, remove_parts, require_new, write_text, writing

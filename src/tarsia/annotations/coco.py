@@ -35,7 +35,7 @@ from tarsia.annotations.source import (
     require_file,
 )
 from tarsia.card import IGNORED
-from tarsia.data._pairs import some
+from tarsia.data._folders import some
 from tarsia.errors import DatasetError
 from tarsia.pictures.rgb import shown
 from tarsia.polygons.fill import Region, Size, polygon_runs, rle_counts, rle_runs

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tarsia.annotations.source import read_json, walk
-from tarsia.data._pairs import SUFFIXES, nearby_name
+from tarsia.data._folders import nearby_name
+from tarsia.data._pairing import SUFFIXES
 from tarsia.errors import DatasetError, RecipeError, nearest
 from tarsia.yaml_tree import Document
 

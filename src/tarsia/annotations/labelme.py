@@ -39,7 +39,7 @@ from tarsia.annotations.source import (
     require_file,
     walk,
 )
-from tarsia.data._pairs import SUFFIXES
+from tarsia.data._pairing import SUFFIXES
 from tarsia.errors import DatasetError, nearest
 from tarsia.polygons.fill import Region, Size, bitmap_runs, circle_runs, polygon_runs
 

@@ -16,8 +16,9 @@ from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name, walk
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
+from tarsia.data._folders import some
 from tarsia.data._labels import LabelTable, Rgb, distinct_colors
-from tarsia.data._pairs import SUFFIXES, Pair, some
+from tarsia.data._pairing import SUFFIXES, Pair
 from tarsia.errors import DatasetError
 from tarsia.pictures.labels import LABEL_FORMATS, read_colors, read_label
 

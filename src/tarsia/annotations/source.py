@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
+from tarsia.data._folders import some
 from tarsia.data._labels import distinct_colors
-from tarsia.data._pairs import SUFFIXES, some
+from tarsia.data._pairing import SUFFIXES
 from tarsia.errors import DatasetError, ImageError
 from tarsia.pictures.rgb import FORMATS, MAX_PIXELS, shown
 from tarsia.pictures.signatures import identified

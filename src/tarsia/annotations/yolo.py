@@ -30,8 +30,9 @@ from tarsia.annotations.source import (
     walk,
 )
 from tarsia.card import IGNORED
+from tarsia.data._folders import some
 from tarsia.data._labels import _ranges
-from tarsia.data._pairs import SUFFIXES, some
+from tarsia.data._pairing import SUFFIXES
 from tarsia.errors import DatasetError
 from tarsia.polygons.fill import Region, polygon_runs
 from tarsia.yaml_tree import Document

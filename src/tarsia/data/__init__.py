@@ -17,6 +17,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import require_complete
 from tarsia.errors import DatasetError, nearest
 from tarsia.yaml_tree import short, unknown_key
 
@@ -45,18 +47,26 @@ def names() -> list[str]:
 
 
 def open(
-    name: str, root: str | Path | None = None, split: str = "train", *, cache: str | Path | None = None, **options: Any
+    name: str,
+    root: str | Path | None = None,
+    split: str = "train",
+    *,
+    cache: str | Path | None = None,
+    complete: bool = True,
+    **options: Any,
 ) -> Dataset:
     """Data set `name` below `root` -> its `split`, with `cache` (a folder) decoded once into a file there.
 
     Options may be text, as from a command line.  Raises DatasetError for unknown names and options (with the nearest
-    known ones), wrong types, and whatever is missing on disk.
+    known ones), wrong types, and whatever is missing on disk; unless `complete`, with the pictures that have a label.
     """
     values, faults = _checked(name, options, ())
     if faults:
         listed = "; ".join(f"{'.'.join(str(part) for part in where)}: {what}" for where, what in faults)
         raise DatasetError(listed.removeprefix("name: ") if _unknown(name) else f"data set {name}: {listed}")
     dataset: Dataset = _constructor(name)(root, split, **values)
+    if complete and isinstance(dataset, PairedData):
+        require_complete(dataset.pairing)
     if cache is None:
         return dataset
     from tarsia.data._cache import Cached

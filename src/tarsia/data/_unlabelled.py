@@ -11,7 +11,8 @@ import numpy as np
 
 from tarsia import data
 from tarsia.data._dataset import Dataset, check_bands
-from tarsia.data._pairs import SUFFIXES, PairedData
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import SUFFIXES
 from tarsia.data.folder import NAME as DATASET_FILE
 from tarsia.errors import DatasetError
 from tarsia.pictures.rgb import open_rgb

@@ -33,10 +33,10 @@ def missing_partners(case: Case) -> Iterator[Finding]:
     """Pictures without a label, labels without a picture, names in a list without either."""
     places: dict[tuple[str, ...], Place] = {}
     for split, found in case.unpaired.items():
-        for paths, detail in ((found.images, "has no label"), (found.labels, "has no picture")):
+        for paths, detail in ((found.images_alone, "has no label"), (found.labels_alone, "has no picture")):
             for path in paths:
                 places.setdefault((path,), Place(split, path.replace("\\", "/"), detail, (path,)))
-        for name in found.listed:
+        for name in found.listed_alone:
             places[split, name] = Place(split, name, "stands in the list of names, and there is no such picture")
     if places:
         title = number(len(places), "file has no partner", "files have no partner")

@@ -27,7 +27,7 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.data.folder import NAME, UNDECIDED
 from tarsia.data.folder import Data as Folder
 from tarsia.doctor.dataset import Case, indices

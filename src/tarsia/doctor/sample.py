@@ -20,7 +20,7 @@ from PIL import Image
 from tarsia.card import IGNORED
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import NEAR, Fit, edges, fit
 from tarsia.doctor.perceptual_hash import Look, look
 from tarsia.errors import DatasetError, TarsiaError

@@ -16,7 +16,7 @@ import numpy as np
 
 from tarsia import console, hardware
 from tarsia.data._dataset import Dataset
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import Fit
 from tarsia.doctor.finding import Place
 from tarsia.doctor.label_values import SMEARED
