@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tarsia.errors import ImageError
-from tarsia.pictures.bands import as_bands, header_size, open_bands, suffixes
+from tarsia.pictures.bands import as_bands, header_size, open_bands
+from tarsia.pictures.find import suffixes
 from tarsia.pictures.rgb import as_visible, open_rgb, resize
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ from PIL import Image, UnidentifiedImageError
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._folders import some
 from tarsia.data._labels import distinct_colors
-from tarsia.data._pairing import SUFFIXES
 from tarsia.errors import DatasetError, ImageError
+from tarsia.pictures.find import SUFFIXES
 from tarsia.pictures.rgb import FORMATS, MAX_PIXELS, shown
 from tarsia.pictures.signatures import identified
 from tarsia.polygons.fill import Region, Size, paint
@@ -285,26 +285,6 @@ def entries(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise DatasetError(f"{where}: its {key} are {_short(found)}, expected a list of objects")
     return found
-
-
-def walk(folder: Path, suffixes: Iterable[str]) -> Iterator[str]:
-    """Files below `folder` with one of the suffixes (lower case), relative to it, sorted, hidden ones left out.
-
-    Links to folders are followed, each real folder once.
-    """
-    wanted, seen = frozenset(suffixes), {os.path.realpath(folder)}
-    found = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        visible = [name for name in sorted(folders) if not name.startswith(".")]
-        folders[:] = []
-        for name in visible:
-            real = os.path.realpath(os.path.join(place, name))
-            if real not in seen:
-                seen.add(real)
-                folders.append(name)
-        chosen = (name for name in files if not name.startswith(".") and os.path.splitext(name)[1].lower() in wanted)
-        found += [os.path.relpath(os.path.join(place, name), folder) for name in chosen]
-    return iter(sorted(found))
 
 
 def is_file(path: Path) -> bool:

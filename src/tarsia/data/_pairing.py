@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 from tarsia.data._folders import nearby_name, some
 from tarsia.errors import DatasetError
-from tarsia.pictures.files import ARRAY_SUFFIX
+from tarsia.pictures.find import ARRAY_SUFFIX, SUFFIXES, walk
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".ppm", ".pgm"))
-BAND_SUFFIXES = SUFFIXES | {ARRAY_SUFFIX}  # where pictures are not RGB
 _ADD_OR_MOVE = "add the missing files or move their partners away; names must be equal but for the file's suffix"
 
 
@@ -130,8 +128,8 @@ def read_names(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"{path}: no list of names, one a line ({reason})") from error
-    lines = [line for line in lines if line]
-    names = [os.path.splitext(line)[0] if Path(line).suffix.lower() in BAND_SUFFIXES else line for line in lines]
+    known = SUFFIXES | {ARRAY_SUFFIX}
+    names = [os.path.splitext(line)[0] if Path(line).suffix.lower() in known else line for line in lines if line]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
         raise DatasetError(f"{path}: {f'lists names twice: {some(twice)}' if twice else 'lists no names'}")
@@ -175,11 +173,11 @@ def _by_name(
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder" + nearby_name(folder))
-    other = None if beside.resolve() == folder.resolve() else beside.resolve()
+    left_out = () if beside.resolve() == folder.resolve() else (beside,)
     found: dict[str, str] = {}
     twice: list[tuple[str, str]] = []
-    for path in _pictures(folder, other, suffixes):
-        name = os.path.splitext(path[len(str(folder)) + 1 :])[0].replace(os.sep, "/")
+    for relative in walk(folder, suffixes, left_out):
+        name, path = os.path.splitext(relative)[0].replace(os.sep, "/"), os.path.join(folder, relative)
         if found.setdefault(name, path) != path:
             twice.append((found[name], path))
     return found, twice
@@ -190,21 +188,3 @@ def _twice(folder: Path, twice: list[tuple[str, str]]) -> str:
         return ""
     listed = some(f"{first} and {second}" for first, second in twice)
     return f"{folder}: two files of one name: {listed}.  Remedy: keep one of each"
-
-
-def _pictures(folder: Path, left_out: Path | None, suffixes: Collection[str] = SUFFIXES) -> list[str]:
-    """Files with one of `suffixes`, hidden ones left out; links to folders are followed, each folder once."""
-    found, seen = [], set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen or (left_out is not None and real == str(left_out)):
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            os.path.join(place, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-        ]
-    return sorted(found)

@@ -24,10 +24,8 @@ from PIL import Image
 
 from tarsia.errors import ImageError
 from tarsia.pictures.files import (
-    ARRAY_SUFFIX,
     FORMATS,
     MAX_PIXELS,
-    SUFFIXES,
     bands_in_words,
     check_size,
     most_pixels,
@@ -41,11 +39,6 @@ from tarsia.pictures.tiff import HEIGHT, WIDTH, tiff_bands, tiff_tags
 
 _NPY = b"\x93NUMPY"
 _MOST_HEADER = 10_000  # characters of a .npy file's header
-
-
-def suffixes(bands: int) -> frozenset[str]:
-    """What a folder is searched for: pictures, and arrays where pictures are not RGB."""
-    return SUFFIXES if bands == 3 else SUFFIXES | {ARRAY_SUFFIX}
 
 
 def open_bands(source: str | Path | bytes, bands: int = 3, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -18,11 +18,6 @@ from tarsia.pictures.tiff import tiff_bands
 from tarsia.plain_text import plain
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
-    | {".ppm", ".pgm", ".pnm", ".pbm"}
-)  # what a folder is searched for; a file named outright is read whatever its suffix
-ARRAY_SUFFIX = ".npy"
 # What the formats' codes can reach: a bit for each 8 x 8 pixels; deflate's 1032 times 8 pixels; LZW's longest string.
 _MOST_PIXELS_PER_BYTE = {"JPEG": 512, "MPO": 512, "PNG": 8_256, "GIF": 4_096}
 _UNSUSPICIOUS_PIXELS = 1_000_000
