@@ -37,12 +37,14 @@ from tarsia.doctor.layout_lines import quoted, yaml_classes
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.misalignment import TURNS, misplaced
 from tarsia.doctor.rewrite import Rewriter, save_stored
-from tarsia.doctor.sample import FLAT, UNLABELLED, orientation, turn
+from tarsia.doctor.sample import FLAT, UNLABELLED
 from tarsia.doctor.split_statistics import Survey
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
 from tarsia.pictures.bands import open_bands
+from tarsia.pictures.files import read_header
+from tarsia.pictures.orientation import upright
 from tarsia.pictures.rgb import resize_label
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
@@ -216,7 +218,10 @@ def _write(survey: Survey, index: int, rewriter: Rewriter, paths: _Paths, cure: 
     if cure is not None and cure.turn:
         label = np.ascontiguousarray(TURNS[cure.turn](label))
     if any(found == index for found, _ in survey.faults.get("turned", ())):
-        label, cure = turn(label, orientation(picture)), Cure("its label was turned as EXIF turns the picture")
+        label, cure = (
+            upright(label, read_header(picture).orientation),
+            Cure("its label was turned as EXIF turns the picture"),
+        )
     size = (image_HW3.shape[0], image_HW3.shape[1])
     if label.shape[:2] != size:
         if abs(label.shape[0] / label.shape[1] / (size[0] / size[1]) - 1) > _SAME_SHAPE:

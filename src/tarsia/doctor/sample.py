@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,10 +21,12 @@ from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb
 from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import NEAR, Fit, edges, fit
 from tarsia.doctor.perceptual_hash import Look, look
-from tarsia.errors import DatasetError, TarsiaError
+from tarsia.errors import DatasetError, ImageError, TarsiaError
 from tarsia.pictures.bands import open_bands
+from tarsia.pictures.files import read_header
 from tarsia.pictures.labels import read_label
-from tarsia.pictures.rgb import FORMATS, as_visible, resize_label
+from tarsia.pictures.orientation import swaps_sides, upright
+from tarsia.pictures.rgb import as_visible, resize_label
 
 GRID = (48, 64)  # of mean picture and heat maps
 FLAT = 2.0  # grey levels of deviation: less is one colour, and the noise of a camera's lens cap
@@ -36,11 +36,6 @@ _ENOUGH = 512  # of a side: statistics of large pictures look at every n-th pixe
 _ROWS = 500  # in which borders are looked for, evenly spaced
 _COUNTED = 1 << 22  # pixels counted at a time
 _KINDS = 400  # different strange values of one label that are kept
-_ORIENTATION = 0x0112
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what makes the picture upright
-    2: np.fliplr, 3: lambda label: np.rot90(label, 2), 4: np.flipud, 5: lambda label: label.T,
-    6: lambda label: np.rot90(label, -1), 7: lambda label: np.rot90(label, 2).T, 8: np.rot90,
-}  # fmt: skip
 _one_at_a_time = threading.Lock()
 
 
@@ -113,11 +108,6 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
             _see_both(exam, edges(thinned(image_HW3)), image_HW3.shape[:2], label_HW, turned)
 
 
-def orientation(path: str) -> int:
-    """How EXIF turns a picture; 1 where it does not."""
-    return _header(Exam(), path)[0]
-
-
 def stored_label(dataset: PairedData, path: str) -> np.ndarray:
     """What a label file holds; colours also where dataset.yaml does not say what colours mean."""
     try:
@@ -164,13 +154,10 @@ def _said(error: Exception) -> str:
 
 def _header(exam: Exam, path: str) -> tuple[int, int]:
     """EXIF orientation and pixels of a picture by its first bytes; 1 and 0 where it has none to tell."""
-    if not os.path.isfile(path):  # a pipe would wait for ever
-        return 1, 0
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            exam.mode = picture.mode
-            return int(picture.getexif().get(_ORIENTATION, 1)), picture.width * picture.height
-    except Exception:  # Pillow raises nearly everything; what is wrong, open_bands says
+        (height, width), orientation, exam.mode = read_header(path)
+        return orientation, height * width
+    except ImageError:  # what is wrong, open_bands says
         return 1, 0
 
 
@@ -207,8 +194,9 @@ def _see_both(exam: Exam, edges_2hw: np.ndarray, size: tuple[int, ...], label_HW
     """Sizes and fit; where EXIF turns the picture, whether the label was left lying."""
     if size == label_HW.shape:
         exam.fit = fit(edges_2hw, label_HW)
-    if exif in _TURNS:
-        turned = fit(edges_2hw, turn(label_HW, exif)) if size == label_HW.shape[::-1] or exif < 5 else None
+    if exif != 1:
+        comparable = size == label_HW.shape[::-1] or not swaps_sides(exif)
+        turned = fit(edges_2hw, upright(label_HW, exif)) if comparable else None
         sizes_tell = size != label_HW.shape and size == label_HW.shape[::-1]
         if sizes_tell or (turned and turned.off <= NEAR and (not exam.fit or 2 * exam.fit.here < turned.here)):
             said = f"EXIF orientation {exif} turns the picture, the label lies as before"
@@ -218,11 +206,6 @@ def _see_both(exam: Exam, edges_2hw: np.ndarray, size: tuple[int, ...], label_HW
     if size != label_HW.shape:
         found = f"the picture is {size[0]}x{size[1]}, its label {label_HW.shape[0]}x{label_HW.shape[1]}"
         exam.faults.append(Fault("size", f"{found} (height x width)"))
-
-
-def turn(label_HW: np.ndarray, orientation: int) -> np.ndarray:
-    """A label, as EXIF `orientation` turns the picture it was drawn on."""
-    return np.ascontiguousarray(_TURNS[orientation](label_HW)) if orientation in _TURNS else label_HW
 
 
 def _translated(exam: Exam, stored: np.ndarray, table: LabelTable) -> np.ndarray:

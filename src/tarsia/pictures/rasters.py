@@ -29,7 +29,8 @@ from tarsia.errors import ImageError, MissingExtraError, NoRoomError
 from tarsia.files import writing
 from tarsia.pictures.files import MAX_PIXELS, bands_in_words, most_pixels, open_file, shown
 from tarsia.pictures.gdal_file import bounded, check_blocks, explained, gdal_file, opened
-from tarsia.pictures.tiff import ORIENTATION, PHOTOMETRIC, tiff_tags
+from tarsia.pictures.orientation import ORIENTATION
+from tarsia.pictures.tiff import PHOTOMETRIC, tiff_tags
 
 _BLOCK = 512
 _PLAIN = (1, 2)  # TIFF 6.0, section 8: black is zero; red, green, blue (and what further bands there are)

@@ -27,7 +27,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tarsia.errors import ImageError
-from tarsia.pictures.files import FORMATS, MAX_PIXELS, ORIENTATION, check_size, explained, opened, shown
+from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, opened, shown
+from tarsia.pictures.orientation import orientation_of
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
@@ -163,9 +164,8 @@ def _to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:
     if further:
         remarks.append(f"{where}: a TIFF of {3 + further} bands; those after red, green and blue are left out")
     from_ppm = image.format == "PPM" and image.mode == "I"  # Pillow has brought it to 0 .. 65535
-    orientation = image.getexif().get(ORIENTATION, 1)
     transparent = image.info.get("transparency")
-    if orientation in range(2, 9):
+    if orientation_of(image) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16") or from_ppm:
         values_HW = np.asarray(image)
