@@ -112,3 +112,11 @@ def test_the_splits_to_look_for(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text("classes: [a, b]\nsplti: {val: 0.2}\n")
     with pytest.raises(RecipeError, match="splti"):
         splits_of("folder", str(tmp_path))
+
+
+def test_a_data_set_in_python_is_whole_or_refused(tmp_path: Path) -> None:
+    """Whoever opens one by its name; a class of data set by itself tells what is alone."""
+    write(tmp_path, "voc")
+    for opening in (lambda: data.open("voc", tmp_path), lambda: data.open_spec(f"voc:{tmp_path},split=train")):
+        with pytest.raises(DatasetError, match=r"train\.txt: 1 of 7 listed names are not in .*: 009"):
+            opening()

@@ -17,8 +17,6 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
-from tarsia.data._paired import PairedData
-from tarsia.data._pairing import require_complete
 from tarsia.errors import DatasetError, nearest
 from tarsia.yaml_tree import short, unknown_key
 
@@ -29,6 +27,7 @@ __all__ = [
     "check_sample",
     "names",
     "open",
+    "open_incomplete",
     "open_spec",
     "option_faults",
     "parse",
@@ -47,31 +46,34 @@ def names() -> list[str]:
 
 
 def open(
-    name: str,
-    root: str | Path | None = None,
-    split: str = "train",
-    *,
-    cache: str | Path | None = None,
-    complete: bool = True,
-    **options: Any,
+    name: str, root: str | Path | None = None, split: str = "train", *, cache: str | Path | None = None, **options: Any
 ) -> Dataset:
     """Data set `name` below `root` -> its `split`, with `cache` (a folder) decoded once into a file there.
 
     Options may be text, as from a command line.  Raises DatasetError for unknown names and options (with the nearest
-    known ones), wrong types, and whatever is missing on disk; unless `complete`, with the pictures that have a label.
+    known ones), wrong types, and whatever is missing on disk.
     """
-    values, faults = _checked(name, options, ())
-    if faults:
-        listed = "; ".join(f"{'.'.join(str(part) for part in where)}: {what}" for where, what in faults)
-        raise DatasetError(listed.removeprefix("name: ") if _unknown(name) else f"data set {name}: {listed}")
-    dataset: Dataset = _constructor(name)(root, split, **values)
-    if complete and isinstance(dataset, PairedData):
+    from tarsia.data._paired import PairedData
+    from tarsia.data._pairing import require_complete
+
+    dataset = open_incomplete(name, root, split, options)
+    if isinstance(dataset, PairedData):
         require_complete(dataset.pairing)
     if cache is None:
         return dataset
     from tarsia.data._cache import Cached
 
     return Cached(dataset, Path(cache))
+
+
+def open_incomplete(name: str, root: str | Path | None, split: str, options: Mapping[str, Any]) -> Dataset:
+    """As `open`, but with the pairs there are where pictures or labels have no partner, as long as there is one."""
+    values, faults = _checked(name, options, ())
+    if faults:
+        listed = "; ".join(f"{'.'.join(str(part) for part in where)}: {what}" for where, what in faults)
+        raise DatasetError(listed.removeprefix("name: ") if _unknown(name) else f"data set {name}: {listed}")
+    dataset: Dataset = _constructor(name)(root, split, **values)
+    return dataset
 
 
 def open_spec(

@@ -13,8 +13,8 @@ from tarsia.data._dataset import Sample, check_sample
 from tarsia.data._labels import LabelTable
 from tarsia.data._pairing import Pairing
 from tarsia.errors import DatasetError
-from tarsia.pictures.bands import open_bands
 from tarsia.pictures.labels import read_label
+from tarsia.pictures.reader import Spec, read
 
 
 class PairedData:
@@ -46,7 +46,7 @@ class PairedData:
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; ImageError or DatasetError naming the file where it is damaged or strange."""
         name, image, label = self.pairs[index]
-        image_HWC = open_bands(image, self.bands)
+        image_HWC = read(image, Spec(self.bands)).warned()
         stored = self.read_label(label)
         if image_HWC.shape[:2] != stored.shape[:2]:
             raise DatasetError(

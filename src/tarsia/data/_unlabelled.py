@@ -15,7 +15,7 @@ from tarsia.data._paired import PairedData
 from tarsia.data.folder import NAME as DATASET_FILE
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import walk
-from tarsia.pictures.rgb import open_rgb
+from tarsia.pictures.reader import read
 
 _HASHED = 256  # pictures that tell one collection from another
 
@@ -76,7 +76,7 @@ class _Files:
         self.paths = paths
 
     def __call__(self, index: int) -> np.ndarray:
-        return open_rgb(self.paths[index])
+        return read(self.paths[index]).warned()
 
 
 class _Drawn:

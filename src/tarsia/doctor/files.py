@@ -11,7 +11,7 @@ import numpy as np
 from tarsia.doctor.dataset import Case, Check, indices, total
 from tarsia.doctor.finding import Finding, Place, number
 from tarsia.doctor.sample import FLAT
-from tarsia.pictures.rgb import shown
+from tarsia.pictures.files import shown
 from tarsia.plain_text import command
 
 _TINY = 32  # of a side: the deepest features of most networks have a 32nd of the resolution

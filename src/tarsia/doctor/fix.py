@@ -42,9 +42,9 @@ from tarsia.doctor.split_statistics import Survey
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
-from tarsia.pictures.bands import open_bands
 from tarsia.pictures.files import read_header
 from tarsia.pictures.orientation import upright
+from tarsia.pictures.reader import Spec, read
 from tarsia.pictures.rgb import resize_label
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
@@ -210,7 +210,7 @@ def _write(survey: Survey, index: int, rewriter: Rewriter, paths: _Paths, cure: 
     source = index if cure is None or cure.label_of is None else cure.label_of
     picture, label_file = dataset.pairs[index].image, dataset.pairs[source].label
     try:
-        image_HW3 = open_bands(picture, dataset.bands)
+        image_HW3 = read(picture, Spec(dataset.bands)).values_HWC
         label = rewriter(dataset, survey.split, source)
     except TarsiaError as error:
         return Cure(str(error), left_out=True)
@@ -218,10 +218,8 @@ def _write(survey: Survey, index: int, rewriter: Rewriter, paths: _Paths, cure: 
     if cure is not None and cure.turn:
         label = np.ascontiguousarray(TURNS[cure.turn](label))
     if any(found == index for found, _ in survey.faults.get("turned", ())):
-        label, cure = (
-            upright(label, read_header(picture).orientation),
-            Cure("its label was turned as EXIF turns the picture"),
-        )
+        label = upright(label, read_header(picture).orientation)
+        cure = Cure("its label was turned as EXIF turns the picture")
     size = (image_HW3.shape[0], image_HW3.shape[1])
     if label.shape[:2] != size:
         if abs(label.shape[0] / label.shape[1] / (size[0] / size[1]) - 1) > _SAME_SHAPE:

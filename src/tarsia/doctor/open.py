@@ -85,7 +85,7 @@ def open_split(name: str, root: str | None, split: str, options: dict[str, Any])
     if data.option_faults(name, options):
         data.open(name, root, split, **options)  # says it all
     try:
-        dataset = data.open(name, root, split, complete=False, **options)
+        dataset = data.open_incomplete(name, root, split, options)
     except DatasetError as error:
         return Opened(None, error=str(error))
     return Opened(dataset, dataset.pairing) if isinstance(dataset, PairedData) else Opened(dataset)

@@ -28,7 +28,7 @@ from tarsia.drawing.heat import heat_colors
 from tarsia.errors import MissingExtraError
 from tarsia.files import write_text
 from tarsia.html import template_of
-from tarsia.pictures.bands import open_bands
+from tarsia.pictures import reader
 from tarsia.pictures.rgb import as_visible, resize, resize_label
 
 PICTURED = 6  # places of a finding that are shown
@@ -164,7 +164,8 @@ def _drawn(survey: Survey, index: int) -> list[str]:
         image_HW3, label_HW = read(survey.dataset, index)[:2]
     except Exception:  # damaged: that is why it is shown
         with contextlib.suppress(Exception):
-            return [_uri(_fitted(open_bands(survey.files(index)[0], bands_of(survey.dataset))))]
+            spec = reader.Spec(bands_of(survey.dataset))
+            return [_uri(_fitted(reader.read(survey.files(index)[0], spec).values_HWC))]
         return []
     classes = survey.dataset.classes
     picture = _fitted(image_HW3)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,7 @@ from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import NEAR, Fit, edges, fit
 from tarsia.doctor.perceptual_hash import Look, look
 from tarsia.errors import DatasetError, ImageError, TarsiaError
-from tarsia.pictures.bands import open_bands
+from tarsia.pictures import reader
 from tarsia.pictures.files import read_header
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.orientation import swaps_sides, upright
@@ -37,6 +37,7 @@ _ROWS = 500  # in which borders are looked for, evenly spaced
 _COUNTED = 1 << 22  # pixels counted at a time
 _KINDS = 400  # different strange values of one label that are kept
 _one_at_a_time = threading.Lock()
+T = TypeVar("T")
 
 
 class Fault(NamedTuple):
@@ -51,6 +52,7 @@ class Exam:
     """What is known of one sample; None and empty where it could not be read."""
 
     faults: list[Fault] = field(default_factory=list)
+    remarks: tuple[str, ...] = ()  # of whoever read the picture
     mode: str = ""  # of the picture's file, as Pillow calls it
     size: tuple[int, int] = (0, 0)
     mean: float = 0.0  # brightness, 0 .. 255
@@ -92,9 +94,11 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
     _, image, label = dataset.pairs[index]
     turned, pixels = _header(exam, image)
     with _one_at_a_time if pixels > _LARGE_PIXELS else contextlib.nullcontext():
-        image_HW3 = _attempt(exam, "unreadable-image", lambda: open_bands(image, dataset.bands))
-        if image_HW3 is not None:
-            _see_picture(exam, image_HW3)
+        spec = reader.Spec(dataset.bands)
+        picture: reader.Picture | None = _attempt(exam, "unreadable-image", lambda: reader.read(image, spec))
+        if picture is not None:
+            exam.remarks = picture.remarks
+            _see_picture(exam, picture.values_HWC)
         stored = _attempt(exam, "unreadable-label", lambda: stored_label(dataset, label))
         if stored is None:
             return
@@ -104,8 +108,9 @@ def _examine_files(dataset: PairedData, index: int, exam: Exam) -> None:
             exam.label_digest = _digest(stored)  # labels that differ in what means nothing are not the same
         if stored.ndim == 2:
             exam.smoothed = _smoothed(stored)
-        if image_HW3 is not None:
-            _see_both(exam, edges(thinned(image_HW3)), image_HW3.shape[:2], label_HW, turned)
+        if picture is not None:
+            image_HWC = picture.values_HWC
+            _see_both(exam, edges(thinned(image_HWC)), image_HWC.shape[:2], label_HW, turned)
 
 
 def stored_label(dataset: PairedData, path: str) -> np.ndarray:
@@ -125,20 +130,15 @@ def translated(stored: np.ndarray, table: LabelTable) -> np.ndarray:
 
 
 def read(dataset: Dataset, index: int) -> Sample:
-    """Sample `index` as the doctor sees it: strange label values are ignored ones.  Raises TarsiaError.
-
-    Not for threads: warnings are silenced meanwhile.
-    """
+    """Sample `index` as the doctor sees it: strange label values are ignored ones.  Raises TarsiaError."""
     if not isinstance(dataset, PairedData):
         return dataset[index]
     name, image, label = dataset.pairs[index]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said when it was examined
-        image_HWC = open_bands(image, dataset.bands)
+    image_HWC = reader.read(image, reader.Spec(dataset.bands)).values_HWC  # remarked on when it was examined
     return Sample(image_HWC, translated(stored_label(dataset, label), dataset.table), name)
 
 
-def _attempt(exam: Exam, kind: str, reads: Any) -> np.ndarray | None:
+def _attempt(exam: Exam, kind: str, reads: Callable[[], T]) -> T | None:
     try:
         return reads()
     except Exception as error:
@@ -157,7 +157,7 @@ def _header(exam: Exam, path: str) -> tuple[int, int]:
     try:
         (height, width), orientation, exam.mode = read_header(path)
         return orientation, height * width
-    except ImageError:  # what is wrong, open_bands says
+    except ImageError:  # what is wrong, the reader says
         return 1, 0
 
 

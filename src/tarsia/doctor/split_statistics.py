@@ -6,7 +6,6 @@ their order, so that the same data gives the same survey.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -168,13 +167,9 @@ def survey(split: str, dataset: Dataset, threads: int | None = None) -> Survey:
     """Look at every sample of a split, showing how far it is; nothing that a sample holds raises."""
     kept = Survey(split, dataset)
     threads = threads or min(hardware.cores(), _MOST_THREADS)
-    # Warnings cannot be told apart by thread; each of Tarsia's names its picture.
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always")
-        for index, exam in enumerate(console.track(_in_order(dataset, threads), len(dataset), f"checking {split}")):
-            kept.take(index, exam)
-            kept.remarks += [str(remark.message) for remark in remarks if remark.category is UserWarning]
-            remarks.clear()
+    for index, exam in enumerate(console.track(_in_order(dataset, threads), len(dataset), f"checking {split}")):
+        kept.take(index, exam)
+        kept.remarks += exam.remarks
     kept.remarks.sort()
     return kept
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tarsia import console
 from tarsia.card import IGNORED, Classes
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
@@ -73,9 +73,8 @@ def write(
                 pace.step(len(band.label_HW))
             if "overlay" in wanted.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
-            remark = raster.remark()
-            if remark:
-                warnings.warn(remark, stacklevel=2)
+            for remark in raster.remarks():
+                console.note(remark)
             more = _polygons(np.concatenate(kept), predictor, source, out, wanted, raster) if polygons else {}
         return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
 

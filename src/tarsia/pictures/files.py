@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 # The plugins are named so that Pillow registers these formats alone and never starts its forty other readers.
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -44,10 +44,16 @@ def shown(source: str | Path | bytes) -> str:
 
 
 @contextlib.contextmanager
-def opened(source: str | Path | bytes, where: str, formats: tuple[str, ...], limit: int) -> Iterator[Image.Image]:
-    """The picture in `source`, its size checked, not decoded yet; whatever goes wrong inside is an ImageError."""
+def opened(
+    source: str | Path | bytes | IO[bytes], where: str, formats: tuple[str, ...], limit: int
+) -> Iterator[Image.Image]:
+    """The picture in `source`, its size checked, not decoded yet; whatever goes wrong inside is an ImageError.
+
+    A file that is open already is read from its beginning, and closed in the end.
+    """
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open_file(source, where))
+        file = stack.enter_context(open_file(source, where) if isinstance(source, str | Path | bytes) else source)
+        file.seek(0)
         head = file.read(1024)
         with explained(where, head, formats):
             never_warn(Image.DecompressionBombWarning)  # of the size, which is looked at below

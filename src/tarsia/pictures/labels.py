@@ -18,7 +18,7 @@ def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
     """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
 
     Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
-    DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `open_rgb`
+    DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `reader.read`
     refuses.  `wide`: an RGB PNG of 16 bits a channel is H x W x 3 uint16.
     """
     where = shown(path)
