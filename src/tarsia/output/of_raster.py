@@ -26,8 +26,7 @@ from tarsia.pictures.rasters import Raster, RowWriter, open_raster, writing_rast
 from tarsia.pictures.rgb import as_visible
 from tarsia.polygons.formats import coco_annotations, geojson
 from tarsia.prediction.predictor import Predictor
-from tarsia.prediction.tiles import Band
-from tarsia.prediction.tiles import bands as segmented
+from tarsia.prediction.tiles import Strip, strips
 
 
 def write(
@@ -52,7 +51,7 @@ def write(
             raster,
             lambda: (_whole(predictor, raster, wanted, fitting), {}),
             lambda tiling: (
-                segmented(predictor, raster, tiling, wanted.needs_confidence, batch),
+                strips(predictor, raster, tiling, wanted.needs_confidence, batch),
                 {"tile": tiling.side},
             ),
         )
@@ -62,15 +61,15 @@ def write(
         with contextlib.ExitStack() as stack:
             writers = _writers(stack, predictor, source, out, wanted, raster)
             pace = Pace(shown(source.path), "rows", raster.size[0])
-            for band in _as_written(found, raster, wanted):
-                counts += summary.counted(band.label_HW)
+            for strip in _as_written(found, raster, wanted):
+                counts += summary.counted(strip.label_HW)
                 for kind, writer in writers.items():
-                    writer.write(band.label_HW if kind == "label" else _confidence(band))
+                    writer.write(strip.label_HW if kind == "label" else _confidence(strip))
                 if "overlay" in wanted.save:
-                    preview.add(band.top, as_visible(band.image_HW3), band.label_HW)
+                    preview.add(strip.top, as_visible(strip.image_HW3), strip.label_HW)
                 if polygons:
-                    kept.append(band.label_HW)
-                pace.step(len(band.label_HW))
+                    kept.append(strip.label_HW)
+                pace.step(len(strip.label_HW))
             if "overlay" in wanted.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
             for remark in raster.remarks():
@@ -94,28 +93,28 @@ def _writers(
     return writers
 
 
-def _whole(predictor: Predictor, raster: Raster, wanted: Wanted, fitting: Fitting) -> Iterator[Band]:
+def _whole(predictor: Predictor, raster: Raster, wanted: Wanted, fitting: Fitting) -> Iterator[Strip]:
     """All its rows at once, which are there before any of them is written."""
     predictor.check_size(raster.size)
     image_HW3 = raster.read(0, raster.size[0])
     with fitting.measured(predictor.pixels_seen(raster.size)):
         prediction = predictor(image_HW3, wanted.needs_confidence)
-    return iter([Band(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
+    return iter([Strip(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
 
 
-def _as_written(found: Iterator[Band], raster: Raster, wanted: Wanted) -> Iterator[Band]:
+def _as_written(found: Iterator[Strip], raster: Raster, wanted: Wanted) -> Iterator[Strip]:
     """Finished rows, their labels as they are to be written."""
-    for band in found:
-        label_HW = wanted.selected(band.label_HW, band.confidence_HW)
-        nowhere_HW = raster.nowhere(band.top, band.top + len(label_HW))
+    for strip in found:
+        label_HW = wanted.selected(strip.label_HW, strip.confidence_HW)
+        nowhere_HW = raster.nowhere(strip.top, strip.top + len(label_HW))
         if nowhere_HW is not None:
             label_HW = np.where(nowhere_HW, np.uint8(IGNORED), label_HW)
-        yield band._replace(label_HW=label_HW)
+        yield strip._replace(label_HW=label_HW)
 
 
-def _confidence(band: Band) -> np.ndarray:
-    assert band.confidence_HW is not None
-    return as_bytes(band.confidence_HW)
+def _confidence(strip: Strip) -> np.ndarray:
+    assert strip.confidence_HW is not None
+    return as_bytes(strip.confidence_HW)
 
 
 def _polygons(
