@@ -38,7 +38,7 @@ from tarsia.card import Card, Classes, Input
 from tarsia.engines import onnx_file
 from tarsia.engines.open import engine_class
 from tarsia.errors import RecipeError
-from tarsia.pictures.rgb import open_rgb
+from tarsia.pictures.reader import read
 from tarsia.prediction.predictor import Prediction, Predictor
 
 CLASSES = Classes(
@@ -111,7 +111,7 @@ def our_way(predictor: Predictor, truth_HW: np.ndarray) -> Callable[[Path, Path]
 
     def run(picture: Path, out: Path) -> Stages:
         times = [CLOCK()]
-        image = open_rgb(picture)
+        image = read(picture).values_HWC
         times.append(CLOCK())
         scores = predictor.scores(image[None])
         times.append(CLOCK())

@@ -11,7 +11,7 @@ from PIL import Image
 from tarsia import console
 from tarsia.data import Dataset, Sample
 from tarsia.data import open as open_data
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data.camvid import CLASSES as CAMVID_CLASSES
 from tarsia.data.camvid import VOID

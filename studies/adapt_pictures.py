@@ -17,7 +17,7 @@ import torch
 from tarsia.adaptation.style import load_style
 from tarsia.card import Classes
 from tarsia.data import open_spec
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data._unlabelled import open_unlabelled
 from tarsia.drawing.sheet import Row, Tile, sheet

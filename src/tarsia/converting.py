@@ -28,14 +28,15 @@ from tarsia.annotations import coco, labelme, masks, yolo
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
-from tarsia.annotations.source import Annotations, Picture, walk
+from tarsia.annotations.source import Annotations, Picture
 from tarsia.card import IGNORED, Classes
-from tarsia.data._pairs import SUFFIXES, nearby_name, some
+from tarsia.data._folders import nearby_name, some
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
+from tarsia.pictures.find import walk
 from tarsia.plain_text import command
 
 BACKGROUND = "background"
@@ -292,7 +293,7 @@ def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Pat
     stale = [
         str(to / part / name)
         for part in ("images", "labels")
-        for name in (walk(to / part, SUFFIXES) if (to / part).is_dir() else ())
+        for name in (walk(to / part) if (to / part).is_dir() else ())
         if to / part / name not in planned
     ]
     if stale:

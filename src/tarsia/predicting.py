@@ -18,9 +18,9 @@ import contextlib
 import hashlib
 import os
 import shlex
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ from tarsia.output.journal import Journal
 from tarsia.output.of_picture import Segmented
 from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
-from tarsia.pictures.bands import open_bands
+from tarsia.pictures.files import shown
 from tarsia.pictures.rasters import is_raster
-from tarsia.pictures.rgb import shown
+from tarsia.pictures.reader import Spec, read
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import InMemory, segment
 from tarsia.prediction.tiling import Tiling
@@ -110,8 +110,8 @@ def predict(
     if "attention" in kinds:
         predictor.engine.check_attention()
     run = PredictionRun()
-    with _noted():
-        sources = named(find(paths, out, recursive, run.failed, is_raster, predictor.card.bands), run.failed, kinds)
+    raster = partial(is_raster, tell=console.note)
+    sources = named(find(paths, out, recursive, run.failed, raster, predictor.card.bands), run.failed, kinds)
     if not sources:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
@@ -217,7 +217,9 @@ class _Work:
 
     def _read(self, source: Source) -> tuple[np.ndarray, bool]:
         """The picture, and whether it may wait for others of its size."""
-        image_HW3 = open_bands(source.path, self.predictor.card.bands)
+        image_HW3, _, _, remarks = read(source.path, Spec(self.predictor.card.bands))
+        for remark in remarks:
+            console.note(remark)
         return image_HW3, self.batch > 1 and self.fitting.together(InMemory(image_HW3), self.batch)
 
     def _segment(self, group: list[tuple[Source, np.ndarray]]) -> None:
@@ -327,8 +329,7 @@ class _Work:
     def _attempt(self, source: Source, work: Callable[[], Any]) -> Any:
         """What `work` gives; None where it fails for a picture's fault, which is noted, not raised."""
         try:
-            with _noted():
-                return work()
+            return work()
         except NoRoomError:
             raise
         except (ImageError, MissingExtraError, ModelFileError, OutputError, MemoryError) as error:
@@ -342,16 +343,6 @@ class _Work:
 
 def _nothing() -> None:
     pass
-
-
-@contextlib.contextmanager
-def _noted() -> Iterator[None]:
-    """Warnings within are lines for people."""
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for remark in remarks:
-        console.note(str(remark.message))
 
 
 def _planned(sources: Sequence[Source], out: Path, what: WhatToWrite) -> list[Path]:

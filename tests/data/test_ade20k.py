@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import tarsia.data
+from tarsia.data._pairing import require_complete
 from tarsia.data.ade20k import CLASSES, Data
 from tarsia.errors import DatasetError
 
@@ -68,7 +69,7 @@ def test_halves(tmp_path):
     label = tmp_path / "annotations/training/ADE_train_00000001.png"
     label.rename(label.with_name("ADE_train_00000009.png"))
     with pytest.raises(DatasetError, match=r"1 of 2 images .*00000001; 1 labels .*00000009\.  Remedy"):
-        Data(tmp_path)
+        require_complete(Data(tmp_path).pairing)
     with pytest.raises(DatasetError, match="ade20k needs a folder with images/ and annotations/ in it"):
         Data(None)
 

@@ -103,7 +103,7 @@ def test_a_data_set_without_options_says_so():
 
 def test_an_unknown_data_set_names_the_nearest():
     assert data.option_faults("camvd", {"x": 1}, []) == [(("name",), "unknown data set camvd, did you mean camvid?")]
-    for name in ("camvd", "_pairs", "../camvid", ""):
+    for name in ("camvd", "_paired", "../camvid", ""):
         with pytest.raises(DatasetError, match=r"^unknown data set"):
             data.open(name)
 

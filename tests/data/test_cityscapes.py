@@ -8,6 +8,7 @@ from PIL import Image
 
 import tarsia.data
 from tarsia.data import camvid
+from tarsia.data._pairing import require_complete
 from tarsia.data.cityscapes import IDS, Data, meaning
 from tarsia.errors import DatasetError
 
@@ -148,7 +149,7 @@ def test_halves(tmp_path):
     label.rename(label.with_name("aachen_9_9_gtFine_labelIds.png"))
     missing = rf"1 of 2 images .*\(as aachen/{NAMES[0]}_gtFine_labelIds.png\).*; 1 labels .*: aachen/aachen_9_9\."
     with pytest.raises(DatasetError, match=missing):
-        Data(tmp_path)
+        require_complete(Data(tmp_path).pairing)
     for path in (tmp_path / "leftImg8bit").rglob("*.png"):
         path.rename(path.with_name(path.name.replace("_leftImg8bit", "")))
     with pytest.raises(DatasetError, match=r"no images found .looked for names ending in _leftImg8bit"):

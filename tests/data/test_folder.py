@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tarsia.data._layout import Layout, RandomSplit
+from tarsia.data._pairing import require_complete
 from tarsia.data.folder import Data, divide
 from tarsia.errors import DatasetError, RecipeError, TarsiaError
 
@@ -187,7 +188,7 @@ def test_splits_by_folder_and_by_list(tmp_path):
         Data(tmp_path, "vall")
     (tmp_path / "val.txt").write_text("c\nz\n")
     with pytest.raises(DatasetError, match=r"1 of 2 listed names are not in .*images: z"):
-        Data(tmp_path, "val")
+        require_complete(Data(tmp_path, "val").pairing)
 
 
 def test_random_split_is_disjoint_complete_and_stays(tmp_path):
@@ -308,7 +309,7 @@ def test_half_data_sets(tmp_path, harm, message):
     tree(tmp_path, "classes: [x, y]", names="abcdefgh")
     harm(tmp_path)
     with pytest.raises(DatasetError, match=message):
-        Data(tmp_path)
+        require_complete(Data(tmp_path).pairing)
 
 
 SAMPLE_FAULTS = [

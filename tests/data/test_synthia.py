@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import tarsia.data
+from tarsia.data._pairing import require_complete
 from tarsia.data.synthia import CLASSES, Data
 from tarsia.errors import DatasetError
 from tarsia.pictures.labels import read_label
@@ -155,11 +156,11 @@ def test_halves(tmp_path):
         Data(tmp_path, "val")
     (sequence / "GT/LABELS" / FRONT / "000001.png").unlink()
     with pytest.raises(DatasetError, match=r"1 of 3 images .* have no label in .*: 000001"):
-        Data(tmp_path)
+        require_complete(Data(tmp_path).pairing)
     (sequence / "RGB" / FRONT / "000001.png").unlink()
     (sequence / "RGB" / FRONT / "000002.png").unlink()
     with pytest.raises(DatasetError, match=r"1 labels .* have no image in .*: 000002"):
-        Data(tmp_path)
+        require_complete(Data(tmp_path).pairing)
     (sequence / "GT/LABELS").rename(sequence / "GT/COLOR")
     with pytest.raises(DatasetError, match=r"02-DAWN: no GT/LABELS/, .*leave the sequence out by `sequences`"):
         Data(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import tarsia.data
+from tarsia.data._pairing import require_complete
 from tarsia.data.voc import CLASSES, Data, palette_color
 from tarsia.errors import DatasetError
 
@@ -106,7 +107,7 @@ FAULTS = [
 def test_faults_among_the_files(tmp_path, harm, message):
     harm(tree(tmp_path))
     with pytest.raises(DatasetError, match=message):
-        Data(tmp_path)
+        require_complete(Data(tmp_path).pairing)
 
 
 @pytest.mark.parametrize(

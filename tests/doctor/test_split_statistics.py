@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from tarsia.data._dataset import Sample
 from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.split_statistics import CheckedSplit, examine_split
 from tarsia.errors import ImageError
+from tarsia.pictures import reader
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +121,7 @@ def test_a_pipe_for_a_picture_does_not_wait(tmp_path: Path) -> None:
 
 def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_healthy(tmp_path, 6, 6)
-    monkeypatch.setattr("tarsia.doctor.sample.open_bands", _limited)
+    monkeypatch.setattr("tarsia.pictures.reader.read", partial(_limited, reader.read))
     name = "t\n<b>\udcff"
     if sys.platform != "darwin":
         image(root, "t02").rename(image(root, name))
@@ -131,12 +133,10 @@ def test_bombs_and_strange_names_are_findings(tmp_path: Path, monkeypatch: pytes
     assert "<b>" not in (tmp_path / "out/check.html").read_text()
 
 
-def _limited(path: str, bands: int) -> np.ndarray:
+def _limited(read: Callable[..., reader.Picture], path: str, spec: reader.Spec) -> reader.Picture:
     if path.endswith("t03.png"):
         raise ImageError(f"{path}: too large")
-    from tarsia.pictures.bands import open_bands
-
-    return open_bands(path, bands)
+    return read(path, spec)
 
 
 def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,13 +144,13 @@ def test_large_pictures_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("tarsia.doctor.sample._LARGE_PIXELS", 100)
     inside = SimpleNamespace(now=0, most=0)
 
-    def watched(path: str, bands: int) -> np.ndarray:
+    def watched(path: str, spec: reader.Spec) -> reader.Picture:
         inside.now += 1
         inside.most = max(inside.most, inside.now)
-        found = pixels(Path(path))
+        found = reader.Picture(pixels(Path(path)))
         inside.now -= 1
         return found
 
-    monkeypatch.setattr("tarsia.doctor.sample.open_bands", watched)
+    monkeypatch.setattr("tarsia.pictures.reader.read", watched)
     examine_split("train", data.open("folder", root), threads=6)
     assert inside.most == 1

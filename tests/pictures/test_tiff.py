@@ -12,7 +12,7 @@ from PIL import Image
 
 from tarsia.errors import DatasetError, ImageError
 from tarsia.pictures.labels import read_label
-from tarsia.pictures.rgb import as_rgb, open_rgb
+from tarsia.pictures.reader import read
 from tarsia.pictures.tiff import tiff_bands
 
 
@@ -76,14 +76,14 @@ def test_other_bands_than_networks_see_are_refused_by_number(bands: int, tmp_pat
     path = tmp_path / "satellite.tif"
     path.write_bytes(tiff(bands))
     with pytest.raises(ImageError, match=rf"satellite\.tif: a TIFF of {bands} bands; Tarsia reads one .*choose three"):
-        open_rgb(path)
+        read(path)
     with pytest.raises(DatasetError, match=rf"label .*satellite\.tif: a TIFF of {bands} bands"):
         read_label(path)
     with pytest.raises(ImageError, match=rf"its last axis has {bands} bands, expected uint8 \(H, W, 3\)"):
-        as_rgb(np.zeros((4, 5, bands), np.uint8))
+        read(np.zeros((4, 5, bands), np.uint8))
 
 
 def test_a_fourth_band_that_is_no_transparency_is_left_out_and_said() -> None:
-    with pytest.warns(UserWarning, match="a TIFF of 4 bands; those after red, green and blue are left out"):
-        image_HW3 = open_rgb(tiff(4, photometric=2, extra=0))
+    image_HW3, _, _, (remark,) = read(tiff(4, photometric=2, extra=0))
+    assert "a TIFF of 4 bands; those after red, green and blue are left out" in remark
     np.testing.assert_array_equal(image_HW3, np.arange(48, dtype=np.uint8).reshape(3, 4, 4)[..., :3])

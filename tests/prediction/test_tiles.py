@@ -15,7 +15,8 @@ from tarsia.pictures.rgb import pad_to_multiple
 from tarsia.prediction.crf import CrfSettings
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 from tarsia.prediction.style import Style
-from tarsia.prediction.tiles import Tiling, bands, segment, spread
+from tarsia.prediction.tiles import segment, spread, strips
+from tarsia.prediction.tiling import Tiling
 
 CLASSES = Classes(names=("dark", "middle", "bright"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
 CENTRES_K11 = np.array([60.0, 128.0, 200.0], np.float32)[:, None, None]
@@ -104,7 +105,7 @@ def blended(predictor: Predictor, image_HW3: np.ndarray, tiling: Tiling) -> np.n
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("side", "overlap", "batch"), [(32, 0.25, 1), (32, 0.5, 3), (24, 0.4, 2), (16, 0.0, 5)])
-def test_bands_are_what_blending_on_the_whole_canvas_gives(size, side, overlap, batch):
+def test_strips_are_what_blending_on_the_whole_canvas_gives(size, side, overlap, batch):
     engine = BlurEngine(radius=9)  # sees far beyond the rims: tiles disagree
     predictor, image_HW3 = Predictor(engine), picture(*size, seed=3)
     tiling = Tiling.of(engine.card.input, side, overlap)
@@ -246,12 +247,12 @@ class Endless:
 def test_memory_does_not_grow_with_the_height():
     engine = BlurEngine(radius=1)
     predictor, tiling = Predictor(engine), Tiling.of(engine.card.input, 64, 0.25)
-    for band in bands(predictor, Endless(500, 300), tiling):
-        assert band.label_HW.shape[1] == 300
+    for strip in strips(predictor, Endless(500, 300), tiling):
+        assert strip.label_HW.shape[1] == 300
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rows = 0
-    for band in bands(predictor, Endless(20_000, 300), tiling):
-        assert band.top == rows
-        rows += len(band.label_HW)
+    for strip in strips(predictor, Endless(20_000, 300), tiling):
+        assert strip.top == rows
+        rows += len(strip.label_HW)
     assert rows == 20_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4_000  # kilobytes; the labels alone are 6,000

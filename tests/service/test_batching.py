@@ -11,9 +11,11 @@ from concurrent.futures import CancelledError, Future
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from small_service import Gated, decoded, encoded, engine, pixels, until
 from tarsia.errors import ModelFileError, TooLargeError
+from tarsia.pictures.reader import read
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import batching
 from tarsia.service.batching import Batcher, Job
@@ -209,6 +211,20 @@ def test_who_leaves_at_the_last_moment_is_not_run_either(batcher: Batcher, gated
     assert left.future.cancelled() and not [shape for shape in gated.batches if shape[1:3] == (40, 40)]
     for seed in range(3):  # every thread is still there
         assert batcher.submit(job(16, 16, seed)).result(20)
+
+
+def test_models_decode_at_once_and_each_picture_has_its_own_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=20)
+    monkeypatch.setattr(batching, "read", lambda *given: (both.wait(), read(*given))[1])
+    frames = [Image.fromarray(pixels(seed=seed)) for seed in range(2)]
+    several = encoded(pixels(), "GIF", save_all=True, append_images=frames)
+    jobs = [Job(opened(several, "image/gif", LIMITS), Ask("json")), job(ask=Ask("json"))]
+    batchers = [Batcher(name, Predictor(engine()), LIMITS, Metrics()) for name in ("one", "other")]
+    found = [one.submit(asked) for one, asked in zip(batchers, jobs, strict=True)]
+    remarks = [json.loads(one.result(20).content)["remarks"] for one in found]
+    assert "only the first is used" in remarks[0][0] and remarks[1] == []
+    for one in batchers:
+        one.close()
 
 
 @pytest.mark.parametrize("formats", [("png", "json"), ("json", "png"), ("png", "png", "json", "overlay")])

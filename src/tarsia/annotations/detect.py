@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tarsia.annotations.source import read_json, walk
-from tarsia.data._pairs import SUFFIXES, nearby_name
+from tarsia.annotations.source import read_json
+from tarsia.data._folders import nearby_name
 from tarsia.errors import DatasetError, RecipeError, nearest
+from tarsia.pictures.find import walk
 from tarsia.yaml_tree import Document
 
 KINDS = {
@@ -39,7 +40,7 @@ class Source:
         """What it seems to be; masks only where it seems nothing else."""
         seen = {"coco": self.coco, "labelme": self.labelme, "yolo": self.yaml}
         found = [kind for kind, files in seen.items() if files]
-        return found or (["masks"] if not self.one_file and next(walk(self.root, SUFFIXES), None) else [])
+        return found or (["masks"] if not self.one_file and walk(self.root) else [])
 
     def may_be(self, kind: str) -> bool:
         """Whether it can be read as `kind`, whatever it seems to be."""

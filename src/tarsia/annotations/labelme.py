@@ -37,10 +37,9 @@ from tarsia.annotations.source import (
     plain_name,
     require_any_file,
     require_file,
-    walk,
 )
-from tarsia.data._pairs import SUFFIXES
 from tarsia.errors import DatasetError, nearest
+from tarsia.pictures.find import SUFFIXES, walk
 from tarsia.polygons.fill import Region, Size, bitmap_runs, circle_runs, polygon_runs
 
 _BACKGROUND, _IGNORE = "_background_", "__ignore__"
@@ -81,7 +80,7 @@ def read(
         picture = _painted(path, trees[path], place, above, numbering, notes, faults)
         pictures += [picture] if picture else []
     known = {os.path.realpath(place) for place in (*map(str, places.values()), *faults.pictures())}
-    unlabelled = [name for name in walk(above, SUFFIXES) if os.path.realpath(above / name) not in known]
+    unlabelled = [name for name in walk(above) if os.path.realpath(above / name) not in known]
     if unlabelled:
         notes.add("pictures without a labelme file, left out", unlabelled[0], len(unlabelled))
     return Annotations(numbering.classes(), pictures, list(files), notes)

@@ -14,11 +14,13 @@ from PIL import Image
 from tarsia import console
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.faults import Faults
-from tarsia.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name, walk
+from tarsia.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
+from tarsia.data._folders import some
 from tarsia.data._labels import LabelTable, Rgb, distinct_colors
-from tarsia.data._pairs import SUFFIXES, Pair, some
+from tarsia.data._pairing import Pair
 from tarsia.errors import DatasetError
+from tarsia.pictures.find import walk
 from tarsia.pictures.labels import LABEL_FORMATS, read_colors, read_label
 
 _SMEARED = 64  # more colours or numbers than this in one mask: smoothed or compressed, not drawn
@@ -102,7 +104,7 @@ def _files(folder: Path, beside: Path) -> dict[str, list[str]]:
     """Name -> files, of all pictures below `folder` and not below `beside`."""
     other = os.path.realpath(beside) + os.sep
     found: dict[str, list[str]] = {}
-    for name in walk(folder, SUFFIXES):
+    for name in walk(folder):
         if not (os.path.realpath(os.path.dirname(folder / name)) + os.sep).startswith(other):
             found.setdefault(os.path.splitext(name)[0].replace(os.sep, "/"), []).append(str(folder / name))
     return found

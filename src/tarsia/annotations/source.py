@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
+from tarsia.data._folders import some
 from tarsia.data._labels import distinct_colors
-from tarsia.data._pairs import SUFFIXES, some
-from tarsia.errors import DatasetError, ImageError
-from tarsia.pictures.rgb import FORMATS, MAX_PIXELS, shown
-from tarsia.pictures.signatures import identified
+from tarsia.errors import DatasetError
+from tarsia.pictures.files import read_header, shown
+from tarsia.pictures.find import SUFFIXES
+from tarsia.pictures.orientation import swaps_sides, upright
 from tarsia.polygons.fill import Region, Size, paint
 
-_ORIENTATION = 0x0112  # the EXIF tag
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _FARTHEST = 1e9  # pixels from the corner; beyond, float64 no longer tells pixels apart well
 _LONGEST = 5e7  # rows that an outline passes, up and down; one drawn by a person passes thousands
 _BLACK = (0, 0, 0)
@@ -58,13 +47,13 @@ class Notes:
 
 
 class Frame(NamedTuple):
-    """The picture that annotations refer to: its size, and what turns a label of that size upright."""
+    """The picture that annotations refer to: its size, and how a label of that size lies (pictures/orientation.py)."""
 
     size: Size
-    turn: Image.Transpose | None = None
+    orientation: int = 1
 
     def upright(self, label_HW: np.ndarray) -> np.ndarray:
-        return label_HW if self.turn is None else np.array(Image.fromarray(label_HW).transpose(self.turn))
+        return upright(label_HW, self.orientation)
 
 
 class Picture(NamedTuple):
@@ -152,37 +141,18 @@ def frame(path: Path, declared: Size | None, where: str, notes: Notes) -> Frame:
     where it tells nothing the picture as shown is meant, which is what annotation programs display.  Raises
     DatasetError, naming `where`, if the size is neither.
     """
-    stored, orientation = _head(path)
-    upright = stored[::-1] if orientation >= 5 else stored
-    if declared is None or declared == upright:
+    stored, orientation, _ = read_header(path)
+    seen = stored[::-1] if swaps_sides(orientation) else stored
+    if declared is None or declared == seen:
         if orientation > 1 and (declared is None or declared == stored):
             notes.add("pictures with an EXIF orientation, taken to be annotated as they are shown, upright", str(path))
-        return Frame(upright)
+        return Frame(seen)
     if declared == stored:
-        return Frame(stored, _UPRIGHT[orientation])
+        return Frame(stored, orientation)
     raise DatasetError(
-        f"{where}: is for a picture of {declared[0]}x{declared[1]}, but {path} is {upright[0]}x{upright[1]} (height x "
+        f"{where}: is for a picture of {declared[0]}x{declared[1]}, but {path} is {seen[0]}x{seen[1]} (height x "
         "width): take the picture that was annotated, at its size"
     )
-
-
-def _head(path: Path) -> tuple[Size, int]:
-    """Size as stored and EXIF orientation (1 to 8), read without decoding; ImageError where there is no picture."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the size, which is looked at below
-            with Image.open(path, formats=FORMATS) as image:
-                size, orientation = (image.height, image.width), image.getexif().get(_ORIENTATION, 1)
-                swapped = image.format == "TIFF" and orientation in range(5, 9)  # Pillow gives a TIFF's upright size
-    except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            raise ImageError(f"{shown(path)}: {identified(file.read(1024), FORMATS, FORMATS)}") from error
-    except Exception as error:  # Pillow raises nearly everything
-        reason = getattr(error, "strerror", None) or shown(str(error))
-        raise ImageError(f"{shown(path)}: cannot be read as a picture ({reason}); get the file again") from error
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ImageError(f"{shown(path)}: {size[0]}x{size[1]} is more than the {MAX_PIXELS:,} pixels allowed; cut it")
-    return size[::-1] if swapped else size, orientation if orientation in _UPRIGHT else 1
 
 
 def coordinates(found: Any, where: str) -> np.ndarray:
@@ -284,26 +254,6 @@ def entries(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise DatasetError(f"{where}: its {key} are {_short(found)}, expected a list of objects")
     return found
-
-
-def walk(folder: Path, suffixes: Iterable[str]) -> Iterator[str]:
-    """Files below `folder` with one of the suffixes (lower case), relative to it, sorted, hidden ones left out.
-
-    Links to folders are followed, each real folder once.
-    """
-    wanted, seen = frozenset(suffixes), {os.path.realpath(folder)}
-    found = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        visible = [name for name in sorted(folders) if not name.startswith(".")]
-        folders[:] = []
-        for name in visible:
-            real = os.path.realpath(os.path.join(place, name))
-            if real not in seen:
-                seen.add(real)
-                folders.append(name)
-        chosen = (name for name in files if not name.startswith(".") and os.path.splitext(name)[1].lower() in wanted)
-        found += [os.path.relpath(os.path.join(place, name), folder) for name in chosen]
-    return iter(sorted(found))
 
 
 def is_file(path: Path) -> bool:

@@ -27,12 +27,12 @@ from tarsia.annotations.source import (
     inside,
     painted,
     plain_name,
-    walk,
 )
 from tarsia.card import IGNORED
+from tarsia.data._folders import some
 from tarsia.data._labels import _ranges
-from tarsia.data._pairs import SUFFIXES, some
 from tarsia.errors import DatasetError
+from tarsia.pictures.find import walk
 from tarsia.polygons.fill import Region, polygon_runs
 from tarsia.yaml_tree import Document
 
@@ -60,7 +60,7 @@ def read(root: Path, yaml: Path | None, given: ClassList | None, background: str
     labels = {number: IGNORED if name is None else numbering.of[name] for number, name in numbers.items()}
     parts = {split: _folders(root, tree, split, where) for split in SPLITS if tree.get(split)} or {"": [root]}
     places = [(split, folder) for split, folders in parts.items() for folder in folders]
-    found = [(split, folder, name) for split, folder in places for name in walk(folder, SUFFIXES)]
+    found = [(split, folder, name) for split, folder in places for name in walk(folder)]
     if not found:
         raise DatasetError(f"{where}: no pictures in {some(str(folder) for _, folder in places)}")
     texts = [_text_of(folder / name, root) for _, folder, name in found]

@@ -27,6 +27,7 @@ __all__ = [
     "check_sample",
     "names",
     "open",
+    "open_incomplete",
     "open_spec",
     "option_faults",
     "parse",
@@ -52,16 +53,27 @@ def open(
     Options may be text, as from a command line.  Raises DatasetError for unknown names and options (with the nearest
     known ones), wrong types, and whatever is missing on disk.
     """
-    values, faults = _checked(name, options, ())
-    if faults:
-        listed = "; ".join(f"{'.'.join(str(part) for part in where)}: {what}" for where, what in faults)
-        raise DatasetError(listed.removeprefix("name: ") if _unknown(name) else f"data set {name}: {listed}")
-    dataset: Dataset = _constructor(name)(root, split, **values)
+    from tarsia.data._paired import PairedData
+    from tarsia.data._pairing import require_complete
+
+    dataset = open_incomplete(name, root, split, options)
+    if isinstance(dataset, PairedData):
+        require_complete(dataset.pairing)
     if cache is None:
         return dataset
     from tarsia.data._cache import Cached
 
     return Cached(dataset, Path(cache))
+
+
+def open_incomplete(name: str, root: str | Path | None, split: str, options: Mapping[str, Any]) -> Dataset:
+    """As `open`, but with the pairs there are where pictures or labels have no partner, as long as there is one."""
+    values, faults = _checked(name, options, ())
+    if faults:
+        listed = "; ".join(f"{'.'.join(str(part) for part in where)}: {what}" for where, what in faults)
+        raise DatasetError(listed.removeprefix("name: ") if _unknown(name) else f"data set {name}: {listed}")
+    dataset: Dataset = _constructor(name)(root, split, **values)
+    return dataset
 
 
 def open_spec(

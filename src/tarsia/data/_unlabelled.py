@@ -11,10 +11,11 @@ import numpy as np
 
 from tarsia import data
 from tarsia.data._dataset import Dataset, check_bands, evenly
-from tarsia.data._pairs import SUFFIXES, PairedData
+from tarsia.data._paired import PairedData
 from tarsia.data.folder import NAME as DATASET_FILE
 from tarsia.errors import DatasetError
-from tarsia.pictures.rgb import open_rgb
+from tarsia.pictures.find import walk
+from tarsia.pictures.reader import read
 
 _HASHED = 256  # pictures that tell one collection from another
 
@@ -56,9 +57,8 @@ def open_unlabelled(source: str | Path) -> Unlabelled:
     """
     folder = Path(source).expanduser()
     if folder.is_dir() and not (folder / DATASET_FILE).is_file():
-        files = _files(folder)
-        names = [os.path.relpath(path, folder) for path in files]
-        return Unlabelled(str(source), names, _Files([str(path) for path in files]))
+        names = walk(folder)
+        return Unlabelled(str(source), names, _Files([os.path.join(folder, name) for name in names]))
     if isinstance(source, Path) or folder.is_dir():
         source = f"folder:{source}"
     if not folder.exists() and str(source).startswith((".", "/", "~")):
@@ -76,7 +76,7 @@ class _Files:
         self.paths = paths
 
     def __call__(self, index: int) -> np.ndarray:
-        return open_rgb(self.paths[index])
+        return read(self.paths[index]).warned()
 
 
 class _Drawn:
@@ -85,9 +85,3 @@ class _Drawn:
 
     def __call__(self, index: int) -> np.ndarray:
         return self.dataset[index].image
-
-
-def _files(folder: Path) -> list[Path]:
-    """Every file below `folder` with a picture's suffix, hidden ones left out, sorted."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

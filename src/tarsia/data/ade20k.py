@@ -15,8 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data._folders import require_folders, require_root
 from tarsia.data._labels import LabelTable
-from tarsia.data._pairs import PairedData, match, require_folders, require_root
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import pair
 from tarsia.errors import DatasetError, nearest
 
 SPLITS = {"training": "training", "validation": "validation", "train": "training", "val": "validation"}
@@ -64,7 +66,7 @@ class Data(PairedData):
         folder = require_root(root, "ade20k", "images/ and annotations/ in it")
         place = SPLITS[split]
         images, masks = require_folders(folder, (f"images/{place}", f"annotations/{place}"), f"ade20k's {place} split")
-        super().__init__(match(images, masks), CLASSES, _table())
+        super().__init__(pair(images, masks), CLASSES, _table())
 
 
 def _table() -> LabelTable:

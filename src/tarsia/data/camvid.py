@@ -17,8 +17,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data._folders import nearby, require_root
 from tarsia.data._labels import LabelTable, Rgb
-from tarsia.data._pairs import PairedData, common_suffix, match, nearby, require_root
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import common_suffix, pair
 from tarsia.errors import DatasetError, nearest
 
 SPLITS = ("train", "val", "test")
@@ -100,9 +102,9 @@ class Data(PairedData):
             raise DatasetError(_missing(folder, split))
         # The original masks are called NAME_L.png; elsewhere they carry the image's own name.
         suffix = "_L" if common_suffix(images, labels) == "_L" else ""
-        pairs = match(images, labels, suffix)
-        drives = [Path(pair.name).name.partition("_")[0] for pair in pairs]
-        super().__init__(pairs, CLASSES, _table(), drives, drives)
+        pairing = pair(images, labels, suffix)
+        drives = [Path(one.name).name.partition("_")[0] for one in pairing.pairs]
+        super().__init__(pairing, CLASSES, _table(), drives, drives)
 
 
 def _table() -> LabelTable:

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data._folders import require_folders, require_root
 from tarsia.data._labels import LabelTable, Rgb
-from tarsia.data._pairs import PairedData, match, require_folders, require_root
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import pair
 from tarsia.errors import DatasetError, nearest
 
 SPLITS = {"fine": ("train", "val", "test"), "coarse": ("train", "val", "train_extra")}
@@ -108,9 +110,10 @@ class Data(PairedData):
         images, truths = require_folders(
             folder, (f"leftImg8bit/{split}", f"{kind}/{split}"), f"cityscapes' {split} split"
         )
-        pairs = match(images, truths, _suffix(truths, kind, ids), _REMEDY, image_suffix="_leftImg8bit")
+        pairing = pair(images, truths, _suffix(truths, kind, ids), _REMEDY, image_suffix="_leftImg8bit")
         names, by_id = meaning(classes, void or ("ignored" if classes == 19 else "scored"))
-        super().__init__(pairs, names, _table(by_id, ids), [Path(pair.name).name.partition("_")[0] for pair in pairs])
+        cities = [Path(one.name).name.partition("_")[0] for one in pairing.pairs]
+        super().__init__(pairing, names, _table(by_id, ids), cities)
 
 
 def meaning(count: int, void: str) -> tuple[Classes, list[int]]:

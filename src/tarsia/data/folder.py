@@ -43,13 +43,17 @@ A picture's name is its path below the image folder without suffix; image and la
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tarsia.data._folders import nearby, require_root
 from tarsia.data._layout import Layout, divide
-from tarsia.data._pairs import BAND_SUFFIXES, SUFFIXES, Pair, PairedData, match, nearby, read_names, require_root
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import Pairing, pair, read_names, require_complete
 from tarsia.errors import DatasetError, nearest
+from tarsia.pictures.find import suffixes
 from tarsia.pictures.labels import read_colors, read_label
 
 NAME = "dataset.yaml"
@@ -65,14 +69,15 @@ class Data(PairedData):
     """
 
     def __init__(self, root: str | Path | None, split: str = "train") -> None:
-        self.source = _find(root)
+        self.source = find(root)
         self.layout = Layout.load(self.source)
-        pairs = _pairs(self.source, self.layout, split)
-        domains = [_part(self.source, "domain_by", self.layout.domain_by, pair.name) for pair in pairs]
+        pairing = _pairing(self.source, self.layout, split)
+        names = [one.name for one in pairing.pairs]
+        domains = [_part(self.source, "domain_by", self.layout.domain_by, name) for name in names]
         sequence_by = self.layout.sequence_by or (self.layout.split.group_by if self.layout.split else None)
-        sequences = [_part(self.source, "sequence_by", sequence_by, pair.name) for pair in pairs]
+        sequences = [_part(self.source, "sequence_by", sequence_by, name) for name in names]
         table = self.layout.table(str(self.source))
-        super().__init__(pairs, self.layout.palette(), table, domains, sequences, self.layout.bands)
+        super().__init__(pairing, self.layout.palette(), table, domains, sequences, self.layout.bands)
 
     def read_label(self, path: str) -> np.ndarray:
         """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
@@ -100,7 +105,8 @@ class Data(PairedData):
         return stored_HW3
 
 
-def _find(root: str | Path | None) -> Path:
+def find(root: str | Path | None) -> Path:
+    """The dataset.yaml that `root` is or holds; DatasetError where there is none."""
     path = require_root(root, "folder", f"a {NAME} in it")
     if path.is_file():
         if path.suffix not in (".yaml", ".yml"):
@@ -120,15 +126,14 @@ def _find(root: str | Path | None) -> Path:
     return path / NAME
 
 
-def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
-    root = source.parent
-    suffixes = SUFFIXES if layout.bands == 3 else BAND_SUFFIXES
+def _pairing(source: Path, layout: Layout, split: str) -> Pairing:
+    root, known = source.parent, suffixes(layout.bands)
     if layout.splits:
         if split not in layout.splits:
             raise DatasetError(f"{source} has no split {split}{nearest(split, layout.splits)}")
         images, labels, listed = layout.place(split)
         only = read_names(root / listed) if listed else None
-        return match(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only, suffixes=suffixes)
+        return pair(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only, suffixes=known)
     parts = ("train", "val", "test", "all")
     if split not in parts:
         raise DatasetError(f"{source} has no split {split}{nearest(split, parts)}")
@@ -136,15 +141,18 @@ def _pairs(source: Path, layout: Layout, split: str) -> list[Pair]:
     if not share:
         wish = "{test: 0.1}" if split == "test" else "{val: 0.2}"
         raise DatasetError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
-    pairs = match(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY, suffixes=suffixes)
+    pairing = pair(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY, suffixes=known)
     if split == "all" or layout.split is None:
-        return pairs
+        return pairing
     pattern = layout.split.group_by
-    groups = [_part(source, "split.group_by", pattern, pair.name) for pair in pairs] if pattern else []
+    names = [one.name for one in pairing.pairs]
+    groups = [_part(source, "split.group_by", pattern, name) for name in names] if pattern else []
     try:
-        return [pairs[index] for index in divide([pair.name for pair in pairs], layout.split, groups)[split]]
+        drawn = divide(names, layout.split, groups)[split]
     except DatasetError as error:
+        require_complete(pairing)  # the likelier reason
         raise DatasetError(f"{source}: {error}") from error
+    return replace(pairing, pairs=[pairing.pairs[index] for index in drawn])
 
 
 _SUFFIX_REMEDY = f"add `label_suffix: {{found}}` to {NAME}"

@@ -19,6 +19,7 @@ each its `sequences`, in a recipe by `val_options`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -26,8 +27,10 @@ from typing import Literal
 import numpy as np
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data._folders import nearby, require_root, some
 from tarsia.data._labels import LabelTable
-from tarsia.data._pairs import Pair, PairedData, match, nearby, require_root, some
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import Pairing, pair, require_complete
 from tarsia.errors import DatasetError, nearest
 from tarsia.pictures.labels import read_label
 
@@ -69,17 +72,18 @@ class Data(PairedData):
             raise DatasetError(f"synthia has no split {split}{nearest(split, SPLITS)}")
         folder = require_root(root, "synthia", "sequences such as SYNTHIA-SEQS-02-DAWN/ in it")
         found = {path.name: path for path in _sequences(folder)}
-        pairs: list[Pair] = []
+        pairing = Pairing()
         domains: list[str] = []
         sequences_of: list[str] = []
         for name in chosen(sequences, list(found), "-", f"{folder}: no sequence"):
             taken = _frames(found[name], cameras, split)
-            pairs += taken
-            domains += [name.lower().rpartition("-")[2] if domain_by == "condition" else name] * len(taken)
-            sequences_of += [name] * len(taken)
-        if not pairs:
+            pairing += taken
+            domains += [name.lower().rpartition("-")[2] if domain_by == "condition" else name] * len(taken.pairs)
+            sequences_of += [name] * len(taken.pairs)
+        if not pairing.pairs:
+            require_complete(pairing)  # the likelier reason
             raise DatasetError(f"{folder}: too few frames for a {split} split, one run of {RUNS}: use split=all")
-        super().__init__(pairs, CLASSES, _table(), domains, sequences_of)
+        super().__init__(pairing, CLASSES, _table(), domains, sequences_of)
 
     def read_label(self, path: str) -> np.ndarray:
         """The class numbers in a label file, H x W: its first channel, or its only one."""
@@ -106,21 +110,22 @@ def _ends(name: str, separator: str) -> list[str]:
     return [separator.join(parts[first:]) for first in range(len(parts))]
 
 
-def _frames(sequence: Path, cameras: str, split: str) -> list[Pair]:
+def _frames(sequence: Path, cameras: str, split: str) -> Pairing:
     """The frames of one sequence that belong to `split`, its folder's name and the camera before theirs."""
     images, labels = sequence / "RGB", sequence / "GT" / "LABELS"
     if not labels.is_dir():
         remedy = "get it, or leave the sequence out by `sequences`"
         raise DatasetError(f"{sequence}: no GT/LABELS/, which hold the classes (GT/COLOR is for looking at): {remedy}")
     there = sorted(path.relative_to(images).as_posix() for path in images.glob("*/*") if path.is_dir())
-    frames = []
+    frames = Pairing()
     for camera in chosen(cameras, there, "/", f"{images}: no camera"):
-        film = match(images / camera, labels / camera)
-        frames += [
-            pair._replace(name=f"{sequence.name}/{camera}/{pair.name}")
-            for index, pair in enumerate(film)
-            if split in ("all", HELD_OUT.get(index * RUNS // len(film), "train"))
+        film = pair(images / camera, labels / camera)
+        taken = [
+            one._replace(name=f"{sequence.name}/{camera}/{one.name}")
+            for index, one in enumerate(film.pairs)
+            if split in ("all", HELD_OUT.get(index * RUNS // len(film.pairs), "train"))
         ]
+        frames += replace(film, pairs=taken)
     return frames
 
 

@@ -20,9 +20,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data._folders import require_folders, require_root
 from tarsia.data._labels import LabelTable, Rgb
 from tarsia.data._layout import RandomSplit, divide
-from tarsia.data._pairs import PairedData, match, read_names, require_folders, require_root
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import pair, read_names
 from tarsia.errors import DatasetError, nearest
 
 LISTS = "ImageSets/Segmentation"
@@ -59,13 +61,12 @@ class Data(PairedData):
             raise DatasetError(f"{lists}: no list {split}.txt, so voc has no split {split}{nearest(split, known)}")
         source = lists / f"{'trainval' if split in DRAWN else split}.txt"
         names = read_names(source)
-        try:
-            if split in DRAWN:
+        if split in DRAWN:
+            try:
                 names = [names[index] for index in divide(names, RandomSplit(val=0.1, seed=seed))[DRAWN[split]]]
-            pairs = match(images, masks, only=names)
-        except DatasetError as error:
-            raise DatasetError(f"{source}: {error}") from error
-        super().__init__(pairs, CLASSES, _table())
+            except DatasetError as error:
+                raise DatasetError(f"{source}: {error}") from error
+        super().__init__(pair(images, masks, only=names, where=str(source)), CLASSES, _table())
 
 
 def _table() -> LabelTable:

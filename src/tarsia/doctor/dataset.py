@@ -10,8 +10,8 @@ import numpy as np
 
 from tarsia.card import Classes
 from tarsia.data._dataset import bands_of
-from tarsia.data._doctor_open import Unpaired
 from tarsia.data._layout import Layout
+from tarsia.data._pairing import Pairing
 from tarsia.doctor.finding import Finding
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.plain_text import command
@@ -26,7 +26,7 @@ class CheckedData:
 
     spec: str
     splits: dict[str, CheckedSplit]
-    unpaired: dict[str, Unpaired] = field(default_factory=dict)
+    unpaired: dict[str, Pairing] = field(default_factory=dict)
     unopened: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     found_out: dict[str, Any] = field(default_factory=dict)  # what is asked for more than once

@@ -11,7 +11,7 @@ import numpy as np
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.sample import FLAT
-from tarsia.pictures.rgb import shown
+from tarsia.pictures.files import shown
 from tarsia.plain_text import command, number
 
 _TINY = 32  # of a side: the deepest features of most networks have a 32nd of the resolution
@@ -33,10 +33,10 @@ def missing_partners(checked: CheckedData) -> Iterator[Finding]:
     """Pictures without a label, labels without a picture, names in a list without either."""
     places: dict[tuple[str, ...], Place] = {}
     for split, found in checked.unpaired.items():
-        for paths, detail in ((found.images, "has no label"), (found.labels, "has no picture")):
+        for paths, detail in ((found.images_alone, "has no label"), (found.labels_alone, "has no picture")):
             for path in paths:
                 places.setdefault((path,), Place(split, path.replace("\\", "/"), detail, (path,)))
-        for name in found.listed:
+        for name in found.listed_alone:
             places[split, name] = Place(split, name, "stands in the list of names, and there is no such picture")
     if places:
         title = number(len(places), "file has no partner", "files have no partner")

@@ -27,7 +27,7 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.data.folder import NAME, UNDECIDED
 from tarsia.data.folder import Data as Folder
 from tarsia.doctor.dataset import CheckedData, indices
@@ -37,12 +37,14 @@ from tarsia.doctor.layout_lines import quoted, yaml_classes
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.misalignment import TURNS, misplaced
 from tarsia.doctor.rewrite import Rewriter, save_stored
-from tarsia.doctor.sample import FLAT, UNLABELLED, orientation, turn
+from tarsia.doctor.sample import FLAT, UNLABELLED
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
-from tarsia.pictures.bands import open_bands
+from tarsia.pictures.files import read_header
+from tarsia.pictures.orientation import upright
+from tarsia.pictures.reader import Spec, read
 from tarsia.pictures.rgb import resize_label
 from tarsia.plain_text import number
 
@@ -213,7 +215,7 @@ def _write(
     source = index if correction is None or correction.label_of is None else correction.label_of
     picture, label_file = dataset.pairs[index].image, dataset.pairs[source].label
     try:
-        image_HW3 = open_bands(picture, dataset.bands)
+        image_HW3 = read(picture, Spec(dataset.bands)).values_HWC
         label = rewriter(dataset, split.name, source)
     except TarsiaError as error:
         return Correction(str(error), left_out=True)
@@ -221,7 +223,7 @@ def _write(
     if correction is not None and correction.turn:
         label = np.ascontiguousarray(TURNS[correction.turn](label))
     if any(found == index for found, _ in split.faults.get("turned", ())):
-        label = turn(label, orientation(picture))
+        label = upright(label, read_header(picture).orientation)
         correction = Correction("its label was turned as EXIF turns the picture")
     size = (image_HW3.shape[0], image_HW3.shape[1])
     if label.shape[:2] != size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.label_values import choices

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.dataset import CheckedData, indices
 from tarsia.doctor.label_values import Guess, of_colors, of_numbers, of_smeared_colors, of_smeared_numbers
 from tarsia.doctor.layout_lines import Coding

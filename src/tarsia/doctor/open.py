@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tarsia import data
-from tarsia.data._doctor_open import Opened, open_split, splits_of
+from tarsia.data import folder
+from tarsia.data._dataset import Dataset
+from tarsia.data._layout import Layout
+from tarsia.data._paired import PairedData
+from tarsia.data._pairing import Pairing
 from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.split_statistics import examine_split
 from tarsia.errors import DatasetError
+
+USUAL = ("train", "val", "test")
+
+
+@dataclass
+class Opened:
+    """A split: its data set with the pairs there are, and what has no partner; or why it cannot be opened at all."""
+
+    dataset: Dataset | None
+    pairing: Pairing = field(default_factory=Pairing)
+    error: str = ""
 
 
 def examine_data(spec: str, split: str | None = None, threads: int | None = None) -> CheckedData:
@@ -47,8 +64,33 @@ def _taken(
     splits = {
         one: examine_split(one, found.dataset, threads) for one, found in there.items() if found.dataset is not None
     }
-    unpaired = {one: found.unpaired for one, found in there.items()}
+    unpaired = {one: found.pairing for one, found in there.items()}
     return CheckedData(_without_split(spec), splits, unpaired, closed, absent)
+
+
+def splits_of(name: str, root: str | None) -> list[str]:
+    """The splits to look for: those that dataset.yaml names, elsewhere the usual three.
+
+    Raises RecipeError for faults in dataset.yaml, DatasetError where there is none.
+    """
+    if name != "folder":
+        return list(USUAL)
+    layout = Layout.load(folder.find(root))
+    if layout.splits:
+        return list(layout.splits)
+    shares = {"train": 1.0, "val": layout.split.val, "test": layout.split.test} if layout.split else {"train": 1.0}
+    return [split for split, share in shares.items() if share]
+
+
+def open_split(name: str, root: str | None, split: str, options: dict[str, Any]) -> Opened:
+    """A split with every pair it has.  Raises DatasetError for unknown names and options, RecipeError likewise."""
+    if data.option_faults(name, options):
+        data.open(name, root, split, **options)  # says it all
+    try:
+        dataset = data.open_incomplete(name, root, split, options)
+    except DatasetError as error:
+        return Opened(None, error=str(error))
+    return Opened(dataset, dataset.pairing) if isinstance(dataset, PairedData) else Opened(dataset)
 
 
 def _without_split(spec: str) -> str:

@@ -24,7 +24,7 @@ from tarsia.doctor.sample import read
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing import paint
 from tarsia.drawing.heat import heat_colors
-from tarsia.pictures.bands import open_bands
+from tarsia.pictures import reader
 from tarsia.pictures.rgb import as_visible, resize, resize_label
 from tarsia.plain_text import number
 
@@ -150,7 +150,8 @@ def _drawn(split: CheckedSplit, index: int) -> list[str]:
         image_HW3, label_HW = read(split.dataset, index)[:2]
     except Exception:  # damaged: that is why it is shown
         with contextlib.suppress(Exception):
-            return [_uri(_fitted(open_bands(split.files(index)[0], bands_of(split.dataset))))]
+            spec = reader.Spec(bands_of(split.dataset))
+            return [_uri(_fitted(reader.read(split.files(index)[0], spec).values_HWC))]
         return []
     classes = split.dataset.classes
     picture = _fitted(image_HW3)

@@ -26,7 +26,7 @@ def another_draw(checked: CheckedData) -> str:
     """The `split` of the first other seed by which every split shows every class that any shows; "" for none."""
     rule = checked.layout.split if checked.layout else None
     parts = [part for part, share in (("train", 1.0), ("val", rule.val), ("test", rule.test)) if share] if rule else []
-    whole = all(not (found.images or found.labels or found.twice) for found in checked.unpaired.values())
+    whole = all(not (found.images_alone or found.labels_alone or found.twice) for found in checked.unpaired.values())
     if rule is None or set(parts) != set(checked.splits) or not whole:
         return ""
     splits = list(checked.splits.values())

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia.data._labels import LabelTable
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.finding import Finding
 from tarsia.doctor.label_values import nearest_labels

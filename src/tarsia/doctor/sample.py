@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,13 +18,15 @@ from PIL import Image
 from tarsia.card import IGNORED
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import NEAR, Alignment, alignment, edges
 from tarsia.doctor.perceptual_hash import Hashes, hashes
-from tarsia.errors import DatasetError, TarsiaError
-from tarsia.pictures.bands import open_bands
+from tarsia.errors import DatasetError, ImageError, TarsiaError
+from tarsia.pictures import reader
+from tarsia.pictures.files import read_header
 from tarsia.pictures.labels import read_label
-from tarsia.pictures.rgb import FORMATS, as_visible, resize_label
+from tarsia.pictures.orientation import swaps_sides, upright
+from tarsia.pictures.rgb import as_visible, resize_label
 
 GRID = (48, 64)  # of mean picture and heat maps
 FLAT = 2.0  # grey levels of deviation: less is one colour, and the noise of a camera's lens cap
@@ -36,12 +36,8 @@ _ENOUGH = 512  # of a side: statistics of large pictures look at every n-th pixe
 _ROWS = 500  # in which borders are looked for, evenly spaced
 _COUNTED = 1 << 22  # pixels counted at a time
 _KINDS = 400  # different strange values of one label that are kept
-_ORIENTATION = 0x0112
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what makes the picture upright
-    2: np.fliplr, 3: lambda label: np.rot90(label, 2), 4: np.flipud, 5: lambda label: label.T,
-    6: lambda label: np.rot90(label, -1), 7: lambda label: np.rot90(label, 2).T, 8: np.rot90,
-}  # fmt: skip
 _one_at_a_time = threading.Lock()
+T = TypeVar("T")
 
 
 class Fault(NamedTuple):
@@ -56,6 +52,7 @@ class CheckedSample:
     """What is known of one sample; None and empty where it could not be read."""
 
     faults: list[Fault] = field(default_factory=list)
+    remarks: tuple[str, ...] = ()  # of whoever read the picture
     mode: str = ""  # of the picture's file, as Pillow calls it
     size: tuple[int, int] = (0, 0)
     mean: float = 0.0  # brightness, 0 .. 255
@@ -97,9 +94,11 @@ def _examine_files(dataset: PairedData, index: int, checked: CheckedSample) -> N
     _, image, label = dataset.pairs[index]
     turned, pixels = _header(checked, image)
     with _one_at_a_time if pixels > _LARGE_PIXELS else contextlib.nullcontext():
-        image_HW3 = _attempt(checked, "unreadable-image", lambda: open_bands(image, dataset.bands))
-        if image_HW3 is not None:
-            _see_picture(checked, image_HW3)
+        spec = reader.Spec(dataset.bands)
+        picture: reader.Picture | None = _attempt(checked, "unreadable-image", lambda: reader.read(image, spec))
+        if picture is not None:
+            checked.remarks = picture.remarks
+            _see_picture(checked, picture.values_HWC)
         stored = _attempt(checked, "unreadable-label", lambda: stored_label(dataset, label))
         if stored is None:
             return
@@ -109,13 +108,9 @@ def _examine_files(dataset: PairedData, index: int, checked: CheckedSample) -> N
             checked.label_digest = _digest(stored)  # labels that differ in what means nothing are not the same
         if stored.ndim == 2:
             checked.smoothed = _smoothed(stored)
-        if image_HW3 is not None:
-            _see_both(checked, edges(thinned(image_HW3)), image_HW3.shape[:2], label_HW, turned)
-
-
-def orientation(path: str) -> int:
-    """How EXIF turns a picture; 1 where it does not."""
-    return _header(CheckedSample(), path)[0]
+        if picture is not None:
+            image_HWC = picture.values_HWC
+            _see_both(checked, edges(thinned(image_HWC)), image_HWC.shape[:2], label_HW, turned)
 
 
 def stored_label(dataset: PairedData, path: str) -> np.ndarray:
@@ -135,20 +130,15 @@ def translated(stored: np.ndarray, table: LabelTable) -> np.ndarray:
 
 
 def read(dataset: Dataset, index: int) -> Sample:
-    """Sample `index` as the doctor sees it: strange label values are ignored ones.  Raises TarsiaError.
-
-    Not for threads: warnings are silenced meanwhile.
-    """
+    """Sample `index` as the doctor sees it: strange label values are ignored ones.  Raises TarsiaError."""
     if not isinstance(dataset, PairedData):
         return dataset[index]
     name, image, label = dataset.pairs[index]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said when it was examined
-        image_HWC = open_bands(image, dataset.bands)
+    image_HWC = reader.read(image, reader.Spec(dataset.bands)).values_HWC  # remarked on when it was examined
     return Sample(image_HWC, translated(stored_label(dataset, label), dataset.table), name)
 
 
-def _attempt(checked: CheckedSample, kind: str, reads: Any) -> np.ndarray | None:
+def _attempt(checked: CheckedSample, kind: str, reads: Callable[[], T]) -> T | None:
     try:
         return reads()
     except Exception as error:
@@ -164,13 +154,10 @@ def _said(error: Exception) -> str:
 
 def _header(checked: CheckedSample, path: str) -> tuple[int, int]:
     """EXIF orientation and pixels of a picture by its first bytes; 1 and 0 where it has none to tell."""
-    if not os.path.isfile(path):  # a pipe would wait for ever
-        return 1, 0
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            checked.mode = picture.mode
-            return int(picture.getexif().get(_ORIENTATION, 1)), picture.width * picture.height
-    except Exception:  # Pillow raises nearly everything; what is wrong, open_bands says
+        (height, width), orientation, checked.mode = read_header(path)
+        return orientation, height * width
+    except ImageError:  # what is wrong, the reader says
         return 1, 0
 
 
@@ -209,8 +196,9 @@ def _see_both(
     """Sizes and fit; where EXIF turns the picture, whether the label was left lying."""
     if size == label_HW.shape:
         checked.alignment = alignment(edges_2hw, label_HW)
-    if exif in _TURNS:
-        turned = alignment(edges_2hw, turn(label_HW, exif)) if size == label_HW.shape[::-1] or exif < 5 else None
+    if exif != 1:
+        comparable = size == label_HW.shape[::-1] or not swaps_sides(exif)
+        turned = alignment(edges_2hw, upright(label_HW, exif)) if comparable else None
         sizes_tell = size != label_HW.shape and size == label_HW.shape[::-1]
         if sizes_tell or (
             turned and turned.off <= NEAR and (not checked.alignment or 2 * checked.alignment.here < turned.here)
@@ -222,11 +210,6 @@ def _see_both(
     if size != label_HW.shape:
         found = f"the picture is {size[0]}x{size[1]}, its label {label_HW.shape[0]}x{label_HW.shape[1]}"
         checked.faults.append(Fault("size", f"{found} (height x width)"))
-
-
-def turn(label_HW: np.ndarray, orientation: int) -> np.ndarray:
-    """A label, as EXIF `orientation` turns the picture it was drawn on."""
-    return np.ascontiguousarray(_TURNS[orientation](label_HW)) if orientation in _TURNS else label_HW
 
 
 def _translated(checked: CheckedSample, stored: np.ndarray, table: LabelTable) -> np.ndarray:

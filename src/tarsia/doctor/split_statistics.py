@@ -6,7 +6,6 @@ their order, so that the same data gives the same sums.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ import numpy as np
 
 from tarsia import console, hardware
 from tarsia.data._dataset import Dataset
-from tarsia.data._pairs import PairedData
+from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import Alignment
 from tarsia.doctor.finding import Place
 from tarsia.doctor.label_values import SMEARED
@@ -168,13 +167,9 @@ def examine_split(name: str, dataset: Dataset, threads: int | None = None) -> Ch
     """Look at every sample of a split, showing how far it is; nothing that a sample holds raises."""
     kept = CheckedSplit(name, dataset)
     threads = threads or min(hardware.cores(), _MOST_THREADS)
-    # Warnings cannot be told apart by thread; each of Tarsia's names its picture.
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always")
-        for index, sample in enumerate(console.track(_in_order(dataset, threads), len(dataset), f"checking {name}")):
-            kept.add(index, sample)
-            kept.remarks += [str(remark.message) for remark in remarks if remark.category is UserWarning]
-            remarks.clear()
+    for index, checked in enumerate(console.track(_in_order(dataset, threads), len(dataset), f"checking {name}")):
+        kept.add(index, checked)
+        kept.remarks += checked.remarks
     kept.remarks.sort()
     return kept
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from tarsia.errors import NoRoomError, OutputError
 from tarsia.output.sources import Source, text
-from tarsia.pictures.rgb import shown
+from tarsia.pictures.files import shown
 
 FILE = ".predict.jsonl"
 

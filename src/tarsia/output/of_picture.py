@@ -19,7 +19,7 @@ from tarsia.errors import ImageError
 from tarsia.files import write_text, writing
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
-from tarsia.pictures.rgb import shown
+from tarsia.pictures.files import shown
 from tarsia.polygons.formats import coco_annotations, geojson
 
 _LARGEST_JPEG_SIDE = 65_500

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tarsia import console
 from tarsia.card import IGNORED, Classes
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
@@ -26,8 +26,7 @@ from tarsia.pictures.rasters import Raster, RowWriter, open_raster, writing_rast
 from tarsia.pictures.rgb import as_visible
 from tarsia.polygons.formats import coco_annotations, geojson
 from tarsia.prediction.predictor import Predictor
-from tarsia.prediction.tiles import Band
-from tarsia.prediction.tiles import bands as segmented
+from tarsia.prediction.tiles import Strip, strips
 
 
 def write(
@@ -52,7 +51,7 @@ def write(
             raster,
             lambda: (_whole(predictor, raster, what, fitting), {}),
             lambda tiling: (
-                segmented(predictor, raster, tiling, what.needs_confidence, batch),
+                strips(predictor, raster, tiling, what.needs_confidence, batch),
                 {"tile": tiling.side},
             ),
         )
@@ -62,20 +61,19 @@ def write(
         with contextlib.ExitStack() as stack:
             writers = _writers(stack, predictor, source, out, what, raster)
             pace = Pace(shown(source.path), "rows", raster.size[0])
-            for band in _as_written(found, raster, what):
-                counts += summary.counted(band.label_HW)
+            for strip in _as_written(found, raster, what):
+                counts += summary.counted(strip.label_HW)
                 for kind, writer in writers.items():
-                    writer.write(band.label_HW if kind == "label" else _confidence(band))
+                    writer.write(strip.label_HW if kind == "label" else _confidence(strip))
                 if "overlay" in what.save:
-                    preview.add(band.top, as_visible(band.image_HW3), band.label_HW)
+                    preview.add(strip.top, as_visible(strip.image_HW3), strip.label_HW)
                 if polygons:
-                    kept.append(band.label_HW)
-                pace.step(len(band.label_HW))
+                    kept.append(strip.label_HW)
+                pace.step(len(strip.label_HW))
             if "overlay" in what.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
-            remark = raster.remark()
-            if remark:
-                warnings.warn(remark, stacklevel=2)
+            for remark in raster.remarks():
+                console.note(remark)
             more = _polygons(np.concatenate(kept), predictor, source, out, what, raster) if polygons else {}
         return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
 
@@ -95,28 +93,28 @@ def _writers(
     return writers
 
 
-def _whole(predictor: Predictor, raster: Raster, what: WhatToWrite, fitting: Fitting) -> Iterator[Band]:
+def _whole(predictor: Predictor, raster: Raster, what: WhatToWrite, fitting: Fitting) -> Iterator[Strip]:
     """All its rows at once, which are there before any of them is written."""
     predictor.check_size(raster.size)
     image_HW3 = raster.read(0, raster.size[0])
     with fitting.measured(predictor.pixels_seen(raster.size)):
         prediction = predictor(image_HW3, what.needs_confidence)
-    return iter([Band(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
+    return iter([Strip(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
 
 
-def _as_written(found: Iterator[Band], raster: Raster, what: WhatToWrite) -> Iterator[Band]:
+def _as_written(found: Iterator[Strip], raster: Raster, what: WhatToWrite) -> Iterator[Strip]:
     """Finished rows, their labels as they are to be written."""
-    for band in found:
-        label_HW = what.selected(band.label_HW, band.confidence_HW)
-        nowhere_HW = raster.nowhere(band.top, band.top + len(label_HW))
+    for strip in found:
+        label_HW = what.selected(strip.label_HW, strip.confidence_HW)
+        nowhere_HW = raster.nowhere(strip.top, strip.top + len(label_HW))
         if nowhere_HW is not None:
             label_HW = np.where(nowhere_HW, np.uint8(IGNORED), label_HW)
-        yield band._replace(label_HW=label_HW)
+        yield strip._replace(label_HW=label_HW)
 
 
-def _confidence(band: Band) -> np.ndarray:
-    assert band.confidence_HW is not None
-    return as_bytes(band.confidence_HW)
+def _confidence(strip: Strip) -> np.ndarray:
+    assert strip.confidence_HW is not None
+    return as_bytes(strip.confidence_HW)
 
 
 def _polygons(

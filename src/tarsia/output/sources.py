@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tarsia.errors import ImageError, OutputError
 from tarsia.output.what_to_write import WhatToWrite
-from tarsia.pictures.bands import suffixes
-from tarsia.pictures.files import SUFFIXES, shown
+from tarsia.pictures.files import shown
+from tarsia.pictures.find import suffixes, walk
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 ENDINGS = {
@@ -80,6 +80,9 @@ def find(
         if os.path.abspath(path) not in found:
             found[os.path.abspath(path)] = Source(path, relative, _medium(path, lambda file: is_raster(file, bands)))
 
+    def refused(error: OSError) -> None:
+        failed.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
+
     for path in _expanded(words, failed):
         if is_camera(path):
             found.setdefault(str(path), Source(path, f"camera-{path}", "video"))
@@ -89,7 +92,7 @@ def find(
             continue
         if out.exists() and real(out) == real(path):
             raise OutputError(f"{out}: results would lie among the pictures; choose an --out of its own")
-        inside = sorted(_walk(path, out, recursive, failed, suffixes(bands)))
+        inside = walk(path, suffixes(bands), (out,), recursive, refused)
         if not inside:
             failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(bands)))}"))
         for relative in inside:
@@ -196,32 +199,6 @@ def _medium(path: Path, is_raster: Callable[[Path], bool]) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
     return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path) else "picture"
-
-
-def _walk(folder: Path, out: Path, recursive: bool, failed: Failed, known: frozenset[str] = SUFFIXES) -> Iterator[str]:
-    """Pictures below `folder`, by the `known` suffixes, as paths relative to it; hidden ones, and the results in `out`,
-    are left alone.
-
-    Linked folders are followed, but each real folder is entered once, and none that contains `folder`.
-    """
-    start = real(folder)
-    seen = {start, real(out)}
-
-    def enter(directory: Path) -> bool:
-        inside = real(directory)
-        if directory.name.startswith(".") or inside in seen or start.is_relative_to(inside):
-            return False
-        seen.add(inside)
-        return True
-
-    def refused(error: OSError) -> None:
-        failed.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
-
-    for directory, folders, files in os.walk(folder, onerror=refused, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if recursive and enter(Path(directory, name))]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in known:
-                yield str(Path(directory, name).relative_to(folder))
 
 
 def _same(name: str) -> str:

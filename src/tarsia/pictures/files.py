@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 # The plugins are named so that Pillow registers these formats alone and never starts its forty other readers.
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from tarsia.card import MAX_PIXELS as MAX_PIXELS
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
+from tarsia.pictures.orientation import orientation_of, swaps_sides
 from tarsia.pictures.signatures import identified
 from tarsia.pictures.tiff import tiff_bands
 from tarsia.plain_text import plain
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
-    | {".ppm", ".pgm", ".pnm", ".pbm"}
-)  # what a folder is searched for; a file named outright is read whatever its suffix
-ARRAY_SUFFIX = ".npy"
 # What the formats' codes can reach: a bit for each 8 x 8 pixels; deflate's 1032 times 8 pixels; LZW's longest string.
 _MOST_PIXELS_PER_BYTE = {"JPEG": 512, "MPO": 512, "PNG": 8_256, "GIF": 4_096}
 _UNSUSPICIOUS_PIXELS = 1_000_000
-ORIENTATION = 0x0112  # EXIF's tag: 2 to 8 are turned or mirrored
+
+
+class Header(NamedTuple):
+    """What a picture says of itself before it is decoded.
+
+    `size`: (height, width) as stored.  `orientation`: see orientation.py.  `mode`: as Pillow calls it.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    mode: str
 
 
 def shown(source: str | Path | bytes) -> str:
@@ -37,12 +44,19 @@ def shown(source: str | Path | bytes) -> str:
 
 
 @contextlib.contextmanager
-def opened(source: str | Path | bytes, where: str, formats: tuple[str, ...], limit: int) -> Iterator[Image.Image]:
-    """The picture in `source`, its size checked, not decoded yet; whatever goes wrong inside is an ImageError."""
+def opened(
+    source: str | Path | bytes | IO[bytes], where: str, formats: tuple[str, ...], limit: int
+) -> Iterator[Image.Image]:
+    """The picture in `source`, its size checked, not decoded yet; whatever goes wrong inside is an ImageError.
+
+    A file that is open already is read from its beginning, and closed in the end.
+    """
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open_file(source, where))
+        file = stack.enter_context(open_file(source, where) if isinstance(source, str | Path | bytes) else source)
+        file.seek(0)
         head = file.read(1024)
         with explained(where, head, formats):
+            never_warn(Image.DecompressionBombWarning)  # of the size, which is looked at below
             try:
                 image = stack.enter_context(Image.open(file, formats=formats))
             except UnidentifiedImageError:
@@ -51,6 +65,15 @@ def opened(source: str | Path | bytes, where: str, formats: tuple[str, ...], lim
             check_size(image.size, where, limit)
             _check_content(image, file, where)
             yield image
+
+
+def read_header(source: str | Path | bytes, limit: int = MAX_PIXELS) -> Header:
+    """The header of a picture that Pillow reads; ImageError as `opened` raises it."""
+    with opened(source, shown(source), FORMATS, limit) as image:
+        orientation, size = orientation_of(image), (image.height, image.width)
+        if image.format == "TIFF" and swaps_sides(orientation):  # of these Pillow gives the upright size
+            size = size[::-1]
+        return Header(size, orientation, image.mode)
 
 
 def open_file(source: str | Path | bytes, where: str) -> Any:
@@ -87,6 +110,12 @@ def explained(where: str, head: bytes, formats: tuple[str, ...]) -> Iterator[Non
         raise TooLargeError(f"{where}: not enough memory to decode it; make the picture smaller") from error
     except Exception as error:
         raise ImageError(f"{where}: damaged or cut off ({shown(str(error))}); get the file again") from error
+
+
+def never_warn(category: type[Warning]) -> None:
+    """What such warnings say is of no use here; for the whole process, since `catch_warnings` is not for threads."""
+    if not any(action == "ignore" and found is category for action, _, found, *_ in warnings.filters):
+        warnings.simplefilter("ignore", category)
 
 
 def bands_in_words(bands: int) -> str:

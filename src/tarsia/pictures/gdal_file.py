@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tarsia.errors import ImageError, MissingExtraError, TarsiaError
-from tarsia.pictures.files import shown
+from tarsia.pictures.files import never_warn, shown
 
 _CACHE_MEGABYTES = 64  # GDAL's own default is a twentieth of the machine's memory
 _LARGEST_BLOCK_BYTES = 256 * 2**20  # GDAL decodes whole blocks: a file in one strip would be held whole
@@ -56,10 +55,9 @@ def gdal_file(file: Any, mode: str, **profile: Any) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        place = os.path.abspath(file) if isinstance(file, str | Path) else file.name
-        return rasterio.open(place, mode, sharing=False, **profile)
+    never_warn(NotGeoreferencedWarning)
+    place = os.path.abspath(file) if isinstance(file, str | Path) else file.name
+    return rasterio.open(place, mode, sharing=False, **profile)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from tarsia.errors import DatasetError, ImageError
-from tarsia.pictures.files import MAX_PIXELS, ORIENTATION, opened, shown
+from tarsia.pictures.files import MAX_PIXELS, opened, shown
+from tarsia.pictures.orientation import orientation_of
 
 LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless, and Pillow hands out their stored values
 
@@ -17,7 +18,7 @@ def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
     """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
 
     Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
-    DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `open_rgb`
+    DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `reader.read`
     refuses.  `wide`: an RGB PNG of 16 bits a channel is H x W x 3 uint16.
     """
     where = shown(path)
@@ -66,7 +67,7 @@ def _stored_values(image: Image.Image, where: str, upper_bytes: bool = False) ->
     raw = _raw_mode(image)
     if getattr(image, "is_animated", False):
         raise ImageError(f"{where}: holds several pictures; save one label picture per file")
-    if image.getexif().get(ORIENTATION, 1) in range(2, 9):
+    if orientation_of(image) != 1:
         raise ImageError(f"{where}: has an EXIF orientation, so its rows may not be the picture's; remove the tag")
     image.load()
     packing = raw.partition(";")[2]

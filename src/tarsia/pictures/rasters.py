@@ -5,21 +5,20 @@
 | one band of 8 or 16 bits, or a palette | grey, or the palette's colours |
 | three bands of 8 or 16 bits; CMYK | RGB; of 16 bits the upper byte, as in pictures |
 | a further band that is alpha | nothing: where it is 0 there is no data |
-| further bands after red, green and blue | left out, with a warning |
+| further bands after red, green and blue | left out, with a remark |
 | no data (its value, a mask, alpha 0) | read as it is; the label there is 255 |
 | more bands, other kinds of numbers | refused |
 | as many bands as the model's, where these are not 3 | as they are, alpha like any other; of 16 bits the upper byte |
-| several pictures in a file | the first one, with a warning |
+| several pictures in a file | the first one, with a remark |
 | orientation | not applied: a raster's rows are as stored |
 """
 
 from __future__ import annotations
 
 import contextlib
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -29,7 +28,8 @@ from tarsia.errors import ImageError, MissingExtraError, NoRoomError
 from tarsia.files import writing
 from tarsia.pictures.files import MAX_PIXELS, bands_in_words, most_pixels, open_file, shown
 from tarsia.pictures.gdal_file import bounded, check_blocks, explained, gdal_file, opened
-from tarsia.pictures.tiff import ORIENTATION, PHOTOMETRIC, tiff_tags
+from tarsia.pictures.orientation import ORIENTATION
+from tarsia.pictures.tiff import PHOTOMETRIC, tiff_tags
 
 _BLOCK = 512
 _PLAIN = (1, 2)  # TIFF 6.0, section 8: black is zero; red, green, blue (and what further bands there are)
@@ -37,17 +37,26 @@ _REMEDY = "choose the bands that the model was trained with, as gdal_translate -
 _GEOREFERENCE_TAGS = (33550, 33922, 34264)  # pixel scale, tie points, transformation
 
 
-def is_raster(path: Path, bands: int = 3) -> bool:
+class Place(NamedTuple):
+    """Where on earth a picture lies: coordinate system (None: unknown) and affine transform, as rasterio has them."""
+
+    crs: Any
+    transform: Any
+
+
+def is_raster(path: Path, bands: int = 3, tell: Callable[[str], object] = lambda _: None) -> bool:
     """Whether a TIFF is one for this file: georeferenced, or larger than a picture of `bands` may be.
 
-    Without rasterio no TIFF is; a UserWarning says so of a georeferenced one.
+    Without rasterio no TIFF is; `tell` hears of a georeferenced one.
     """
     try:
         with opened(path) as raster, explained(shown(path)):
             lies_somewhere = raster.crs is not None or not raster.transform.is_identity
             return lies_somewhere or raster.width * raster.height > most_pixels(bands, MAX_PIXELS)
     except MissingExtraError:
-        _warn_of_georeference(path)
+        if _lies_somewhere(path):
+            line = environment.install_line("geo")
+            tell(f"{shown(path)}: its georeference is lost on the way, kept with the extra `geo`: {line}")
     except ImageError:  # let the reader of pictures say what is wrong
         pass
     return False
@@ -59,10 +68,13 @@ class Raster:
     def __init__(self, source: Path | bytes, raster: Any, bands: int = 3) -> None:
         self.where = shown(source)
         self._raster = raster
+        self._remarks: list[str] = []
+        if raster.subdatasets:
+            self._remarks.append(f"{self.where}: holds several pictures, only the first is used")
         self.size: tuple[int, int] = (raster.height, raster.width)
         self._palette: np.ndarray | None = None
         if bands == 3:
-            self._bands, self._palette = _colors(raster, self.where)
+            self._bands, self._palette = _colors(raster, self.where, self._remarks)
         else:
             self._bands = _all_bands(source, raster, self.where, bands)
         self._grey_as_rgb = bands == 3 and len(self._bands) == 1
@@ -73,9 +85,10 @@ class Raster:
         self._masked = flags != {"all_valid"} and not (bands != 3 and "alpha" in flags)
 
     @property
-    def georeference(self) -> dict[str, Any]:
-        """The coordinate system and the affine transform, as rasterio takes them."""
-        return {"crs": self._raster.crs, "transform": self._raster.transform}
+    def place(self) -> Place | None:
+        """Where on earth; None for plain pixels."""
+        found = Place(self._raster.crs, self._raster.transform)
+        return None if not found.crs and found.transform.is_identity else found
 
     @property
     def crs(self) -> str | None:
@@ -99,14 +112,15 @@ class Raster:
             values_Chw = (values_Chw >> 8).astype(np.uint8)
         return np.stack([values_Chw[0]] * 3 if self._grey_as_rgb else list(values_Chw), axis=2)
 
-    def remark(self) -> str | None:
-        """What a person should know once all is read: 16 bits of which few are used come out dark."""
+    def remarks(self) -> list[str]:
+        """What a person should know once all is read; of 16 bits also that few are used, so that they come out dark."""
         if not 0 < self._largest < 4096:
-            return None
-        return (
+            return self._remarks
+        dark = (
             f"{self.where}: 16-bit raster whose largest value is {self._largest} of 65535: it comes out nearly black; "
             "spread its values over 0 .. 65535, by the same factor for all rasters (gdal_translate -scale)"
         )
+        return [*self._remarks, dark]
 
     def nowhere(self, top: int, bottom: int) -> np.ndarray | None:
         """True where rows have no data; None where the whole raster has."""
@@ -127,8 +141,6 @@ def open_raster(source: Path | bytes, bands: int = 3) -> Iterator[Raster]:
     """
     needs = () if bands == 3 else (f"reading a TIFF of {bands_in_words(bands)}",)
     with opened(source, *needs) as raster:
-        if raster.subdatasets:
-            warnings.warn(f"{shown(source)}: holds several pictures, only the first is used", stacklevel=3)
         with explained(shown(source)):
             found = Raster(source, raster, bands)
         yield found
@@ -142,8 +154,8 @@ def writing_raster(
     height, width = like.size
     profile: dict[str, Any] = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": height, "width": width}
     profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "BIGTIFF": "IF_SAFER"}
-    if like.transform is not None or like.crs:
-        profile |= like.georeference
+    if like.place is not None:
+        profile |= like.place._asdict()
     if no_data is not None:
         profile["nodata"] = no_data
     with contextlib.ExitStack() as stack:
@@ -202,12 +214,12 @@ class RowWriter:
         self._waiting = [rows_hW[count:].copy()]
 
 
-def _colors(raster: Any, where: str) -> tuple[list[int], np.ndarray | None]:
+def _colors(raster: Any, where: str, remarks: list[str]) -> tuple[list[int], np.ndarray | None]:
     """The bands to read as RGB, and the palette of one with colours; ImageError for what is no picture."""
     kinds = [kind.name for kind in raster.colorinterp]
     color = [index for index, kind in enumerate(kinds, 1) if kind != "alpha"]
     if kinds[:3] == ["red", "green", "blue"] and len(color) > 3:
-        warnings.warn(f"{where}: has {len(kinds)} bands; those after red, green and blue are left out", stacklevel=3)
+        remarks.append(f"{where}: has {len(kinds)} bands; those after red, green and blue are left out")
         color = color[:3]
     if len(color) not in (1, 3):
         raise ImageError(
@@ -255,15 +267,10 @@ def _kind(raster: Any, bands: list[int], where: str) -> str:
     return str(types.pop())
 
 
-def _warn_of_georeference(path: Path) -> None:
+def _lies_somewhere(path: Path) -> bool:
+    """Whether a TIFF is georeferenced, by Pillow alone."""
     try:
         with Image.open(path, formats=["TIFF"]) as picture:
-            tags = getattr(picture, "tag_v2", {})
+            return any(tag in getattr(picture, "tag_v2", {}) for tag in _GEOREFERENCE_TAGS)
     except Exception:  # the reader of pictures says what is wrong
-        return
-    if any(tag in tags for tag in _GEOREFERENCE_TAGS):
-        warnings.warn(
-            f"{shown(path)}: its georeference is lost on the way, kept with the extra `geo`: "
-            f"{environment.install_line('geo')}",
-            stacklevel=3,
-        )
+        return False

@@ -1,4 +1,4 @@
-"""Pictures in, RGB arrays out; and the one resize of the project.  Pillow and numpy only.
+"""What Pillow has opened in, RGB arrays out; and the one resize of the project.  Pillow and numpy only.
 
 What becomes of a picture that is not plain 8-bit RGB:
 
@@ -9,82 +9,27 @@ What becomes of a picture that is not plain 8-bit RGB:
 | transparency of any kind | laid on white |
 | 16 bits a channel | the upper byte: 0 .. 65535 -> 0 .. 255, whatever values the picture happens to hold |
 | 12-bit TIFF | the upper 8 of its 12 bits |
-| several pictures in a file (GIF, WebP, TIFF, APNG) | the first one, with a warning |
+| several pictures in a file (GIF, WebP, TIFF, APNG) | the first one, with a remark |
 | 32-bit integer, floating point, Lab | refused: nothing says which value is white |
-| TIFF of two bands, five or more, or four of an unknown kind | refused: `bands.py` reads these |
-| TIFF of RGB and further bands that are not transparency | these are left out, with a warning |
+| TIFF of two bands, five or more, or four of an unknown kind | refused: read with a `Spec` of so many bands |
+| TIFF of RGB and further bands that are not transparency | these are left out, with a remark |
 
 Scaling by a picture's own maximum would show the network another brightness for every picture, so it is never done;
-16-bit files that only use 12 bits or fewer come out dark and a warning says so.
+16-bit files that only use 12 bits or fewer come out dark and a remark says so.
 """
 
 from __future__ import annotations
-
-import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from tarsia.errors import ImageError
-from tarsia.pictures.files import FORMATS, MAX_PIXELS, ORIENTATION, check_size, explained, opened, shown
+from tarsia.pictures.orientation import orientation_of
 
-ImageLike = str | Path | bytes | Image.Image | np.ndarray
-
-_BAND_PIXELS = 4_000_000  # converted at a time: a large picture is never held twice
+_STRIP_PIXELS = 4_000_000  # converted at a time: a large picture is never held twice
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _EXTRA_SAMPLES = 258, 262, 0, 338
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})  # and those that begin with I;16
 _UNSCALABLE = {"I": "32-bit integer", "F": "floating-point", "LAB": "Lab-coloured"}
-
-
-def open_rgb(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """A picture file (or its bytes) -> H x W x 3 uint8 RGB, upright, converted as this module's docstring says.
-
-    The size in the header is checked before anything is decoded.  Raises ImageError, naming the file, for anything
-    that is missing, cut off, too large (`max_pixels`) or no picture.
-    """
-    return _decoded(source, max_pixels, grey=False)
-
-
-def open_grey(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """As `open_rgb`, a picture file that holds no colours -> H x W x 1 uint8; ImageError for one that does."""
-    return np.ascontiguousarray(_decoded(source, max_pixels, grey=True)[..., :1])
-
-
-def _decoded(source: str | Path | bytes, max_pixels: int, grey: bool) -> np.ndarray:
-    where = shown(source)
-    remarks: list[str] = []
-    with opened(source, where, FORMATS, max_pixels) as image:
-        if grey:
-            check_grey(image, where)
-        image_HW3 = _to_rgb(image, where, remarks)
-        # A JPEG's further pictures (MPO) are previews of the first, which every phone and drone adds.
-        if image.format != "MPO" and getattr(image, "is_animated", False):
-            remarks.append(f"{where}: holds several pictures, only the first is used")
-    for remark in remarks:
-        warnings.warn(remark, stacklevel=3)
-    return image_HW3
-
-
-def as_rgb(image: ImageLike) -> np.ndarray:
-    """A path, file content, PIL image, or uint8 array (H x W x 3, or H x W grey) -> H x W x 3 uint8 RGB.
-
-    Raises ImageError for anything else.  An H x W x 3 array is returned as it is, not copied.
-    """
-    if isinstance(image, str | Path | bytes):
-        return open_rgb(image)
-    if isinstance(image, np.ndarray):
-        return _checked_array(image)
-    if not isinstance(image, Image.Image):
-        raise ImageError(f"{type(image).__name__} given as picture: expected a path, bytes, PIL image or numpy array")
-    where = shown(getattr(image, "filename", "")) or "PIL image"
-    remarks: list[str] = []
-    with explained(where, b"", FORMATS):
-        check_size(image.size, where, MAX_PIXELS)
-        image_HW3 = _to_rgb(image, where, remarks)
-    for remark in remarks:
-        warnings.warn(remark, stacklevel=2)
-    return image_HW3
 
 
 def check_grey(image: Image.Image, where: str) -> None:
@@ -141,7 +86,8 @@ def pad_to_multiple(images_BHWC: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(images_BHWC, [(0, 0)] * (images_BHWC.ndim - 3) + [(0, down), (0, right), (0, 0)], mode="edge")
 
 
-def _checked_array(image: np.ndarray) -> np.ndarray:
+def checked_array(image: np.ndarray) -> np.ndarray:
+    """A uint8 array as H x W x 3, itself where it is that; H x W grey is spread.  ImageError for any other."""
     if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] not in (3, 0) and image.shape[2] < 64:
         raise ImageError(
             f"array of uint8 {image.shape} given as picture: its last axis has {image.shape[2]} bands, expected "
@@ -155,17 +101,16 @@ def _checked_array(image: np.ndarray) -> np.ndarray:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
-def _to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:
-    """Decode and convert; `remarks` takes what a person should know."""
+def to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:
+    """Decode, and convert as this module's docstring says -> H x W x 3 uint8; `remarks` takes what one should know."""
     image.load()
     tags = dict(getattr(image, "tag_v2", None) or {})
     further = len(tags.get(_EXTRA_SAMPLES) or ()) if image.mode == "RGB" else 0
     if further:
         remarks.append(f"{where}: a TIFF of {3 + further} bands; those after red, green and blue are left out")
     from_ppm = image.format == "PPM" and image.mode == "I"  # Pillow has brought it to 0 .. 65535
-    orientation = image.getexif().get(ORIENTATION, 1)
     transparent = image.info.get("transparency")
-    if orientation in range(2, 9):
+    if orientation_of(image) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16") or from_ppm:
         values_HW = np.asarray(image)
@@ -186,18 +131,18 @@ def _to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:
             f"{where}: a {_UNSCALABLE[image.mode]} picture (mode {image.mode}); nothing says which value is white: "
             "scale it to 8 or 16 bits (the same way for all pictures) and save it as PNG"
         )
-    return _in_bands(image)
+    return _in_strips(image)
 
 
-def _in_bands(image: Image.Image) -> np.ndarray:
+def _in_strips(image: Image.Image) -> np.ndarray:
     width, height = image.size
-    rows = max(1, _BAND_PIXELS // width)
+    rows = max(1, _STRIP_PIXELS // width)
     if rows >= height:
         return np.array(_flat(image))
     image_HW3 = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
-        band = image.crop((0, top, width, min(height, top + rows)))
-        image_HW3[top : top + rows] = np.asarray(_flat(band))
+        strip = image.crop((0, top, width, min(height, top + rows)))
+        image_HW3[top : top + rows] = np.asarray(_flat(strip))
     return image_HW3
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-WIDTH, HEIGHT, SAMPLES_PER_PIXEL, PHOTOMETRIC, ORIENTATION = 256, 257, 277, 262, 274
+from tarsia.pictures.orientation import ORIENTATION
+
+WIDTH, HEIGHT, SAMPLES_PER_PIXEL, PHOTOMETRIC = 256, 257, 277, 262
 _MOST_TAGS = 4096  # no picture has as many; a damaged count would be read for ever
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tarsia.errors import ImageError, MissingExtraError
 from tarsia.files import refusal, writing
-from tarsia.pictures.rgb import MAX_PIXELS, shown
+from tarsia.pictures.files import MAX_PIXELS, shown
 
 _CODEC = "mpeg4"  # plays nearly everywhere and is in every build of FFmpeg; H.264's encoder is under the GPL
 _BITS_PER_PIXEL = 0.4

@@ -13,9 +13,8 @@ from PIL import Image
 from tarsia.card import Card, Classes
 from tarsia.engines.engine import AttentionMap, Engine, check_numbers
 from tarsia.errors import RecipeError
-from tarsia.pictures.bands import as_bands
 from tarsia.pictures.files import MAX_PIXELS, bands_in_words
-from tarsia.pictures.rgb import ImageLike
+from tarsia.pictures.reader import ImageLike, Spec, read
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
 from tarsia.prediction.style import Style, fuse
@@ -142,11 +141,11 @@ class Predictor:
     def __call__(self, image: ImageLike, confidence: bool = False) -> Prediction:
         """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
 
-        Of a model for other bands: H x W x bands, or a file of so many (pictures/bands.py).  Raises ImageError for
+        Of a model for other bands: H x W x bands, or a file of so many (pictures/reader.py).  Raises ImageError for
         what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`),
         and as ScoresError for one of which the network says what is no number.
         """
-        images_BHW3 = as_bands(image, self.card.bands)[None]
+        images_BHW3 = read(image, Spec(self.card.bands)).warned()[None]
         if confidence:
             label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
             return Prediction(label_BHW[0], self.classes, confidence_BHW[0])
@@ -272,7 +271,7 @@ class Predictor:
         The maps have their module's resolution and cover the whole picture.  Raises OutputError where the network has
         no attention, ImageError as `Predictor(image)` does.
         """
-        padded, size = prepared(as_bands(image, self.card.bands)[None], self.card)
+        padded, size = prepared(read(image, Spec(self.card.bands)).warned()[None], self.card)
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
         return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in self.engine.attention(padded[0])]
 

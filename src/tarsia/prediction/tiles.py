@@ -1,4 +1,4 @@
-"""A large picture through the network in overlapping tiles, a band of them at a time: memory follows its width.
+"""A large picture through the network in overlapping tiles, a strip of them at a time: memory follows its width.
 
 Scores are blended, not probabilities: that is what the network adds up inside, it costs no softmax per tile, and where
 two tiles agree on a class so does their blend.  (With test-time augmentation or a CRF, logarithms of probabilities,
@@ -59,7 +59,7 @@ class InMemory:
         return self.image_HW3[top:bottom]
 
 
-class Band(NamedTuple):
+class Strip(NamedTuple):
     """Finished rows, from `top`: labels, where asked for the probability of each, and the picture itself there."""
 
     top: int
@@ -95,7 +95,9 @@ def spread(length: int, tiling: Tiling) -> Side:
     return Side(starts, [(middle - half, middle + half) for middle in middles], length)
 
 
-def bands(predictor: Predictor, rows: Rows, tiling: Tiling, confidence: bool = False, batch: int = 1) -> Iterator[Band]:
+def strips(
+    predictor: Predictor, rows: Rows, tiling: Tiling, confidence: bool = False, batch: int = 1
+) -> Iterator[Strip]:
     """Segment a picture of any height: its finished rows from top to bottom, each once.
 
     `batch` tiles go through the network at once.  Raises RecipeError for a predictor that needs whole pictures.
@@ -113,7 +115,7 @@ def bands(predictor: Predictor, rows: Rows, tiling: Tiling, confidence: bool = F
         confidence_HW = np.empty((last - top, width), np.float32) if confidence else None
         left_over = None
         scored = _tiles(predictor, image_HW3, across, tiling.side, batch, confidence)
-        for left, part_KHW in _strips(scored, across, (top - start, bottom - start)):
+        for left, part_KHW in _blended(scored, across, (top - start, bottom - start)):
             columns = slice(left, left + part_KHW.shape[2])
             if index:
                 assert carry_KZW is not None
@@ -125,18 +127,18 @@ def bands(predictor: Predictor, rows: Rows, tiling: Tiling, confidence: bool = F
                 np.multiply(part_KHW[:, last - top :], fall, out=left_over[:, :, columns])
             _decide(predictor, part_KHW[:, : last - top], label_HW[:, columns], confidence_HW, columns)
         carry_KZW = left_over
-        yield Band(top, label_HW, confidence_HW, image_HW3[top - start : last - start, :width])
+        yield Strip(top, label_HW, confidence_HW, image_HW3[top - start : last - start, :width])
 
 
 def segment(
     predictor: Predictor, image_HW3: np.ndarray, tiling: Tiling, confidence: bool = False, batch: int = 1
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """A picture in memory -> its labels, H x W uint8, and where asked for the probability of each."""
-    found = list(bands(predictor, InMemory(image_HW3), tiling, confidence, batch))
-    label_HW = np.concatenate([band.label_HW for band in found])
+    found = list(strips(predictor, InMemory(image_HW3), tiling, confidence, batch))
+    label_HW = np.concatenate([strip.label_HW for strip in found])
     if not confidence:
         return label_HW, None
-    return label_HW, np.concatenate([band.confidence_HW for band in found if band.confidence_HW is not None])
+    return label_HW, np.concatenate([strip.confidence_HW for strip in found if strip.confidence_HW is not None])
 
 
 def _to_write(scores_KhW: Any) -> np.ndarray:
@@ -147,8 +149,8 @@ def _to_write(scores_KhW: Any) -> np.ndarray:
     return part_KhW if part_KhW.flags.writeable else part_KhW.copy()
 
 
-def _strips(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
-    """The tiles of a band from left to right, blended along it: (first column, K x rows x columns of scores)."""
+def _blended(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+    """The tiles of a strip from left to right, blended along it: (first column, K x rows x columns of scores)."""
     held_KHZ: np.ndarray | None = None
     for index, scores_KHW in enumerate(scored):
         start = across.starts[index]
@@ -168,7 +170,7 @@ def _strips(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Itera
 def _tiles(
     predictor: Predictor, image_HW3: np.ndarray, across: Side, side: int, batch: int, confidence: bool
 ) -> Iterator[Any]:
-    """The scores of the tiles of a band; one by one where memory does not suffice for `batch`."""
+    """The scores of the tiles of a strip; one by one where memory does not suffice for `batch`."""
     for first in range(0, len(across.starts), batch):
         tiles_BHW3 = np.stack([image_HW3[:, start : start + side] for start in across.starts[first : first + batch]])
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tarsia.engines import memory
-from tarsia.pictures.bands import open_bands
+from tarsia.pictures.reader import Spec, read
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
 from tarsia.service.limits import Limits
@@ -25,7 +24,6 @@ from tarsia.service.responses import Answer, Ask, Seen, encode
 
 _RESTING_SECONDS = 2.0  # without a picture
 _ON_GPU = 8  # pictures together, unless the limits say how many
-_decoding = threading.Lock()  # what decoding warns of is caught, which only one thread can do at a time
 
 
 @dataclass(eq=False)
@@ -174,15 +172,13 @@ class Batcher:
     def _decode(self, predictor: Predictor, job: Job) -> _Decoded | None:
         started = time.perf_counter()
         try:
-            with _decoding, warnings.catch_warnings(record=True) as remarks:
-                warnings.simplefilter("always", UserWarning)
-                image_HW3 = open_bands(job.upload.picture, predictor.card.bands, self._limits.pixels)
+            image_HW3, _, _, remarks = read(job.upload.picture, Spec(predictor.card.bands), self._limits.pixels)
             # Again: the model may be a newer one than when the picture came, and some headers say nothing of the size.
             predictor.check_size((image_HW3.shape[0], image_HW3.shape[1]), self._limits.pixels)
         except Exception as error:
             self._fail(job, error)
             return None
-        return _Decoded(job, image_HW3, [str(one.message) for one in remarks], time.perf_counter() - started)
+        return _Decoded(job, image_HW3, list(remarks), time.perf_counter() - started)
 
     def _segment(self, predictor: Predictor, group: list[_Decoded]) -> None:
         # One picture is not copied: it may be a large one.

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import time
 from dataclasses import dataclass
 from email.message import Message
 from typing import NamedTuple
 
-from PIL import Image
 from starlette.requests import Request
 
 from tarsia.errors import nearest
-from tarsia.pictures.bands import header_size
-from tarsia.pictures.files import check_size, shown
-from tarsia.pictures.rgb import FORMATS, open_rgb
+from tarsia.pictures.reader import stored_size
 from tarsia.service.limits import Limits
 from tarsia.service.problems import Problem, busy
 
@@ -117,20 +113,7 @@ def opened(content: bytes, content_type: str, limits: Limits) -> Upload:
         content, fields = _parts(content, content_type, limits.parts)
     if not content:
         raise Problem(422, "no-picture", f"the body is empty: {_SEND}")
-    return Upload(content, _size(content, limits.pixels), fields)
-
-
-def _size(content: bytes, most: int) -> tuple[int, int] | None:
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            size = image.size
-    except Exception:  # Pillow raises nearly everything; open_rgb knows what to say
-        size = header_size(content) or (0, 0)  # of an array, or a TIFF of many bands
-    if min(size) < 1:
-        open_rgb(content, most)
-        return None
-    check_size(size, shown(content), most)
-    return size[1], size[0]
+    return Upload(content, stored_size(content, limits.pixels), fields)
 
 
 def _parts(body: bytes, content_type: str, most: int) -> tuple[bytes, dict[str, str]]:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from sick_data import image, label, write_healthy
 from tarsia import data
-from tarsia.data._doctor_open import open_split, splits_of
+from tarsia.data._pairing import Pairing
+from tarsia.doctor.open import open_split, splits_of
 from tarsia.errors import DatasetError, RecipeError
 
 # Data set, and where its pictures and labels are in a split, {} for the name.
@@ -54,10 +55,10 @@ def test_every_data_set_opens_with_the_pairs_it_has(name: str, tmp_path: Path) -
     opened = open_split(name, str(tmp_path), split, {})
     assert opened.dataset is not None and len(opened.dataset) == 5 and opened.error == ""
     assert opened.dataset[0].label.shape == (40, 48)
-    assert opened.unpaired.images == [str(alone)]
+    assert opened.pairing.images_alone == [str(alone)]
     # A list says which pictures matter: VOC's label 7 is on none, and its picture 9 is nowhere.
-    assert opened.unpaired.labels == ([] if name == "voc" else [str(orphan)])
-    assert opened.unpaired.listed == (["009"] if name == "voc" else [])
+    assert opened.pairing.labels_alone == ([] if name == "voc" else [str(orphan)])
+    assert opened.pairing.listed_alone == (["009"] if name == "voc" else [])
     with pytest.raises(DatasetError):
         data.open(name, tmp_path, split)  # as before: the doctor has changed nothing for others
 
@@ -69,7 +70,8 @@ def test_every_data_set_of_files_is_in_this_test() -> None:
 def test_a_whole_split_is_opened_as_everybody_does(tmp_path: Path) -> None:
     write_healthy(tmp_path, 3, 2)
     opened = open_split("folder", str(tmp_path), "train", {})
-    assert type(opened.dataset) is type(data.open("folder", tmp_path)) and not any(vars(opened.unpaired).values())
+    whole = data.open("folder", tmp_path)
+    assert type(opened.dataset) is type(whole) and opened.pairing == Pairing(whole.pairs)
 
 
 def test_two_files_of_a_name_and_labels_beside_their_pictures(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_two_files_of_a_name_and_labels_beside_their_pictures(tmp_path: Path) ->
     (tmp_path / "dataset.yaml").write_text(layout)
     opened = open_split("folder", str(tmp_path), "train", {})
     assert opened.dataset is not None and len(opened.dataset) == 3
-    assert [tuple(Path(path).name for path in pair) for pair in opened.unpaired.twice] == [("t00.jpg", "t00.png")]
+    assert [tuple(Path(path).name for path in pair) for pair in opened.pairing.twice] == [("t00.jpg", "t00.png")]
 
 
 def test_what_cannot_be_opened_at_all_says_why(tmp_path: Path) -> None:
@@ -110,3 +112,11 @@ def test_the_splits_to_look_for(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text("classes: [a, b]\nsplti: {val: 0.2}\n")
     with pytest.raises(RecipeError, match="splti"):
         splits_of("folder", str(tmp_path))
+
+
+def test_a_data_set_in_python_is_whole_or_refused(tmp_path: Path) -> None:
+    """Whoever opens one by its name; a class of data set by itself tells what is alone."""
+    write(tmp_path, "voc")
+    for opening in (lambda: data.open("voc", tmp_path), lambda: data.open_spec(f"voc:{tmp_path},split=train")):
+        with pytest.raises(DatasetError, match=r"train\.txt: 1 of 7 listed names are not in .*: 009"):
+            opening()

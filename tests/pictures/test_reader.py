@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tarsia.errors import ImageError
-from tarsia.pictures.bands import as_bands, header_size, open_bands, suffixes
-from tarsia.pictures.rgb import as_visible, open_rgb, resize
+from tarsia.errors import ImageError, TooLargeError
+from tarsia.pictures.reader import ImageLike, Spec, read, stored_size
+from tarsia.pictures.rgb import as_visible, resize
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 HEIGHT, WIDTH = 13, 17
+
+
+def values(source: ImageLike, bands: int = 3, **limit: int) -> np.ndarray:
+    return read(source, Spec(bands), **limit).values_HWC
 
 
 def picture(bands: int, kind: type = np.uint8) -> np.ndarray:
@@ -50,7 +54,7 @@ def encoded(mode: str, format: str = "PNG") -> bytes:
 def test_tiffs_give_their_bands_back(bands: int, options: dict, tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", picture(bands), **options)
     for source in (path, str(path), path.read_bytes()):
-        image_HWC = open_bands(source, bands)
+        image_HWC = values(source, bands)
         assert image_HWC.dtype == np.uint8 and image_HWC.flags.writeable and image_HWC.flags.c_contiguous
         np.testing.assert_array_equal(image_HWC, picture(bands))
 
@@ -59,16 +63,16 @@ def test_a_fourth_band_tagged_as_alpha_is_a_band_like_any_other(tmp_path: Path) 
     path = tiff(tmp_path / "a.tif", picture(4), photometric="rgb", alpha="yes")
     with rasterio.open(path) as file:
         assert file.colorinterp[3].name == "alpha"
-    np.testing.assert_array_equal(open_bands(path, 4), picture(4))
+    np.testing.assert_array_equal(values(path, 4), picture(4))
 
 
 @pytest.mark.parametrize("bands", [2, 4])
 def test_16_bits_become_the_upper_byte_and_dark_ones_are_announced(bands: int, tmp_path: Path) -> None:
-    values = picture(bands, np.uint16)
-    np.testing.assert_array_equal(open_bands(tiff(tmp_path / "a.tif", values), bands), values >> 8)
-    with pytest.warns(UserWarning, match=r"dark\.tif: 16-bit raster whose largest value is \d+ of 65535"):
-        dark = open_bands(tiff(tmp_path / "dark.tif", values >> 5), bands)
-    np.testing.assert_array_equal(dark, values >> 13)
+    stored = picture(bands, np.uint16)
+    np.testing.assert_array_equal(values(tiff(tmp_path / "a.tif", stored), bands), stored >> 8)
+    dark = read(tiff(tmp_path / "dark.tif", stored >> 5), Spec(bands))
+    assert re.search(r"dark\.tif: 16-bit raster whose largest value is \d+ of 65535", *dark.remarks)
+    np.testing.assert_array_equal(dark.values_HWC, stored >> 13)
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 5])
@@ -78,27 +82,27 @@ def test_arrays_give_their_values_back(bands: int, order: str, tmp_path: Path) -
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     for source in (path, content):
-        image_HWC = open_bands(source, bands)
+        image_HWC = values(source, bands)
         assert image_HWC.flags.c_contiguous and image_HWC.flags.writeable
         np.testing.assert_array_equal(image_HWC, picture(bands))
-    assert header_size(content) == (WIDTH, HEIGHT)
+    assert stored_size(content) == (HEIGHT, WIDTH)
 
 
 def test_one_band_is_any_grey_picture(tmp_path: Path) -> None:
     grey_HW = picture(1)[..., 0]
     for name in ("a.png", "a.tif", "a.bmp", "a.pgm"):
         Image.fromarray(grey_HW).save(tmp_path / name)
-        np.testing.assert_array_equal(open_bands(tmp_path / name, 1)[..., 0], grey_HW)
+        np.testing.assert_array_equal(values(tmp_path / name, 1)[..., 0], grey_HW)
     Image.fromarray(grey_HW.astype(np.uint16) << 8).save(tmp_path / "wide.png")
-    np.testing.assert_array_equal(open_bands(tmp_path / "wide.png", 1)[..., 0], grey_HW)
-    np.testing.assert_array_equal(open_bands(npy(grey_HW), 1)[..., 0], grey_HW)
+    np.testing.assert_array_equal(values(tmp_path / "wide.png", 1)[..., 0], grey_HW)
+    np.testing.assert_array_equal(values(npy(grey_HW), 1)[..., 0], grey_HW)
     for mode in ("1", "LA"):
-        np.testing.assert_array_equal(open_bands(encoded(mode), 1), open_rgb(encoded(mode))[..., :1])
+        np.testing.assert_array_equal(values(encoded(mode), 1), values(encoded(mode))[..., :1])
 
 
 def test_three_bands_are_read_as_ever() -> None:
     for mode in ("RGB", "L", "RGBA", "P"):
-        np.testing.assert_array_equal(open_bands(encoded(mode)), open_rgb(encoded(mode)))
+        np.testing.assert_array_equal(values(encoded(mode)), values(encoded(mode)))
 
 
 def no_bits(tmp_path: Path, **options) -> bytes:
@@ -161,40 +165,38 @@ def test_refused_by_name(case: str, tmp_path: Path) -> None:
     path.write_bytes(content(tmp_path))
     for source, where in ((path, r"given\.bin"), (path.read_bytes(), r"picture of \d+ bytes")):
         with pytest.raises(ImageError, match=rf"(?s){where}.*({says})"):
-            open_bands(source, bands)
+            values(source, bands)
 
 
 def test_the_size_in_the_header_is_checked_first(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", picture(6))
-    assert open_bands(path, 6, max_pixels=2 * HEIGHT * WIDTH).shape == (HEIGHT, WIDTH, 6)
+    assert values(path, 6, limit=2 * HEIGHT * WIDTH).shape == (HEIGHT, WIDTH, 6)
     for source in (path, npy(picture(6))):
         with pytest.raises(ImageError, match=r"13x17 \(height x width\) is 221 pixels, more than the 220 allowed"):
-            open_bands(source, 6, max_pixels=441)  # twice the bands, half the pixels
+            values(source, 6, limit=441)  # twice the bands, half the pixels
     huge = npy(np.zeros((1, 1, 4), np.uint8)).replace(b"(1, 1, 4)", b"(99999, 99999, 4)")
     with pytest.raises(ImageError, match=r"pixels, more than|damaged \.npy"):
-        open_bands(huge, 4)
+        values(huge, 4)
 
 
 def test_random_damage_gives_a_picture_or_an_image_error(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
     sources = [tiff(tmp_path / "a.tif", picture(5), compress="deflate").read_bytes(), npy(picture(5))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for source in sources:
-            for _ in range(60):
-                content = bytearray(source)
-                for place in generator.integers(0, len(content), 4):
-                    content[place] = generator.integers(256)
-                with contextlib.suppress(ImageError):
-                    assert open_bands(bytes(content), 5).shape[2] == 5
+    for source in sources:
+        for _ in range(60):
+            content = bytearray(source)
+            for place in generator.integers(0, len(content), 4):
+                content[place] = generator.integers(256)
+            with contextlib.suppress(ImageError):
+                assert values(bytes(content), 5).shape[2] == 5
 
 
 def test_arrays_and_pil_images_as_pictures() -> None:
     image_HWC = picture(5)
-    assert as_bands(image_HWC, 5) is image_HWC
-    assert as_bands(picture(1)[..., 0], 1).shape == (HEIGHT, WIDTH, 1)
-    np.testing.assert_array_equal(as_bands(Image.fromarray(picture(1)[..., 0]), 1), picture(1))
-    np.testing.assert_array_equal(as_bands(picture(3)), picture(3))
+    assert values(image_HWC, 5) is image_HWC
+    assert values(picture(1)[..., 0], 1).shape == (HEIGHT, WIDTH, 1)
+    np.testing.assert_array_equal(values(Image.fromarray(picture(1)[..., 0]), 1), picture(1))
+    np.testing.assert_array_equal(values(picture(3)), picture(3))
     cases = [
         (picture(4), 5, "a picture of 4 bands, expected 5"),
         (picture(4), 3, "its last axis has 4 bands"),
@@ -207,7 +209,7 @@ def test_arrays_and_pil_images_as_pictures() -> None:
     ]
     for given, bands, says in cases:
         with pytest.raises(ImageError, match=says):
-            as_bands(given, bands)
+            values(given, bands)
 
 
 def test_every_band_is_resized_as_a_grey_picture_is() -> None:
@@ -232,6 +234,20 @@ def test_a_person_sees_three_bands_or_the_first_as_grey() -> None:
 
 
 def test_sizes_by_the_header(tmp_path: Path) -> None:
-    assert header_size(tiff(tmp_path / "a.tif", picture(5)).read_bytes()) == (WIDTH, HEIGHT)
-    assert header_size(encoded("RGB")) is None and header_size(b"") is None and header_size(b"\x93NUMPY") is None
-    assert ".npy" in suffixes(4) and ".npy" not in suffixes(3)
+    path = tiff(tmp_path / "a.tif", picture(5))
+    assert stored_size(path) == stored_size(path.read_bytes()) == (HEIGHT, WIDTH)
+    assert stored_size(encoded("RGB")) == (4, 5)
+    for content, says in ((b"", "an empty file"), (b"\x93NUMPY", r"damaged \.npy"), (encoded("RGB")[:20], "damaged")):
+        with pytest.raises(ImageError, match=says):
+            stored_size(content)
+    for content in (path, npy(picture(5)), encoded("RGB")):
+        with pytest.raises(TooLargeError, match="more than the 19 allowed"):
+            stored_size(content, 19)
+
+
+def test_where_a_picture_lies_comes_with_it(tmp_path: Path) -> None:
+    transform = rasterio.Affine(0.5, 0, 10, 0, -0.5, 20)
+    found = read(tiff(tmp_path / "a.tif", picture(4), crs="EPSG:32633", transform=transform), Spec(4))
+    assert found.place is not None and found.place.transform == transform and found.valid_HW is None
+    assert found.place.crs.to_string() == "EPSG:32633" and found.remarks == ()
+    assert read(tiff(tmp_path / "b.tif", picture(4)), Spec(4)).place is None

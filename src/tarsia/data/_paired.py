@@ -1,0 +1,84 @@
+"""Images and labels on disk, matched by name, as a data set: what all but the drawn ones have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from tarsia.card import Classes
+from tarsia.data._dataset import Sample, check_sample
+from tarsia.data._labels import LabelTable
+from tarsia.data._pairing import Pairing
+from tarsia.errors import DatasetError
+from tarsia.pictures.labels import read_label
+from tarsia.pictures.reader import Spec, read
+
+
+class PairedData:
+    """Pairs of files as a data set: read, mapped by the table and checked one at a time.
+
+    It has the pairs there are; `data.open` requires that `pairing` is complete, the doctor does not.
+    """
+
+    def __init__(
+        self,
+        pairing: Pairing,
+        classes: Classes,
+        table: LabelTable,
+        domains: Sequence[str] = (),
+        sequences: Sequence[str] = (),
+        bands: int = 3,
+    ) -> None:
+        self.classes = classes
+        self.bands = bands
+        self.pairing = pairing
+        self.pairs = pairing.pairs
+        self.table = table
+        self.domains = list(domains) or [""] * len(self.pairs)
+        self.sequences = list(sequences) or [""] * len(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index`; ImageError or DatasetError naming the file where it is damaged or strange."""
+        name, image, label = self.pairs[index]
+        image_HWC = read(image, Spec(self.bands)).warned()
+        stored = self.read_label(label)
+        if image_HWC.shape[:2] != stored.shape[:2]:
+            raise DatasetError(
+                f"{image} is {_size(image_HWC)} but its label {label} is {_size(stored)} (height x width): "
+                "resize one of the two files, labels with nearest neighbour"
+            )
+        label_HW = self.table(stored, label)
+        sample = Sample(image_HWC, label_HW, name, self.domains[index], self.sequences[index])
+        return check_sample(sample, self.classes, self.bands)
+
+    def name(self, index: int) -> str:
+        """The name of sample `index` without reading it."""
+        return self.pairs[index].name
+
+    def read_label(self, path: str) -> np.ndarray:
+        """What stands in a label file: H x W values or H x W x 3 colours."""
+        return read_label(path)
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes with classes, table, bands and names, and with the size or date of any file."""
+        table = [sorted(self.table.values.items()), sorted(self.table.colors.items())]
+        more = () if self.bands == 3 else (self.bands,)
+        digest = hashlib.sha256(repr((self.classes, table, *more)).encode())
+        for index, (name, *paths) in enumerate(self.pairs):
+            try:
+                states = [os.stat(path) for path in paths]
+            except OSError as error:
+                raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
+            kept = [name, self.domains[index], self.sequences[index]]
+            digest.update(repr([*kept, *((state.st_size, state.st_mtime_ns) for state in states)]).encode())
+        return digest.hexdigest()
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[0]}x{array.shape[1]}"
