@@ -469,7 +469,7 @@ def test_other_data_is_refused(drawn, tmp_path):
     with pytest.raises(DatasetError, match=r"has the classes ground, box, ball .*the reports ground, box, disc"):
         compare(runs, data=f"folder:{renamed}", **QUICK)
     larger = write_folder(tmp_path / "larger", 1, 8, (48, 40))
-    with pytest.raises(DatasetError, match=r"val00: its labels in --data are not those that the reports were made on"):
+    with pytest.raises(DatasetError, match=r"val00: its labels in `data` are not those that the reports were made on"):
         compare(runs, data=f"folder:{larger}", out=tmp_path / "out", **QUICK)
 
 

@@ -165,7 +165,7 @@ def test_another_network_is_refused_with_the_figures_and_nothing_is_written(
     scale_weights(graph, 0.6)
     with pytest.raises(ExportError, match=r"% of the pixels changed, mIoU .*at most 0\.01 % of") as caught:
         export(model, tmp_path / "out" / "m.onnx", check_on=dataset, images=2)
-    assert "--tolerance" in str(caught.value) and "\n" not in str(caught.value)
+    assert "`tolerance`" in str(caught.value) and "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 

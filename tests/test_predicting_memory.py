@@ -352,7 +352,7 @@ class Labelled:
 
 def test_what_is_scored_is_never_cut_into_tiles():
     with pytest.raises(
-        MemoryError, match=r"^town0, town1: not enough memory for 2 of 40x92 .*take --batch 1.*not scored"
+        MemoryError, match=r"^town0, town1: not enough memory for 2 of 40x92 .*take `batch=1`.*not scored"
     ):
         evaluate(Predictor(Small()), Labelled(), batch=2)
     sides = [Side(name, Predictor(Small()), 9) for name in ("torch", "onnxruntime")]

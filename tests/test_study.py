@@ -121,7 +121,7 @@ def test_only_chooses_single_runs_or_all_of_a_variation(tmp_path):
     assert [run.name for run in study.chosen(["two"])] == ["two-seed0", "two-seed1"]
     assert [run.name for run in study.chosen(["two-seed1", "one"])] == ["one-seed0", "one-seed1", "two-seed1"]
     assert study.chosen() == list(study.runs)
-    with pytest.raises(RecipeError, match=r"--only tow: .*study.yaml has no such run, did you mean two\?"):
+    with pytest.raises(RecipeError, match=r"only=\['tow'\]: .*study.yaml has no such run, did you mean two\?"):
         study.chosen(["one", "tow"])
 
 

@@ -46,7 +46,7 @@ def check(
     dataset.yaml.  Memory grows by less than a kilobyte a picture.
     """
     if fix and out is None:
-        raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
+        raise RecipeError("`fix=True` writes a corrected copy: say with `out` where")
     case = take_in(data, split, threads)
     findings = diagnose(case)
     if model is not None:

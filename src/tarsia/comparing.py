@@ -67,7 +67,7 @@ def _opened(data: str | Dataset, first: Entrant) -> Dataset:
     dataset = open_spec(data, default_split=split) if isinstance(data, str) else data
     if dataset.classes.names != first.classes.names:
         raise DatasetError(
-            f"--data has the classes {', '.join(dataset.classes.names[:5])} ..., the reports "
+            f"`data` has the classes {', '.join(dataset.classes.names[:5])} ..., the reports "
             f"{', '.join(first.classes.names[:5])} ...: give the data set and options that they were made with"
         )
     there = [dataset.name(index) for index in range(len(dataset))]
@@ -75,7 +75,7 @@ def _opened(data: str | Dataset, first: Entrant) -> Dataset:
         strange = next((name for name in first.names if name not in set(there)), None)
         what = f"{strange} is not among them" if strange else "their order or number differs"
         raise DatasetError(
-            f"--data holds other pictures ({len(there)}) than the reports ({len(first.names)}): {what}; give the data "
+            f"`data` holds other pictures ({len(there)}) than the reports ({len(first.names)}): {what}; give the data "
             f"set, split ({split}) and options that they were made with"
         )
     return dataset

@@ -41,8 +41,8 @@ class StyledPredictor(Predictor):
     def check_tiles(self) -> None:
         """RecipeError: see above."""
         raise RecipeError(
-            "--style takes whole pictures, and tiles would each be restyled by their own colours: leave out --style "
-            "and --reference, or the tiles (a picture too large for memory can be made smaller)"
+            "`style` takes whole pictures, and tiles would each be restyled by their own colours: leave out `style` "
+            "and `reference`, or the tiles (a picture too large for memory can be made smaller)"
         )
 
     @property
@@ -70,18 +70,18 @@ def styled(
         return predictor
     if predictor.card.bands != 3:
         raise RecipeError(
-            "--style restyles red, green and blue, and this model takes pictures of "
-            f"{bands_in_words(predictor.card.bands)}: leave --style and --reference out"
+            "`style` restyles red, green and blue, and this model takes pictures of "
+            f"{bands_in_words(predictor.card.bands)}: leave `style` and `reference` out"
         )
     if style is None or reference is None:
-        raise RecipeError("--style STYLE and --reference PICTURES go together: a style file, and pictures to look like")
+        raise RecipeError("`style` and `reference` go together: a style file, and pictures to look like")
     if style == HISTOGRAM:
         restyle = _by_histogram(open_unlabelled(reference))
     else:
         try:
             from tarsia.adaptation.style import open_restyler
         except ImportError as error:
-            raise MissingExtraError(f"--style {style}", "train") from error
+            raise MissingExtraError(f"style={str(style)!r}", "train") from error
         restyle = open_restyler(style, reference, device=device)
     how = "fused with" if fuse else "in place of"
     return StyledPredictor(predictor, restyle, fuse, f"{Path(style).name} to {reference}, {how} the picture as it is")

@@ -149,7 +149,7 @@ def _measured_apart(found: Sequence[Entrant]) -> list[str]:
             names, both = _few([one.name for one in group]), " and ".join(precisions)
             said.append(
                 f"{names} are of one recipe, but were trained in {both}: "
-                f"they are not pooled.  --set train.precision={precisions[-1]} trains all alike."
+                f"they are not pooled.  With train.precision={precisions[-1]} all are trained alike."
             )
     return said
 

@@ -44,11 +44,13 @@ from tarsia.errors import DatasetError, OutputError, TarsiaError
 from tarsia.files import write_text, writing
 from tarsia.pictures.bands import open_bands
 from tarsia.pictures.rgb import resize_label
+from tarsia.plain_text import command
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
-_HEADER = "# A corrected copy, written by `tarsia check --fix`.  What was done to which file stands in check.json."
+_COMMAND = command("check", "--fix")
+_HEADER = f"# A corrected copy, written by `{_COMMAND}`.  What was done to which file stands in check.json."
 _UNDECIDED = (
-    "# A copy written by `tarsia check --fix`, whose labels may be meant in several ways.  Put the lines of the right\n"
+    f"# A copy written by `{_COMMAND}`, whose labels may be meant in several ways.  Put the lines of the right\n"
     "# one (check.json and check.html have them) in place of those below, and rename this file to dataset.yaml."
 )
 _Key = tuple[str, int]  # split, index
@@ -118,7 +120,7 @@ def mend(case: Case, findings: Sequence[Finding], folder: Path) -> Mended:
     replace one of its own.
     """
     if not all(isinstance(survey.dataset, PairedData) for survey in case.splits.values()):
-        raise DatasetError(f"{case.spec} has no files that could be corrected: --fix is for data sets of files")
+        raise DatasetError(f"{case.spec} has no files that could be corrected: `fix` is for data sets of files")
     rewriter = Rewriter(case, findings)
     cures, mended = _cures(case, rewriter.keeps), Mended(folder, keeps=rewriter.keeps)
     targets = _targets(case, cures, folder, rewriter.keeps)
@@ -279,7 +281,7 @@ def _require_others(case: Case, targets: list[Path]) -> None:
     }
     for path in targets:
         if os.path.join(os.path.realpath(path.parent), path.name) in own:
-            raise OutputError(f"{path}: would replace a file of the data set: choose another --out")
+            raise OutputError(f"{path}: would replace a file of the data set: choose another `out`")
 
 
 def _described(case: Case, splits: list[str], mended: Mended, names: list[str]) -> str:

@@ -33,11 +33,11 @@ class Wanted:
     def __post_init__(self) -> None:
         for kind in self.save:
             if kind not in KINDS:
-                raise OutputError(f"cannot save `{kind}`{nearest(kind, KINDS)}")
+                raise OutputError(f"cannot save {kind!r}{nearest(kind, KINDS)}")
         if not self.save:
             raise OutputError(f"nothing to save: name one or more of {', '.join(KINDS)}")
         if self.tile and "attention" in self.save:
-            raise OutputError("attention is drawn of whole pictures, not of tiles: leave out --attention or --tile")
+            raise OutputError("attention is drawn of whole pictures, not of tiles: leave out `attention` or `tile`")
         if not 0 <= self.min_confidence <= 1:
             raise OutputError(f"the least confidence is {self.min_confidence}, expected 0 to 1")
         if self.simplify < 0:
@@ -79,5 +79,5 @@ def class_indices(names: Sequence[str], classes: Classes) -> tuple[int, ...]:
     """Names of classes -> their indices; OutputError with the nearest name for one that is not there."""
     for name in names:
         if name not in classes.names:
-            raise OutputError(f"only `{name}`: the model has no such class{nearest(name, classes.names)}")
+            raise OutputError(f"only=[{name!r}]: the model has no such class{nearest(name, classes.names)}")
     return tuple(dict.fromkeys(classes.names.index(name) for name in names))

@@ -71,7 +71,7 @@ class Predictor:
     def __init__(self, engine: Engine, tta: TestTimeAugmentation | None = None, crf: CrfSettings | None = None) -> None:
         if crf is not None and engine.card.bands != 3:
             raise RecipeError(
-                "--crf follows red, green and blue, and this model takes pictures of "
+                "`crf` follows red, green and blue, and this model takes pictures of "
                 f"{bands_in_words(engine.card.bands)}: leave it out"
             )
         self.engine = engine
