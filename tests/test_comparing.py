@@ -252,7 +252,7 @@ def test_seeds_are_pooled_however_each_machine_computed_them(tmp_path):
     (said,) = [note for note in found.notes if "bfloat16" in note]
     assert said == (
         "a-seed0, a-seed1, a-seed2 are of one recipe, but were trained in bfloat16 and float32: they are not pooled.  "
-        "--set train.precision=float32 trains all alike."
+        "With train.precision=float32 all are trained alike."
     )
 
 

@@ -191,7 +191,7 @@ def test_all_faults_are_told_at_once_and_the_rest_is_converted(kind: str, tmp_pa
     assert lines[0].endswith("nothing was written:")
     for what in told:
         assert any(re.search(what, line) for line in lines), (what, lines)
-    assert not (tmp_path / "out").exists() and "--skip-bad" in lines[-1]
+    assert not (tmp_path / "out").exists() and "`skip_bad=True`" in lines[-1]
     done = convert(source, tmp_path / "out", skip_bad=True, **options)
     found = read(tmp_path / "out")
     assert found.keys() == sound and done.pictures == len(sound) and done.skipped == bad and done.exit_code == 1

@@ -211,7 +211,7 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(
     (tmp_path / "m.export.json").write_text("kept")
     (tmp_path / "d.onnx").mkdir()
     for out, error, message in (
-        (tmp_path / "m.onnx", OutputError, r"m\.export\.json exists already: .*--overwrite"),
+        (tmp_path / "m.onnx", OutputError, r"m\.export\.json exists already: .*overwrite=True"),
         (file, OutputError, r"model\.onnx exists already"),
         (tmp_path / "d.onnx", OutputError, "exists already"),
         (tmp_path / "m.bin", OutputError, r"ends in \.onnx"),

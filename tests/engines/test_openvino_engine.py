@@ -119,9 +119,9 @@ def test_what_the_gate_has_not_let_pass_is_refused(
     ("options", "message"),
     [
         ({"engine": "openvine"}, "no such engine, did you mean openvino"),
-        ({"engine": "openvino", "precision": "float16"}, r"--precision float16: no such precision, did you mean"),
-        ({"precision": "bfloat16"}, "only --engine openvino computes in it"),
-        ({"engine": "onnxruntime", "precision": "bfloat16"}, "only --engine openvino computes in it"),
+        ({"engine": "openvino", "precision": "float16"}, r"precision='float16': no such precision, did you mean"),
+        ({"precision": "bfloat16"}, "only engine='openvino' computes in it"),
+        ({"engine": "onnxruntime", "precision": "bfloat16"}, "only engine='openvino' computes in it"),
         ({"engine": "openvino", "device": "cuda"}, "OpenVINO runs on the CPU"),
     ],
 )
