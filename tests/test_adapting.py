@@ -202,7 +202,7 @@ def test_style_without_a_file_trains_one_on_the_models_encoder(
 def test_a_later_adaptation_into_the_same_folder(data: Path, run: Path, night: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"source": f"folder:{data}", "target": night, "out": tmp_path, "tuning": FEW}
     adapt(run, method="none", **given)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         adapt(run, method="batch-norm", **given)
     found = adapt(run, method="batch-norm", overwrite=True, **given)
     assert read_card(found.model).provenance["adapted"]["method"] == "batch-norm"
@@ -226,7 +226,7 @@ def test_the_section_of_a_recipe() -> None:
 
 
 def test_a_style_file_is_not_replaced_unasked(data: Path, night: Path, style: Path) -> None:
-    with pytest.raises(RecipeError, match="--overwrite"):
+    with pytest.raises(RecipeError, match="overwrite=True"):
         train_style(f"folder:{data}", night, style, encoder="test_resnet", weights="none", steps=1)
 
 

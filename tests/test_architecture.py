@@ -175,6 +175,38 @@ def test_commands_and_lines_of_errors_are_made_of_parts(path: Path) -> None:
             assert not any("\\n" in ast.unparse(given) for given in node.args), f"{place(path)}:{node.lineno}"
 
 
+_FLAG = re.compile(r"(?<!docker run )(?<!var\()--[a-z]")  # docker's own, and a style sheet's variables
+
+
+def named_flags(node: ast.AST) -> Iterator[int]:
+    """The lines of a file's strings, docstrings aside, that name an option of the command line.
+
+    Options may be words of a command: what `command` is called with (or `git`), or whole strings in a list of words.
+    """
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _FLAG.search(node.value):
+        yield node.lineno
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("command", "git"):
+        return
+    listed = isinstance(node, ast.List | ast.Tuple | ast.Dict)
+    for child in ast.iter_child_nodes(node):
+        text = str(child.value) if isinstance(child, ast.Constant) else ""
+        if not (listed and re.fullmatch("--[a-z-]+", text)) and not (isinstance(node, ast.Expr) and text):
+            yield from named_flags(child)
+
+
+def test_flags_are_named_by_the_command_line_alone() -> None:
+    """Others name the setting, as engine='openvin', `overwrite=True` or `tile`, which cli/_flags.py turns into it."""
+    named = ["raise E('leave --style out')", "note(f'{where} ({size}, --tile)')", "X = ('say --out or', '--to FOLDER')"]
+    named += ["raise E(f'--crowd {crowd}: no')", "note('go on: ' + command('x') + ' --resume')", "E('--fix')"]
+    for line in named:
+        assert list(named_flags(ast.parse(line))), line
+    for line in ("command('check', '--fix')", "words = ['--to', to]", "def f():\n  'as of --set'", "note('a -- b')"):
+        assert not list(named_flags(ast.parse(line))), line
+    others = [path for path in FILES if not place(path).startswith("cli/")]
+    found = [f"{place(path)}:{line}" for path in others for line in named_flags(ast.parse(path.read_text("utf-8")))]
+    assert not found
+
+
 LIGHT = sorted(
     "tarsia" + ("." + place(path)[: -len(".py")].replace("/", ".")).replace(".__init__", "")
     for path in FILES

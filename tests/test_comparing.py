@@ -253,7 +253,7 @@ def test_seeds_are_pooled_however_each_machine_computed_them(tmp_path):
     (said,) = [note for note in found.notes if "bfloat16" in note]
     assert said == (
         "a-seed0, a-seed1, a-seed2 are of one recipe, but were trained in bfloat16 and float32: they are not pooled.  "
-        "--set train.precision=float32 trains all alike."
+        "With train.precision=float32 all are trained alike."
     )
 
 
@@ -470,7 +470,7 @@ def test_other_data_is_refused(drawn, tmp_path):
     with pytest.raises(DatasetError, match=r"only --data has ball; only the report good has disc"):
         compare(runs, data=f"folder:{renamed}", **QUICK)
     larger = write_folder(tmp_path / "larger", 1, 8, (48, 40))
-    with pytest.raises(DatasetError, match=r"val00: its labels in --data are not those that the reports were made on"):
+    with pytest.raises(DatasetError, match=r"val00: its labels in `data` are not those that the reports were made on"):
         compare(runs, data=f"folder:{larger}", out=tmp_path / "out", **QUICK)
 
 

@@ -408,7 +408,7 @@ def test_labelme_classes_in_a_given_order(tmp_path: Path) -> None:
     assert done.classes.names == ("background", "water", "road")
     assert np.array_equal(read(tmp_path / "out")["a"], label(((0, 4, 14, 10), 2)))
     (tmp_path / "labels.txt").write_text("raod\n")
-    with pytest.raises(DatasetError, match=r"called road, which --classes does not list, did you mean raod\?"):
+    with pytest.raises(DatasetError, match=r"called road, which `classes` does not list, did you mean raod\?"):
         convert(tmp_path / "set", tmp_path / "other", classes=tmp_path / "labels.txt")
 
 
@@ -764,7 +764,7 @@ def test_faults_of_masks(colored: Path, tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(DatasetError, match="a mask holds the value 700"):
         convert(colored, tmp_path / "out", images=photos)
-    with pytest.raises(DatasetError, match="masks need their pictures: say with --images"):
+    with pytest.raises(DatasetError, match="masks need their pictures: say with `images`"):
         convert(colored, tmp_path / "out")
     with pytest.raises(DatasetError, match="in one folder"):
         convert(colored, tmp_path / "out", images=colored)
@@ -777,7 +777,7 @@ def test_faults_of_masks(colored: Path, tmp_path: Path) -> None:
 def test_overwriting(coco: Path, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     convert(coco, out, images=photos, copy=True, crowd="ignore")
-    with pytest.raises(OutputError, match="out exists and is not empty: choose another --to or add --overwrite"):
+    with pytest.raises(OutputError, match="out exists and is not empty: choose another `to` or add `overwrite=True`"):
         convert(coco, out, images=photos, crowd="ignore")
     tree = coco_tree()
     tree["annotations"] = tree["annotations"][:1]
@@ -850,7 +850,7 @@ def test_kinds_are_told_apart(coco: Path, yolo: Path, colored: Path, tmp_path: P
         convert(colored, tmp_path / "4", images=tmp_path / "photos"),
     ]
     assert [done.kind for done in found] == ["coco", "labelme", "yolo", "masks"]
-    with pytest.raises(DatasetError, match=r"holds coco \(a JSON .*\) and labelme \(.*\): say which with --from"):
+    with pytest.raises(DatasetError, match=r"holds coco \(a JSON .*\) and labelme \(.*\): say which with `kind`"):
         convert(tmp_path, tmp_path / "5", crowd="ignore")
     (tmp_path / "empty").mkdir()
     with pytest.raises(
@@ -873,11 +873,11 @@ WRONG: list[tuple[str, dict[str, Any], type[TarsiaError], str]] = [
     ("yolo", {"kind": "labelme"}, DatasetError, "yolo: holds no labelme; expected JSON files"),
     ("annotations.json", {"kind": "masks"}, DatasetError, "holds no masks; expected a folder of PNG"),
     ("annotations.json", {"kind": "yolo"}, DatasetError, "holds no yolo; expected a data.yaml"),
-    ("annotations.json", {"kind": "voc"}, RecipeError, "cannot convert from `voc`; known: coco"),
+    ("annotations.json", {"kind": "voc"}, RecipeError, "cannot convert from 'voc'; known: coco"),
     ("annotations.json", {"images": "foto"}, DatasetError, "foto: no such folder"),
-    ("annotations.json", {"classes": "names.txt"}, RecipeError, "--classes is not for COCO"),
-    ("yolo", {"images": "yolo"}, RecipeError, "--images is not for YOLO"),
-    ("masks", {"images": "yolo", "background": None}, RecipeError, "--background is for polygons"),
+    ("annotations.json", {"classes": "names.txt"}, RecipeError, "`classes` is not for COCO"),
+    ("yolo", {"images": "yolo"}, RecipeError, "`images` is not for YOLO"),
+    ("masks", {"images": "yolo", "background": None}, RecipeError, "`background` is for polygons"),
 ]
 
 

@@ -62,7 +62,7 @@ def test_a_class_of_which_every_region_is_crowd_is_of_objects(mark: Any, tmp_pat
     done = convert(file, tmp_path / "out")
     assert np.array_equal(read(tmp_path / "out")["b"], HOLED)
     first = f"(first: {file}: annotation 0)"
-    what = "regions of lake marked iscrowd, as all of its regions are, taken as objects (--crowd ignore makes them 255)"
+    what = "regions of lake marked iscrowd, as all of its regions are, taken as objects (crowd='ignore' makes them 255)"
     assert f"{what}: 2 {first}" in done.notes and done.pixels[-1] == 0
     done = convert(file, tmp_path / "ignored", crowd="ignore")
     assert (
@@ -103,11 +103,11 @@ def test_marks_and_options_that_are_none(tmp_path: Path) -> None:
     file = coco(tmp_path / "set", [holed("maybe")])
     with pytest.raises(DatasetError, match="annotation 0: its iscrowd is 'maybe', expected 0 or 1"):
         convert(file, tmp_path / "out")
-    with pytest.raises(RecipeError, match=r"--crowd object, did you mean objects\?"):
+    with pytest.raises(RecipeError, match=r"crowd='object', did you mean objects\?"):
         convert(coco(tmp_path / "set", [holed()]), tmp_path / "out", crowd="object")
     picture(tmp_path / "l/a.png")
     write_json(tmp_path / "l/a.json", labelme_tree(shape("road", corners(0, 4, 14, 10))))
-    with pytest.raises(RecipeError, match="--crowd is for COCO"):
+    with pytest.raises(RecipeError, match="`crowd` is for COCO"):
         convert(tmp_path / "l", tmp_path / "out", crowd="ignore")
 
 
@@ -191,7 +191,7 @@ def test_all_faults_are_told_at_once_and_the_rest_is_converted(kind: str, tmp_pa
     assert lines[0].endswith("nothing was written:")
     for what in told:
         assert any(re.search(what, line) for line in lines), (what, lines)
-    assert not (tmp_path / "out").exists() and "--skip-bad" in lines[-1]
+    assert not (tmp_path / "out").exists() and "`skip_bad=True`" in lines[-1]
     done = convert(source, tmp_path / "out", skip_bad=True, **options)
     found = read(tmp_path / "out")
     assert found.keys() == sound and done.pictures == len(sound) and done.skipped == bad and done.exit_code == 1
@@ -337,14 +337,14 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
     file = coco(tmp_path / "set", [plain()], names=("defect",))
     assert convert(file, tmp_path / "out").classes.names == ("background", "defect")
     for background in (None, "defect"):
-        with pytest.raises(DatasetError, match=r"one class alone \(defect\).*leave out --no-background"):
+        with pytest.raises(DatasetError, match=r"one class alone \(defect\).*leave out `background=None`"):
             convert(file, tmp_path / "two", background=background)
     Image.fromarray(np.zeros((10, 14), np.uint8)).save(_folder(tmp_path / "masks") / "a.png")
     with pytest.raises(DatasetError, match=r"one class alone \(class_0\)"):
         convert(tmp_path / "masks", tmp_path / "two", images=tmp_path / "set")
     Image.fromarray(np.full((10, 14), 255, np.uint8) * (SCENE > 0)).save(tmp_path / "masks/a.png")
     (tmp_path / "one.txt").write_text("0: (ignored)\n255: defect\n")
-    with pytest.raises(DatasetError, match=r"one class alone \(defect\).*list it in --classes"):
+    with pytest.raises(DatasetError, match=r"one class alone \(defect\).*list it in `classes`"):
         convert(tmp_path / "masks", tmp_path / "two", images=tmp_path / "set", classes=tmp_path / "one.txt")
     assert not (tmp_path / "two").exists()
     (tmp_path / "one.txt").write_text("0: background\n255: defect\n")
@@ -360,7 +360,8 @@ def _folder(path: Path) -> Path:
 def test_a_background_that_no_pixel_has_is_said(tmp_path: Path) -> None:
     file = coco(tmp_path / "set", [plain(segmentation=[box(0, 0, 14, 10)])])
     done = convert(file, tmp_path / "out")
-    assert any(note.startswith("no pixel is background; --no-background leaves that class out") for note in done.notes)
+    advice = "no pixel is background; `background=None` leaves that class out"
+    assert any(note.startswith(advice) for note in done.notes)
 
 
 def test_names_that_look_the_same_are_said(tmp_path: Path) -> None:

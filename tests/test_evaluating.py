@@ -526,13 +526,13 @@ def test_void_predictions_count_as_wrong(tmp_path):
         return label
 
     folder = save_predictions(tmp_path, dataset, voided)
-    with pytest.raises(DatasetError, match=r"picture0\.png: value 3 .*--ignored-values 3"):
+    with pytest.raises(DatasetError, match=r"picture0\.png: value 3 .*`ignored_values=\[3\]`"):
         evaluate_predictions(folder, dataset)
     report = evaluate_predictions(folder, dataset, ignored_values=(3,))
     assert report.total_KK1[:, -1].sum() == 8 and report.total_KK1.sum() == 64
     assert "12.50 % of the labelled pixels were predicted as ignored" in " ".join(rendered(table(report)).split())
     for value in (1, -1, 256):
-        with pytest.raises(DatasetError, match=f"--ignored-values {value}"):
+        with pytest.raises(DatasetError, match=rf"`ignored_values=\[{value}\]`"):
             evaluate_predictions(folder, dataset, ignored_values=(value,))
 
 
@@ -644,7 +644,7 @@ def test_predictions_of_a_real_network_give_its_published_scores(shared):
     assert figures.fwiou == pytest.approx(truth["freq_weighted_iou"], abs=1e-12)
     assert dict(zip(CAMVID, figures.iou_K, strict=True)) == pytest.approx(truth["iou"], abs=1e-12)
     assert dict(zip(CAMVID, figures.dice_K, strict=True)) == pytest.approx(truth["dice"], abs=1e-12)
-    with pytest.raises(DatasetError, match="--ignored-values 11"):
+    with pytest.raises(DatasetError, match=r"`ignored_values=\[11\]`"):
         evaluate_predictions(folder / "pred", CamVidVal(camvid))
 
 

@@ -166,7 +166,7 @@ def test_another_network_is_refused_with_the_figures_and_nothing_is_written(
     scale_weights(graph, 0.6)
     with pytest.raises(ExportError, match=r"% of the pixels changed, mIoU .*at most 0\.01 % of") as caught:
         export(model, tmp_path / "out" / "m.onnx", check_on=dataset, images=2)
-    assert "--tolerance" in str(caught.value) and "\n" not in str(caught.value)
+    assert "`tolerance`" in str(caught.value) and "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -212,7 +212,7 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(
     (tmp_path / "m.export.json").write_text("kept")
     (tmp_path / "d.onnx").mkdir()
     for out, error, message in (
-        (tmp_path / "m.onnx", OutputError, r"m\.export\.json exists already: .*--overwrite"),
+        (tmp_path / "m.onnx", OutputError, r"m\.export\.json exists already: .*overwrite=True"),
         (file, OutputError, r"model\.onnx exists already"),
         (tmp_path / "d.onnx", OutputError, "exists already"),
         (tmp_path / "m.bin", OutputError, r"ends in \.onnx"),

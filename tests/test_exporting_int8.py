@@ -262,7 +262,7 @@ def test_every_engine_and_precision_is_judged_and_then_runs(
         assert [line.partition(": ")[0] for line in judged.refusals()] == ["openvino bfloat16"]
         with pytest.raises(
             ModelFileError,
-            match=r"could not be checked when it was exported \(does not run: --precision bfloat16: this processor",
+            match=r"could not be checked when it was exported \(does not run: precision='bfloat16': this processor",
         ):
             load(labelling, engine="openvino", precision="bfloat16")
         return

@@ -219,6 +219,6 @@ def test_require_new_refuses_a_folder_with_content_unless_told(tmp_path):
     assert require_new(folder, False) == folder and folder.is_dir()
     assert require_new(folder, False) == folder  # empty is as good as new
     (folder / "a.txt").write_text("kept")
-    with pytest.raises(OutputError, match=r"not empty: choose another --out or add --overwrite"):
+    with pytest.raises(OutputError, match=r"not empty: choose another `out` or add `overwrite=True`"):
         require_new(folder, False)
     assert require_new(folder, True) == folder and (folder / "a.txt").read_text() == "kept"

@@ -200,9 +200,9 @@ def test_what_is_for_three_bands_is_refused_by_name(root: Path, run: Path, tmp_p
         evaluate(predictor, data.open("folder", rgb, "val"))
     with pytest.raises(DatasetError, match="the pictures of the data set have 3, the model takes 4"):
         export(run, tmp_path / "a.onnx", check_on=data.open("folder", rgb, "val"))
-    with pytest.raises(RecipeError, match="--crf takes red, green and blue"):
+    with pytest.raises(RecipeError, match="`crf` takes red, green and blue"):
         load(run, device="cpu", crf=CrfSettings())
-    with pytest.raises(RecipeError, match="--style restyles red, green and blue"):
+    with pytest.raises(RecipeError, match="`style` restyles red, green and blue"):
         load(run, style="histogram", reference=str(root / "images"))
     with pytest.raises(RecipeError, match="takes pictures of 4 bands, and adapting is for red, green and blue"):
         adapt(run, source=f"folder:{root}", target=root / "images", out=tmp_path / "adapted", method="histogram")

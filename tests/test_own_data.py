@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from small_data import write_folder
 from tarsia import console, data
 from tarsia.card import CARD_KEY, Card, Classes
-from tarsia.cli import app
+from tarsia.cli import app, main
 from tarsia.errors import DatasetError, ModelFileError, RecipeError, TarsiaError
 from tarsia.own_data import OwnData
 
@@ -122,15 +122,15 @@ def test_options_of_the_validation_split(tmp_path):
 
 def test_without_a_validation_split(tmp_path):
     own = OwnData.of(model_of(tmp_path / "run", {"name": "streets", "val": None}))
-    with pytest.raises(RecipeError, match="without a validation split: say with --split"):
+    with pytest.raises(RecipeError, match="without a validation split: say with `split`"):
         own.held_out()
     assert own.held_out("test") == "streets,split=test"
 
 
 @pytest.mark.parametrize("section", [None, {"name": 3}, {}, {"name": "streets", "train": []}])
 def test_a_card_that_does_not_say(section, tmp_path):
-    with pytest.raises(RecipeError, match=r"does not say .* with --check-on NAME"):
-        OwnData.of(model_of(tmp_path / "run", section), "--check-on")
+    with pytest.raises(RecipeError, match=r"does not say .* with `check_on`: NAME"):
+        OwnData.of(model_of(tmp_path / "run", section), "check_on")
     with pytest.raises(ModelFileError):
         OwnData.of(tmp_path / "nothing")
 
@@ -138,7 +138,7 @@ def test_a_card_that_does_not_say(section, tmp_path):
 def test_data_that_has_moved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = OwnData.of(model_of(tmp_path / "run", {"name": "folder", "root": "my data"}))
-    with pytest.raises(DatasetError, match=r"my data(.|\n)*where it has moved, --data folder:FOLDER,split=val"):
+    with pytest.raises(DatasetError, match=r"my data(.|\n)*where it has moved, data='folder:FOLDER,split=val'"):
         own.open(own.held_out())
     write_folder(tmp_path / "my data", 2, 2, (32, 32))
     assert len(own.open(own.held_out())) == 2
@@ -162,15 +162,20 @@ def run(tmp_path_factory) -> Path:
     console.quiet(False)
 
 
-def test_evaluate_and_export_take_the_runs_own(run, tmp_path, capsys):
-    app(["evaluate", str(run), "--out", str(tmp_path / "scores")])
+def test_evaluate_and_export_take_the_runs_own(run, tmp_path, capsys, monkeypatch):
+    def tarsia(*words):
+        monkeypatch.setattr("sys.argv", ["tarsia", *map(str, words)])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+
+    tarsia("evaluate", run, "--out", tmp_path / "scores")
     said = capsys.readouterr().err
     assert "--data 'streets" not in said and "--data streets,split=test,count=3,size=64x64: the data that" in said
     protocol = json.loads((tmp_path / "scores/report.json").read_text())["protocol"]
     assert (protocol["images"], protocol["split"]) == (3, "test")
-    app(["export", str(run), "--out", str(tmp_path / "m.onnx"), "--tolerance", "0.1"])
+    tarsia("export", run, "--out", tmp_path / "m.onnx", "--tolerance", "0.1")
     assert "--check-on streets,split=test,count=3" in capsys.readouterr().err
-    app(["evaluate", str(tmp_path / "m.onnx"), "--out", str(tmp_path / "again"), "-q"])
+    tarsia("evaluate", tmp_path / "m.onnx", "--out", tmp_path / "again", "-q")
     assert json.loads((tmp_path / "again/report.json").read_text())["protocol"]["images"] == 3
 
 

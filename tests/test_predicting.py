@@ -87,7 +87,7 @@ def test_only_what_is_asked_for(save, predictor, tmp_path):
 
 
 def test_an_unknown_output_is_named(predictor, tmp_path):
-    with pytest.raises(OutputError, match=r"cannot save `overlays`, did you mean overlay\?"):
+    with pytest.raises(OutputError, match=r"cannot save 'overlays', did you mean overlay\?"):
         predict(predictor, [draw(tmp_path / "a.png")], tmp_path / "out", save=("overlays",))
 
 
@@ -167,7 +167,7 @@ def test_nothing_is_overwritten_without_leave(predictor, tmp_path):
     source, out = draw(tmp_path / "a.png"), tmp_path / "out"
     predict(predictor, [source], out)
     before = (out / "a.png").stat().st_mtime_ns
-    with pytest.raises(OutputError, match=r"a\.png and 2 more exists already: .*--overwrite"):
+    with pytest.raises(OutputError, match=r"a\.png and 2 more exists already: .*overwrite=True"):
         predict(predictor, [draw(tmp_path / "b.png"), source], out)
     assert not (out / "b.png").exists() and (out / "a.png").stat().st_mtime_ns == before
     assert predict(predictor, [source], out, overwrite=True).exit_code == 0
@@ -355,7 +355,7 @@ def test_a_full_disk_says_what_is_there_and_how_to_go_on(at, number, words, pred
         predict(predictor, sources, out)
     written = (at - 1) // 2
     assert f"; {written} of 3 pictures {'is' if written == 1 else 'are'} written" in str(caught.value)
-    assert f"--out '{out}' --resume" in str(caught.value) and "nothing was changed" not in str(caught.value)
+    assert f"out='{out}' and `resume=True`" in str(caught.value) and "nothing was changed" not in str(caught.value)
     assert len(list(out.glob("?.png"))) == written and not list(out.glob(".*.part"))
     run = predict(predictor, sources, out, resume=True)
     assert len(run.before) == written and contents(out) == contents(tmp_path / "whole")
@@ -489,7 +489,7 @@ def test_only_some_classes_and_only_what_is_sure(predictor, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"only": ["brigth"]}, "only `brigth`: the model has no such class, did you mean bright"),
+        ({"only": ["brigth"]}, r"only=\['brigth'\]: the model has no such class, did you mean bright"),
         ({"min_confidence": 1.5}, "expected 0 to 1"),
         ({"simplify": -1}, "expected 0 or more"),
         ({"save": ()}, "nothing to save: name one or more of label, overlay"),
@@ -748,7 +748,7 @@ def test_tiles_give_the_whole_pictures_labels(predictor, tmp_path):
 def test_what_needs_whole_pictures_is_refused_in_tiles_by_name(predictor, tmp_path):
     source = draw(tmp_path / "wide.png", size=(40, 90))
     restyled = Predictor(predictor.engine, style=Style(lambda images_BHW3: 255 - images_BHW3, fuse=False))
-    with pytest.raises(RecipeError, match=r"--style takes whole pictures.*leave out --style"):
+    with pytest.raises(RecipeError, match=r"`style` takes whole pictures.*leave out `style`"):
         restyled.in_tiles(16)
     with pytest.raises(OutputError, match=r"attention is drawn of whole pictures, not of tiles"):
         predict(Predictor(Attending()).in_tiles(16), [source], tmp_path / "out", save=("attention",))

@@ -126,10 +126,10 @@ def test_where_tiles_are_no_way_out_it_is_one_bad_picture(kind, tmp_path, capsys
     assert [path.stem for path, _ in run.done] == ["a", "b"] and run.exit_code == 2
     ((path, message),) = run.failed
     words = {
-        "style": "tiles are no way out: --style takes whole pictures",
-        "attention": "tiles are no way out: attention is drawn of whole pictures: leave out --attention",
-        "short_side": "tiles are no way out: --tile: this model brings every picture to a short side of 12",
-        "not even a tile": "not even for tiles of 16: end other programs, choose a smaller --tile",
+        "style": "tiles are no way out: `style` takes whole pictures",
+        "attention": "tiles are no way out: attention is drawn of whole pictures: leave out `attention`",
+        "short_side": "tiles are no way out: `tile`: this model brings every picture to a short side of 12",
+        "not even a tile": "not even for tiles of 16: end other programs, choose a smaller `tile`",
     }[kind]
     assert path.stem == "large" and "not enough memory for it (tried to allocate 9 GB)" in message and words in message
     again = predict(predictor, given, tmp_path / "out", save=save, resume=True)
@@ -352,7 +352,7 @@ class Labelled:
 
 def test_what_is_scored_is_never_cut_into_tiles():
     with pytest.raises(
-        MemoryError, match=r"^town0, town1: not enough memory for 2 of 40x92 .*take --batch 1.*not scored"
+        MemoryError, match=r"^town0, town1: not enough memory for 2 of 40x92 .*take `batch=1`.*not scored"
     ):
         evaluate(Predictor(Small()), Labelled(), batch=2)
     sides = [Side(name, Predictor(Small()), 9) for name in ("torch", "onnxruntime")]

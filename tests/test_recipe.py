@@ -171,7 +171,7 @@ def test_overrides_reach_options_and_are_named_in_faults(tmp_path):
     assert found.model.options == {"encoder": "test_vit"} and found.data.options == {"count": 3}
     assert found.train.learning_rate == 3e-4 and found.name == "other"
     assert faults(tmp_path, BASE, ["model.encodr=x"]) == [
-        "--set model.encodr=x: model.encodr: unknown key, did you mean encoder?"
+        "overrides=['model.encodr=x']: model.encodr: unknown key, did you mean encoder?"
     ]
 
 
@@ -214,7 +214,7 @@ def test_a_loss_by_override(tmp_path):
     assert load(tmp_path, BASE, ["train.loss=ohem", "seed=1"]).train.loss.weights == {"ohem": 1.0}
     assert load(tmp_path, BASE, ["train.loss.ohem=2", "train.loss.smooth=1"]).train.loss.weights == {"ohem": 2.0}
     assert faults(tmp_path, BASE, ["train.loss=dise"]) == [
-        "--set train.loss=dise: train.loss.dise: unknown key, did you mean dice?"
+        "overrides=['train.loss=dise']: train.loss.dise: unknown key, did you mean dice?"
     ]
 
 

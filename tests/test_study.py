@@ -121,7 +121,7 @@ def test_only_chooses_single_runs_or_all_of_a_variation(tmp_path):
     assert [run.name for run in study.chosen(["two"])] == ["two-seed0", "two-seed1"]
     assert [run.name for run in study.chosen(["two-seed1", "one"])] == ["one-seed0", "one-seed1", "two-seed1"]
     assert study.chosen() == list(study.runs)
-    with pytest.raises(RecipeError, match=r"--only tow: .*study.yaml has no such run, did you mean two\?"):
+    with pytest.raises(RecipeError, match=r"only=\['tow'\]: .*study.yaml has no such run, did you mean two\?"):
         study.chosen(["one", "tow"])
 
 
@@ -194,9 +194,9 @@ def test_all_faults_of_a_study_and_its_recipes_come_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("seed=3", "--set seed=3: study.yaml varies seed from run to run; --only chooses runs"),
-        ("model.convolutions=1", "--set model.convolutions=1: study.yaml varies model.convolutions"),
-        ("train.epocs=1", "--set train.epocs=1: train.epocs: unknown key, did you mean epochs?"),
+        ("seed=3", "overrides=['seed=3']: study.yaml varies seed from run to run; `only` chooses runs"),
+        ("model.convolutions=1", "overrides=['model.convolutions=1']: study.yaml varies model.convolutions"),
+        ("train.epocs=1", "overrides=['train.epocs=1']: train.epocs: unknown key, did you mean epochs?"),
     ],
 )
 def test_a_setting_of_the_command_line_may_not_undo_the_study(tmp_path, override, expected):
@@ -501,7 +501,7 @@ def test_another_recipe_is_refused_before_anything_and_trained_anew_only_with_ov
     names = "one-seed0, one-seed1, two-seed0, two-seed1"
     assert str(caught.value).splitlines() == [
         f"{result.folder}: {names}: not as this study asks: train.learning_rate is 0.001 there and 0.02 in the study",
-        "choose another --out, or train these anew with --overwrite",
+        "choose another `out`, or train these anew with `overwrite=True`",
     ]
     assert snapshot(result.folder) == before
     plan = run_study(changed, out=result.folder, dry_run=True)

@@ -228,7 +228,7 @@ def test_overwriting_trains_anew_and_leaves_nothing_of_the_earlier_run(run: Path
     folder = tmp_path / "used"
     fit(folder, tiny(data, epochs=2, keep="all"))
     (folder / "pictures" / "mine.png").write_bytes(b"mine")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         fit(folder, content)
     assert len(history(folder)) == 2
     fit(folder, content, overwrite=True)

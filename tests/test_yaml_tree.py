@@ -167,18 +167,18 @@ def test_overrides_replace_and_add():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("leaf.count=0", "--set leaf.count=0: leaf.count: Input should be greater than or equal to 1, got 0"),
-        ("leaf.cuont=1", "--set leaf.cuont=1: leaf.cuont: unknown key, did you mean count?"),
-        ("leaf={cuont: 1}", "--set leaf={cuont: 1}: leaf.cuont: unknown key, did you mean count?"),
-        ("laef.count=1", "--set laef.count=1: laef: unknown key, did you mean leaf?"),
-        ("needed", "--set needed: expected key.key=value, as in --set train.epochs=5"),
-        ("=3", "--set =3: expected key.key=value, as in --set train.epochs=5"),
-        ("leaf..count=3", "--set leaf..count=3: expected key.key=value, as in --set train.epochs=5"),
-        ("leaf.size=[1", "--set leaf.size=[1: the value is not valid YAML"),
-        ("leaf.size=*x", "--set leaf.size=*x: the value is not valid YAML"),
-        ("leaf.size=2020-13-45", "--set leaf.size=2020-13-45: the value is not valid YAML"),
-        ("needed.a=1", "--set needed.a=1: needed is 3, it has no keys"),
-        ("leaf.size.0=1", "--set leaf.size.0=1: leaf.size is [1, 2], it has no keys"),
+        ("leaf.count=0", "overrides=['leaf.count=0']: leaf.count: Input should be greater than or equal to 1, got 0"),
+        ("leaf.cuont=1", "overrides=['leaf.cuont=1']: leaf.cuont: unknown key, did you mean count?"),
+        ("leaf={cuont: 1}", "overrides=['leaf={cuont: 1}']: leaf.cuont: unknown key, did you mean count?"),
+        ("laef.count=1", "overrides=['laef.count=1']: laef: unknown key, did you mean leaf?"),
+        ("needed", "overrides=['needed']: expected key.key=value, as in overrides=['train.epochs=5']"),
+        ("=3", "overrides=['=3']: expected key.key=value, as in overrides=['train.epochs=5']"),
+        ("leaf..count=3", "overrides=['leaf..count=3']: expected key.key=value, as in overrides=['train.epochs=5']"),
+        ("leaf.size=[1", "overrides=['leaf.size=[1']: the value is not valid YAML"),
+        ("leaf.size=*x", "overrides=['leaf.size=*x']: the value is not valid YAML"),
+        ("leaf.size=2020-13-45", "overrides=['leaf.size=2020-13-45']: the value is not valid YAML"),
+        ("needed.a=1", "overrides=['needed.a=1']: needed is 3, it has no keys"),
+        ("leaf.size.0=1", "overrides=['leaf.size.0=1']: leaf.size is [1, 2], it has no keys"),
     ],
 )
 def test_an_override_s_fault_names_the_override(override, expected):
@@ -190,7 +190,9 @@ def test_an_override_s_fault_names_the_override(override, expected):
 def test_an_overridden_fault_is_gone_and_its_lines_too():
     text = "needed: 3\nleaf:\n  cuont: 1\n"
     assert read(text, ["leaf={count: 4}"]).leaf.count == 4
-    assert faults(text, ["leaf={cuont: 4}"]) == ["--set leaf={cuont: 4}: leaf.cuont: unknown key, did you mean count?"]
+    assert faults(text, ["leaf={cuont: 4}"]) == [
+        "overrides=['leaf={cuont: 4}']: leaf.cuont: unknown key, did you mean count?"
+    ]
 
 
 # Writing
@@ -226,7 +228,7 @@ def test_any_override_is_taken_or_a_recipe_error(text):
         try:
             read("needed: 1\nleaf: {count: 2}\n", [override])
         except RecipeError as error:
-            assert str(error).startswith("--set ")
+            assert str(error).startswith("overrides=[")
 
 
 @given(st.text(max_size=12))

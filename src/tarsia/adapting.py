@@ -89,7 +89,7 @@ def adapt(
     _open_labelled(read_card(start), source, "train")
     scored = _open_labelled(read_card(start), score, "val", cache) if score else None
     if style is not None and "style" not in stages:
-        raise RecipeError(f"--style is of use to method style alone, and the method is {method}: leave it out")
+        raise RecipeError(f"`style` is of use to method style alone, and the method is {method}: leave it out")
     if "style" in stages:
         _check_style(style, start)
     with holding(require_new(out, overwrite)):
@@ -139,7 +139,7 @@ def train_style(
     """
     out, device = Path(out), pick_device(device)
     if out.exists() and not overwrite:
-        raise RecipeError(f"{out} exists: choose another --out or add --overwrite")
+        raise RecipeError(f"{out} exists: choose another `out` or add `overwrite=True`")
     given: dict[str, Any] = {"encoder": encoder, "encoder_options": encoder_options or {}, "mean": mean, "std": std}
     taken = None
     if is_model(Path(encoder)):
@@ -173,9 +173,9 @@ def stages_of(method: str) -> list[str]:
     stages = [part.strip() for part in method.split("+")]
     for stage in stages:
         if stage not in METHODS:
-            raise RecipeError(f"--method {method}: no method {stage!r}{nearest(stage, METHODS)}")
+            raise RecipeError(f"{method=}: no method {stage!r}{nearest(stage, METHODS)}")
     if len(set(stages)) < len(stages) or ("none" in stages and len(stages) > 1):
-        raise RecipeError(f"--method {method}: each method once, and none by itself")
+        raise RecipeError(f"{method=}: each method once, and none by itself")
     return stages
 
 
@@ -193,7 +193,7 @@ def _model_file(path: Path) -> Path:
     if file.suffix != ".safetensors":
         raise ModelFileError(f"{file}: adapt the .safetensors model that it was exported from, and export it again")
     if is_style(file):
-        raise ModelFileError(f"{file}: a style network, not a segmentation model: give it as --style")
+        raise ModelFileError(f"{file}: a style network, not a segmentation model: give it as `style`")
     return file
 
 

@@ -58,7 +58,7 @@ def check(
     dataset.yaml.  Memory grows by less than a kilobyte a picture.
     """
     if fix and out is None:
-        raise RecipeError("--fix writes a corrected copy: say where with --out FOLDER")
+        raise RecipeError("`fix=True` writes a corrected copy: say with `out` where")
     checked = examine_data(data, split, threads)
     findings = findings_of(checked)
     if model is not None:

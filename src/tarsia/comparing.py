@@ -66,13 +66,13 @@ def _opened(data: str | Dataset, first: ComparedReport) -> Dataset:
     split = first.protocol.get("split") or "val"
     dataset = open_spec(data, default_split=split) if isinstance(data, str) else data
     remedy = "give the data set and options that the reports were made with"
-    check_same_classes(dataset.classes, first.classes, ("--data", f"the report {first.name}"), remedy)
+    check_same_classes(dataset.classes, first.classes, ("`data`", f"the report {first.name}"), remedy)
     there = [dataset.name(index) for index in range(len(dataset))]
     if there != first.names:
         strange = next((name for name in first.names if name not in set(there)), None)
         what = f"{strange} is not among them" if strange else "their order or number differs"
         raise DatasetError(
-            f"--data holds other pictures ({len(there)}) than the reports ({len(first.names)}): {what}; give the data "
+            f"`data` holds other pictures ({len(there)}) than the reports ({len(first.names)}): {what}; give the data "
             f"set, split ({split}) and options that they were made with"
         )
     return dataset

@@ -5,13 +5,14 @@ All that is printed goes through here, as plain text (`plain_text.plain`): a nam
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import rich.table
@@ -26,6 +27,18 @@ _PLAIN_INTERVAL_SECONDS = 10.0
 
 out = Console(highlight=False, soft_wrap=True)  # results
 err = Console(stderr=True, highlight=False, soft_wrap=True)  # progress, warnings, errors
+_words: Callable[[str], str] = str
+
+
+@contextlib.contextmanager
+def worded(words: Callable[[str], str]) -> Iterator[None]:
+    """Say lines, notes, errors and cells within as `words` puts them, which knows what flag a setting is."""
+    global _words
+    before, _words = _words, words
+    try:
+        yield
+    finally:
+        _words = before
 
 
 def quiet(on: bool) -> None:
@@ -35,7 +48,7 @@ def quiet(on: bool) -> None:
 
 def say(text: object, style: str = "", wrapped: bool = False) -> None:
     """One line of the result, on standard output; `wrapped` at words, for prose."""
-    out.print(Text(plain(text)), style=style, soft_wrap=not wrapped)
+    out.print(Text(_shown(text)), style=style, soft_wrap=not wrapped)
 
 
 def show(table: RenderableType, wrapped: bool = True) -> None:
@@ -54,7 +67,7 @@ def data(value: Any) -> None:
 def note(text: object) -> None:
     """One line a person should see, on standard error; a terminal that has been closed is no reason to fail."""
     try:
-        err.print(Text(plain(text)))
+        err.print(Text(_shown(text)))
     except OSError as error:
         if error.errno != errno.EIO:
             raise
@@ -75,7 +88,7 @@ def leave_closed_terminal() -> None:
 def complain(error: object) -> None:
     """Why there is no result, on standard error, however quiet; of an error of ours its lines are lines."""
     quiet(False)
-    err.print(Text(plain(f"tarsia: {error}", lines=isinstance(error, Exception))))
+    err.print(Text(_shown(f"tarsia: {error}", lines=isinstance(error, Exception))))
 
 
 def crash(error: BaseException) -> None:
@@ -98,7 +111,11 @@ class Table(rich.table.Table):
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         """A row, each cell of one line."""
-        super().add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
+        super().add_row(*(Text(_shown(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
+def _shown(text: object, lines: bool = False) -> str:
+    return plain(_words(str(text)), lines)
 
 
 def _lines(text: Any, style: str = "") -> Any:

@@ -37,13 +37,12 @@ from tarsia.files import holds_files, remove_parts, require_new, write_text, wri
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import walk
-from tarsia.plain_text import command
 
 BACKGROUND = "background"
 SKIPPED = "skipped.txt"
 _ALONE = (
     "one class alone ({name}): whatever is learned of it, all pixels are right and mIoU is 1 by definition; name what "
-    "the rest is (the background: leave out --no-background, or list it in --classes)"
+    "the rest is (the background: leave out `background=None`, or list it in `classes`)"
 )
 _HEADER = "# Written by `tarsia convert`.  Names, colours and the split are yours to change (docs/folder-data.md).\n"
 
@@ -137,9 +136,9 @@ def convert(
     source, to = Path(source), Path(to)
     _require_free(to, overwrite)
     faults = Faults()
-    again = _command(source, to, kind, images, classes, background, skip_bad, copy, overwrite)
+    typed = _words(source, to, kind, images, classes, background, skip_bad, copy, overwrite)
     try:
-        kind, found = _read(source, kind, _path(images), _path(classes), background, crowd, again, faults)
+        kind, found = _read(source, kind, _path(images), _path(classes), background, crowd, typed, faults)
         placed = _placed(found, to, faults)
         if not placed and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
@@ -161,7 +160,7 @@ def convert(
     lost = [split for split in found.splits if split not in splits]
     found.notes.add("splits of which no picture is left", "".join(lost[:1]), len(lost))
     if kind != "masks" and background is not None and not pixels[0]:
-        found.notes.add("no pixel is background; --no-background leaves that class out", "")
+        found.notes.add("no pixel is background; `background=None` leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
     objects = sum(picture.objects for picture, *_ in placed)
     notes, left_out = found.notes.lines(), tuple(faults.found)
@@ -186,7 +185,7 @@ def _write(
     return pixels
 
 
-def _command(
+def _words(
     source: Path,
     to: Path,
     kind: str | None,
@@ -196,15 +195,15 @@ def _command(
     skip_bad: bool,
     copy: bool,
     overwrite: bool,
-) -> str:
-    """The command that does the same, for a shell."""
+) -> list[object]:
+    """Those of the command that does the same."""
     given = {"--from": kind, "--images": images, "--classes": classes}
     given |= {"--background": background} if background not in (BACKGROUND, None) else {}
     words: list[object] = ["convert", source, "--to", to]
     for option, value in given.items():
         words += [option, value] if value is not None else []
     flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
-    return command(*words, *(flag for flag, on in flags.items() if on))
+    return [*words, *(flag for flag, on in flags.items() if on)]
 
 
 def _note_names(found: Annotations) -> None:
@@ -220,9 +219,9 @@ def _require_free(to: Path, overwrite: bool) -> None:
     """OutputError where `to` holds files or is none; said before the source is read."""
     try:
         if to.exists() and holds_files(to) and not overwrite:
-            raise OutputError(f"{to} exists and is not empty: choose another --to or add --overwrite")
+            raise OutputError(f"{to} exists and is not empty: choose another `to` or add `overwrite=True`")
     except OSError as error:
-        raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another --to") from error
+        raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another `to`") from error
 
 
 def _path(given: str | Path | None) -> Path | None:
@@ -236,7 +235,7 @@ def _read(
     classes: Path | None,
     background: str | None,
     crowd: str | None,
-    again: str,
+    typed: list[object],
     faults: Faults,
 ) -> tuple[str, Annotations]:
     """The kind of `path` and what it says."""
@@ -244,16 +243,16 @@ def _read(
         raise DatasetError(f"{images}: no such folder{nearby_name(images)} (expected pictures)")
     kind, source = find(path, kind)
     if kind == "yolo" and images is not None:
-        raise RecipeError("--images is not for YOLO: data.yaml names the folders of pictures")
+        raise RecipeError("`images` is not for YOLO: data.yaml names the folders of pictures")
     if kind == "coco" and classes is not None:
-        raise RecipeError("--classes is not for COCO: its file names the categories; edit dataset.yaml afterwards")
+        raise RecipeError("`classes` is not for COCO: its file names the categories; edit dataset.yaml afterwards")
     if kind == "masks" and background != BACKGROUND:
-        raise RecipeError("--background is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
+        raise RecipeError("`background` is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
     if kind != "coco" and crowd is not None:
-        raise RecipeError(f"--crowd is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
+        raise RecipeError(f"`crowd` is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
     given = ClassList.read(classes) if classes is not None else None
     if kind == "coco":
-        found = coco.read(source.coco, images, background, crowd, again, faults)
+        found = coco.read(source.coco, images, background, crowd, typed, faults)
     elif kind == "labelme":
         found = labelme.read(source.labelme, source.root, images, given, background, faults)
     elif kind == "yolo":
@@ -289,7 +288,7 @@ def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Pat
     sources = {os.path.realpath(path) for path in (*found.files, *(picture.path for picture, *_ in placed))}
     for path in (*planned, to / "dataset.yaml"):
         if os.path.join(os.path.realpath(path.parent), path.name) in sources:
-            raise OutputError(f"{path}: would replace what is converted: choose another --to")
+            raise OutputError(f"{path}: would replace what is converted: choose another `to`")
     stale = [
         str(to / part / name)
         for part in ("images", "labels")
@@ -298,7 +297,7 @@ def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Pat
     ]
     if stale:
         listed = f"{len(stale)} files of something else are there: {some(stale)}"
-        raise OutputError(f"{to}: {listed}; remove them or choose another --to")
+        raise OutputError(f"{to}: {listed}; remove them or choose another `to`")
 
 
 def _place(source: Path, target: Path, copy: bool) -> None:
@@ -311,7 +310,9 @@ def _place(source: Path, target: Path, copy: bool) -> None:
         target.unlink(missing_ok=True)
         target.symlink_to(os.path.relpath(os.path.realpath(source), os.path.realpath(target.parent)))
     except OSError as error:
-        raise OutputError(f"cannot make the link {target}: {error.strerror}; --copy copies pictures instead") from error
+        raise OutputError(
+            f"cannot make the link {target}: {error.strerror}; `copy=True` copies pictures instead"
+        ) from error
 
 
 def _described(classes: Classes, splits: Sequence[str], count: int) -> str:

@@ -48,7 +48,7 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
         f"mIoU {report.metrics.miou:.3f} on {_VAL} scenes the network never saw, {seconds:.0f} s in all",
         f"Open:  {out / 'report.html'} and the pictures in {out / 'predictions'}",
         f"Next:  {command('predict', out, 'YOUR_PICTURE.jpg', '--out', 'seen')}",
-        "       tarsia train recipes/camvid-fast.yaml --set data.root=YOUR_CAMVID",
+        f"       {command('train', 'recipes/camvid-fast.yaml', '--set', 'data.root=YOUR_CAMVID')}",
     ):
         console.say(line)
     return report

@@ -211,7 +211,7 @@ def _count(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, ob
 
 def _no_memory(group: list[Sample], error: MemoryError) -> str:
     height, width = group[0].label.shape
-    fewer = "take --batch 1, " if len(group) > 1 else ""
+    fewer = "take `batch=1`, " if len(group) > 1 else ""
     reason = f" ({error})" if str(error) else ""
     return (
         f"not enough memory for {len(group)} of {height}x{width} (height x width) at once{reason}: {fewer}end other "

@@ -23,6 +23,7 @@ from tarsia.exporters.int8 import Quantizer
 from tarsia.exporters.parity import Side
 from tarsia.exporters.writer import OPSET, exported, with_interface, with_probabilities
 from tarsia.files import write_json, writing
+from tarsia.plain_text import command
 from tarsia.prediction.network_input import padded_size, prepared
 from tarsia.prediction.predictor import Predictor
 
@@ -74,7 +75,9 @@ def export(
     for dataset in (check_on, *([int8.dataset] if int8 else [])):
         check_bands(dataset, card.bands)
     if probabilities and card.calibration is None:
-        console.note(f"{path}: no temperature in its card, so 1: `tarsia evaluate --calibrate` finds one")
+        console.note(
+            f"{path}: no temperature in its card, so 1: `{command('evaluate', path, '--calibrate')}` finds one"
+        )
     reference = TorchEngine(network, card, "cpu")
     export = _Export(path, reference, check_on, images, tolerance, probabilities)
     graph = exported(network, card.architecture)
@@ -195,7 +198,7 @@ def _for_calibration(card: Card, calibration: Calibration, images: int | None = 
     """Evenly spaced pictures, 1 x H x W x 3, as the network takes them."""
     dataset, wanted = calibration.dataset, images or calibration.images
     if not len(dataset):
-        raise DatasetError("the split to calibrate on has no samples: name another with --calibration-data")
+        raise DatasetError("the split to calibrate on has no samples: choose another split or data set")
     for index in evenly(wanted, len(dataset)):
         image_HW3 = dataset[index].image
         yield prepared(image_HW3[None], card)[0]
@@ -206,10 +209,10 @@ def _check_places(path: Path, places: tuple[Path, ...], overwrite: bool) -> None
     if is_onnx(path):
         raise ExportError(f"{path} is an exported model already: give the .safetensors file that it was made from")
     if not is_onnx(out):
-        raise OutputError(f"{out}: an exported model is known by its name, which ends in .onnx: choose another --out")
+        raise OutputError(f"{out}: an exported model is known by its name, which ends in .onnx: choose another `onnx`")
     for place in places:
         if place.is_dir() or (place.exists() and not overwrite):
-            raise OutputError(f"{place} exists already: choose another --out or add --overwrite")
+            raise OutputError(f"{place} exists already: choose another `onnx` or add `overwrite=True`")
 
 
 def _require_passed(path: Path, gate: Gate) -> None:
@@ -219,7 +222,7 @@ def _require_passed(path: Path, gate: Gate) -> None:
     assert verdict.report is not None
     raise ExportError(
         f"{path}: exported, it would answer otherwise: {verdict}, but {verdict.limit}; {verdict.report.summary()}: "
-        "nothing was written; --tolerance allows more, and the card says so then"
+        "nothing was written; `tolerance` allows more, and the card says so then"
     )
 
 

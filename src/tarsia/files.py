@@ -137,7 +137,7 @@ def require_new(folder: Path, overwrite: bool) -> Path:
     """`folder`, created; OutputError where it already holds files and `overwrite` is off."""
     try:
         if folder.is_dir() and holds_files(folder) and not overwrite:
-            raise OutputError(f"{folder} exists and is not empty: choose another --out or add --overwrite")
+            raise OutputError(f"{folder} exists and is not empty: choose another `out` or add `overwrite=True`")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refusal(folder, error) from error

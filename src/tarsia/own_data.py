@@ -16,21 +16,21 @@ from tarsia.recipe import DataRecipe
 
 @dataclass(frozen=True)
 class OwnData:
-    """The data of the training that `model` (a file or run folder) is of; `option`: how a command is given other."""
+    """The data of the training that `model` (a file or run folder) is of; `option`: the setting that names other."""
 
     model: Path
     section: DataRecipe
     option: str
 
     @classmethod
-    def of(cls, model: Path, option: str = "--data") -> OwnData:
+    def of(cls, model: Path, option: str = "data") -> OwnData:
         """RecipeError where the card does not say what it was trained on; ModelFileError where there is no card."""
         recipe = read_card(find_model_file(model)).provenance.get("recipe")
         try:
             section = DataRecipe.model_validate(recipe["data"])  # type: ignore[index]
         except (TypeError, KeyError, ValidationError) as error:
             raise RecipeError(
-                f"{model} does not say what data it was trained on: say it with {option} NAME[:ROOT][,key=value...]"
+                f"{model} does not say what data it was trained on: say it with `{option}`: NAME[:ROOT][,key=value...]"
             ) from error
         return cls(Path(model), section, option)
 
@@ -49,7 +49,9 @@ class OwnData:
             return data.open_spec(spec)
         except DatasetError as error:
             name, root, options = data.parse(spec)
-            moved = "" if root is None else f"; where it has moved, {self.option} {data.spec(name, 'FOLDER', options)}"
+            moved = (
+                "" if root is None else f"; where it has moved, {self.option}={data.spec(name, 'FOLDER', options)!r}"
+            )
             said = f"{spec} is the data that {self.model} was trained with{moved}"
             raise DatasetError(*error.args, said) from error
 
@@ -61,16 +63,17 @@ class OwnData:
         held_out = section.options | section.val_options
         if split is None and section.val is None:
             raise RecipeError(
-                f"{self.model} was trained without a validation split: say with --split which one, or with "
-                f"{self.option} which pictures"
+                f"{self.model} was trained without a validation split: say with `split` which one, or with "
+                f"`{self.option}` which pictures"
             )
         if split in (None, section.val):
             return section.val or "", held_out
         if split != section.train and section.val_options:
             name, root = section.name, section.root
-            readings = [data.spec(name, root, {**one, "split": split}) for one in (section.options, held_out)]
+            specs = [data.spec(name, root, {**one, "split": split}) for one in (section.options, held_out)]
+            readings = (f"{self.option}={spec!r}" for spec in specs)
             raise RecipeError(
-                f"--split {split}: {self.model} was trained with other options of the data for train than for val: "
-                f"say which, {self.option} {' or '.join(readings)}"
+                f"{split=}: {self.model} was trained with other options of the data for train than for val: "
+                f"say which, {' or '.join(readings)}"
             )
         return str(split), section.options

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,7 +46,7 @@ from tarsia.prediction.tiling import Tiling
 __all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
 
 _NO_MEMORY = "not enough memory for it: end other programs, ask for fewer kinds of results, or make it smaller"
-_WHOLE = "attention is drawn of whole pictures: leave out --attention"
+_WHOLE = "attention is drawn of whole pictures: leave out `attention`"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def predict(
         predictor.check_tiles()
         tiling = Tiling.of(predictor.card.input, predictor.tile, predictor.overlap)
     if predictor.tile and "attention" in kinds:
-        raise OutputError("attention is drawn of whole pictures, not of tiles: leave out --attention or --tile")
+        raise OutputError("attention is drawn of whole pictures, not of tiles: leave out `attention` or `tile`")
     if batch < 1:
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
     if "attention" in kinds:
@@ -180,7 +179,7 @@ class _Work:
         """The same error, with what is there and how the run goes on."""
         written = len(self.run.done) + len(self.run.before)
         are = "is" if written == 1 else "are"
-        go_on = f"make room, then go on with --out {shlex.quote(str(self.out))} --resume"
+        go_on = f"make room, then go on with out={str(self.out)!r} and `resume=True`"
         return NoRoomError(f"{error.fault}; {written} of {count} pictures {are} written and stay as they are", go_on)
 
     def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
@@ -353,7 +352,7 @@ def _refuse_existing(planned: Sequence[Path]) -> None:
     existing = [path for path in planned if os.path.lexists(path)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise OutputError(f"{shown(existing[0])}{more} exists already: choose another --out or add --overwrite")
+        raise OutputError(f"{shown(existing[0])}{more} exists already: choose another `out` or add `overwrite=True`")
 
 
 def _settings(predictor: Predictor, what: WhatToWrite) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tarsia import shipped
 from tarsia.evaluation.thresholds import Expected
+from tarsia.plain_text import command
 from tarsia.yaml_tree import Document, Fault, Node
 
 Weight = Annotated[float, Field(ge=0)]
 LossWeight = Annotated[float, Field(ge=0, le=1e6)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Size = tuple[Annotated[int, Field(ge=1, le=65_536)], Annotated[int, Field(ge=1, le=65_536)]]  # (height, width)
+_STYLE_FILE = f"a file of `{command('adapt', '--train-style')}`"
 _LOSSES = ("cross_entropy", "dice", "jaccard", "lovasz", "focal", "ohem")
 
 
@@ -269,7 +271,7 @@ class AdaptRecipe(Node):
 
     target: str = Field(description="a folder of pictures, or NAME[:ROOT][,key=value...], whose labels are not read")
     method: Literal["histogram", "fourier", "style", "self-training"]
-    style: str | None = Field(None, description="of style: a file of `tarsia adapt --train-style`")
+    style: str | None = Field(None, description=f"of style: {_STYLE_FILE}")
     share: Probability = Field(
         1.0, description="of each batch, how many pictures are restyled, or learned by themselves"
     )
@@ -282,7 +284,7 @@ class AdaptRecipe(Node):
     @model_validator(mode="after")
     def _style_file(self) -> AdaptRecipe:
         if (self.method == "style") != (self.style is not None):
-            raise ValueError("style: a file of `tarsia adapt --train-style`, for method style and no other")
+            raise ValueError(f"style: {_STYLE_FILE}, for method style and no other")
         return self
 
 

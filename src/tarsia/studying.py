@@ -263,7 +263,7 @@ def _refuse_changed(folder: Path, runs: Sequence[Run], states: dict[str, State])
             reasons.setdefault(states[run.name].detail, []).append(run.name)
     if reasons:
         lines = [f"{folder}: {', '.join(names)}: not as this study asks: {why}" for why, names in reasons.items()]
-        raise OutputError(*lines, "choose another --out, or train these anew with --overwrite")
+        raise OutputError(*lines, "choose another `out`, or train these anew with `overwrite=True`")
 
 
 def _doing(now: State) -> str:
@@ -273,7 +273,7 @@ def _doing(now: State) -> str:
 
 def _plan(study: Study, runs: Sequence[Run], states: dict[str, State]) -> Table:
     """What would be done, as a table for the terminal."""
-    words = {"missing": "train", "started": "resume", "finished": "nothing", "changed": "refuse, or --overwrite"}
+    words = {"missing": "train", "started": "resume", "finished": "nothing", "changed": "refuse, or `overwrite=True`"}
     table = Table("run", "network", "to do", "what is there", title=f"{study.name}: {len(runs)} runs")
     for run in runs:
         now = states[run.name]

@@ -115,10 +115,10 @@ def _run(state: TrainingState) -> None:
 def _started(folder: Path, recipe: object) -> Recipe:
     """The recipe of the run folder to go on with."""
     if recipe is not None:
-        raise RecipeError(f"--resume {folder} goes on with the run's own recipe: leave the other recipe out")
+        raise RecipeError(f"resume={str(folder)!r} goes on with the run's own recipe: leave the other recipe out")
     if not (folder / "recipe.yaml").is_file():
         what = "a folder without recipe.yaml" if folder.is_dir() else "no such folder"
-        raise RecipeError(f"--resume {folder}: {what}, expected the run folder of a training that has started")
+        raise RecipeError(f"resume={str(folder)!r}: {what}, expected the run folder of a training that has started")
     return formerly.resumed(Recipe.load(folder / "recipe.yaml"))
 
 
@@ -185,7 +185,8 @@ def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder,
     if not progress.learned and settings.steps_per_epoch is None:
         raise DatasetError(
             f"no pixel of the {progress.pictures} training pictures was labelled as the network saw them: augmentation "
-            "(augment.crop) or resizing (input) has left none; `tarsia check DATA --augment RECIPE` draws what is seen"
+            "(augment.crop) or resizing (input) has left none; "
+            f"`{command('check', 'DATA', '--augment', 'RECIPE')}` draws what is seen"
         )
 
 

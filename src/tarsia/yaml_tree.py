@@ -150,27 +150,27 @@ class Document:
 
     def _override(self, override: str) -> None:
         name, equals, text = override.partition("=")
-        keys = tuple(name.strip().split("."))
+        keys, given = tuple(name.strip().split(".")), as_override(override)
         if not equals or not all(keys):
-            raise RecipeError(f"--set {override}: expected key.key=value, as in --set train.epochs=5")
+            raise RecipeError(f"{given}: expected key.key=value, as in {as_override('train.epochs=5')}")
         try:
             value = yaml.load(text, Loader=_Loader)
         except (yaml.YAMLError, RecursionError) as error:
-            raise RecipeError(f"--set {override}: the value is not valid YAML") from error
+            raise RecipeError(f"{given}: the value is not valid YAML") from error
         place = self.tree
         for depth, key in enumerate(keys[:-1], 1):
             if place.get(key) is None:
                 place[key] = {}
             place = place[key]
             if not isinstance(place, dict):
-                raise RecipeError(f"--set {override}: {'.'.join(keys[:depth])} is {short(place)}, it has no keys")
+                raise RecipeError(f"{given}: {'.'.join(keys[:depth])} is {short(place)}, it has no keys")
         before, place[keys[-1]] = place.get(keys[-1]), value
         if isinstance(before, dict | list):
             for below in [line for line in self.lines if line[: len(keys)] == keys]:
                 del self.lines[below]
         for depth in range(1, len(keys) + 1):
             if depth == len(keys) or keys[:depth] not in self.lines:
-                self.lines[keys[:depth]] = f"--set {override}"
+                self.lines[keys[:depth]] = given
 
     def _where(self, where: Location) -> str:
         for length in range(len(where), -1, -1):
@@ -215,6 +215,11 @@ def dump(path: Path, tree: BaseModel, header: str = "") -> None:
     """Write a typed tree as YAML, atomically."""
     text = yaml.dump(tree.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     write_text(path, "".join(f"# {line}\n" for line in header.splitlines()) + text)
+
+
+def as_override(*settings: str) -> str:
+    """How a message names settings `key.key=value` of a recipe."""
+    return f"overrides={list(settings)!r}"
 
 
 def setting(key: str, value: str) -> str:

@@ -137,7 +137,7 @@ def test_the_verdict(skills, said):
         (6, 2, None),
         (6, 3, "6 blocks of pictures p is 0.0312 at least, and 3 pairs are tested, which takes p = 0.0167.  7 blocks"),
         (40, 7, "with 400 permutations p is 0.00249 at least, and 21 pairs are tested, which takes p = 0.00238.  Raise "
-         "--permutations to 420"),
+         "`permutations` to 420"),
         (40, 2, None),
     ],
 )  # fmt: skip

@@ -294,7 +294,7 @@ def test_lines_for_a_recipe_are_taken_by_one(tmp_path: Path, monkeypatch: pytest
         for line in finding.remedy.splitlines():
             if re.match(r"(augment|input): ", line):
                 Recipe.model_validate(head | yaml.safe_load(line))
-        for setting in re.findall(r"--set (\S+=[a-z_]+)", finding.remedy):
+        for setting in re.findall(r"\b(train\.\S+=[a-z_]+)", finding.remedy):
             Recipe.load(path, [setting])
         for name in re.findall(r"augment\.(\w+)", finding.remedy):
             Recipe.load(path, [f"augment.{name}={'0.5' if name == 'class_balanced' else '{}'}"])

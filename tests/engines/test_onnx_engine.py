@@ -59,7 +59,7 @@ def test_streams_answer_at_once_and_share_the_threads(path: Path, monkeypatch: p
     with ThreadPoolExecutor(2) as pool:
         for image, found in zip(images, pool.map(engine.run, images), strict=True):
             np.testing.assert_allclose(found, small_onnx.expected_scores(image), rtol=1e-5, atol=1e-4)
-    with pytest.raises(RecipeError, match=r"--streams 5: .* there are 4"):
+    with pytest.raises(RecipeError, match=r"`streams=5`: .* there are 4"):
         open_engine(path, "cpu", streams=5)
 
 

@@ -75,7 +75,7 @@ def test_bfloat16_is_for_processors_that_compute_in_it(
 ) -> None:
     monkeypatch.setattr(hardware, "openvino_computes_bfloat16", lambda core: has_bfloat16)
     if not has_bfloat16:
-        with pytest.raises(RecipeError, match="--precision bfloat16: this processor does not compute in it"):
+        with pytest.raises(RecipeError, match="precision='bfloat16': this processor does not compute in it"):
             open_engine(path, engine="openvino", precision="bfloat16")
         return
     image = pictures(1, (64, 64))
@@ -119,9 +119,9 @@ def test_what_the_gate_has_not_let_pass_is_refused(
     ("options", "message"),
     [
         ({"engine": "openvine"}, "no such engine, did you mean openvino"),
-        ({"engine": "openvino", "precision": "float16"}, r"--precision float16: no such precision, did you mean"),
-        ({"precision": "bfloat16"}, "only --engine openvino computes in it"),
-        ({"engine": "onnxruntime", "precision": "bfloat16"}, "only --engine openvino computes in it"),
+        ({"engine": "openvino", "precision": "float16"}, r"precision='float16': no such precision, did you mean"),
+        ({"precision": "bfloat16"}, "only engine='openvino' computes in it"),
+        ({"engine": "onnxruntime", "precision": "bfloat16"}, "only engine='openvino' computes in it"),
         ({"engine": "openvino", "device": "cuda"}, "OpenVINO runs on the CPU"),
     ],
 )
@@ -132,7 +132,7 @@ def test_engines_and_precisions_that_there_are_not(path: Path, options: dict[str
 
 def test_a_model_file_needs_no_engine(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_bytes(b"")
-    with pytest.raises(RecipeError, match=r"--engine openvino is for \.onnx files: `tarsia export"):
+    with pytest.raises(RecipeError, match=r"`engine='openvino'` is for \.onnx files: `tarsia export"):
         open_engine(tmp_path / "m.safetensors", engine="openvino")
 
 

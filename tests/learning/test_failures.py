@@ -74,8 +74,8 @@ def test_out_of_memory_names_the_batch_that_fits(data: Path, tmp_path: Path, mon
     monkeypatch.setattr(Segmenter, "loss", small_only)
     with pytest.raises(TrainingError, match="out of memory in step 1 with a batch of 6") as caught:
         fit(tmp_path / "run", data, batch=6)
-    assert "--set train.batch=1 --set train.accumulate=6" in str(caught.value)  # 3 does not fit, 1 does
-    with pytest.raises(TrainingError, match=r"train\.batch=2 --set train\.accumulate=4"):
+    assert "overrides=['train.batch=1', 'train.accumulate=6']" in str(caught.value)  # 3 does not fit, 1 does
+    with pytest.raises(TrainingError, match=r"train\.batch=2', 'train\.accumulate=4"):
         fit(tmp_path / "more", data, batch=4, accumulate=2)
     with pytest.raises(TrainingError, match=r"learns alike but for lovasz, which each batch has for itself"):
         fit(tmp_path / "apart", data, batch=6, loss={"lovasz": 1, "dice": 1})

@@ -328,7 +328,7 @@ def test_a_network_that_swallows_everything_fails_within_seconds(monkeypatch, no
 def test_offline_asks_nobody(monkeypatch, no_cache):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr(_weights, "_unreachable", lambda _: pytest.fail("asked the network"))
-    with pytest.raises(ModelFileError, match=r"not on this machine and --offline is on; give model\.weights: FILE"):
+    with pytest.raises(ModelFileError, match=r"not on this machine and `offline` is on .*; give model\.weights: FILE"):
         Encoder("test_resnet", "imagenet")
 
 

@@ -211,7 +211,7 @@ def test_beyond_the_cap_of_pictures(predictor, tmp_path, monkeypatch, capsys):
     assert "more than the 10,000 of which polygons are made" in run.failed[0][1]
     fixed = Predictor(BrightnessEngine(Input(short_side=64, stride=8)))
     run = predict(fixed, [source], tmp_path / "fixed")
-    assert "420,000 pixels to the network, more than 10,000 at once; tiles are no way out: --tile" in run.failed[0][1]
+    assert "420,000 pixels to the network, more than 10,000 at once; tiles are no way out: `tile`" in run.failed[0][1]
 
 
 def test_a_plain_small_tiff_stays_a_picture(predictor, tmp_path):

@@ -288,7 +288,7 @@ def test_settings_from_words() -> None:
     ("text", "words"),
     [
         ("", "'' is not key=value"),
-        ("holiday.jpg", "'holiday.jpg' is not key=value: write --crf appearance_weight=5"),
+        ("holiday.jpg", "'holiday.jpg' is not key=value: write crf='appearance_weight=5"),
         ("iterations=3,iterations=4", "iterations is given twice"),
         ("colour_deviation=3", "colour_deviation: unknown key, did you mean color_deviation"),
         ("iterations=0", "iterations: .*greater than or equal to 1"),

@@ -202,7 +202,7 @@ def test_a_tile_of_the_whole_picture_says_what_the_predictor_says(temperature, t
 def test_a_predictor_that_needs_whole_pictures_is_refused_in_tiles():
     engine = BlurEngine(radius=1)
     predictor = Predictor(engine, style=Style(lambda images_BHW3: 255 - images_BHW3))
-    with pytest.raises(RecipeError, match="--style takes whole pictures"):
+    with pytest.raises(RecipeError, match="`style` takes whole pictures"):
         segment(predictor, picture(40, 70), Tiling.of(engine.card.input, 32, 0.25))
 
 

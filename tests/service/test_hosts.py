@@ -42,7 +42,7 @@ def test_names_that_were_given() -> None:
 
 @pytest.mark.parametrize("name", ["", "http://cam.example.org", "a b", "cam/x", "*", "*.example"])
 def test_what_is_no_name_is_an_error(name: str) -> None:
-    with pytest.raises(RecipeError, match=r"--allowed-host .*expected a name"):
+    with pytest.raises(RecipeError, match=r"allowed_hosts=\[.*expected a name"):
         Hosts([name])
 
 

@@ -35,10 +35,12 @@ from tarsia.engines.weights import misfits, read_weights, write_tensors
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.files import writing
 from tarsia.models._encoders import Encoder
+from tarsia.plain_text import command
 
 _LEAST_DEVIATION = 1e-5  # a constant channel has none: it stays constant, at the other picture's mean
 _REFERENCES = 64  # pictures that a style is the average of
 _MARGIN = 1  # codes' positions that pictures are padded by
+_MADE = f"`{command('adapt', '--train-style')}` makes one"
 
 Skips = Literal["none", "maps", "picture"]
 Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation of each map, B x C x 1 x 1
@@ -199,10 +201,10 @@ def load_style(path: str | Path) -> tuple[StyleNetwork, StyleCard]:
     """A style file -> the network, ready to use, and its card; ModelFileError where it is not a sound one."""
     path = Path(path)
     if not path.is_file():
-        raise ModelFileError(f"{path}: no such style file; tarsia adapt --train-style makes one")
+        raise ModelFileError(f"{path}: no such style file; {_MADE}")
     if not is_style(path):
         what = "a segmentation model, give it as MODEL" if CARD_KEY in read_header(path) else "not written by Tarsia"
-        raise ModelFileError(f"{path}: no style file ({what}); tarsia adapt --train-style makes one")
+        raise ModelFileError(f"{path}: no style file ({what}); {_MADE}")
     tensors = read_weights(path, STYLE_KEY)
     try:
         card = StyleCard.model_validate_json(read_header(path)[STYLE_KEY])
@@ -258,6 +260,6 @@ def _encoder(card: StyleCard, weights: str) -> Encoder:
         if encoder.stride == card.stride:  # a plain ViT's maps are all of one size, whichever are asked for
             return encoder
     raise RecipeError(
-        f"--encoder {card.encoder}: its maps lie at 1/{', 1/'.join(map(str, reductions))} of a picture, and the "
+        f"encoder={card.encoder!r}: its maps lie at 1/{', 1/'.join(map(str, reductions))} of a picture, and the "
         f"style's code is wanted at 1/{card.stride}: choose a convolutional encoder that has it, as resnet50"
     )

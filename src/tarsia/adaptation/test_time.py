@@ -28,18 +28,18 @@ def open_style(card: Card, style: str | None, reference: str | None, device: str
     """
     if card.bands != 3:
         raise RecipeError(
-            "--style restyles red, green and blue, and this model takes pictures of "
-            f"{bands_in_words(card.bands)}: leave --style and --reference out"
+            "`style` restyles red, green and blue, and this model takes pictures of "
+            f"{bands_in_words(card.bands)}: leave `style` and `reference` out"
         )
     if style is None or reference is None:
-        raise RecipeError("--style STYLE and --reference PICTURES go together: a style file, and pictures to look like")
+        raise RecipeError("`style` and `reference` go together: a style file, and pictures to look like")
     if style == HISTOGRAM:
         restyle = _by_histogram(open_unlabelled(reference))
     else:
         try:
             from tarsia.adaptation.style import open_restyler
         except ImportError as error:
-            raise MissingExtraError(f"--style {style}", "train") from error
+            raise MissingExtraError(f"style={str(style)!r}", "train") from error
         restyle = open_restyler(style, reference, device=device)
     how = "fused with" if fuse else "in place of"
     return Style(restyle, fuse, f"{Path(style).name} to {reference}, {how} the picture as it is")

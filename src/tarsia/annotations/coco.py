@@ -71,15 +71,15 @@ def read(
     images: Path | None,
     background: str | None,
     crowd: str | None,
-    command: str,
+    typed: Sequence[object],
     faults: Faults,
 ) -> Annotations:
     """COCO files -> their pictures; several files are splits of one data set, with the same categories.
 
     Pictures are looked for in `images`, in its subfolder named like the split, or without it near the file.  `crowd`:
     what regions marked iscrowd are ("ignore", "objects"); without it they are what `Crowds` makes of them, and
-    `command` is what a person has typed.  `faults` takes whatever is missing, unknown or malformed, with the file and
-    the entry.  Raises DatasetError for what concerns all pictures.
+    `typed` are the words of the command that does the same.  `faults` takes whatever is missing, unknown or malformed,
+    with the file and the entry.  Raises DatasetError for what concerns all pictures.
     """
     reading, found, numbering = _Reading(images, faults), [], None
     splits = _splits(files)
@@ -97,7 +97,7 @@ def read(
         found += _pictures(path, tree, split, split if len(files) > 1 else "", reading)
     if numbering is None:
         raise DatasetError(f"none of {len(files)} COCO files could be read")
-    objects = reading.crowds.objects(crowd, reading.names, command, reading.notes)
+    objects = reading.crowds.objects(crowd, reading.names, typed, reading.notes)
     pictures = []
     for one in found:
         marked = zip(one.regions, one.crowds, strict=True)
@@ -237,7 +237,7 @@ def _root(path: Path, split: str, images: Path | None, names: Sequence[str]) -> 
         if len(names) == 1
         else f"its {len(names)} pictures ({some(map(shown, names))}) are"
     )
-    raise DatasetError(f"{path}: {which} in none of {listed}: say with --images where the pictures are")
+    raise DatasetError(f"{path}: {which} in none of {listed}: say with `images` where the pictures are")
 
 
 def _size(entry: dict[str, Any], where: str) -> Size | None:

@@ -8,11 +8,12 @@ and some have not, both is possible and a person decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tarsia.annotations.source import Notes
 from tarsia.errors import DatasetError, RecipeError, nearest
+from tarsia.plain_text import command
 
 CHOICES = ("ignore", "objects")
 
@@ -38,14 +39,15 @@ class Crowds:
         if crowd:
             self._first.setdefault(category, where)
 
-    def objects(self, crowd: str | None, names: Mapping[int, str], command: str, notes: Notes) -> bool:
+    def objects(self, crowd: str | None, names: Mapping[int, str], typed: Sequence[object], notes: Notes) -> bool:
         """Whether marked regions are objects, which is noted with counts.
 
         `crowd` decides, where it is given.  Raises RecipeError for another word than "ignore" and "objects",
-        DatasetError where a class has regions of both kinds: with both of the commands that settle it.
+        DatasetError where a class has regions of both kinds: with both of the commands that settle it, which go on from
+        the words `typed`.
         """
         if crowd not in (None, *CHOICES):
-            raise RecipeError(f"--crowd {crowd}{nearest(crowd, CHOICES)}: expected {' or '.join(CHOICES)}")
+            raise RecipeError(f"{crowd=}{nearest(crowd, CHOICES)}: expected {' or '.join(CHOICES)}")
         marked = {category: counts for category, counts in sorted(self._counts.items()) if counts[1]}
         mixed = [
             f"{names[category]} {counts[1]:,} of {sum(counts):,}" for category, counts in marked.items() if counts[0]
@@ -55,11 +57,11 @@ class Crowds:
                 f"regions marked iscrowd among others that are not ({', '.join(mixed)}; first: "
                 f"{next(self._first[category] for category, counts in marked.items() if counts[0])}): crowds as in MS "
                 "COCO, which are ignored, or objects that a program marks so (brush strokes, holes, several parts)?  "
-                f"`{command} --crowd ignore` or `{command} --crowd objects` says it"
+                f"`{command(*typed, '--crowd', 'ignore')}` or `{command(*typed, '--crowd', 'objects')}` says it"
             )
         for category, (plain, count) in marked.items():
             which = f"regions of {names[category]} marked iscrowd" + ("" if plain else ", as all of its regions are")
             what = "ignored, 255" if crowd == "ignore" else "taken as objects"
-            hint = "" if crowd else " (--crowd ignore makes them 255)"
+            hint = "" if crowd else " (crowd='ignore' makes them 255)"
             notes.add(f"{which}, {what}{hint}", self._first[category], count)
         return crowd != "ignore"

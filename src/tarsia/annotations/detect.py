@@ -55,12 +55,12 @@ def find(path: Path, kind: str | None) -> tuple[str, Source]:
     Raises RecipeError for an unknown kind, DatasetError where there is nothing of it, or more than one kind.
     """
     if kind is not None and kind not in KINDS:
-        raise RecipeError(f"cannot convert from `{kind}`{nearest(kind, KINDS)}")
+        raise RecipeError(f"cannot convert from {kind!r}{nearest(kind, KINDS)}")
     source = _source(path, kind)
     kinds = [kind] if kind else source.kinds()
     if len(kinds) > 1:
         both = " and ".join(f"{kind} ({KINDS[kind]})" for kind in kinds)
-        raise DatasetError(f"{path}: holds {both}: say which with --from")
+        raise DatasetError(f"{path}: holds {both}: say which with `kind`")
     if not kinds:
         looked = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
         raise DatasetError(f"{path}: nothing to convert was found; looked for {looked}")

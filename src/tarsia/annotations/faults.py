@@ -10,8 +10,8 @@ from typing import NamedTuple
 from tarsia.errors import DatasetError, ImageError
 from tarsia.plain_text import number
 
-_SHOWN = 100  # in one message; the list that is written with --skip-bad has all
-_OFFER = "--skip-bad leaves out what has a fault, converts the rest and lists what it left out"
+_SHOWN = 100  # in one message; the list that is written with `skip_bad` has all
+_OFFER = "`skip_bad=True` leaves out what has a fault, converts the rest and lists what it left out"
 
 
 class Fault(NamedTuple):

@@ -170,7 +170,7 @@ def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: st
     label = numbering.of.get(called)
     if label is None:
         known = nearest(called, numbering.names)
-        raise DatasetError(f"{where}: a shape is called {called}, which --classes does not list{known}")
+        raise DatasetError(f"{where}: a shape is called {called}, which `classes` does not list{known}")
     kind = shape.get("shape_type") or "polygon"  # files of labelme's first versions name none
     if kind in _AREALESS:
         notes.add(f"shapes of type {kind}, which have no area, left out", where)

@@ -47,7 +47,7 @@ def read(masks: Path, images: Path | None, given: ClassList | None, faults: Faul
     concerns all of them.
     """
     if images is None:
-        raise DatasetError(f"{masks}: masks need their pictures: say with --images where they are")
+        raise DatasetError(f"{masks}: masks need their pictures: say with `images` where they are")
     if images.resolve() == masks.resolve():
         raise DatasetError(f"{masks}: masks and pictures in one folder: give them folders of their own")
     notes = Notes()
@@ -136,7 +136,7 @@ def _check_count(survey: _Survey, given: ClassList, masks: Path) -> None:
         return
     names = [name or "(ignored)" for name in given.numbers.values()]
     raise DatasetError(
-        f"{masks}: the masks hold 1 to {count - 1} and never 0, and --classes lists {count} names without numbers: is "
+        f"{masks}: the masks hold 1 to {count - 1} and never 0, and `classes` lists {count} names without numbers: is "
         f"{names[0]} 0 and in no mask, or is it 1 and {names[-1]} in none?  Write the numbers, as `0: {names[0]}` or "
         f"`1: {names[0]}`"
     )
@@ -185,15 +185,15 @@ def _look(survey: _Survey, stored: np.ndarray, path: str, unnamed: bool) -> None
     _check_smeared(len(values), path, unnamed)
     strange = [value for value in values.tolist() if value < 0 or (value >= MAX_CLASSES and value != IGNORED)]
     if unnamed and strange:
-        raise DatasetError(f"{path}: a mask holds the value {strange[-1]}: say what each means in --classes FILE")
+        raise DatasetError(f"{path}: a mask holds the value {strange[-1]}: say with `classes` what each means")
     palette = _palette(path) if unnamed else None
     colors = [] if palette is None else [(red, green, blue) for red, green, blue in palette.tolist()]
     for value in values.tolist() if colors else []:
         if survey.palette.get(value, colors[value]) != colors[value]:
             raise DatasetError(
                 f"{path}: index {value} is {list(colors[value])} in its palette, but {list(survey.palette[value])} "
-                "in masks before it: these indices mean nothing by themselves; save the masks as RGB, or name "
-                "their colours in --classes FILE"
+                "in masks before it: these indices mean nothing by themselves; save the masks as RGB, or say "
+                "with `classes` what their colours mean"
             )
     survey.palette |= {value: colors[value] for value in values.tolist()} if colors else {}
     survey.first_palette = survey.first_palette or colors
@@ -205,7 +205,7 @@ def _check_smeared(count: int, path: str, unnamed: bool) -> None:
     if unnamed and count > _SMEARED:
         raise DatasetError(
             f"{path}: {count:,} different colours or numbers: smoothed, resized or JPEG-compressed, or a picture; save "
-            "masks as drawn, as PNG, and resize them with nearest neighbour only (or list them all in --classes FILE)"
+            "masks as drawn, as PNG, and resize them with nearest neighbour only (or list them all with `classes`)"
         )
 
 

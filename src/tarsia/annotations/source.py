@@ -212,7 +212,7 @@ def require_file(path: Path, where: str) -> None:
     """DatasetError for a picture that is not there."""
     if not is_file(path):
         raise DatasetError(
-            f"{where}: its picture {shown(path)} is missing: add it, remove its entry, or say with --images where it is"
+            f"{where}: its picture {shown(path)} is missing: add it, remove its entry, or say with `images` where it is"
         )
 
 
@@ -221,7 +221,7 @@ def require_any_file(paths: Sequence[Path], where: str) -> None:
     if paths and not any(map(is_file, paths)):
         listed = some(shown(path) for path in paths)
         raise DatasetError(
-            f"{where}: all of its {len(paths)} pictures are missing: {listed}; say with --images where they are"
+            f"{where}: all of its {len(paths)} pictures are missing: {listed}; say with `images` where they are"
         )
 
 

@@ -90,7 +90,7 @@ def _names(tree: dict[str, Any], where: str) -> list[Any]:
             raise DatasetError(f"{where}: names are numbered {', '.join(names)}, expected 0 to {len(names) - 1}")
         names = [names[str(number)] for number in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise DatasetError(f"{where}: no names of classes; write `names: [road, car]` in data.yaml, or give --classes")
+        raise DatasetError(f"{where}: no names of classes; write `names: [road, car]` in data.yaml, or give `classes`")
     if tree.get("nc", len(names)) != len(names):
         raise DatasetError(f"{where}: nc is {tree['nc']} but there are {len(names)} names")
     return names
@@ -156,7 +156,7 @@ def _region(words: Sequence[str], labels: Mapping[int, int], seen: Frame, where:
         return []
     if not words[0].isdecimal() or int(words[0]) not in labels:
         known = f"0 to {len(labels) - 1}" if set(labels) == set(range(len(labels))) else _ranges(labels)
-        raise DatasetError(f"{where}: class {words[0]}, expected {known} (the names of data.yaml, or --classes)")
+        raise DatasetError(f"{where}: class {words[0]}, expected {known} (the names of data.yaml, or `classes`)")
     if len(words) == 5:
         raise DatasetError(f"{where}: a box (a class and 4 numbers), not a polygon: label maps need polygons")
     try:

@@ -5,6 +5,7 @@ Heavy imports stay inside the commands.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import os
@@ -13,6 +14,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from tarsia import console
+from tarsia.cli._flags import Flag, flags_of, in_flags
 from tarsia.errors import TarsiaError
 
 # In the order in which they are used.
@@ -52,11 +54,27 @@ def main() -> None:
 
     Anything unforeseen is a traceback and exit code 1.
     """
+    words = sys.argv[1:]
+    with console.worded(functools.partial(_with_flags, words[0] if words else "")):
+        sys.exit(_exit_code(words))
+
+
+def _with_flags(command: str, text: str) -> str:
+    """What the library says, with the flags of `command` where it names its settings."""
+    return in_flags(text, _flags_of(command)) if command in COMMANDS else text
+
+
+@functools.cache
+def _flags_of(command: str) -> dict[str, Flag]:
+    return flags_of(app[command])
+
+
+def _exit_code(words: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter is no reason to lose the result
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
+        code = app(words, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except (TarsiaError, CycloptsError) as error:
         console.complain(error)
@@ -73,6 +91,6 @@ def main() -> None:
         code = getattr(error, "exit_code", None)  # learning.interrupt.Interrupted, which needs no torch to be known
         if code is None:
             console.crash(error)
-            sys.exit(1)
+            return 1
         console.complain(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

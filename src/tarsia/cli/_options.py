@@ -11,7 +11,6 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.errors import MissingExtraError
-from tarsia.plain_text import quoted
 
 
 def at_least(least: int) -> Any:
@@ -63,17 +62,17 @@ def needs_training() -> Iterator[None]:
         raise MissingExtraError("training", "train") from error
 
 
-def labelled(given: str | None, model: Path, split: str | None, option: str) -> tuple[str, Any]:
-    """The data set that `option` names, or where it does not the model's own, which is said; and how it is named."""
+def labelled(given: str | None, model: Path, split: str | None, setting: str) -> tuple[str, Any]:
+    """The data set that `setting` names, or where it does not the model's own, which is said; and how it is named."""
     from tarsia.data import open_spec
     from tarsia.own_data import OwnData
 
     if given is not None:
         return given, open_spec(given, split=split)
-    own = OwnData.of(model, option)
+    own = OwnData.of(model, setting)
     spec = own.held_out(split)
     dataset = own.open(spec)
-    console.note(f"{option} {quoted(spec)}: the data that {model} was trained with")
+    console.note(f"{setting}={spec!r}: the data that {model} was trained with")
     return spec, dataset
 
 

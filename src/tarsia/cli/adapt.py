@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, at_least, needs_training, share, writing_to
-from tarsia.plain_text import command, quoted
+from tarsia.plain_text import command
 
 
 def above_zero(_: object, value: float | None) -> None:
@@ -96,10 +96,10 @@ def adapt(
     if model is None or target is None:
         raise RecipeError("adapt needs MODEL and --target FOLDER or DATA; or --train-style")
     if source is None:
-        own = OwnData.of(model, "--source")
+        own = OwnData.of(model, "source")
         source = own.training
         own.open(source)
-        console.note(f"--source {quoted(source)}: the data that {model} was trained with")
+        console.note(f"{source=}: the data that {model} was trained with")
     tuning = adapting.Tuning(
         steps=steps or 500,
         batch=batch,

@@ -17,7 +17,9 @@ def compare(
     only: Annotated[
         tuple[str, ...], Parameter(help="of a study: these runs or variations", consume_multiple=True, negative="")
     ] = (),
-    set: Annotated[tuple[str, ...], Parameter(help="of a study: a setting of all its recipes", negative="")] = (),
+    overrides: Annotated[
+        tuple[str, ...], Parameter(name="--set", help="of a study: a setting of all its recipes", negative="")
+    ] = (),
     dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False,
     data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
     names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
@@ -48,7 +50,7 @@ def compare(
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
-    if study is None and (only or set or dry_run):
+    if study is None and (only or overrides or dry_run):
         raise RecipeError("--only, --set and --dry-run are for --study STUDY.yaml, which trains")
     if study is not None and (reports or names or data or reference_domain or not pool):
         raise RecipeError("--study says itself what is compared: leave out reports, and options on them")
@@ -57,7 +59,7 @@ def compare(
     shown: dict[str, Any] = {"names": called, "pool": pool, "data": data, "reference_domain": reference_domain}
     if study is not None:
         plan: dict[str, Any] = {"out": out, "only": only, "dry_run": dry_run, "overwrite": overwrite, "device": device}
-        return _study(study, set, json, **plan, **draws)
+        return _study(study, overrides, json, **plan, **draws)
     with writing_to(out, "compare", overwrite) as folder:
         found = run(reports, out=folder, device=device, **draws, **shown)
     if json:

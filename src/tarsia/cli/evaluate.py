@@ -80,7 +80,7 @@ def evaluate(
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
     if model is not None:
-        data, dataset = labelled(data, model, split, "--data")
+        data, dataset = labelled(data, model, split, "data")
     elif data is not None:
         dataset = open_spec(data, split=split)
     else:

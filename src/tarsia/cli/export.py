@@ -38,7 +38,9 @@ def export(
             validator=share,
         ),
     ] = None,
-    out: Annotated[Path | None, Parameter(help="the .onnx file; default: MODEL's name and place")] = None,
+    onnx: Annotated[
+        Path | None, Parameter(name="--out", help="the .onnx file; default: MODEL's name and place")
+    ] = None,
     overwrite: Annotated[bool, Parameter(help="replace files of an earlier export", negative="")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,21 +64,21 @@ def export(
         from tarsia.exporting import export as run
     if not int8 and (calibrate_on is not None or calibration_data is not None):
         raise RecipeError("--calibrate-on and --calibration-data are for --int8")
-    compared, dataset = labelled(check_on, model, split, "--check-on")
+    compared, dataset = labelled(check_on, model, split, "check_on")
     name, _, options = parse(compared)
     split = split or options.get("split", "val")
-    out = out or find_model_file(model).with_suffix(".onnx")
+    onnx = onnx or find_model_file(model).with_suffix(".onnx")
     if check_on is None and calibration_data is None:
         calibration_data = OwnData.of(model).training
     calibration = _calibration(check_on, calibration_data, calibrate_on) if int8 else None
     checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
     made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
-    gate = run(model, out, check_on=dataset, **checks, **made)
+    gate = run(model, onnx, check_on=dataset, **checks, **made)
     if json:
-        console.data(out.with_suffix(".export.json").read_text(encoding="utf-8"))
+        console.data(onnx.with_suffix(".export.json").read_text(encoding="utf-8"))
         return
     console.show(gate.table())
-    console.say(f"Exported: {out}; next: {command('predict', out, 'PICTURE')}")
+    console.say(f"Exported: {onnx}; next: {command('predict', onnx, 'PICTURE')}")
 
 
 def _calibration(check_on: str | None, named: str | None, images: int | None) -> Any:

@@ -32,9 +32,13 @@ def serve(
         ),
     ] = 1,
     api_keys: Annotated[Path | None, Parameter(help="a file of keys, one a line; or TARSIA_API_KEY")] = None,
-    allowed_host: Annotated[
+    allowed_hosts: Annotated[
         tuple[str, ...],
-        Parameter(help="a name, beside localhost, that requests may call it by; may be repeated", negative=""),
+        Parameter(
+            name="--allowed-host",
+            help="a name, beside localhost, that requests may call it by; may be repeated",
+            negative="",
+        ),
     ] = (),
     reload_on_change: Annotated[bool, Parameter(help="replaced model files take over", negative="")] = False,
     max_mebibytes: Annotated[int, Parameter(help="of one request", validator=at_least(1))] = 20,
@@ -79,7 +83,7 @@ def serve(
         port=port,
         limits=limits,
         keys=_keys(api_keys),
-        allowed_hosts=allowed_host,
+        allowed_hosts=allowed_hosts,
         inference=Inference(device, engine, precision, streams),
         reload_on_change=reload_on_change,
         grace_seconds=grace,

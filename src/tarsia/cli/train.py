@@ -16,7 +16,9 @@ from tarsia.plain_text import command
 def train(
     recipe: Path | None = None,
     *,
-    set: Annotated[tuple[str, ...], Parameter(help="override a setting: train.epochs=5", negative="")] = (),
+    overrides: Annotated[
+        tuple[str, ...], Parameter(name="--set", help="override a setting: train.epochs=5", negative="")
+    ] = (),
     resume: Annotated[Path | None, Parameter(help="a run folder to go on with")] = None,
     out: Out = None,
     device: Device = "auto",
@@ -38,14 +40,14 @@ def train(
     from tarsia.recipe import Recipe
 
     console.quiet(quiet)
-    if resume is not None and (recipe is not None or set or seed is not None or out is not None):
+    if resume is not None and (recipe is not None or overrides or seed is not None or out is not None):
         raise RecipeError("--resume goes on with a run as it is: leave out the recipe, --set, --seed and --out")
     if resume is None and recipe is None:
         raise RecipeError("train needs a recipe, as recipes/camvid-fast.yaml, or --resume RUN")
     with needs_training():
         from tarsia.training import train as run
-    overrides = [*set, *([f"seed={seed}"] if seed is not None else [])]
-    settled = Recipe.load(recipe, overrides) if recipe else None
+    seeded = [f"seed={seed}"] if seed is not None else []
+    settled = Recipe.load(recipe, [*overrides, *seeded]) if recipe else None
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite)
     if (folder / "report.json").is_file():
         console.show(score_table(Report.read(folder)), wrapped=False)

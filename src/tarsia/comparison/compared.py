@@ -211,4 +211,4 @@ def _too_few(blocks: int, pairs: int, sampling: Sampling) -> str:
         least = f"with {number(blocks, 'block')} of pictures p is {by_blocks:.3g} at least"
         return f"{start} {least}, and {tests}.  {needed} blocks or more could: score more pictures, or fewer models."
     least = f"with {sampling.permutations} permutations p is {by_swappings:.3g} at least"
-    return f"{start} {least}, and {tests}.  Raise --permutations to {math.ceil(pairs / sampling.alpha)} or more."
+    return f"{start} {least}, and {tests}.  Raise `permutations` to {math.ceil(pairs / sampling.alpha)} or more."

@@ -242,4 +242,4 @@ def _how_to_draw(comparison: Comparison, provenance: Mapping[str, Any]) -> str:
     dataset = comparison.pictures.protocol.get("dataset") or "NAME"
     command = str(provenance.get("command") or "")
     start = command if command.startswith("tarsia compare") else "tarsia compare RUN_OR_REPORT..."
-    return f"{start} --data {quoted(f'{dataset}:FOLDER')}"
+    return " ".join([start, "--data", quoted(f"{dataset}:FOLDER")])

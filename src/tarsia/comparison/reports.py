@@ -189,8 +189,8 @@ def require_one_protocol(found: Sequence[ComparedReport]) -> None:
         faults = [fault for one in found[1:] if (fault := _other_pictures(first, one))]
     if faults:
         raise DatasetError(
-            f"scored by different protocols, these cannot be compared: {'; '.join(faults)}.  Score them alike: tarsia "
-            "evaluate MODEL --data DATA --split SPLIT, with one DATA and SPLIT for all"
+            f"scored by different protocols, these cannot be compared: {'; '.join(faults)}.  Score them alike: "
+            f"{command('evaluate', 'MODEL', '--data', 'DATA', '--split', 'SPLIT')}, with one DATA and SPLIT for all"
         )
 
 

@@ -153,7 +153,7 @@ def _measured_apart(found: Sequence[ComparedReport]) -> list[str]:
             names, both = some([one.name for one in group], _NAMED), " and ".join(precisions)
             said.append(
                 f"{names} are of one recipe, but were trained in {both}: "
-                f"they are not pooled.  --set train.precision={precisions[-1]} trains all alike."
+                f"they are not pooled.  With train.precision={precisions[-1]} all are trained alike."
             )
     return said
 

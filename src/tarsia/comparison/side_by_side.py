@@ -74,7 +74,7 @@ def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
     truth_K = np.bincount(sample.label.ravel(), minlength=256)[: len(dataset.classes)]
     if not np.array_equal(truth_K, comparison.standings[0].model.sums_N3K[index, 1]):
         raise DatasetError(
-            f"{sample.name}: its labels in --data are not those that the reports were made on (their size or content "
+            f"{sample.name}: its labels in `data` are not those that the reports were made on (their size or content "
             "differs): give the data set and options that they were made with"
         )
     return sample

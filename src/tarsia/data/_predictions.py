@@ -42,7 +42,7 @@ def known_values(classes: Classes, ignored_values: tuple[int, ...]) -> np.ndarra
     for value in ignored_values:
         if not len(classes) <= value <= IGNORED:
             what = f"class {classes.names[value]}" if 0 <= value < len(classes) else "no value of an 8-bit picture"
-            raise DatasetError(f"--ignored-values {value}: {value} is {what}; expected {len(classes)} to {IGNORED}")
+            raise DatasetError(f"`ignored_values=[{value}]`: {value} is {what}; expected {len(classes)} to {IGNORED}")
         known[value] = IGNORED
     return known
 
@@ -69,7 +69,7 @@ def read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Clas
         value = int(values[meaning < 0].min())
         raise DatasetError(
             f"{path}: value {value} is neither a class (0 to {len(classes) - 1}) nor {IGNORED}: if {value} stands for "
-            f"no class, add --ignored-values {value} and it counts as wrong; else give the predictions the data set's "
-            "class numbers"
+            f"no class, add `ignored_values=[{value}]` and it counts as wrong; else give the predictions the data "
+            "set's class numbers"
         )
     return meaning.astype(np.uint8)

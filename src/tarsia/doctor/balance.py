@@ -98,7 +98,7 @@ def _moved(checked: CheckedData, source: str, target: str) -> str:
     if draw:
         return f"draw another split, of which each part shows every class; write in {checked.source}\n{draw}"
     if checked.layout.split:
-        return "add pictures that show it: no other seed of `split` puts every class into every part"
+        return "add pictures that show it: no other seed of `split:` puts every class into every part"
     return f"move pictures that show it from {source} to {target}"
 
 
@@ -154,9 +154,9 @@ def imbalance(checked: CheckedData) -> Iterator[Finding]:
         title = f"rare beside {checked.classes.names[common]} ({_percent(shares_K[common])}): {told}"
         why = "A network that never says them is right nearly everywhere, and mIoU counts them like the others."
         remedy = (
-            "train with --set train.class_weights=median_frequency (weights up to "
+            "train with train.class_weights=median_frequency (weights up to "
             f"{max(weights(training)):.3g}, see check.json; root_median_frequency is milder), with "
-            "augment.class_balanced, or with --set train.loss=lovasz; compare, for weights too large cost precision"
+            "augment.class_balanced, or with train.loss=lovasz; compare, for weights too large cost precision"
         )
         yield Finding("imbalance", "note", title, why, remedy)
 

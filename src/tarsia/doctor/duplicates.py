@@ -137,7 +137,7 @@ def nearly_same_pictures(checked: CheckedData) -> Iterator[Finding]:
         )
         remedy = (
             "keep such pictures in one split: take those out of the others that are named here, or give frames of a "
-            "film a `split` in dataset.yaml whose `group_by` keeps them together"
+            "film a `split:` in dataset.yaml whose `group_by:` keeps them together"
         )
         fixes = "a copy without them in the split that is trained on"
         yield Finding("near-leak", "warning", title, why, remedy, places, fixes)

@@ -46,12 +46,13 @@ from tarsia.pictures.files import read_header
 from tarsia.pictures.orientation import upright
 from tarsia.pictures.reader import Spec, read
 from tarsia.pictures.rgb import resize_label
-from tarsia.plain_text import number
+from tarsia.plain_text import command, number
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
-_HEADER = "# A corrected copy, written by `tarsia check --fix`.  What was done to which file stands in check.json."
+_COMMAND = command("check", "--fix")
+_HEADER = f"# A corrected copy, written by `{_COMMAND}`.  What was done to which file stands in check.json."
 _UNDECIDED = (
-    "# A copy written by `tarsia check --fix`, whose labels may be meant in several ways.  Put the lines of the right\n"
+    f"# A copy written by `{_COMMAND}`, whose labels may be meant in several ways.  Put the lines of the right\n"
     "# one (check.json and check.html have them) in place of those below, and rename this file to dataset.yaml."
 )
 _Key = tuple[str, int]  # split, index
@@ -121,7 +122,7 @@ def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) 
     replace one of its own.
     """
     if not all(isinstance(split.dataset, PairedData) for split in checked.splits.values()):
-        raise DatasetError(f"{checked.spec} has no files that could be corrected: --fix is for data sets of files")
+        raise DatasetError(f"{checked.spec} has no files that could be corrected: `fix` is for data sets of files")
     rewriter = Rewriter(checked, findings)
     corrections, copy = _corrections(checked, rewriter.keeps), CorrectedCopy(folder, keeps=rewriter.keeps)
     targets = _targets(checked, corrections, folder, rewriter.keeps)
@@ -288,7 +289,7 @@ def _require_others(checked: CheckedData, targets: list[Path]) -> None:
     }
     for path in targets:
         if os.path.join(os.path.realpath(path.parent), path.name) in own:
-            raise OutputError(f"{path}: would replace a file of the data set: choose another --out")
+            raise OutputError(f"{path}: would replace a file of the data set: choose another `out`")
 
 
 def _described(checked: CheckedData, splits: list[str], copy: CorrectedCopy, names: list[str]) -> str:

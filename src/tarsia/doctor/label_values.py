@@ -248,7 +248,9 @@ def choices(readings: Sequence[Reading], before: Coding, source: str) -> str:
     """What to write in dataset.yaml, the file `source`, for each reading; `before` is what stands there."""
     if len(readings) == 1:
         return f"if {readings[0].words}, write in {source}:\n{readings[0].coding.lines(before)}"
-    lines = [f"only you can know which of these it is, and --fix changes none of these labels; write in {source}"]
+    lines = [
+        f"only you can know which of these it is, and a corrected copy has these labels as they are; write in {source}"
+    ]
     for one in readings:
         lines += [f"if {one.words}:", one.coding.lines(before)]
     return "\n".join(lines)

@@ -38,7 +38,7 @@ class GraphEngine(Engine, ABC):
         self.threads = threads or hardware.cores()
         self.streams = streams
         if streams > self.threads:
-            raise RecipeError(f"--streams {streams}: each takes a core at least, and there are {self.threads}")
+            raise RecipeError(f"`{streams=}`: each takes a core at least, and there are {self.threads}")
         onnx_file.check_numbers(file.content, where)
         self._where = where
         self._parameters = file.parameters

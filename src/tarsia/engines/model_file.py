@@ -15,7 +15,7 @@ def read_card(path: Path) -> Card:
         return onnx_file.read(path).card
     metadata = read_header(path)
     if STYLE_KEY in metadata:
-        raise ModelFileError(f"{path}: a style network, not a segmentation model: give it as --style")
+        raise ModelFileError(f"{path}: a style network, not a segmentation model: give it as `style`")
     if CARD_KEY not in metadata:
         raise ModelFileError(
             f"{path}: a .safetensors file without a Tarsia card (from another program?); encoder weights go to "

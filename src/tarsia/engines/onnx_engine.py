@@ -80,7 +80,7 @@ class OnnxEngine(GraphEngine):
         session.disable_fallback()
         if on_gpu and session.get_providers()[0] != _CUDA:  # ONNX Runtime goes on with the CPU and does not say so
             if asked != "auto":
-                raise RecipeError(f"--device {asked}: ONNX Runtime cannot start CUDA here; known: auto, cpu")
+                raise RecipeError(f"device={asked!r}: ONNX Runtime cannot start CUDA here; known: auto, cpu")
             console.note("ONNX Runtime has a CUDA provider that does not start here: running on the CPU")
             self.device = "cpu"
         return session
@@ -100,6 +100,6 @@ def _device(asked: str) -> str:
         return asked
     conflict = environment.runtime_conflict()
     raise RecipeError(
-        f"--device {asked}: not usable here (ONNX Runtime has {', '.join(hardware.onnxruntime_providers())}); "
+        f"device={asked!r}: not usable here (ONNX Runtime has {', '.join(hardware.onnxruntime_providers())}); "
         f"known: auto, cpu, cuda, cuda:N{f'; {conflict}' if conflict else ''}"
     )

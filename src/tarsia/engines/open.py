@@ -31,7 +31,7 @@ def open_engine(
         return _tried(_of_onnx_file(path, device, engine, precision, streams), path)
     for name, value, usual in ("engine", engine, "auto"), ("precision", precision, "float32"), ("streams", streams, 1):
         if value != usual:
-            raise RecipeError(f"--{name} {value} is for .onnx files: `{command('export', path)}` makes one")
+            raise RecipeError(f"`{name}={value!r}` is for .onnx files: `{command('export', path)}` makes one")
     try:
         from tarsia.engines.torch_engine import TorchEngine
     except ImportError as error:
@@ -76,7 +76,7 @@ def engine_class(name: str) -> Any:
     try:
         import openvino  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError("--engine openvino", "openvino") from error
+        raise MissingExtraError("engine='openvino'", "openvino") from error
     from tarsia.engines.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine
@@ -84,11 +84,11 @@ def engine_class(name: str) -> Any:
 
 def _check_choice(engine: str, precision: str) -> None:
     if engine not in ("auto", *ENGINES):
-        raise RecipeError(f"--engine {engine}: no such engine{nearest(engine, ('auto', *ENGINES))}")
+        raise RecipeError(f"{engine=}: no such engine{nearest(engine, ('auto', *ENGINES))}")
     if precision not in PRECISIONS:
-        raise RecipeError(f"--precision {precision}: no such precision{nearest(precision, PRECISIONS)}")
+        raise RecipeError(f"{precision=}: no such precision{nearest(precision, PRECISIONS)}")
     if precision != "float32" and engine != "openvino":
-        raise RecipeError(f"--precision {precision}: only --engine openvino computes in it")
+        raise RecipeError(f"{precision=}: only engine='openvino' computes in it")
 
 
 def _of_onnx_file(path: Path, device: str, engine: str, precision: str, streams: int) -> Engine:
@@ -106,16 +106,16 @@ def _check_judged(card: Card, path: Path, precision: str) -> None:
     if not found:
         raise ModelFileError(
             f"{path}: was not checked with OpenVINO in {precision} when it was exported: export it again where it "
-            "is installed, or leave --engine out"
+            "is installed, or leave `engine` out"
         )
     if found[-1].get("passed") is not True:
         verdict = str(found[-1].get("verdict"))
         if verdict.startswith(DOES_NOT_RUN):
             raise ModelFileError(
                 f"{path}: OpenVINO in {precision} could not be checked when it was exported ({verdict}): choose "
-                "another --engine or --precision, or export it again on a machine where it runs"
+                "another `engine` or `precision`, or export it again on a machine where it runs"
             )
         raise ModelFileError(
             f"{path}: with OpenVINO in {precision} its answers changed too much when it was exported "
-            f"({verdict}): choose another --engine or --precision"
+            f"({verdict}): choose another `engine` or `precision`"
         )

@@ -50,7 +50,7 @@ class OpenVinoEngine(GraphEngine):
         """
         super().__init__(file, where, threads, streams)
         if device not in ("auto", "cpu"):
-            raise RecipeError(f"--device {device}: OpenVINO runs on the CPU here; known: auto, cpu")
+            raise RecipeError(f"{device=}: OpenVINO runs on the CPU here; known: auto, cpu")
         self.precision = precision
         self._content = file.content
         self._network: openvino.CompiledModel | None = None
@@ -115,7 +115,7 @@ class OpenVinoEngine(GraphEngine):
     def _compiled(self, content: bytes) -> openvino.CompiledModel:
         core = _core()
         if self.precision == "bfloat16" and not hardware.openvino_computes_bfloat16(core):
-            raise RecipeError("--precision bfloat16: this processor does not compute in it; known here: float32")
+            raise RecipeError("precision='bfloat16': this processor does not compute in it; known here: float32")
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "INFERENCE_NUM_THREADS": self.threads,
@@ -128,7 +128,7 @@ class OpenVinoEngine(GraphEngine):
             return core.compile_model(core.read_model(content), "CPU", settings)
         except RuntimeError as error:
             raise ModelFileError(
-                f"{self._where}: OpenVINO {_version()} cannot run it ({_reason(error)}): --engine onnxruntime may"
+                f"{self._where}: OpenVINO {_version()} cannot run it ({_reason(error)}): engine='onnxruntime' may"
             ) from error
 
 

@@ -177,7 +177,7 @@ def pick_device(device: str) -> str:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise RecipeError(f"--device {device}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error
+        raise RecipeError(f"{device=}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error
     return device
 
 

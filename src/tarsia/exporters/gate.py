@@ -152,8 +152,8 @@ class Gate:
     def refusals(self) -> list[str]:
         """A line for every engine and precision, but the first, that the file will not be run with."""
         return [
-            f"{verdict.runner.name}: {verdict} ({verdict.limit}): --engine {verdict.runner.engine} --precision "
-            f"{verdict.runner.precision} will be refused"
+            f"{verdict.runner.name}: {verdict} ({verdict.limit}): engine={verdict.runner.engine!r} with "
+            f"precision={verdict.runner.precision!r} will be refused"
             for verdict in self.verdicts[1:]
             if not verdict.passed
         ]

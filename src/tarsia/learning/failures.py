@@ -15,6 +15,7 @@ from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step_loss import per_batch
+from tarsia.yaml_tree import as_override
 
 T = TypeVar("T")
 
@@ -39,8 +40,8 @@ def out_of_memory(state: TrainingState, batch: Batch) -> TrainingError:
     size, accumulate = len(batch.names), state.recipe.train.accumulate
     advice = "not even one picture fits: use a smaller augment.crop, input.size or model"
     if fits:
-        more = math.ceil(size / fits) * accumulate
-        advice = f"a batch of {fits} fits: --set train.batch={fits} --set train.accumulate={more} learns alike"
+        both = f"train.batch={fits}", f"train.accumulate={math.ceil(size / fits) * accumulate}"
+        advice = f"a batch of {fits} fits: {as_override(*both)} learns alike"
         if per_batch(state.criterion):
             advice += f" but for {' and '.join(per_batch(state.criterion))}, which each batch has for itself"
     return TrainingError(f"out of memory in step {state.progress.step + 1} with a batch of {size}; {advice}")

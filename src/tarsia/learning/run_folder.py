@@ -41,7 +41,7 @@ _CUT_OFF = (".*.part", "*/.*.part")  # files that were being written when a run 
 
 
 def clear(folder: Path, keep_run: bool) -> None:
-    """Remove what an earlier run left in `folder`, but nothing else: with --overwrite it may be any folder.
+    """Remove what an earlier run left in `folder`, but nothing else: with `overwrite` it may be any folder.
 
     With `keep_run` only the pieces of files that a killed run was writing.
     """
@@ -131,7 +131,7 @@ class _LogFile(logging.FileHandler):
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}; make room, then go on with --resume")
+    return OutputError(f"cannot write {path}: {error.strerror or error}; make room, then go on with `resume`")
 
 
 class _Bar:

@@ -12,6 +12,7 @@ from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.models._segmenter import Criterion, Segmenter
 from tarsia.recipe import TrainRecipe
+from tarsia.yaml_tree import as_override
 
 
 def settle(
@@ -30,7 +31,7 @@ def settle(
     if settings.precision == "bfloat16" and not hardware.torch_computes_bfloat16(device):
         console.note(
             "train.precision bfloat16: there is no hardware for it here, and without it float32 is many times faster: "
-            "--set train.precision=auto takes the faster one"
+            f"{as_override('train.precision=auto')} takes the faster one"
         )
     model.arrange(way.memory_format)
     chosen = {"precision": way.precision, "memory_format": way.memory_format, "threads": torch.get_num_threads()}

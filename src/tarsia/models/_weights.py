@@ -76,7 +76,8 @@ def _from_hub(name: str) -> Path:
     advice = f"give model.weights: FILE with a timm state dict of {name} in .safetensors, or none to start from scratch"
     if constants.HF_HUB_OFFLINE:
         raise ModelFileError(
-            f"model.weights: imagenet weights of {name} are not on this machine and --offline is on; {advice}"
+            f"model.weights: imagenet weights of {name} are not on this machine and `offline` is on (HF_HUB_OFFLINE); "
+            f"{advice}"
         )
     reason = _unreachable(constants.ENDPOINT)
     if reason:

@@ -23,7 +23,7 @@ from tarsia.prediction.tiling import Tiling
 
 T = TypeVar("T")
 _TIMES = 4  # tiles: a trial of one is worth it for pictures larger than that; smaller ones are tried as they are
-_REMEDY = "end other programs, choose a smaller --tile, or make the picture smaller"
+_REMEDY = "end other programs, choose a smaller `tile`, or make the picture smaller"
 
 
 class Fitting:
@@ -154,7 +154,7 @@ class Fitting:
         except RecipeError as error:
             raise TooLargeError(f"{where}: {reason}; tiles are no way out: {error}") from error
         height, width = rows.size
-        console.note(f"{where}: {height}x{width} (height x width), {reason}: in tiles of {tiling.side} (--tile)")
+        console.note(f"{where}: {height}x{width} (height x width), {reason}: in tiles of {tiling.side} (`tile`)")
         self._journal.note_tiles(self._predictor.pixels_seen(rows.size), tiling.side)
         return tiling
 

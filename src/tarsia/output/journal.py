@@ -96,7 +96,7 @@ class Journal:
 
     def _read(self, settings: dict[str, Any]) -> None:
         if not self.path.is_file() or self.path.is_symlink():
-            raise OutputError(f"{shown(self._out)}: holds no run to resume; leave --resume out to begin one")
+            raise OutputError(f"{shown(self._out)}: holds no run to resume; leave `resume` out to begin one")
         for number, record in _lines(self.path):
             if number == 0:
                 _compare(record.get("settings") or {}, settings, self._out)
@@ -143,7 +143,7 @@ def _compare(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
         if before.get(key) != value:
             raise OutputError(
                 f"{shown(out)}: was begun with another {key.replace('_', ' ')} ({before.get(key)}, now {value}): "
-                "resume it as it was begun, or choose another --out"
+                "resume it as it was begun, or choose another `out`"
             )
 
 

@@ -101,6 +101,6 @@ def _new_folder(path: Path) -> Iterator[Path]:
     if path.is_dir() and not path.is_symlink():
         strange = [one for one in path.iterdir() if not _FRAME.fullmatch(one.name) or not one.is_file()]
         if strange:
-            raise OutputError(f"{shown(strange[0])} is in the way of a video's frames: choose another --out")
+            raise OutputError(f"{shown(strange[0])} is in the way of a video's frames: choose another `out`")
     with writing_folder(path) as part:
         yield part

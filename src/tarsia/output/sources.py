@@ -91,7 +91,7 @@ def find(
             add(path, path.name)
             continue
         if out.exists() and real(out) == real(path):
-            raise OutputError(f"{out}: results would lie among the pictures; choose an --out of its own")
+            raise OutputError(f"{out}: results would lie among the pictures; choose an `out` of its own")
         inside = walk(path, suffixes(bands), (out,), recursive, refused)
         if not inside:
             failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(bands)))}"))
@@ -146,15 +146,15 @@ def check_outputs(planned: Sequence[Path], sources: Sequence[Source], out: Path)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{shown(out)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+        raise OutputError(f"{shown(out)}: cannot be made a folder ({error.strerror}); choose another `out`") from error
     real_out = real(out)
     originals = {real(source.path) for source in sources}
     for path in planned:
         target = real(path.parent) / path.name
         if not target.is_relative_to(real_out):
-            raise OutputError(f"{shown(path)}: a link leads out of {shown(out)}; choose another --out")
+            raise OutputError(f"{shown(path)}: a link leads out of {shown(out)}; choose another `out`")
         if target in originals:
-            raise OutputError(f"{shown(path)}: a result would replace this picture; choose another --out")
+            raise OutputError(f"{shown(path)}: a result would replace this picture; choose another `out`")
 
 
 def real(path: Path) -> Path:

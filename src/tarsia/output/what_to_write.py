@@ -31,7 +31,7 @@ class WhatToWrite:
     def __post_init__(self) -> None:
         for kind in self.save:
             if kind not in KINDS:
-                raise OutputError(f"cannot save `{kind}`{nearest(kind, KINDS)}")
+                raise OutputError(f"cannot save {kind!r}{nearest(kind, KINDS)}")
         if not self.save:
             raise OutputError(f"nothing to save: name one or more of {', '.join(KINDS)}")
         if not 0 <= self.min_confidence <= 1:
@@ -73,5 +73,5 @@ def class_indices(names: Sequence[str], classes: Classes) -> tuple[int, ...]:
     """Names of classes -> their indices; OutputError with the nearest name for one that is not there."""
     for name in names:
         if name not in classes.names:
-            raise OutputError(f"only `{name}`: the model has no such class{nearest(name, classes.names)}")
+            raise OutputError(f"only=[{name!r}]: the model has no such class{nearest(name, classes.names)}")
     return tuple(dict.fromkeys(classes.names.index(name) for name in names))

@@ -58,16 +58,16 @@ class CrfSettings(Node):
         for part in text.split(","):
             key, equals, value = part.strip().partition("=")
             if not equals:
-                example = "--crf appearance_weight=5,color_deviation=3, or --crf alone as the last word"
-                raise RecipeError(f"--crf {text}: {part!r} is not key=value: write {example}")
+                example = "crf='appearance_weight=5,color_deviation=3', or `crf` alone as the last word"
+                raise RecipeError(f"crf={text!r}: {part!r} is not key=value: write {example}")
             if key in given:
-                raise RecipeError(f"--crf {text}: {key} is given twice")
+                raise RecipeError(f"crf={text!r}: {key} is given twice")
             given[key] = value
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             faults = faults_of(error, cls)
-            raise RecipeError(*(f"--crf {where[0]}: {what}" for where, what in faults)) from error
+            raise RecipeError(*(f"`crf`: {where[0]}: {what}" for where, what in faults)) from error
 
     def __str__(self) -> str:
         return (

@@ -85,7 +85,7 @@ class Predictor:
         for stage, given in ("crf", crf), ("style", style):
             if given is not None and engine.card.bands != 3:
                 raise RecipeError(
-                    f"--{stage} takes red, green and blue, and this model takes pictures of "
+                    f"`{stage}` takes red, green and blue, and this model takes pictures of "
                     f"{bands_in_words(engine.card.bands)}: leave it out"
                 )
         self.engine = engine
@@ -105,7 +105,7 @@ class Predictor:
         if side is None and overlap is None:
             return self
         if overlap is not None and not (side or self.card.input.tile):
-            raise RecipeError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (--tile 512)")
+            raise RecipeError(f"an overlap of {overlap:g} is for tiles: say how large they shall be, too (`tile=512`)")
         self.check_tiles()
         Tiling.of(self.card.input, side, overlap)
         other = copy.copy(self)
@@ -215,8 +215,8 @@ class Predictor:
         """RecipeError where a stage needs the whole picture: tiles would get another answer, and nobody would know."""
         if self.style is not None:
             raise RecipeError(
-                "--style takes whole pictures, and tiles would each be restyled by their own colours: leave out "
-                "--style and --reference, or the tiles (a picture too large for memory can be made smaller)"
+                "`style` takes whole pictures, and tiles would each be restyled by their own colours: leave out "
+                "`style` and `reference`, or the tiles (a picture too large for memory can be made smaller)"
             )
 
     def evidence(self, images_BHW3: np.ndarray, confidence: bool = False) -> Any:

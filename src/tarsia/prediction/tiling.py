@@ -26,7 +26,7 @@ class Tiling:
         if settings.size or settings.short_side:
             wants = f"{settings.size}" if settings.size else f"a short side of {settings.short_side}"
             raise RecipeError(
-                f"--tile: this model brings every picture to {wants} and would see tiles at another scale than it "
+                f"`tile`: this model brings every picture to {wants} and would see tiles at another scale than it "
                 "learned: train with data at full size (crops) for pictures this large"
             )
         overlap = settings.overlap if overlap is None else overlap
@@ -34,8 +34,8 @@ class Tiling:
             side = max(settings.tile) if settings.tile else 512
         if not 0 <= overlap <= 0.5 or side < 2 * settings.stride:
             raise RecipeError(
-                f"--tile {side} --overlap {overlap:g}: expected tiles of {2 * settings.stride} pixels or more (twice "
-                "the model's stride) and an overlap of 0 to 0.5"
+                f"`tile={side}` with `overlap={overlap:g}`: expected tiles of {2 * settings.stride} pixels or more "
+                "(twice the model's stride) and an overlap of 0 to 0.5"
             )
         side = math.ceil(side / settings.stride) * settings.stride
         return cls(side, math.ceil(side * overlap / settings.stride) * settings.stride, settings.stride)

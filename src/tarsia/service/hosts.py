@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from starlette.types import Scope
 
 from tarsia.errors import RecipeError
+from tarsia.plain_text import command
 from tarsia.service.problems import Problem
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\]:/@*]+)(?::\d*)?", re.IGNORECASE)
@@ -29,7 +30,7 @@ class Hosts:
             name = _name(given)
             if not name:
                 raise RecipeError(
-                    f"--allowed-host {given}: expected a name as stands in an address, as cam.example.org"
+                    f"allowed_hosts=[{given!r}]: expected a name as stands in an address, as cam.example.org"
                 )
             self._allowed.add(name)
 
@@ -45,7 +46,7 @@ class Hosts:
                 421,
                 "host",
                 f"{said} was asked for, and this service answers as localhost: go to localhost or 127.0.0.1, or serve "
-                "with --allowed-host NAME",
+                f"with `{command('serve', 'MODEL', '--allowed-host', 'NAME')}`",
             )
 
 

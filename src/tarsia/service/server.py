@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens; RecipeError where that address is not to be had."""
     if not 0 <= port <= 65535:  # else the resolver would take it modulo 65536
-        raise RecipeError(f"--port {port}: expected 0 to 65535")
+        raise RecipeError(f"`{port=}`: expected 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
@@ -77,7 +77,7 @@ def listening(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         reason = error.strerror or error
-        raise RecipeError(f"cannot listen on {host}:{port} ({reason}): choose another --port or --host") from error
+        raise RecipeError(f"cannot listen on {host}:{port} ({reason}): choose another `port` or `host`") from error
     return made
 
 

@@ -19,7 +19,7 @@ from tarsia.errors import TOLD, DatasetError, RecipeError, nearest
 from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
 from tarsia.studies.schema import Evaluation, Run, Variation
-from tarsia.yaml_tree import Document, Fault, Location, Node
+from tarsia.yaml_tree import Document, Fault, Location, Node, as_override
 
 Entry = TypeVar("Entry", bound=Node)
 _MOST = 1_000_000  # settings of all trainings together
@@ -37,7 +37,7 @@ def read_runs(document: Document, overrides: Sequence[str]) -> tuple[list[Run], 
     """The trainings whose recipes are sound, and a line for each fault of the others."""
     recipes, lines = _recipe_files(document)
     common = _settings(document, (), document.tree).overrides
-    given = [(override, f"--set {override}") for override in overrides]
+    given = [(override, as_override(override)) for override in overrides]
     variations, variants = (
         [_settings(document, (key, k), one.model_dump()) for k, one in _sound(document, key, Variation)]
         for key in ("variations", "data")
@@ -105,7 +105,7 @@ def _resolved(path: Path, sets: Sequence[tuple[str, str]]) -> tuple[Recipe | Non
     try:
         recipe = Recipe.load(path, [override for override, _ in sets])
     except RecipeError as error:
-        places = {plain(f"--set {override}: "): place for override, place in sets}
+        places = {plain(f"{as_override(override)}: "): place for override, place in sets}
         return None, [_placed(line, places) for line in error.args]
     if recipe.data.val is None:
         return None, [f"{path}: data.val is null, and a study compares scores on it: name a split"]
@@ -155,7 +155,9 @@ def refuse_taken(document: Document, overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key in varied:
-            raise RecipeError(f"--set {override}: {document.source} varies {key} from run to run; --only chooses runs")
+            raise RecipeError(
+                f"{as_override(override)}: {document.source} varies {key} from run to run; `only` chooses runs"
+            )
 
 
 def _all_sets(document: Document) -> Iterator[tuple[Location, dict[str, Any]]]:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from tarsia import data
 from tarsia.data import Dataset
 from tarsia.errors import DatasetError
+from tarsia.plain_text import command
 from tarsia.recipe import Recipe
 from tarsia.yaml_tree import Node
 
@@ -61,7 +62,7 @@ class Variation(Node):
     """Settings under a name."""
 
     name: _Name
-    set: dict[str, Any] = Field({}, description="key.key: value, as of `tarsia train --set`")
+    set: dict[str, Any] = Field({}, description=f"key.key: value, as of `{command('train', '--set')}`")
 
 
 class Evaluation(Node):

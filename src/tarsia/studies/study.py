@@ -69,5 +69,5 @@ class Study:
         names = [{run.name, run.label, *run.parts} for run in self.runs]
         for name in only:
             if not any(name in known for known in names):
-                raise RecipeError(f"--only {name}: {self.source} has no such run{nearest(name, set().union(*names))}")
+                raise RecipeError(f"only=[{name!r}]: {self.source} has no such run{nearest(name, set().union(*names))}")
         return [run for run, known in zip(self.runs, names, strict=True) if not only or known & set(only)]
