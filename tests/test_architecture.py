@@ -436,6 +436,6 @@ def test_the_wheel_works_where_it_is_installed(wheel: Path, data: Path, tmp_path
     done = python(run, *arguments, cwd=tmp_path, PYTHONPATH=str(target))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "scores" / "report.html").stat().st_size > 10_000
-    for arguments in (("train", "recipes/camvid-fast.yaml"), ("compare", "--study", "studies/s4-msanet.yaml")):
+    for arguments in (("train", "recipes/camvid-fast.yaml"), ("compare", "--study", "studies/msanet.yaml")):
         done = python(run, *arguments, "--set", "data.root=nowhere", cwd=tmp_path, PYTHONPATH=str(target))
         assert done.returncode == 2 and "nowhere" in done.stderr, done.stderr

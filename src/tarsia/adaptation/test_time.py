@@ -20,7 +20,7 @@ _REFERENCES, _PIXELS = 64, 16_384  # pictures that a histogram is taken from, an
 
 
 class StyledPredictor(Predictor):
-    """A Predictor that sees each picture as it is and restyled, and fuses the two (S3, test-time use).
+    """A Predictor that sees each picture as it is and restyled, and fuses the two (Song et al. 2021, test-time use).
 
     Labels come from the distribution that minimises the summed KL to both (`fusion.fuse`); without `fuse` from the
     restyled picture alone.  The network runs twice a picture (once without `fuse`), and `restyle` once.  Views of

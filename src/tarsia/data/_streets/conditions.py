@@ -1,6 +1,6 @@
-"""S3's nine conditions in numbers: the sun, the sky, the air, the season, the lamps and the camera of each.
+"""The nine conditions in numbers: the sun, the sky, the air, the season, the lamps and the camera of each.
 
-Song, Zhang & Park, "Semantic segmentation based on Improved Pyramid Scene Parsing Network", 2021 (S3) names them, after
+Song, Zhang & Park, "Semantic segmentation based on Improved Pyramid Scene Parsing Network", 2021, names them, after
 SYNTHIA's sequences; the numbers are Tarsia's own.
 """
 
