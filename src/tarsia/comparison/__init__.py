@@ -1,4 +1,4 @@
-"""Comparison: who is better on the same pictures, by how much, and how sure that is; `contest.py` finds it out."""
+"""Comparison: who is better on the same pictures, by how much, and how sure that is; `compared.py` finds it out."""
 
 from __future__ import annotations
 

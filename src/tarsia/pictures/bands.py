@@ -1,12 +1,12 @@
 """Pictures of any number of bands in, H x W x N uint8 arrays out.
 
-Three bands are red, green and blue, and `image.py` reads them.  For other numbers:
+Three bands are red, green and blue, and `rgb.py` reads them.  For other numbers:
 
 | file | becomes |
 |---|---|
 | TIFF of N bands, chunky or planar, of 8 or 16 bits | its bands; of 16 bits the upper byte (needs the extra `geo`) |
 | .npy, uint8, H x W x N | its values; nothing in it is run (no pickles) |
-| one band: any grey picture | grey, as `image.py` has it (upright, transparency on white); one .npy may be H x W |
+| one band: any grey picture | grey, as `rgb.py` has it (upright, transparency on white); one .npy may be H x W |
 | another number of bands than N, colours for one band | refused; transparency is a band in a TIFF and nowhere else |
 | other numbers than these, TIFFs of turned or inverted values | refused: nothing says which value is white |
 """
