@@ -111,9 +111,12 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"tarsia.{_HOME[name]}"), name)
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib import metadata
 
-        return version("tarsia")
+        try:
+            return metadata.version("tarsia")
+        except metadata.PackageNotFoundError as error:
+            raise AttributeError("tarsia is run from its folder, not installed, and has no version") from error
     raise AttributeError(f"module 'tarsia' has no attribute {name!r}")
 
 
