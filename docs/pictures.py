@@ -71,7 +71,7 @@ def augmentation() -> Image.Image:
 
 
 def conditions() -> Image.Image:
-    """The same scene of each city in all conditions of S3, three by three, the cities side by side."""
+    """The same scene of each city in all nine conditions, three by three, the cities side by side."""
     from tarsia.data._streets.conditions import CONDITIONS as NAMES
 
     (height, width), gap, head = _SMALL, 8, 40

@@ -219,7 +219,7 @@ def test_a_loss_by_override(tmp_path):
 
 
 def test_what_a_recipe_expects_comes_back_from_yaml(tmp_path):
-    recipe = load(tmp_path, BASE + "expected: {miou: [0.4, 0.5], pixel_accuracy: [0, 1], source: 'S4, table 4'}\n")
+    recipe = load(tmp_path, BASE + "expected: {miou: [0.4, 0.5], pixel_accuracy: [0, 1], source: 'Guo, table 4'}\n")
     assert recipe.expected is not None
     assert recipe.expected.ranges == {"miou": (0.4, 0.5), "pixel_accuracy": (0.0, 1.0)}
     yaml_tree.dump(tmp_path / "again.yaml", recipe)

@@ -1,56 +1,62 @@
 """Tarsia: semantic image segmentation from labelled pictures to a scored model.
 
     import tarsia
-    run = tarsia.train("recipes/camvid-fast.yaml")
+    run = tarsia.train("recipes/camvid-fast.yaml", set={"data.root": "data/camvid"})
     predictor = tarsia.load(run)
     prediction = predictor("street.jpg")
 
-Names are imported when first used, so that `import tarsia` costs nothing.
+The verbs are the command line's:
+
+    check      what is wrong with a data set
+    convert    polygons and coloured masks -> a data set
+    train      a recipe -> a run folder with a scored model
+    evaluate   a model and labelled pictures -> a report; evaluate_predictions: another system's label maps
+    calibrate  a model's confidence, as sure as it is right
+    compare    reports -> who is better, and how sure that is
+    study      a list of trainings -> all of them trained and compared
+    adapt      a model -> one for other weather, light or place
+    export     a model -> an ONNX file that is shown to answer as it does
+    load       a model file or run folder -> a Predictor
+    predict    pictures, rasters and videos -> label maps, overlays, polygons
+    serve      models behind an address; create_app: the same, to be mounted in another application
+
+A name's module is imported when the name is first used, and torch and FastAPI when a verb that needs them is called:
+`import tarsia` costs nothing, and `help(tarsia)` little.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from tarsia.adapting import Adapted
     from tarsia.card import Card, Classes, Input
+    from tarsia.checking import check
     from tarsia.comparing import compare
     from tarsia.comparison import Comparison
     from tarsia.converting import convert
+    from tarsia.data import Dataset
     from tarsia.errors import TarsiaError
-    from tarsia.evaluating import evaluate, evaluate_predictions
+    from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
     from tarsia.evaluation.report import Report
+    from tarsia.exporters.gate import Gate
     from tarsia.inference import Inference, load
+    from tarsia.learning.augment import Extra
     from tarsia.predicting import predict
     from tarsia.prediction.crf import CrfSettings
     from tarsia.prediction.predictor import Prediction, Predictor, TestTimeAugmentation
     from tarsia.recipe import Recipe
-    from tarsia.serving import create_app
-    from tarsia.training import train
+    from tarsia.service.hosts import Hosts
+    from tarsia.service.limits import Limits
+    from tarsia.studies.study import Study
+    from tarsia.studying import StudyResult
 
-_HOME = {
-    "Card": "card",
-    "Classes": "card",
-    "Comparison": "comparison",
-    "CrfSettings": "prediction.crf",
-    "TarsiaError": "errors",
-    "Inference": "inference",
-    "Input": "card",
-    "Prediction": "prediction.predictor",
-    "Predictor": "prediction.predictor",
-    "Recipe": "recipe",
-    "Report": "evaluation.report",
-    "TestTimeAugmentation": "prediction.predictor",
-    "compare": "comparing",
-    "convert": "converting",
-    "create_app": "serving",
-    "evaluate": "evaluating",
-    "evaluate_predictions": "evaluating",
-    "load": "inference",
-    "predict": "predicting",
-    "train": "training",
-}
 __all__ = [
     "Card",
     "Classes",
@@ -64,26 +70,273 @@ __all__ = [
     "Report",
     "TarsiaError",
     "TestTimeAugmentation",
+    "adapt",
+    "calibrate",
+    "check",
     "compare",
     "convert",
     "create_app",
     "evaluate",
     "evaluate_predictions",
+    "export",
     "load",
     "predict",
+    "serve",
+    "study",
     "train",
 ]
+# Where the names are that need neither torch nor FastAPI; the verbs that do stand below.
+_HOME = {
+    "Card": "card",
+    "Classes": "card",
+    "Comparison": "comparison",
+    "CrfSettings": "prediction.crf",
+    "Inference": "inference",
+    "Input": "card",
+    "Prediction": "prediction.predictor",
+    "Predictor": "prediction.predictor",
+    "Recipe": "recipe",
+    "Report": "evaluation.report",
+    "TarsiaError": "errors",
+    "TestTimeAugmentation": "prediction.predictor",
+    "calibrate": "evaluating",
+    "check": "checking",
+    "compare": "comparing",
+    "convert": "converting",
+    "evaluate": "evaluating",
+    "evaluate_predictions": "evaluating",
+    "load": "inference",
+    "predict": "predicting",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        try:
-            return getattr(importlib.import_module(f"tarsia.{_HOME[name]}"), name)
-        except ModuleNotFoundError as error:
-            from tarsia.errors import MissingExtraError
+        return getattr(importlib.import_module(f"tarsia.{_HOME[name]}"), name)
+    if name == "__version__":
+        from importlib import metadata
 
-            if (error.name or "").partition(".")[0] == "tarsia":
-                raise
-            extra = "serve" if _HOME[name] == "serving" else "train"
-            raise MissingExtraError(f"tarsia.{name}", extra) from error
+        try:
+            return metadata.version("tarsia")
+        except metadata.PackageNotFoundError as error:
+            raise AttributeError("tarsia is run from its folder, not installed, and has no version") from error
     raise AttributeError(f"module 'tarsia' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+def train(
+    recipe: Recipe | str | Path | None = None,
+    *,
+    set: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    augment: Extra | None = None,
+) -> Path:
+    """Train a recipe (or go on with the run folder `resume`) and score the best model -> the run folder.
+
+        run = tarsia.train("recipes/camvid-fast.yaml", set={"data.root": "data/camvid", "train.epochs": 5})
+        tarsia.train(resume=run)
+
+    `recipe`: a file, one that comes with Tarsia, or a Recipe.  `set`: settings in place of the file's.  `out`: the
+    exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called as
+    albumentations' are.
+
+    Raises RecipeError, DatasetError, ModelFileError before the first step, OutputError where another process writes
+    into the folder, TrainingError where the loss is not finite or memory runs out, Interrupted after SIGTERM or Ctrl-C,
+    once the state is saved.
+    """
+    run = _found("training", "train")
+    if set is not None:
+        recipe = _found("recipe", "Recipe").load(recipe, _overrides(recipe, set))
+    return run(recipe, out=out, resume=resume, device=device, overwrite=overwrite, augment=augment)
+
+
+def study(
+    study: Study | str | Path,
+    *,
+    set: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    only: Sequence[str] = (),
+    dry_run: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    **drawing: Any,
+) -> StudyResult:
+    """Train what is missing of a study (or of `only` some of it) below `out`, by default runs/NAME, then compare.
+
+        print(tarsia.study("studies/streets.yaml", dry_run=True).plan)
+
+    `set`: settings of all its recipes, in place of theirs.  A finished training with the same recipe is skipped, a
+    killed one resumed, one that fails is noted and the rest goes on; each runs in a process of its own.  With
+    `overwrite`, trainings whose recipe has changed are begun anew.  `dry_run`: only what would be done.  `drawing`:
+    level, resamples, permutations and seed of `compare`.
+
+    Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
+    trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.
+    """
+    run = _found("studying", "run_study")
+    if set is not None:
+        study = _found("studies.study", "Study").load(study, _overrides(study, set))
+    return run(study, out=out, only=only, dry_run=dry_run, overwrite=overwrite, device=device, **drawing)
+
+
+def adapt(
+    model: str | Path,
+    *,
+    target: str | Path,
+    out: str | Path,
+    source: str | None = None,
+    method: str = "style",
+    style: str | Path | None = None,
+    score: str | None = None,
+    cache: str | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    **tuning: Any,
+) -> Adapted:
+    """Adapt a model from labelled `source` to unlabelled `target`, and write folder `out` -> its model file.
+
+        tarsia.adapt("runs/streets", target="photos/night", out="runs/night", method="histogram", steps=200)
+
+    `source`, and `score`: NAME[:ROOT][,key=value...] (splits train and val unless they say theirs); `source` is what
+    the model was trained with unless told.  `target`: the same, or a folder of pictures; no label of it is read.
+    `method`: none, batch-norm, histogram, fourier, style, self-training, source, or several joined by +, each starting
+    from what the one before it made.  `style`: a style file for method style, which trains one otherwise.  `score`:
+    labelled pictures that the models before and after are scored on and compared.  `tuning`: steps, batch,
+    learning_rate, share, strength, kl_weight, least_confidence, seed, workers and style_steps, as in adapting.Tuning.
+
+    Raises RecipeError, DatasetError, ModelFileError for what does not fit together, before anything is written.
+    """
+    run, settings = _found("adapting", "adapt"), _found("adapting", "Tuning")(**tuning)
+    if source is None:
+        from tarsia.own_data import OwnData
+
+        source = OwnData.of(Path(model), "source").training
+    given = {"source": source, "target": target, "out": out, "method": method, "style": style, "score": score}
+    return run(model, tuning=settings, cache=cache, device=device, overwrite=overwrite, **given)
+
+
+def export(
+    model: str | Path,
+    onnx: str | Path,
+    *,
+    check_on: str | Dataset | None = None,
+    images: int = 32,
+    tolerance: float | None = None,
+    int8: str | Dataset | None = None,
+    calibrate_on: int | None = None,
+    probabilities: bool = False,
+    overwrite: bool = False,
+) -> Gate:
+    """Write a model file (or run folder) as the file `onnx`, if it answers as before -> what was compared.
+
+        tarsia.export("runs/demo", "demo.onnx")
+        tarsia.export("runs/demo", "demo8.onnx", int8="streets,count=64,split=train")
+
+    Answers are compared on `images` evenly spaced pictures of `check_on`: a Dataset, or NAME[:ROOT][,key=value...]; the
+    data that the model was validated on unless told.  `tolerance`: the share of pixels that may change, with `int8` the
+    loss of mIoU.  `int8`: in 8 bits, their ranges taken from `calibrate_on` pictures, 64 unless told, of that data set.
+    `probabilities` adds the outputs `label` and `confidence`.  Beside `onnx` come NAME.export.json and, where pixels
+    changed, NAME.export.png.
+
+    Raises ExportError, and writes nothing, where the network cannot be exported or changes too much; OutputError where
+    a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
+    """
+    run, ranges_of = _found("exporting", "export"), _found("exporting", "Calibration")
+    if check_on is None:
+        from tarsia.own_data import OwnData
+
+        check_on = OwnData.of(Path(model), "check_on").held_out()
+    dataset, name, split = _opened(check_on, "val")
+    ranges = None
+    if int8 is not None:
+        pictures, *named = _opened(int8, "train")
+        ranges = ranges_of(pictures, name=" ".join(named), **({"images": calibrate_on} if calibrate_on else {}))
+    checks = {"check_on": dataset, "dataset_name": name, "split": split, "images": images, "tolerance": tolerance}
+    return run(model, onnx, int8=ranges, probabilities=probabilities, overwrite=overwrite, **checks)
+
+
+def serve(
+    *models: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits | None = None,
+    keys: Iterable[str] = (),
+    allowed_hosts: Iterable[str] = (),
+    inference: Inference | None = None,
+    reload_on_change: bool = False,
+    grace_seconds: float = 30.0,
+    drain_seconds: float = 2.0,
+) -> None:
+    """Serve models until SIGTERM or SIGINT: files, run folders, folders of several, or NAME=MODEL.
+
+        tarsia.serve("runs/demo", port=9000)
+
+    The port opens when every model has seen a picture.  `limits`: tarsia.service.limits.Limits.  With `inference`'s
+    streams a model computes several pictures at once, each on its share of the cores.  `reload_on_change`: a model file
+    that is replaced takes over while requests go on.  `allowed_hosts`: names that requests may call it by, beside localhost.
+    `grace_seconds`: from SIGTERM to the end, `drain_seconds` of it still accepting.
+
+    Raises what `load` raises, RecipeError for an address that cannot be had; after SIGINT, when all is done,
+    KeyboardInterrupt.
+    """
+    until = {"reload_on_change": reload_on_change, "grace_seconds": grace_seconds, "drain_seconds": drain_seconds}
+    who = {"host": host, "port": port, "limits": limits, "keys": keys, "allowed_hosts": allowed_hosts}
+    how = {} if inference is None else {"inference": inference}
+    _found("serving", "serve", "serve")(models, **who, **how, **until)
+
+
+def create_app(
+    predictors: Predictor | Mapping[str, Predictor],
+    limits: Limits | None = None,
+    *,
+    keys: Iterable[str] = (),
+    examples: Mapping[str, Sequence[Path]] | None = None,
+    hosts: Hosts | None = None,
+) -> FastAPI:
+    """A predictor, or several by name (the first is the default), as a FastAPI application to be mounted in another.
+
+        app.mount("/segmentation", tarsia.create_app(tarsia.load("runs/demo")))
+
+    With `keys`, segmenting asks for one of them.  `examples`: pictures to try each model with, by its name; who may
+    segment may see them.  `hosts`: the names that requests may call it by, any by default.  Each predictor has seen a
+    picture when this returns; raises what it raises then, and RecipeError for an API key that could be guessed.
+    """
+    made = _found("serving", "create_app", "serve")
+    return made(predictors, limits, keys=keys, examples=examples, hosts=hosts)
+
+
+def _found(home: str, name: str, extra: str = "train") -> Any:
+    """`name` in the module `home`; MissingExtraError where packages are not installed that it needs."""
+    try:
+        return getattr(importlib.import_module(f"tarsia.{home}"), name)
+    except ModuleNotFoundError as error:
+        from tarsia.errors import MissingExtraError
+
+        if (error.name or "").partition(".")[0] == "tarsia":
+            raise
+        raise MissingExtraError(f"tarsia.{name}", extra) from error
+
+
+def _overrides(source: object, settings: Mapping[str, Any]) -> list[str]:
+    """`settings` as the command line's --set; RecipeError where there is no file that they could be set in."""
+    if not isinstance(source, str | Path):
+        from tarsia.errors import RecipeError
+
+        raise RecipeError("set is for the file of a recipe or study: what is read already, or resumed, is as it is")
+    return [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
+
+
+def _opened(dataset: str | Dataset, default_split: str) -> tuple[Dataset, str, str]:
+    """A data set, its name and split; of one that is open already these are empty."""
+    if not isinstance(dataset, str):
+        return dataset, "", ""
+    from tarsia import data
+
+    name, _, options = data.parse(dataset)
+    return data.open_spec(dataset, default_split=default_split), name, options.get("split", default_split)

@@ -1,7 +1,7 @@
 """The card: what a model file says of itself, readable without torch.
 
 A model file is one .safetensors file: the weights, and in its header the card (JSON) and a sha256 over card and
-weights.  `read_card` reads the header only; `learning/checkpoint.py` writes the file and checks the sum.  Exported, it
+weights.  `read_card` reads the header only; `engines/weights.py` writes the file and checks the sum.  Exported, it
 is one .onnx file, with card and sum in its metadata (`engines/onnx_file.py`).
 """
 

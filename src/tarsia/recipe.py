@@ -167,7 +167,7 @@ class Darkening(Node):
 class AugmentRecipe(Node):
     """Changes of training pictures, drawn from (seed, epoch, sample): the same whatever the workers."""
 
-    threefold: bool = Field(False, description="original, horizontal and vertical flip of each picture (S2)")
+    threefold: bool = Field(False, description="original, horizontal and vertical flip of each picture (SIS-CNN)")
     horizontal_flip: Probability = 0.0
     vertical_flip: Probability = 0.0
     scale: Scale | None = None
@@ -265,8 +265,8 @@ class TrainRecipe(Node):
 class AdaptRecipe(Node):
     """Unlabelled pictures of another condition: each batch brings as many of them as it has labelled ones.
 
-    histogram, fourier, style: labelled pictures are learned as they are and in the look of these (S3, training-time
-    use).  self-training: these are learned too, with labels where the starting model is sure.
+    histogram, fourier, style: labelled pictures are learned as they are and in the look of these (Song et al. 2021,
+    training-time use).  self-training: these are learned too, with labels where the starting model is sure.
     """
 
     target: str = Field(description="a folder of pictures, or NAME[:ROOT][,key=value...], whose labels are not read")

@@ -50,7 +50,7 @@ def test_adain_has_the_styles_statistics() -> None:
             assert here.mean() == pytest.approx(there.mean(), abs=1e-4)
             assert here.std() == pytest.approx(there.std(), abs=1e-4)
             z = content[b, c].numpy()
-            slow = there.std() * (z - z.mean()) / z.std() + there.mean()  # S3 eq. 1
+            slow = there.std() * (z - z.mean()) / z.std() + there.mean()  # Song et al. eq. 1
             assert np.allclose(here, slow, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Streets in S3's nine conditions and two cities: one scene, one label, another picture."""
+"""Streets in the nine conditions and two cities: one scene, one label, another picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tarsia.errors import DatasetError
 
 CITIES = ("mixed", "lane", "highway", "town")
 WIDE = ("mixed", "highway", "town")  # where lamps are far, and things stand further than `reach` can be
-NINE = ("dawn", "fall", "fog", "night", "spring", "summer", "sunset", "winter_night", "winter")  # S3, tables 3 and 4
+NINE = ("dawn", "fall", "fog", "night", "spring", "summer", "sunset", "winter_night", "winter")  # Song, tables 3 and 4
 SMALL = (48, 64)
 
 

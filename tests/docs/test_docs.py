@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tarsia
 from tarsia import data, models
 from tarsia.cli import app, main
 from tarsia.data._dataset import Dataset, check_sample
@@ -26,6 +27,7 @@ from tarsia.recipe import Recipe
 from tarsia.studies.study import Study
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "tarsia"
 README = ROOT / "README.md"
 FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
@@ -343,12 +345,65 @@ def test_the_readme_lists_exactly_the_commands() -> None:
     assert told == {name for name in app if not name.startswith("-")}
 
 
-def test_the_readme_s_map_names_every_folder_and_nothing_else() -> None:
-    told = set(re.findall(r"`([\w./]+)`", " ".join(row[0] for row in _table_rows("README.md", "where"))))
-    package = ROOT / "src" / "tarsia"
-    folders = {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert {name for name in told if name.endswith("/")} == folders
-    assert all((package / name).exists() for name in told)
+def mapped() -> list[list[str]]:
+    """The rooms of each row of the README's map."""
+    return [re.findall(r"`([\w./]+)`", row[0]) for row in _table_rows("README.md", "where")]
+
+
+def test_the_readme_s_map_names_every_room_once() -> None:
+    paths = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    rooms = [f"{path.name}/" if path.is_dir() else path.name for path in paths if path.is_dir() or path.suffix == ".py"]
+    assert sorted(itertools.chain(*mapped())) == sorted(rooms)
+
+
+def test_a_room_imports_only_from_those_before_it_in_the_map() -> None:
+    floors = {room.removesuffix(".py").strip("/"): row for row, names in enumerate(mapped()) for room in names}
+    below = _module(ROOT / "tests" / "test_architecture.py").rooms()
+    climbing = [(room, one) for room in below for one in below[room] if floors[one] > floors[room]]
+    assert climbing == [], "move a row of the README's map, or what is imported"
+
+
+# Text in which a path or module of the package may be named.
+TEXTS = [path for kind in ("**/*.py", "**/*.js", "**/*.html") for path in PACKAGE.glob(kind)]
+TEXTS += [ROOT / page for page in pages() if page != "CHANGELOG.md"]
+TEXTS += [path for kind in ("recipes", "studies", "benchmarks") for path in (ROOT / kind).iterdir() if path.is_file()]
+ELSEWHERE = {
+    "helpers/labels.py",  # of cityscapesScripts
+    "models/hypercolumn.py",  # what the pages on adding have one write
+    "data/harbour.py",
+    "run",  # a logger
+}
+
+
+def test_every_file_and_module_that_is_named_is_there() -> None:
+    """`room/file.py`, `src/tarsia/room/`, `file.py` in a sentence of the source, `tarsia.room.file`."""
+    known = {one.name for place in (PACKAGE, ROOT / "tests") for one in place.rglob("*.py")}
+    missing = set()
+    for path in TEXTS:
+        text = path.read_text(encoding="utf-8")
+        files = re.findall(r"(?<![\w/.-])(?:src/tarsia/|tarsia/)?((?:[a-z_]+/)*[a-z0-9_]+\.py)\b", text)
+        places = [*files, *re.findall(r"src/tarsia/((?:[a-z_]+/)+)", text)]
+        here = {
+            one for one in places if one in known or any((at / one).exists() for at in (PACKAGE, path.parent, ROOT))
+        }
+        modules = {
+            one for one in re.findall(r"(?<![\w./-])tarsia\.([a-z_]+(?:\.[a-z_]+)*)", text) if not _is_inside(one)
+        }
+        missing |= {(str(path), name) for name in (set(places) - here | modules) - ELSEWHERE}
+    assert missing == set()
+
+
+def _is_inside(name: str) -> bool:
+    """Whether `room.file`, or `room.file.thing` by its module, is there."""
+    module, _, _ = name.rpartition(".")
+    places = [PACKAGE.joinpath(*dotted.split(".")) for dotted in (name, module) if dotted]
+    return name in dir(tarsia) or any(place.is_dir() or place.with_suffix(".py").is_file() for place in places)
+
+
+def test_publications_are_named_by_their_authors() -> None:
+    """Not by the codes that those who wrote Tarsia had for them; the decisions of their day keep them."""
+    texts = {path: path.read_text(encoding="utf-8") for path in TEXTS if path.name != "decisions.md"}
+    assert len(texts) > 200 and [path for path, text in texts.items() if re.search(r"\bS[1-5]\b", text)] == []
 
 
 def test_the_notices_list_every_package() -> None:

@@ -49,18 +49,18 @@ def test_a_figure_that_is_not_defined_is_not_reached():
 
 
 def test_what_report_json_gets_is_all_of_it(tmp_path):
-    wanted = Expected(miou=(0.3, 0.4), source="S4, table 4")
+    wanted = Expected(miou=(0.3, 0.4), source="Guo et al. 2021, table 4")
     HALF.write(tmp_path)
     before = json.loads((tmp_path / "report.json").read_text())
     said = judge(wanted, HALF, tmp_path)
     after = json.loads((tmp_path / "report.json").read_text())
     assert after.pop("expected") == {
         "outcome": "reached",
-        "verdict": "reached: miou 0.3333, expected 0.3 to 0.4 (S4, table 4)",
+        "verdict": "reached: miou 0.3333, expected 0.3 to 0.4 (Guo et al. 2021, table 4)",
         "miou": [0.3, 0.4],
-        "source": "S4, table 4",
+        "source": "Guo et al. 2021, table 4",
     }
-    assert after == before and said == "reached: miou 0.3333, expected 0.3 to 0.4 (S4, table 4)"
+    assert after == before and said == "reached: miou 0.3333, expected 0.3 to 0.4 (Guo et al. 2021, table 4)"
 
 
 def test_metrics_are_named_as_in_report_json():

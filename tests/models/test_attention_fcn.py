@@ -31,7 +31,7 @@ def create(classes: int = 3, weights: str = "none", **options):
     ids=["full", "no skips", "no attention", "no context", "bare"],
 )
 def test_the_published_size_for_19_classes(off, expected):
-    """S1: 1.58 M without skips, 1.63 M with."""
+    """Published: 1.58 M without skips, 1.63 M with."""
     with torch.device("meta"):
         model = models.create("attention_fcn", 19, options=dict.fromkeys(off, False))
     assert sum(one.numel() for one in model.parameters()) == expected
@@ -52,7 +52,7 @@ def test_five_strided_convolutions_down_and_five_transposed_up():
 
 
 def test_a_level_written_out():
-    """Up, plus the projected map, ReLU, then S1's eq. 1 to 3 channel by channel."""
+    """Up, plus the projected map, ReLU, then the publication's eq. 1 to 3 channel by channel."""
     level = create().decoder[2]
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(1, level.up[0].in_channels, 3, 2, generator=generator)

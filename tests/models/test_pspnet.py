@@ -59,7 +59,7 @@ def test_an_output_stride_that_cannot_be_had_is_refused_with_what_can(encoder, o
         models.create("pspnet", 3, options={"encoder": encoder, "output_stride": 8})
 
 
-# ---- S3, the improved PSPNet
+# ---- the improved PSPNet
 
 
 IMPROVED = {"bins": [1, 2, 3, 4], "squeeze_excitation": True}

@@ -67,4 +67,4 @@ def test_options_of_one_network():
         and found["what"] == "the whole picture's context, pooled at several scales, beside each position."
     )
     assert found["options"].keys() == models.config_class("pspnet").model_fields.keys()
-    assert found["options"]["bins"]["default"] == (1, 2, 3, 6) and "S2" in found["options"]["bins"]["meaning"]
+    assert found["options"]["bins"]["default"] == (1, 2, 3, 6) and "SIS-CNN" in found["options"]["bins"]["meaning"]

@@ -1,1 +1,1 @@
-"""Parts of `tarsia adapt` that need no torch: pictures without labels, and what recolours one after another."""
+"""What `tarsia adapt` is made of: style transfer, restyling, pseudo-labels, batch statistics."""

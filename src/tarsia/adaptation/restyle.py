@@ -81,7 +81,7 @@ class Restyling:
 def divergence(original_BKHW: Tensor, restyled_BKHW: Tensor) -> Tensor:
     """Scores -> KL(p_original || p_restyled) with p their softmax, the mean over pixels; gradients go to both.
 
-    S3 ties the two segmentations by this term and stops neither gradient.
+    Song et al. tie the two segmentations by this term and stop neither gradient.
     """
     log_p, log_q = (scores.float().log_softmax(1) for scores in (original_BKHW, restyled_BKHW))
     return (log_p.exp() * (log_p - log_q)).sum(1).mean()

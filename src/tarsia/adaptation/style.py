@@ -1,6 +1,6 @@
 """The style network: a picture in the light and colours of another, by adaptive instance normalisation.
 
-Song, Zhang & Park 2021 (S3), style transfer, after Huang and Belongie, "Arbitrary Style Transfer in Real-time with
+Song, Zhang & Park 2021, style transfer, after Huang and Belongie, "Arbitrary Style Transfer in Real-time with
 Adaptive Instance Normalization", ICCV 2017.  A frozen encoder gives the code of a picture at 1/8 of its size, AdaIN
 gives the code the mean and deviation of another picture's code (eq. 1), and a generator, the encoder's mirror, makes a
 picture of it.
@@ -52,11 +52,11 @@ class StyleCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = 1
-    encoder: str = "resnet50"  # S3
+    encoder: str = "resnet50"  # Song et al.
     encoder_options: dict[str, Any] = {}
     mean: tuple[float, float, float] | None = None  # of RGB / 255; the encoder's own by default
     std: tuple[float, float, float] | None = None
-    stride: int = Field(8, ge=2, le=32, description="of the code; S3: 8")
+    stride: int = Field(8, ge=2, le=32, description="of the code; Song et al.: 8")
     skips: Skips = "picture"
     provenance: dict[str, Any] = {}
 
@@ -169,7 +169,7 @@ def statistics(map_BCHW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def adain(map_BCHW: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """sigma(Z_i) (Z_0 - mu(Z_0)) / sigma(Z_0) + mu(Z_i) (S3 eq. 1, its names of mean and deviation put right).
+    """sigma(Z_i) (Z_0 - mu(Z_0)) / sigma(Z_0) + mu(Z_i) (Song et al. eq. 1, its names of mean and deviation put right).
 
     A channel without deviation becomes `mean` everywhere.
     """
@@ -178,7 +178,7 @@ def adain(map_BCHW: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
 
 
 def style_loss(code: Tensor, wanted: Tensor, style: tuple[Tensor, Tensor]) -> Tensor:
-    """|| E(g(Z^)) - Z^ || + || mu(.) - mu(Z_i) || + || sigma(.) - sigma(Z_i) || (S3 eq. 2), `code` being E(g(Z^)).
+    """|| E(g(Z^)) - Z^ || + || mu(.) - mu(Z_i) || + || sigma(.) - sigma(Z_i) || (eq. 2), `code` being E(g(Z^)).
 
     Each norm is a root of the mean of squares, so that it does not depend on the size.
     """

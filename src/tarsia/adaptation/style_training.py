@@ -27,8 +27,9 @@ _WARM_UP = 50
 class StyleTraining:
     """How a generator learns: Adam, random pairs within and across the two collections, square crops.
 
-    The loss is eq. 2 at the code, plus `stages` times the mean and deviation terms of every finer map (S3: "further
-    encoder stages"), plus `identity` times the difference between a picture and itself restyled after itself.
+    The loss is eq. 2 at the code, plus `stages` times the mean and deviation terms of every finer map (an option in
+    Song et al.: "further encoder stages"), plus `identity` times the difference between a picture and itself restyled
+    after itself.
     """
 
     def __init__(

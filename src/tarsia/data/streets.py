@@ -5,13 +5,13 @@ CamVid's eleven classes, then lane marking and traffic light.  A scene is laid o
 `_streets/rails`, `_streets/cars`, `_streets/people`) and painted: on a clear day by `_streets/paint` under the `Look`
 of `_streets/look`, in the conditions of `_streets/conditions` by `_streets/render`.
 
-- `condition`: clear, or one of S3's nine: dawn, fall, fog, night, spring, summer, sunset, winter_night, winter.  The
-  scene of an index is the same in each, and so is its label.
-- `city`: mixed, streets of a small town and its suburbs; lane, a narrow one seen from near, the easiest; or one of S3's
-  two places, highway and town.
+- `condition`: clear, or one of Song et al.'s nine: dawn, fall, fog, night, spring, summer, sunset, winter_night,
+  winter.  The scene of an index is the same in each, and so is its label.
+- `city`: mixed, streets of a small town and its suburbs; lane, a narrow one seen from near, the easiest; or one of
+  their two places, highway and town.
 
-Of either, several are joined by +, as dawn+fog, and all is all of S3's.  They then take turns, from index to index, so
-that each comes as often; of several cities, one city's conditions come after the other's.  The domain of a sample is
+Of either, several are joined by +, as dawn+fog, and all is all of theirs.  They then take turns, from index to index,
+so that each comes as often; of several cities, one city's conditions come after the other's.  The domain of a sample is
 its condition; with several cities it is city/condition.
 """
 

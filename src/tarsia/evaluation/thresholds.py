@@ -35,7 +35,7 @@ class Expected(Node):
     pixel_accuracy: Range | None = None
     fwiou: Range | None = None
     dice: Range | None = None
-    source: Annotated[str, Field(min_length=1)] = Field(description="as `docs/results.md, commit ...` or `S4, table 4`")
+    source: Annotated[str, Field(min_length=1)] = Field(description="`docs/results.md, commit ...` or `Guo, table 4`")
 
     @model_validator(mode="after")
     def _something(self) -> Expected:

@@ -60,9 +60,9 @@ class ConvNormReLU(nn.Sequential):
 class SqueezeExcitation(nn.Module):
     """B x C x H x W -> the same, each channel weighted by what all channels are on average.
 
-    Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018; S1 eq. 1 to 3, S3 eq. 3 to 5: z = mean over H x W,
-    s = sigmoid(W2 relu(W1 z)), x = s u; W1 brings C channels to C / `reduction`, at least 4.  The equations show no
-    biases, Hu et al.'s released network has them, and S1's number of parameters is met with them alone.
+    Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018; Shen & Sun eq. 1 to 3, Song et al. eq. 3 to 5: z = mean
+    over H x W, s = sigmoid(W2 relu(W1 z)), x = s u; W1 brings C channels to C / `reduction`, at least 4.  The equations
+    show no biases, Hu et al.'s released network has them, and Shen & Sun's number of parameters is met with them alone.
     """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:

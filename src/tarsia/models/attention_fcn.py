@@ -1,6 +1,6 @@
 """Attention FCN: VGG16 with strided convolutions for pooling, a skip at every level, channel attention after each.
 
-Shen & Sun, "A Deep Learning-Based Image Semantic Segmentation Algorithm", 2022 (S1).  Encoder: VGG16's five stages,
+Shen & Sun, "A Deep Learning-Based Image Semantic Segmentation Algorithm", 2022.  Encoder: VGG16's five stages,
 each max-pooling replaced by an added 3x3 convolution of stride 2, so that the last map is at 1/32.  Context: atrous
 spatial pyramid pooling with a branch of the map's mean.  Decoder: five transposed convolutions of 2x2, each x2; at
 every level the encoder's map of that size is projected by 1x1 and added, and a squeeze-and-excitation block follows
@@ -31,15 +31,15 @@ class Config(ModelConfig):
     publication = "Shen & Sun, A Deep Learning-Based Image Semantic Segmentation Algorithm, 2022"
     smallest: ClassVar[dict[str, Any]] = {"width": 0.125}
     width: Annotated[float, Field(gt=0, le=4)] = Field(
-        0.25, description="times VGG16's 64, 128, 256, 512, 512 channels; 0.25 meets S1's 1.63 M parameters"
+        0.25, description="times VGG16's 64, 128, 256, 512, 512 channels; 0.25 meets the published 1.63 M parameters"
     )
-    skips: bool = Field(True, description="S1: 1.58 M parameters without, 1.63 M with")
-    attention: bool = Field(True, description="squeeze-and-excitation after each fusion; S1: 42 ms without, 47 with")
+    skips: bool = Field(True, description="published: 1.58 M parameters without, 1.63 M with")
+    attention: bool = Field(True, description="squeeze-and-excitation each fusion; published: 42 ms without, 47 with")
     context: bool = Field(True, description="atrous spatial pyramid pooling on the last map")
     rates: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
         (2, 4, 6), min_length=1, description="dilations of the pyramid; the last map is 7x7 at 224x224"
     )
-    reduction: Annotated[int, Field(ge=1)] = Field(16, description="r of S1 eq. 2; the bottleneck is at least 4 wide")
+    reduction: Annotated[int, Field(ge=1)] = Field(16, description="r of eq. 2; the bottleneck is at least 4 wide")
 
 
 class _Up(nn.Module):

@@ -7,7 +7,7 @@ then the classifier (eq. 6).  Zhao et al. fuse with 3x3 (`fusion_kernel: 3`), ad
 the encoder's stage before last, weighed 0.4 (`auxiliary`, section 3.3), and dilate the encoder to 1/8, which is done
 here for every encoder that can be dilated.
 
-Song, Zhang & Park, "Improved Pyramid Scene Parsing Network", 2021 (S3), is `squeeze_excitation: true` with
+Song, Zhang & Park, "Improved Pyramid Scene Parsing Network", 2021, is `squeeze_excitation: true` with
 `encoder: resnet50` and `bins: [1, 2, 3, 4]` (section 4.1): each level has 512 channels, the 1x1 fusion gives 512,
 squeeze-and-excitation with ratio 16 weighs them (eq. 3 to 5), x is concatenated once more (table 2, Conv11), and a 3x3
 convolution to 512, BN and ReLU precede the classifier.  The stem of three 3x3 convolutions in its table 1 is
@@ -39,17 +39,17 @@ class Config(EncoderConfig):
     )
     stem: Literal["plain", "deep"] | None = Field(
         None,
-        description="of a timm ResNet: one 7x7 convolution, or three 3x3 of 32, 32, 64 (S3 table 1); default: its own",
+        description="of a timm ResNet: one 7x7 convolution, or three 3x3 of 32, 32, 64 (Song et al.); default: its own",
     )
     bins: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
-        (1, 2, 3, 6), min_length=1, description="S2 section 3; S3 section 4.1: 1, 2, 3, 4"
+        (1, 2, 3, 6), min_length=1, description="SIS-CNN section 3; Song et al. section 4.1: 1, 2, 3, 4"
     )
     branch_channels: Annotated[int, Field(ge=1)] | None = Field(
         None, description="of each pooled map; default: the encoder's channels / number of bins (Zhao et al.)"
     )
     fusion_channels: Annotated[int, Field(ge=1)] = Field(512, description="Zhao et al.")
-    fusion_kernel: Literal[1, 3] = Field(1, description="S2 eq. 6: 1; Zhao et al.: 3")
-    squeeze_excitation: bool = Field(False, description="weigh the fused channels, see x again, 3x3 (S3, table 2)")
+    fusion_kernel: Literal[1, 3] = Field(1, description="SIS-CNN eq. 6: 1; Zhao et al.: 3")
+    squeeze_excitation: bool = Field(False, description="weigh the fused channels, see x again, 3x3 (Song, table 2)")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="before the classifier; Zhao et al.: 0.1")
     auxiliary: Annotated[float, Field(ge=0, le=10)] = Field(
         0.0, description="weight of the loss on the encoder's stage before last, 0: none; Zhao et al.: 0.4"
@@ -96,7 +96,7 @@ def _cells(bins: int, x: Tensor) -> Tensor:
 
 
 class _Excitation(nn.Module):
-    """Fused map and x -> map of the fused one's channels (S3 eq. 3 to 5, table 2: Conv11)."""
+    """Fused map and x -> map of the fused one's channels (Song et al. eq. 3 to 5, table 2: Conv11)."""
 
     def __init__(self, fused: int, channels: int) -> None:
         super().__init__()

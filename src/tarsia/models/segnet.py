@@ -5,10 +5,10 @@ normalisation and 2x2 max-pooling that stores where each maximum was.  The decod
 positions, zeros around them, and passes them through the same convolutions mirrored, 3-3-3-2-2; the last of its
 thirteen gives the classes, without normalisation.  About 29.4 M parameters.
 
-Saraceno, "Image Semantic Segmentation", 2022 (S5) puts MobileNet V1 in VGG16's place (`encoder: mobilenetv1_100`),
+Saraceno, "Image Semantic Segmentation", 2022, puts MobileNet V1 in VGG16's place (`encoder: mobilenetv1_100`),
 which has no poolings.  That form serves every timm encoder: its last map goes through levels of 512, 256, 128 and 64
 channels, each an interpolation to twice the size and a 3x3 convolution, so from 1/32 to 1/2, where a 3x3 convolution
-gives the classes.  S5 does not say which interpolation: here it is bilinear, as in SegNet's table 1.
+gives the classes.  Saraceno does not say which interpolation: here it is bilinear, as in SegNet's table 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tarsia.models._segmenter import EncoderConfig, Segmenter
 from tarsia.models._vgg import Vgg16
 
 _POOLED = "vgg16_bn"  # the encoder whose poolings are at hand
-_CHANNELS = (512, 256, 128, 64)  # S5's decoder
+_CHANNELS = (512, 256, 128, 64)  # Saraceno's decoder
 
 
 class Config(EncoderConfig):
@@ -39,7 +39,7 @@ class Config(EncoderConfig):
     )
     width: Annotated[float, Field(gt=0, le=4)] = Field(1.0, description=f"times {_POOLED}'s channels")
     channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
-        None, min_length=1, description=f"of the levels that interpolate, coarse to fine; default: {_CHANNELS} (S5)"
+        None, min_length=1, description=f"of the levels that interpolate, coarse to fine; default: {_CHANNELS}"
     )
 
     @field_validator("encoder_options", "width", "channels")

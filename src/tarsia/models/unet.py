@@ -27,8 +27,8 @@ class Config(EncoderConfig):
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (256, 128, 64, 32, 16), min_length=1, description="of the decoder's levels, coarse to fine"
     )
-    convolutions: Annotated[int, Field(ge=1, le=4)] = Field(1, description="a level; S2 has 1, Ronneberger 2")
-    upsampling: Literal["transposed", "nearest"] = Field("transposed", description="S2: transposed convolution")
+    convolutions: Annotated[int, Field(ge=1, le=4)] = Field(1, description="a level; SIS-CNN has 1, Ronneberger 2")
+    upsampling: Literal["transposed", "nearest"] = Field("transposed", description="SIS-CNN: transposed convolution")
 
 
 class _Up(nn.Module):

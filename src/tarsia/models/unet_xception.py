@@ -1,6 +1,6 @@
 """Xception U-Net: separable convolutions down and transposed ones up, a strided residual beside each stage.
 
-Saraceno, "Image Semantic Segmentation", 2022 (S5), without pretrained weights.  Entry: 3x3 convolution of stride 2, 32
+Saraceno, "Image Semantic Segmentation", 2022, without pretrained weights.  Entry: 3x3 convolution of stride 2, 32
 channels, BN, ReLU.  Down, 64, 128 and 256 channels: twice (ReLU, separable 3x3, BN), max-pooling 3x3 of stride 2, plus
 the stage's input through a 1x1 convolution of stride 2.  Up, 256, 128, 64 and 32: twice (ReLU, transposed 3x3, BN),
 upsampling x2, plus the stage's input, upsampled, through a 1x1 convolution.  The one more stage upwards takes back the

@@ -24,9 +24,9 @@ class Style:
 def fuse(*probabilities_BKHW: np.ndarray) -> np.ndarray:
     """Maps of probabilities, classes along axis 1 -> the distribution q of each pixel that minimises their summed KL.
 
-    sum_i KL(q || p_i) is smallest at the normalised geometric mean, q_k ~ (prod_i p_ik)^(1/n) (S3, KL refinement): with
-    Z its normaliser the sum is n KL(q || geometric mean) - n log Z.  Where no class has a probability in all maps the
-    sum is infinite for every q, and their mean is taken.
+    sum_i KL(q || p_i) is smallest at the normalised geometric mean, q_k ~ (prod_i p_ik)^(1/n) (Song et al. 2021, KL
+    refinement): with Z its normaliser the sum is n KL(q || geometric mean) - n log Z.  Where no class has a
+    probability in all maps the sum is infinite for every q, and their mean is taken.
     """
     count = len(probabilities_BKHW)
     product_BKHW = np.ones_like(probabilities_BKHW[0])

@@ -59,7 +59,7 @@ class Lingering:
 class Connection(H11Protocol):
     """A connection that is closed where nothing comes of it; uvicorn waits for ever for the end of a request's head.
 
-    Beside the places it has a second, its request is answered by health, figures or a 503 (`envelope` sees to that),
+    Beside the places it has a second, its request is answered by health, figures or a 503 (`middleware` sees to that),
     and when there are too many of them the oldest makes room.
     """
 

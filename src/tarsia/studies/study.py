@@ -1,6 +1,6 @@
 """Study: STUDY.yaml -> the trainings it means, each with its recipe, and the pictures their models are scored on.
 
-    name: s1-attention-fcn                  # default: the file's name
+    name: attention-fcn                     # default: the file's name
     recipe: ../recipes/camvid-protocol.yaml # from the study's folder; or recipes: [one.yaml, other.yaml]
     set: {model.name: attention_fcn}        # for all, with the keys of `tarsia train --set`
     variations:

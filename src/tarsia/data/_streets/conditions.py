@@ -1,6 +1,6 @@
-"""S3's nine conditions in numbers: the sun, the sky, the air, the season, the lamps and the camera of each.
+"""The nine conditions in numbers: the sun, the sky, the air, the season, the lamps and the camera of each.
 
-Song, Zhang & Park, "Semantic segmentation based on Improved Pyramid Scene Parsing Network", 2021 (S3) names them, after
+Song, Zhang & Park, "Semantic segmentation based on Improved Pyramid Scene Parsing Network", 2021, names them, after
 SYNTHIA's sequences; the numbers are Tarsia's own.
 """
 
@@ -18,7 +18,7 @@ class Condition:
     - the sun stands `sun_height` radians high, `sun_turn` radians from where the scene has it;
     - `zenith` and `horizon` colour the sky, `glow` what is near the sun, `cloud_light` and `cloud_dark` the clouds;
     - `haze_metres` away 63 % is haze, and of haze that lies low, `haze_height` metres up 63 % of it is below;
-    - `leaves` names a palette of `_street_season`; `snow`, `litter` (of fallen leaves) and `wet` are shares;
+    - `leaves` names a palette of season.py; `snow`, `litter` (of fallen leaves) and `wet` are shares;
     - `lamps`, `heads` (of cars) and `windows` are shares of what is lit;
     - `grain` is the deviation of the camera's noise, in steps of 255, `flakes` how densely it snows.
     """

@@ -1,6 +1,6 @@
 """The layout of a dense town: tall houses wall to wall, shops, taxis, crowds, lights at every crossing.
 
-The second of the two places of S3 (see `_street_conditions`), which SYNTHIA calls New York.
+The second of the two places of Song et al. (see conditions.py), which SYNTHIA calls New York.
 """
 
 from __future__ import annotations

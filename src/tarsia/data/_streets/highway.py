@@ -1,6 +1,6 @@
 """The layout of a highway: several lanes each way, guard rails, gantries, woods, hardly a house.
 
-The first of the two places of S3 (see `_street_conditions`), named after SYNTHIA's.
+The first of the two places of Song et al. (see conditions.py), named after SYNTHIA's.
 """
 
 from __future__ import annotations

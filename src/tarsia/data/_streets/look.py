@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Look:
-    """Light, air and camera of a clear day, as `_street_paint` applies them face by face.
+    """Light, air and camera of a clear day, as paint.py applies them face by face.
 
     Colours are RGB of 0 .. 255, lights are gains per channel, `haze_metres` is the distance at which 63 % is haze.
     """

@@ -1,6 +1,6 @@
-"""From a street's layout to pixels in one of S3's conditions: every pixel's place is known, and lit there.
+"""From a street's layout to pixels in one of the nine conditions: every pixel's place is known, and lit there.
 
-Faces are drawn by number, so that the label is the very one that `_street_paint` draws; then light is added up in
+Faces are drawn by number, so that the label is the very one that paint.py draws; then light is added up in
 linear units: sky, sun and its shadows, lamps, what shines by itself, haze, what a wet street mirrors.
 """
 

@@ -1,0 +1,144 @@
+"""The verbs in Python: they are the command line's, wait for torch until they are called, and hand on what they get."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tarsia
+from tarsia import cli, data
+from tarsia.data._dataset import Dataset
+from tarsia.errors import RecipeError
+from tarsia.recipe import Recipe
+
+HOMES = {"train": "training.train", "study": "studying.run_study", "adapt": "adapting.adapt"}
+HOMES |= {"export": "exporting.export", "serve": "serving.serve", "create_app": "serving.create_app"}
+# What a verb has that the function behind it has not, and the other way round: it makes the one of the other.
+MADE = {"train": ({"set"}, set()), "study": ({"set"}, set()), "serve": ({"models"}, {"paths"})}
+MADE |= {"export": ({"calibrate_on"}, {"dataset_name", "split"})}
+TINY = "data: {name: streets, count: 2}\nmodel: {name: unet}\n"
+
+
+def fresh(code: str) -> str:
+    """What a new process prints, which must be all that it has to say."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=os.environ)
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout
+
+
+def test_every_command_is_a_verb() -> None:
+    assert set(cli.COMMANDS) - {"demo", "models", "datasets", "info"} <= set(tarsia.__all__)
+
+
+def test_no_room_takes_the_place_of_a_verb() -> None:
+    """A module that is once imported is an attribute of its package, whatever stood there."""
+    rooms = {room.name for room in pkgutil.iter_modules(tarsia.__path__)}
+    assert not rooms & set(tarsia.__all__)
+    code = (
+        "import importlib, pkgutil, tarsia\n"
+        "for room in pkgutil.walk_packages(tarsia.__path__, 'tarsia.'):\n"
+        "    room.name == 'tarsia.__main__' or importlib.import_module(room.name)\n"
+        "print([name for name in tarsia.__all__ if not callable(getattr(tarsia, name))])"
+    )
+    assert fresh(code) == "[]\n"
+
+
+def test_help_completion_and_version_load_neither_torch_nor_fastapi() -> None:
+    code = (
+        "import pydoc, rlcompleter, sys, tarsia\n"
+        "text = pydoc.plain(pydoc.render_doc(tarsia))\n"
+        "missing = [name for name in tarsia.__all__ if name not in dir(tarsia) or f'{name}(' not in text]\n"
+        "print(missing, tarsia.__version__, rlcompleter.Completer({'tarsia': tarsia}).complete('tarsia.tra', 0))\n"
+        "print([name for name in ('torch', 'fastapi', 'cv2', 'matplotlib') if name in sys.modules])"
+    )
+    missing, loaded = fresh(code).splitlines()
+    assert missing.startswith("[] 0.") and missing.endswith(" tarsia.train(")
+    assert loaded == "[]"
+
+
+def given_to(verb: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A dictionary which, once `verb` is called, holds what the function behind it would have been called with."""
+    home, name = HOMES[verb].split(".")
+    signature, found, given = inspect.signature(behind(verb)), tarsia._found, dict[str, Any]()
+
+    def record(*args: Any, **options: Any) -> str:
+        bound = signature.bind(*args, **options)
+        given.update(bound.arguments)
+        return "done"
+
+    monkeypatch.setattr(tarsia, "_found", lambda *asked: record if asked[:2] == (home, name) else found(*asked))
+    return given
+
+
+def behind(verb: str) -> Any:
+    home, name = HOMES[verb].split(".")
+    return getattr(importlib.import_module(f"tarsia.{home}"), name)
+
+
+@pytest.mark.parametrize("verb", HOMES)
+def test_a_verb_hands_on_all_that_it_is_given(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = getattr(tarsia, verb)
+    theirs, ours = (inspect.signature(one).parameters for one in (behind(verb), function))
+    more, fewer = MADE.get(verb, (set(), set()))
+    assert set(ours) - more == set(theirs) - fewer
+    named = [
+        name for name in ours if name not in {*more, "int8"} and ours[name].kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    for name in set(named) - {"source", "check_on"}:  # these are the model's own, where none are given
+        assert ours[name].default == theirs[name].default, name
+    marks = {name: object() for name in named}
+    given = given_to(verb, monkeypatch)
+    assert function(**marks) == (None if verb == "serve" else "done")
+    assert {name: given[name] for name in named} == marks
+
+
+def test_settings_are_given_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, file = given_to("train", monkeypatch), tmp_path / "r.yaml"
+    file.write_text(TINY)
+    settings = {"train.learning_rate": 1e-5, "data.root": tmp_path, "input.size": (32, 48), "model.encoder": "no"}
+    tarsia.train(file, set=settings | {"data.val": None, "augment.threefold": True})
+    recipe = given["recipe"]
+    assert isinstance(recipe, Recipe) and recipe.name == "r"
+    assert recipe.train.learning_rate == 1e-5 and recipe.data.root == str(tmp_path) and recipe.input.size == (32, 48)
+    assert recipe.model.options["encoder"] == "no" and recipe.data.val is None and recipe.augment.threefold
+    with pytest.raises(RecipeError, match="batch"):
+        tarsia.train(file, set={"train.bacth": 2})
+    for source in (recipe, None):
+        with pytest.raises(RecipeError, match="set is for the file"):
+            tarsia.train(source, set={"train.batch": 2})
+
+
+def test_settings_of_a_study_are_those_of_all_its_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = given_to("study", monkeypatch)
+    (tmp_path / "r.yaml").write_text(TINY)
+    (tmp_path / "s.yaml").write_text("recipe: r.yaml\nvariations: [{name: a}, {name: b, set: {train.epochs: 2}}]\n")
+    tarsia.study(tmp_path / "s.yaml", set={"train.batch": 3})
+    assert [run.recipe.train.batch for run in given["study"].runs] == [3, 3]
+
+
+def test_export_opens_the_data_sets_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = given_to("export", monkeypatch)
+    tarsia.export("m", "m.onnx", check_on="streets,count=3", int8="streets,count=5", calibrate_on=4)
+    ranges = given["int8"]
+    assert isinstance(given["check_on"], Dataset) and len(given["check_on"]) == 3
+    assert (given["dataset_name"], given["split"]) == ("streets", "val")
+    assert (len(ranges.dataset), ranges.images, ranges.name) == (5, 4, "streets train")
+    opened = data.open("streets", split="test", count=2)
+    tarsia.export("m", "m.onnx", check_on=opened, int8=opened)
+    assert given["check_on"] is given["int8"].dataset is opened and given["int8"].images == 64
+
+
+def test_adapt_has_the_settings_of_a_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = given_to("adapt", monkeypatch)
+    tarsia.adapt("m", target="night", out="o", source="streets", steps=7, share=0.5)
+    assert (given["tuning"].steps, given["tuning"].share, given["tuning"].batch) == (7, 0.5, 8)
+    with pytest.raises(TypeError, match="stesp"):
+        tarsia.adapt("m", target="night", out="o", source="streets", stesp=7)
