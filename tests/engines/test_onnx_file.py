@@ -176,7 +176,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_card_is_read_without_onnx_or_its_runtime(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(small_onnx.content())
     code = (
-        "import sys; from tarsia.card import *; read_card(Path(sys.argv[1]))\n"
+        "import sys; from tarsia.engines.model_file import *; read_card(Path(sys.argv[1]))\n"
         "print([name for name in ('torch', 'onnx', 'onnxruntime', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.onnx")], capture_output=True, text=True)
