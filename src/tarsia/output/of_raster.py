@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tarsia.card import IGNORED, Classes
+from tarsia import console
+from tarsia.card import IGNORED
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
 from tarsia.files import write_text
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.of_picture import as_bytes, save_jpeg
-from tarsia.output.progress import Pace
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import Wanted
 from tarsia.pictures.files import MAX_PIXELS, shown
@@ -61,7 +61,7 @@ def write(
         kept: list[np.ndarray] = []
         with contextlib.ExitStack() as stack:
             writers = _writers(stack, predictor, source, out, wanted, raster)
-            pace = Pace(shown(source.path), "rows", raster.size[0])
+            work = stack.enter_context(console.Work(shown(source.path), raster.size[0], "rows"))
             for band in _as_written(found, raster, wanted):
                 counts += summary.counted(band.label_HW)
                 for kind, writer in writers.items():
@@ -70,7 +70,7 @@ def write(
                     preview.add(band.top, as_visible(band.image_HW3), band.label_HW)
                 if polygons:
                     kept.append(band.label_HW)
-                pace.step(len(band.label_HW))
+                work.step(len(band.label_HW))
             if "overlay" in wanted.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
             remark = raster.remark()
@@ -86,7 +86,7 @@ def _writers(
     """The label map first, so that it is in place last."""
     writers = {}
     if "label" in wanted.save:
-        palette = palette_of(predictor.classes)
+        palette = paint.palette(predictor.classes)
         path = source.output(out, "label")
         writers["label"] = stack.enter_context(writing_raster(path, raster, palette, no_data=IGNORED))
     if "confidence" in wanted.save:
@@ -150,11 +150,3 @@ class Preview:
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The small picture and its labels."""
         return np.concatenate(self._images), np.concatenate(self._labels)
-
-
-def palette_of(classes: Classes) -> np.ndarray:
-    """256 x 3 uint8: the classes' colours and the grey of ignored pixels."""
-    palette_256x3 = np.zeros((256, 3), np.uint8)
-    palette_256x3[: len(classes)] = classes.colors
-    palette_256x3[IGNORED] = paint.ignored_color(classes)
-    return palette_256x3
