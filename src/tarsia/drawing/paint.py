@@ -1,4 +1,7 @@
-"""Labels as pictures: colour maps, overlays with a legend, panels of errors, contact sheets.  Pillow and numpy only."""
+"""Labels as pictures: colour maps, overlays with a legend, panels of errors, contact sheets.
+
+Pillow and numpy only, as all of drawing/: matplotlib is not part of the base install.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 The file is a protocol buffer: a sequence of fields, each a tag and then a number, or a length and as many bytes, which
 may be fields again.  Only the messages in which a tensor can lie are walked.  The metadata holds the card and a sha256
 of all bytes of the file, taken with the sum's own 64 digits as zeros: a file is read with its sum checked, or not at
-all.
+all.  Read by hand, for the base install has no onnx, and ONNX Runtime opens other files that a file names before it
+could be asked.
 """
 
 from __future__ import annotations
