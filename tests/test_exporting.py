@@ -18,6 +18,7 @@ from PIL import Image
 from small_data import CLASSES, draw, write_folder
 from tarsia import cli, console, data, exporting, models
 from tarsia.card import SUM_KEY, Card, Classes, Input, read_header
+from tarsia.engines import onnx_file
 from tarsia.engines.model_file import read_card
 from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.engines.weights import save_model
@@ -72,7 +73,7 @@ def graph(file: Path, monkeypatch: pytest.MonkeyPatch) -> onnx.ModelProto:
     """The exported graph, which takes the exporter's place: change it to change what is exported."""
     found = onnx.load(file)
     del found.metadata_props[:]
-    monkeypatch.setattr(exporting, "exported", lambda *_: found.SerializeToString())
+    monkeypatch.setattr(exporting, "exported", lambda *_: found)
     return found
 
 
@@ -185,6 +186,16 @@ def test_a_tolerance_is_kept_in_the_card_and_the_changes_are_drawn(
     assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "m.export.json"}  # nothing changed: nothing to draw
 
 
+def test_the_file_is_read_once(
+    graph: onnx.ModelProto, model: Path, dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, parse = [], onnx_file.parse
+    monkeypatch.setattr(onnx_file, "parse", lambda content, where: read.append(where) or parse(content, where))
+    export(model, tmp_path / "m.onnx", check_on=dataset, images=2)
+    assert read == ["model"]
+    assert parse((tmp_path / "m.onnx").read_bytes(), "m").card.provenance["export"]["engines"]
+
+
 def test_a_graph_that_does_not_run_is_an_error_of_the_export(
     graph: onnx.ModelProto, model: Path, dataset: Any, tmp_path: Path
 ) -> None:
@@ -284,4 +295,4 @@ def test_the_commands_that_take_the_file(file: Path, model: Path, folder: Path, 
     for path in sorted((tmp_path / "torch-seen").glob("*.png")):
         ours, theirs = (np.asarray(Image.open(one)) for one in (path, tmp_path / "onnx-seen" / path.name))
         assert (ours != theirs).mean() <= 1e-3
-    assert with_interface(file.read_bytes(), read_card(file)) == file.read_bytes()
+    assert with_interface(onnx.load(file), read_card(file)) == file.read_bytes()

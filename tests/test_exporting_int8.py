@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Callable
@@ -77,14 +78,14 @@ def model(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def graph(model: Path) -> bytes:
+def graph(model: Path) -> onnx.ModelProto:
     network, card = exporting.load_model(model)
     return exported(network, card.architecture)
 
 
 @pytest.fixture(autouse=True)
-def _exported_once(graph: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "exported", lambda *_: graph)
+def _exported_once(graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "exported", lambda *_: copy.deepcopy(graph))
 
 
 @pytest.fixture(scope="module")
@@ -127,19 +128,23 @@ def test_in_8_bits_it_is_smaller_and_the_card_says_what_was_done(
 
 
 def test_a_layer_that_harms_is_found_and_kept(
-    graph: bytes, model: Path, seen: AsSeen, calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: onnx.ModelProto,
+    model: Path,
+    seen: AsSeen,
+    calibration: Calibration,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A channel 4,096 times as large, and divided by as much behind it: the same network, but not in 8 bits."""
-    changed = onnx.load_from_string(graph)
-    for place in changed.graph.initializer:
+    wild = copy.deepcopy(graph)
+    for place in wild.graph.initializer:
         values = numpy_helper.to_array(place).copy()
         if place.name.startswith("contracting.1.0.0.weight"):  # or its bias
             values[3] *= 4096
         if place.name == "contracting.1.1.0.weight":
             values[:, 3] /= 4096
         place.CopyFrom(numpy_helper.from_array(values, place.name))
-    wild = changed.SerializeToString()
-    monkeypatch.setattr(exporting, "exported", lambda *_: wild)
+    monkeypatch.setattr(exporting, "exported", lambda *_: copy.deepcopy(wild))
     options: dict[str, Any] = {"check_on": seen, "images": 4, "int8": calibration, "tolerance": 0.13}
     found = export(model, tmp_path / "m.onnx", **options)
     assert found.first.passed
@@ -180,10 +185,10 @@ def test_beyond_the_tolerance_nothing_is_written(
 
 
 @pytest.fixture(scope="module")
-def labelling(model: Path, folder: Path, graph: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labelling(model: Path, folder: Path, graph: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("labels") / "m.onnx"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "exported", lambda *_: graph)
+        patch.setattr(exporting, "exported", lambda *_: copy.deepcopy(graph))
         dataset = data.open("folder", folder, "val")
         export(model, out, check_on=dataset, images=2, probabilities=True)
     return out

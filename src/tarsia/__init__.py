@@ -279,8 +279,8 @@ def serve(
 
     The port opens when every model has seen a picture.  `limits`: tarsia.service.limits.Limits.  With `inference`'s
     streams a model computes several pictures at once, each on its share of the cores.  `reload_on_change`: a model file
-    that is replaced takes over while requests go on.  `allowed_hosts`: names that requests may call it by, beside localhost.
-    `grace_seconds`: from SIGTERM to the end, `drain_seconds` of it still accepting.
+    that is replaced takes over while requests go on.  `allowed_hosts`: names that requests may call it by, beside
+    localhost.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of it still accepting.
 
     Raises what `load` raises, RecipeError for an address that cannot be had; after SIGINT, when all is done,
     KeyboardInterrupt.

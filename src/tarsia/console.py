@@ -128,17 +128,54 @@ def stack(title: str, table: Table, caption: str = "") -> Group:
     return Group(Text(plain(title), style="bold"), table, *below, "")
 
 
+class Work:
+    """One long piece of work while it lasts: a bar on a terminal, a line every ten seconds elsewhere, nothing if quiet.
+
+    It is `total` `unit` (frames, rows; "" where `what` says it), None where nobody knows how many.
+    """
+
+    def __init__(self, what: str, total: int | None, unit: str = "") -> None:
+        self.count = 0  # of what is done
+        self._what, self._total, self._unit = what, total, unit
+        self._started = self._shown = time.monotonic()
+        columns = (_description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        live = not err.quiet and sys.stderr.isatty()
+        self._bar = Progress(*columns, console=err, transient=True, disable=not live)
+        self._task = self._bar.add_task(plain(what), total=total)
+
+    def __enter__(self) -> Work:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def step(self, count: int = 1) -> None:
+        """So many more are done."""
+        self.count += count
+        self._bar.advance(self._task, count)
+        now = time.monotonic()
+        if self._bar.disable and now - self._shown >= _PLAIN_INTERVAL_SECONDS:
+            self._shown = now
+            rate = max(self.count, 1) / (now - self._started)
+            of = f" of {self._total}" if self._total else ""
+            pace = f" {self._unit}, {rate:.3g} {self._unit}/s" if self._unit else ""
+            left = f", {(self._total - self.count) / rate:.0f} s left" if self._total else ""
+            note(f"{self._what}: {self.count}{of}{pace}{left}")
+
+    def end(self) -> None:
+        """The line at the end, for work of a `unit`."""
+        seconds = max(1e-9, time.monotonic() - self._started)
+        rate = self.count / seconds
+        note(f"{self._what}: {self.count} {self._unit} in {seconds:.1f} s, {rate:.3g} {self._unit}/s")
+
+
 def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
-    """Pass `items` on, showing how far it is: a bar on a terminal, a line every ten seconds elsewhere."""
-    if err.quiet:
-        yield from items
-        return
-    if not sys.stderr.isatty():
-        yield from _plain(items, total, what)
-        return
-    columns = (_description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
-        yield from bar.track(items, total=total, description=plain(what))
+    """Pass `items` on, showing as `Work` how far it is."""
+    with Work(what, total) as work:
+        for item in items:
+            yield item
+            work.step()
 
 
 def training_bar() -> Progress | None:
@@ -153,14 +190,3 @@ def training_bar() -> Progress | None:
 
 def _description() -> TextColumn:
     return TextColumn("{task.description}", markup=False)
-
-
-def _plain(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
-    started = shown = time.monotonic()
-    for count, item in enumerate(items):
-        now = time.monotonic()
-        if now - shown >= _PLAIN_INTERVAL_SECONDS:
-            shown = now
-            left = f", {(now - started) / max(count, 1) * (total - count):.0f} s left" if total else ""
-            note(f"{what}: {count} of {total or '?'}{left}")
-        yield item

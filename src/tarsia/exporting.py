@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 from tarsia import console, environment
@@ -15,13 +16,14 @@ from tarsia.card import SUM_KEY, Card, read_header
 from tarsia.data._dataset import Dataset, check_bands, evenly
 from tarsia.engines import onnx_file
 from tarsia.engines.model_file import find_model_file, is_onnx
+from tarsia.engines.onnx_file import OnnxFile
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import load_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
 from tarsia.exporters.gate import Gate, Runner, Verdict, judge, runners
 from tarsia.exporters.int8 import Quantizer
 from tarsia.exporters.parity import Side
-from tarsia.exporters.writer import OPSET, exported, with_interface, with_probabilities
+from tarsia.exporters.writer import OPSET, add_probabilities, exported, with_interface
 from tarsia.files import write_json, writing
 from tarsia.plain_text import command
 from tarsia.prediction.network_input import padded_size, prepared
@@ -83,14 +85,15 @@ def export(
     graph = exported(network, card.architecture)
     facts = _facts(path, reference, check_on) | {"dataset": dataset_name, "split": split}
     if int8 is None:
-        content, gate = export.judged(graph, facts)
+        file = export.file(graph, facts)
+        verdicts = export.verdicts(file, runners())
     else:
-        content, gate = _in_8_bits(export, graph, facts, int8)
+        file, verdicts = _in_8_bits(export, graph, facts, int8)
+    gate = Gate(verdicts)
     _require_passed(path, gate)
     for line in gate.refusals():
         console.note(line)
-    onnx_file.parse(content, str(out))
-    _write(places, content, gate)
+    _write(places, _with_verdicts(file, verdicts), gate)
     return gate
 
 
@@ -111,50 +114,52 @@ class _Export:
         self.dataset, self.images, self.tolerance = dataset, images, tolerance
         self.probabilities = probabilities
 
-    def judged(self, graph: bytes, facts: dict[str, Any]) -> tuple[bytes, Gate]:
-        """The file's content, what was found in its card, and every verdict."""
-        verdicts = self.verdicts(graph, facts, runners())
-        return self.finished(graph, facts, verdicts), Gate(verdicts)
-
-    def verdicts(self, graph: bytes, facts: dict[str, Any], chosen: Sequence[Runner]) -> list[Verdict]:
-        """What the `chosen` make of a network; ExportError where it does not even run in ONNX Runtime."""
-        content = self._content(graph, facts)
-        threads = torch.get_num_threads()
-        where = self.path.stem
+    def file(self, graph: onnx.ModelProto, facts: dict[str, Any]) -> OnnxFile:
+        """The file of a graph, which gets what else the file is to give; ExportError where that is no sound file."""
+        fitted = self.card.calibration
+        if self.probabilities:
+            add_probabilities(graph, fitted.temperature if fitted else 1.0)
         try:
-            found = judge(self.reference, content, where, chosen, self.dataset, self.images, self.tolerance, threads)
+            return onnx_file.parse(with_interface(graph, _with_facts(self.card, facts)), self.path.stem)
         except ModelFileError as error:
             raise self._broken(str(error)) from error
+
+    def verdicts(self, file: OnnxFile, chosen: Sequence[Runner]) -> list[Verdict]:
+        """What the `chosen` make of a file; ExportError where it does not even run in ONNX Runtime."""
+        threads = torch.get_num_threads()
+        where = self.path.stem
+        found = judge(self.reference, file, where, chosen, self.dataset, self.images, self.tolerance, threads)
         for verdict in found:
             if verdict.runner.engine == "onnxruntime" and verdict.report is None:
                 raise self._broken(verdict.error)
         return found
 
-    def finished(self, graph: bytes, facts: dict[str, Any], verdicts: Sequence[Verdict]) -> bytes:
-        """The file's content, with the verdicts in its card."""
-        first = verdicts[0]
-        assert first.report is not None
-        limit = first.limit.share if first.limit.share is not None else first.limit.loss
-        judged = {
-            "images": first.report.pictures,
-            "tolerance": limit,
-            "changed_share": first.report.changed_share,
-            "engines": [verdict.facts() for verdict in verdicts],
-        }
-        return self._content(graph, facts | judged)
-
-    def _content(self, graph: bytes, facts: dict[str, Any]) -> bytes:
-        fitted = self.card.calibration
-        if self.probabilities:
-            graph = with_probabilities(graph, fitted.temperature if fitted else 1.0)
-        provenance = self.card.provenance | {"export": facts}
-        return with_interface(graph, self.card.model_copy(update={"provenance": provenance}))
-
     def _broken(self, reason: str) -> ExportError:
         return ExportError(f"{self.path}: the exported network does not run, nothing was written: {reason}")
 
 
-def _in_8_bits(export: _Export, graph: bytes, facts: dict[str, Any], calibration: Calibration) -> tuple[bytes, Gate]:
+def _with_facts(card: Card, facts: dict[str, Any]) -> Card:
+    """The card, with these facts of the export in the place of others."""
+    return card.model_copy(update={"provenance": card.provenance | {"export": facts}})
+
+
+def _with_verdicts(file: OnnxFile, verdicts: Sequence[Verdict]) -> OnnxFile:
+    """The file with the verdicts in its card: those of the same graph with less in its card."""
+    first = verdicts[0]
+    assert first.report is not None
+    judged = {
+        "images": first.report.pictures,
+        "tolerance": first.limit.share if first.limit.share is not None else first.limit.loss,
+        "changed_share": first.report.changed_share,
+        "engines": [verdict.facts() for verdict in verdicts],
+    }
+    card = _with_facts(file.card, file.card.provenance["export"] | judged)
+    return file._replace(content=onnx_file.with_card(file.content, card), card=card)
+
+
+def _in_8_bits(
+    export: _Export, graph: onnx.ModelProto, facts: dict[str, Any], calibration: Calibration
+) -> tuple[OnnxFile, list[Verdict]]:
     """The network in 8 bits with as few layers in float32 as pass the gate, or as many as were tried.
 
     Where no attempt passes with every engine, it is the first that passes with ONNX Runtime, if there is one.
@@ -166,27 +171,28 @@ def _in_8_bits(export: _Export, graph: bytes, facts: dict[str, Any], calibration
     facts = facts | {"precision": "int8", "layers": len(layers), "calibrated_on": looked_at}
     quick = [one for one in runners() if one.precision == "float32"]
     ranked: list[tuple[float, str]] = []
-    best: tuple[bytes, dict[str, Any], list[Verdict]] | None = None
+    best: tuple[OnnxFile, list[Verdict]] | None = None
     for count in (one for one in _KEPT if 2 * one <= len(layers)):
         if count and not ranked:
             ranked = quantizer.most_harmful(list(_for_calibration(export.card, calibration, _RANKED_ON)))
         if count > 1 and len(ranked) <= count // 2:
             break  # no more than last time
         kept = [name for _, name in ranked[:count]]
-        attempt, said = quantizer.quantized(kept), facts | {"kept_in_float32": [one for one in layers if one in kept]}
-        verdicts = export.verdicts(attempt, said, quick)
+        kept_facts = {"kept_in_float32": [one for one in layers if one in kept]}
+        file = export.file(quantizer.quantized(kept), facts | kept_facts)
+        verdicts = export.verdicts(file, quick)
         passed = all(verdict.passed for verdict in verdicts)
-        if best is None or passed or not best[2][0].passed:
-            best = attempt, said, verdicts
+        if best is None or passed or not best[1][0].passed:
+            best = file, verdicts
         if passed:
             break
         console.note(f"8 bits, {len(kept)} of {len(layers)} layers kept in float32: {_worst(verdicts)}")
     assert best is not None
-    attempt, said, verdicts = best
+    file, verdicts = best
     rest = [one for one in runners() if one not in quick]
     if rest and verdicts[0].passed:
-        verdicts += export.verdicts(attempt, said, rest)
-    return export.finished(attempt, said, verdicts), Gate(verdicts)
+        verdicts += export.verdicts(file, rest)
+    return file, verdicts
 
 
 def _worst(verdicts: Sequence[Verdict]) -> str:
@@ -240,12 +246,11 @@ def _facts(path: Path, reference: TorchEngine, dataset: Dataset) -> dict[str, An
     }
 
 
-def _write(places: tuple[Path, ...], content: bytes, gate: Gate) -> None:
+def _write(places: tuple[Path, ...], file: OnnxFile, gate: Gate) -> None:
     out, figures, picture = places
-    card = onnx_file.parse(content, str(out)).card
     with writing(out) as part:
-        part.write_bytes(content)
-    said = {"threads": torch.get_num_threads(), "export": card.provenance["export"]}
+        part.write_bytes(file.content)
+    said = {"threads": torch.get_num_threads(), "export": file.card.provenance["export"]}
     write_json(figures, gate.to_json() | said | {"environment": environment.describe()})
     drawn = gate.picture()
     if drawn is None:

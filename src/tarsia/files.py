@@ -1,4 +1,7 @@
-"""Files are written whole or not at all, and a full disk is one clear error."""
+"""Files are written whole or not at all, and a full disk is one clear error.
+
+By hand, since nobody maintains the package for it, atomicwrites, any more.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""YAML on disk -> a typed tree; every fault at once, each with its line and the nearest known name."""
+"""YAML on disk -> a typed tree; every fault at once, each with its line and the nearest known name.
+
+PyYAML's values have lost their lines, and pydantic's errors never had any: this joins the two.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ WEIGHTS = {
 
 
 @pytest.fixture(scope="module")
-def content() -> bytes:
+def model() -> onnx.ModelProto:
     node = helper.make_node
     nodes = [
         node("Cast", ["image"], ["float"], "cast", to=TensorProto.FLOAT),
@@ -44,7 +44,7 @@ def content() -> bytes:
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3, "height", "width"]),
     ]
     graph = helper.make_graph(nodes, "small", ends[:1], ends[1:], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def pictures() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def quantizer(content: bytes, pictures: list[np.ndarray]) -> Quantizer:
-    return Quantizer(content, iter(pictures), threads=1)
+def quantizer(model: onnx.ModelProto, pictures: list[np.ndarray]) -> Quantizer:
+    return Quantizer(model, iter(pictures), threads=1)
 
 
-def scores(content: bytes, picture: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(content)
+def scores(model: onnx.ModelProto, picture: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
     return session.run(["scores"], {"image": picture.transpose(0, 3, 1, 2)})[0]
 
 
@@ -68,7 +68,7 @@ def test_layers_are_named_after_their_weights_and_keep_their_activations(quantiz
 
 
 def test_weights_have_a_scale_a_channel_and_both_ends_stay_in_float(quantizer: Quantizer) -> None:
-    found = onnx.load_from_string(quantizer.quantized())
+    found = quantizer.quantized()
     onnx.checker.check_model(found, full_check=True)
     arrays = {one.name: numpy_helper.to_array(one) for one in found.graph.initializer}
     for name, weight in WEIGHTS.items():
@@ -84,10 +84,10 @@ def test_weights_have_a_scale_a_channel_and_both_ends_stay_in_float(quantizer: Q
     assert places["sub"].input[0] == "float" and places["div"].input[0] == "near"
 
 
-def test_what_is_kept_is_as_it_was(quantizer: Quantizer, content: bytes, pictures: list[np.ndarray]) -> None:
-    before = scores(content, pictures[0])
+def test_what_is_kept_is_as_it_was(quantizer: Quantizer, model: onnx.ModelProto, pictures: list[np.ndarray]) -> None:
+    before = scores(model, pictures[0])
     np.testing.assert_allclose(scores(quantizer.quantized(quantizer.layers), pictures[0]), before, rtol=1e-4, atol=1e-3)
-    part = onnx.load_from_string(quantizer.quantized({"wild", "scores_of", "sum"}))
+    part = quantizer.quantized({"wild", "scores_of", "sum"})
     assert {one.name for one in part.graph.initializer} >= {"wild.weight", "first.0.weight_quantized"}
     kept = {node.op_type for node in part.graph.node if node.name in ("conv2", "clip2", "sum")}
     assert kept == {"Conv", "Clip", "Add"}
@@ -100,10 +100,11 @@ def test_the_layer_that_changes_most_pixels_comes_first(quantizer: Quantizer, pi
     found = quantizer.most_harmful(pictures[:2])
     assert sorted(name for _, name in found) == sorted(quantizer.layers)
     assert found[0][1] in ("wild", "sum") and found == sorted(found, key=lambda one: -one[0])
-    plain = quantizer._model.SerializeToString()
     for share, name in found:  # by hand: everything else is kept
         alone = quantizer.quantized([other for other in quantizer.layers if other != name])
-        changed = [(scores(plain, one).argmax(1) != scores(alone, one).argmax(1)).mean() for one in pictures[:2]]
+        changed = [
+            (scores(quantizer._model, one).argmax(1) != scores(alone, one).argmax(1)).mean() for one in pictures[:2]
+        ]
         assert share == pytest.approx(np.mean(changed)), name
 
 

@@ -1,4 +1,4 @@
-"""Polygons of label maps: drawn back they are the very label, and straightened they keep common borders common."""
+"""Polygons of label maps: drawn back they are the very label, and simplified they keep common borders common."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter, deque
 
 import numpy as np
 import pytest
+import shapely
 
 from tarsia.card import IGNORED, Classes
 from tarsia.polygons.fill import polygon_runs, rle_runs
@@ -156,7 +157,7 @@ def edges_of(features: list) -> Counter[tuple]:
 
 
 @pytest.mark.parametrize("tolerance", [0.5, 1.0, 3.0])
-def test_straightened_neighbours_still_share_their_borders(tolerance):
+def test_simplified_neighbours_still_share_their_borders(tolerance):
     for label_HW in [blobs((60, 80), 40), *random_labels(40, (0, 1, 2))]:
         height, width = label_HW.shape
         edges = edges_of(geojson(label_HW, CLASSES, tolerance=tolerance)["features"])
@@ -166,26 +167,54 @@ def test_straightened_neighbours_still_share_their_borders(tolerance):
             assert at_the_rim or edges[end, start] == times, (start, end)
 
 
-def test_straightening_leaves_fewer_corners_within_the_tolerance():
+def shape_of(feature: dict) -> shapely.Polygon:
+    outer, *holes = feature["geometry"]["coordinates"]
+    return shapely.Polygon(outer, holes)
+
+
+def corners_of(rings: list) -> set[tuple]:
+    return {tuple(corner) for ring in rings for corner in ring}
+
+
+@pytest.mark.parametrize("tolerance", [1e-9, 0.8, 2.0, 50.0])
+def test_polygons_are_valid_and_cover_the_picture_once(tolerance):
+    values = (0, 1, 2)
+    for label_HW in [blobs((60, 80), 40), *random_labels(80, values)]:
+        exact, found = (geojson(label_HW, CLASSES, tolerance=t)["features"] for t in (1e-9, tolerance))
+        shapes = np.array([shape_of(feature) for feature in found])
+        assert shapely.is_valid(shapes).all() and shapely.coverage_is_valid(shapes)
+        assert shapely.area(shapes).sum() == pytest.approx(label_HW.size)
+        for before, after in zip(exact, found, strict=True):
+            assert before["properties"] == after["properties"]
+            old, new = (one["geometry"]["coordinates"] for one in (before, after))
+            assert len(old) == len(new) and corners_of(new) <= corners_of(old)
+            assert doubled_area(new[0]) > 0 and all(doubled_area(hole) < 0 for hole in new[1:])
+
+
+def test_a_larger_tolerance_leaves_fewer_corners():
     label_HW = blobs((120, 160), 30)
-    exact, half, coarse = (outlines(label_HW, t).regions for t in (0.0, 0.8, 2.5))
-    corners = [sum(len(region.outer) for region in regions) for regions in (exact, half, coarse)]
-    assert corners[1] < corners[0] / 3 and corners[2] < corners[1]
-    for before, after in zip(exact, half, strict=True):
-        ring_N2, next_N2 = after.outer.astype(float), np.roll(after.outer, -1, 0).astype(float)
-        along_N2 = next_N2 - ring_N2
-        from_MN2 = before.outer[:, None] - ring_N2
-        share_MN = np.clip((from_MN2 * along_N2).sum(2) / (along_N2**2).sum(1), 0, 1)
-        away_M = np.hypot(*(from_MN2 - share_MN[:, :, None] * along_N2).T).min(0)
-        assert away_M.max() <= 0.8 and (before.label, before.pixels) == (after.label, after.pixels)
+    corners = [sum(len(one.outer) for one in outlines(label_HW, t).regions) for t in (1e-9, 0.5, 1.0, 3.0)]
+    assert corners[0] == corners[1] > 2 * corners[2] > 4 * corners[3]  # steps of a pixel cut off half a pixel
 
 
-def test_the_picture_keeps_its_corners_and_small_regions_vanish_with_their_holes():
+def test_corners_go_by_the_area_they_cut_off():
+    """Of a step of 2 pixels on the picture's lower side, 1 pixel high, the two corners that cut off 1 pixel."""
+    label_HW = np.zeros((9, 12), np.uint8)
+    label_HW[4:] = 1
+    label_HW[4, 5:7] = 0
+    for tolerance, corners in ((0.9, 4), (1.1, 0)):
+        (road,) = (one for one in outlines(label_HW, tolerance).regions if one.label == 0)
+        assert len({*map(tuple, road.outer.tolist())} - {(0, 0), (12, 0), (12, 4), (0, 4)}) == corners
+
+
+def test_the_picture_keeps_its_corners_and_small_regions_and_their_holes_stay():
     label_HW = np.zeros((9, 9), np.uint8)
     label_HW[4, 4] = 1
-    (only,) = geojson(label_HW, CLASSES, tolerance=4.0)["features"]
-    assert only["geometry"]["coordinates"] == [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]
-    assert only["properties"]["pixels"] == 80  # as predicted
+    road, car = geojson(label_HW, CLASSES, tolerance=4.0)["features"]
+    outer, hole = road["geometry"]["coordinates"]
+    assert outer == [[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]] and road["properties"]["pixels"] == 80  # as predicted
+    (ring,) = car["geometry"]["coordinates"]
+    assert len(ring) == 4 and {*map(tuple, hole)} == {*map(tuple, ring)}
 
 
 @pytest.mark.parametrize("label_HW", [np.zeros(3, np.uint8), np.zeros((0, 4), np.uint8), np.zeros((2, 2, 3), np.uint8)])

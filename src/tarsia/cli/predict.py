@@ -36,7 +36,9 @@ def predict(
     save: Annotated[str | None, Parameter(help="of label,overlay,confidence,geojson,coco,csv,attention,shares")] = None,
     only: Annotated[str | None, Parameter(help="classes, as car,person; all other pixels are ignored (255)")] = None,
     min_confidence: Annotated[float, Parameter(help="pixels less sure are ignored (255)", validator=share)] = 0.0,
-    simplify: Annotated[float, Parameter(help="straighten polygons, by so many pixels at most")] = 0.0,
+    simplify: Annotated[
+        float, Parameter(help="polygons without corners that cut off less than its square in pixels")
+    ] = 0.0,
     tile: Annotated[int | None, Parameter(help="side of tiles, for large pictures", validator=at_least(1))] = None,
     overlap: Annotated[
         float | None, Parameter(help="part of a tile shared with the next [0.25]", validator=share)

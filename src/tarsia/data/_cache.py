@@ -2,7 +2,8 @@
 
 FOLDER/NAME-KEY/samples.bin holds each sample's image and label, H x W x 3 (the data set's bands) and H x W uint8, one
 after the other; index.json says where each begins, with sums of it and of each sample.  KEY follows from what the data
-set is, so a changed one is decoded anew beside it.
+set is, so a changed one is decoded anew beside it.  Formats for data sets (LMDB, WebDataset) hold encoded samples that
+are decoded or copied again each time; these are arrays where they lie.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ The hash is the 64 signs of the differences between neighbours in an 8 x 9 reduc
 hash", Krawetz 2013).  What it lets through is confirmed by the correlation of 16 x 16 thumbnails.  Both limits were
 chosen on 123 CamVid frames and 22 photos: all are found again at JPEG quality 20, at half their size and 30 % darker,
 95 of 100 frames at 30 % brighter, which clips, and 98 with 2 % cut off at each side, but only half of the photos
-(2026-11).  Noise over flat areas costs more: of drawn scenes 9 in 10 are found again at JPEG quality 20.
+(2026-11).  Noise over flat areas costs more: of drawn scenes 9 in 10 are found again at JPEG quality 20.  The package
+for such hashes, imagehash, would bring scipy into the base install, 113 MB.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Labels as pictures: colour maps, overlays with a legend, panels of errors, contact sheets.  Pillow and numpy only."""
+"""Labels as pictures: colour maps, overlays with a legend, panels of errors, contact sheets.
+
+Pillow and numpy only, as all of drawing/: matplotlib is not part of the base install.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def colorize(label_HW: np.ndarray, classes: Classes) -> np.ndarray:
 
     Ignored pixels get `ignored_color(classes)`.  Raises ValueError for a value that is neither a class nor 255.
     """
-    return _palette(classes)[_checked(label_HW, classes)]
+    return palette(classes)[_checked(label_HW, classes)]
 
 
 def overlay(
@@ -61,7 +64,7 @@ def overlay(
     image_HW3 = _checked_image(image_HW3, label_HW)
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f"opacity is {opacity}, expected 0 to 1")
-    blended = Image.fromarray(_blend(image_HW3, label_HW, _palette(classes), opacity))
+    blended = Image.fromarray(_blend(image_HW3, label_HW, palette(classes), opacity))
     return with_legend(blended, _entries(label_HW, classes)) if legend else blended
 
 
@@ -107,7 +110,7 @@ def save_label(path: Path, label_HW: np.ndarray, classes: Classes) -> None:
 def label_png(label_HW: np.ndarray, classes: Classes) -> bytes:
     """What `save_label` writes.  Raises ValueError for a value that is neither a class nor 255."""
     picture = Image.fromarray(_checked(label_HW, classes))
-    picture.putpalette(_palette(classes).tobytes())
+    picture.putpalette(palette(classes).tobytes())
     return png(picture)
 
 
@@ -154,12 +157,12 @@ def _checked_image(image_HW3: np.ndarray, label_HW: np.ndarray) -> np.ndarray:
     return image_HW3
 
 
-def _palette(classes: Classes) -> np.ndarray:
+def palette(classes: Classes) -> np.ndarray:
     """256 x 3 uint8: the class colours, black where there is no class, the ignored grey at 255."""
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(classes)] = classes.colors
-    palette[IGNORED] = ignored_color(classes)
-    return palette
+    palette_256x3 = np.zeros((256, 3), np.uint8)
+    palette_256x3[: len(classes)] = classes.colors
+    palette_256x3[IGNORED] = ignored_color(classes)
+    return palette_256x3
 
 
 def _blend(image_HW3: np.ndarray, label_HW: np.ndarray, palette: np.ndarray, opacity: float) -> np.ndarray:

@@ -3,7 +3,8 @@
 The file is a protocol buffer: a sequence of fields, each a tag and then a number, or a length and as many bytes, which
 may be fields again.  Only the messages in which a tensor can lie are walked.  The metadata holds the card and a sha256
 of all bytes of the file, taken with the sum's own 64 digits as zeros: a file is read with its sum checked, or not at
-all.
+all.  Read by hand, for the base install has no onnx, and ONNX Runtime opens other files that a file names before it
+could be asked.
 """
 
 from __future__ import annotations
@@ -78,10 +79,11 @@ def parse(content: bytes, where: str) -> OnnxFile:
     """`read` for the content of a file; errors name `where`."""
     try:
         metadata = _metadata(content)
-        if CARD_KEY in metadata and SUM_KEY in metadata and _text(content, metadata[SUM_KEY]) != _sum(content):
+        is_ours = CARD_KEY in metadata and SUM_KEY in metadata
+        if is_ours and _text(content, metadata[SUM_KEY]) != _sum(content, metadata[SUM_KEY]):
             raise ModelFileError(f"{where}: its sha256 does not match, the file was changed or damaged: get it again")
         parameters, outside = _tensors(content)
-        card = _text(content, metadata[CARD_KEY]) if CARD_KEY in metadata and SUM_KEY in metadata else None
+        card = _text(content, metadata[CARD_KEY]) if is_ours else None
     except (_Damaged, UnicodeDecodeError) as error:
         raise ModelFileError(f"{where}: cut, damaged or no ONNX file: get the file again") from error
     if outside:
@@ -104,8 +106,7 @@ def with_card(content: bytes, card: Card, **entries: str) -> bytes:
     # Fields may come in any order, and an entry's two may be longer than a byte can count.
     added = [_encoded(_KEY, key.encode()) + _encoded(_VALUE, text.encode()) for key, text in texts.items()]
     made = kept + b"".join(_encoded(_METADATA, entry) for entry in added)
-    place = _metadata(made)[SUM_KEY]
-    return made[: place.start] + _sum(made).encode() + made[place.stop :]
+    return made[: -len(_NO_SUM)] + hashlib.sha256(made).hexdigest().encode()  # the sum's digits come last
 
 
 def _between(end: int, fields: Iterable[_Field]) -> Iterator[range]:
@@ -117,8 +118,8 @@ def _between(end: int, fields: Iterable[_Field]) -> Iterator[range]:
     yield range(start, end)
 
 
-def _sum(content: bytes) -> str:
-    place = _metadata(content)[SUM_KEY]
+def _sum(content: bytes, place: range) -> str:
+    """The sha256 of the content with zeros in the `place` of the sum itself."""
     total = hashlib.sha256(memoryview(content)[: place.start])
     total.update(_NO_SUM.encode())
     total.update(memoryview(content)[place.stop :])

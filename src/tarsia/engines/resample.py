@@ -1,4 +1,7 @@
-"""Scores at another size, and the labels and probabilities they give: numpy alone, a strip of rows at a time."""
+"""Scores at another size, and the labels and probabilities they give: numpy alone, a strip of rows at a time.
+
+The base install has neither torch nor OpenCV, which hold these.
+"""
 
 from __future__ import annotations
 

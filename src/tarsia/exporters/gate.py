@@ -18,8 +18,8 @@ from PIL import Image
 from tarsia.card import Card
 from tarsia.console import Table
 from tarsia.data._dataset import Dataset
-from tarsia.engines import onnx_file
 from tarsia.engines.engine import DOES_NOT_RUN, Engine
+from tarsia.engines.onnx_file import OnnxFile
 from tarsia.engines.open import engine_class
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.exporters.parity import ParityReport, Side, parity
@@ -169,7 +169,7 @@ def runners() -> list[Runner]:
 
 def judge(
     reference: Side,
-    content: bytes,
+    file: OnnxFile,
     where: str,
     chosen: Sequence[Runner],
     dataset: Dataset,
@@ -177,11 +177,10 @@ def judge(
     tolerance: float | None,
     threads: int,
 ) -> list[Verdict]:
-    """An ONNX file's content in each of the `chosen` engines, against `reference`.
+    """An ONNX file in each of the `chosen` engines, which call it `where`, against `reference`.
 
-    Raises ModelFileError where the content is no sound file, DatasetError as `parity` does.
+    Raises DatasetError as `parity` does.
     """
-    file = onnx_file.parse(content, where)
     stored = (file.card.provenance.get("export") or {}).get("precision", "float32")
     sides: dict[Runner, Side] = {}
     errors: dict[Runner, str] = {}
@@ -190,7 +189,7 @@ def judge(
         try:
             engine = engine_class(runner.engine)(file, where, "cpu", threads=threads, **options)
             _run_once(engine, file.card)
-            sides[runner] = Side(runner.name, Predictor(engine), len(content))
+            sides[runner] = Side(runner.name, Predictor(engine), len(file.content))
         except (ModelFileError, RecipeError) as error:
             errors[runner] = str(error)
     reports: dict[Runner, ParityReport] = {}

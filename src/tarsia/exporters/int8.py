@@ -35,14 +35,14 @@ _KINDS = (*_WEIGHTED, *_BETWEEN, *_ACTIVATIONS)
 
 
 class Quantizer:
-    """A network's content and pictures of its size -> its layers, and the network with all but some in 8 bits."""
+    """A network's graph and pictures of its size -> its layers, and the network with all but some in 8 bits."""
 
-    def __init__(self, content: bytes, images: Iterable[np.ndarray], threads: int) -> None:
+    def __init__(self, model: onnx.ModelProto, images: Iterable[np.ndarray], threads: int) -> None:
         """`images`: 1 x H x W x 3 uint8, as the network takes them, looked at one after the other."""
         self.threads = threads
         with tempfile.TemporaryDirectory() as folder, _quiet():
             given, plain = Path(folder, "given.onnx"), Path(folder, "plain.onnx")
-            given.write_bytes(content)
+            given.write_bytes(model.SerializeToString())
             quant_pre_process(str(given), str(plain), skip_symbolic_shape=True)  # which knows no H and W
             self._model = onnx.load(plain)
             options = {"moving_average": True}  # which is the plain mean where all pictures come at once
@@ -58,7 +58,7 @@ class Quantizer:
         """The names of those that can go into 8 bits, in working order."""
         return list(self._layers)
 
-    def quantized(self, kept: Collection[str] = ()) -> bytes:
+    def quantized(self, kept: Collection[str] = ()) -> onnx.ModelProto:
         """The network with every layer in 8 bits, but for those `kept` in float32."""
         return self._with([node for name, nodes in self._layers.items() if name not in kept for node in nodes])
 
@@ -67,7 +67,7 @@ class Quantizer:
 
         Of a long network first whole stretches are put into 8 bits, and then each layer of the worst third of those.
         """
-        before = self._labels(self._model.SerializeToString(), images)
+        before = self._labels(self._model, images)
         layers = self.layers
         if len(layers) > _SHORT:
             length = math.isqrt(len(layers))
@@ -87,12 +87,14 @@ class Quantizer:
             found.append((changed / sum(one.size for one in before), part))
         return sorted(found, key=lambda one: -one[0])
 
-    def _with(self, nodes: list[str]) -> bytes:
+    def _with(self, nodes: list[str]) -> onnx.ModelProto:
+        """A copy of the network with these nodes in 8 bits."""
+        model = copy.deepcopy(self._model)
         if not nodes:
-            return self._model.SerializeToString()
+            return model
         with _quiet():
             quantizer = QDQQuantizer(
-                copy.deepcopy(self._model),
+                model,
                 per_channel=True,
                 reduce_range=False,
                 weight_qType=QuantType.QInt8,
@@ -105,12 +107,12 @@ class Quantizer:
             )
             quantizer.quantize_model()
             quantizer.model.topological_sort()
-        return quantizer.model.model.SerializeToString()
+        return quantizer.model.model
 
-    def _labels(self, content: bytes, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _labels(self, model: onnx.ModelProto, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = self.threads, 4
-        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
         return [session.run([SCORES], _given(one))[0].argmax(1) for one in images]
 
 

@@ -1,4 +1,4 @@
-"""A network as an ONNX file's content: torch's exporter, made quiet, and what it says of this machine taken out.
+"""A network as an ONNX graph and a file's content: torch's exporter, made quiet, without what it says of this machine.
 
 Where asked for, the graph also gives labels and how sure they are: the class of the largest score, and its share of the
 softmax of scores / temperature, which is 1 / sum(exp((scores - largest) / temperature)).
@@ -37,8 +37,8 @@ _PADDED: dict[type, type] = {Conv2dSame: nn.Conv2d, MaxPool2dSame: nn.MaxPool2d,
 _LOGGERS = ("torch", "torch.__trace", "onnxscript", "onnx_ir")
 
 
-def exported(model: Segmenter, architecture: str) -> bytes:
-    """The network as one ONNX file's content, still without a card.
+def exported(model: Segmenter, architecture: str) -> onnx.ModelProto:
+    """The network as an ONNX graph.
 
     Input `image`: uint8 RGB (or the model's bands), B x 3 x H x W, any B, H and W multiples of the stride.  Output
     `scores`: float32, B x K x H x W.  Normalising and upsampling are inside.  Raises ExportError where torch's exporter
@@ -68,16 +68,15 @@ def exported(model: Segmenter, architecture: str) -> bytes:
             f"torch's exporter cannot write this {architecture} for pictures of any size ({first[:300]}): nothing was "
             "written; a network on another encoder may go"
         ) from error
-    return _plain(program.model_proto).SerializeToString()
+    return _plain(program.model_proto)
 
 
-def with_probabilities(content: bytes, temperature: float) -> bytes:
-    """The file's content with two outputs more, computed from the scores: `label` and `confidence`.
+def add_probabilities(model: onnx.ModelProto, temperature: float) -> None:
+    """Give the graph two outputs more, computed from the scores: `label` and `confidence`.
 
     Label: uint8, B x H x W, the class of the largest score.  Confidence: float32, B x H x W, its probability where
     scores are divided by `temperature` first (Guo et al., ICML 2017, eq. 9).
     """
-    model = onnx.load_from_string(content)
     # Softmax over an axis that is not the last would take five times as long (ONNX Runtime, 11 x 384 x 480).
     steps: tuple[tuple[str, list[str], str, dict[str, Any]], ...] = (
         ("ArgMax", [SCORES], "tarsia_class", {"axis": 1, "keepdims": 0}),
@@ -95,11 +94,10 @@ def with_probabilities(content: bytes, temperature: float) -> bytes:
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     for name, stored in ((LABEL, TensorProto.UINT8), (CONFIDENCE, TensorProto.FLOAT)):
         model.graph.output.append(helper.make_tensor_value_info(name, stored, ["batch", "height", "width"]))
-    return model.SerializeToString()
 
 
-def with_interface(content: bytes, card: Card) -> bytes:
-    """The file's content with the card, and what its input and outputs are, for other programs to read."""
+def with_interface(model: onnx.ModelProto, card: Card) -> bytes:
+    """The graph's file: its content with the card, and what input and outputs are, for other programs to read."""
     stride, count, bands = card.input.stride, len(card.classes), card.bands
     seen = "RGB, B x 3 x H x W" if bands == 3 else f"pictures of {bands} bands, B x {bands} x H x W"
     interface = {
@@ -108,9 +106,9 @@ def with_interface(content: bytes, card: Card) -> bytes:
         LABEL: "uint8, B x H x W, the class of the largest score",
         CONFIDENCE: "float32, B x H x W, the probability of the label",
     }
-    given = {one.name for one in onnx.load_from_string(content).graph.output} | {INPUT}
+    given = {one.name for one in model.graph.output} | {INPUT}
     kept = {name: meaning for name, meaning in interface.items() if name in given}
-    return with_card(content, card, tarsia_interface=json.dumps(kept))
+    return with_card(model.SerializeToString(), card, tarsia_interface=json.dumps(kept))
 
 
 def _with_fixed_padding(model: Segmenter) -> Segmenter:

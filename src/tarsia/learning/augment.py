@@ -1,4 +1,7 @@
-"""Augmentation: changes of a training picture and its label, every one drawn from the generator that is handed in."""
+"""Augmentation: changes of a training picture and its label, every one drawn from the generator that is handed in.
+
+By hand: torchvision's take no generator, and albumentations lives on only as a fork for another project.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ With p the softmax over the classes and y a pixel's true class.  Ignored pixels 
 batch with nothing to learn costs zero, and so does every batch where K = 1: the only class is certain.
 
 A step of several batches is learned as if they were one (step_loss.py), so the losses that can be say what they are
-made of: `Mean` a sum over pixels and a sum of weights, `Regions` a quotient of sums.
+made of, as no package's do: `Mean` a sum over pixels and a sum of weights, `Regions` a quotient of sums.
 
 Losses of pixels (cross_entropy, focal, ohem) take class weights and label smoothing.  Losses of regions (dice,
 jaccard, lovasz) take neither: each is the mean over the classes that the batch's truth shows, whatever their size.  A

@@ -1,4 +1,7 @@
-"""Optimizers, learning-rate schedules by step, and the moving average of the weights."""
+"""Optimizers, learning-rate schedules by step, and the moving average of the weights.
+
+torch's schedulers count steps of their own; a function of the step has nothing to save and resume.
+"""
 
 from __future__ import annotations
 

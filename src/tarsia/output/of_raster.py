@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
-from tarsia.card import IGNORED, Classes
+from tarsia.card import IGNORED
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
 from tarsia.files import write_text
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.of_picture import as_bytes, save_jpeg
-from tarsia.output.progress import Pace
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import MAX_PIXELS, shown
@@ -60,7 +59,7 @@ def write(
         kept: list[np.ndarray] = []
         with contextlib.ExitStack() as stack:
             writers = _writers(stack, predictor, source, out, what, raster)
-            pace = Pace(shown(source.path), "rows", raster.size[0])
+            work = stack.enter_context(console.Work(shown(source.path), raster.size[0], "rows"))
             for strip in _as_written(found, raster, what):
                 counts += summary.counted(strip.label_HW)
                 for kind, writer in writers.items():
@@ -69,7 +68,7 @@ def write(
                     preview.add(strip.top, as_visible(strip.image_HW3), strip.label_HW)
                 if polygons:
                     kept.append(strip.label_HW)
-                pace.step(len(strip.label_HW))
+                work.step(len(strip.label_HW))
             if "overlay" in what.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
             for remark in raster.remarks():
@@ -84,7 +83,7 @@ def _writers(
     """The label map first, so that it is in place last."""
     writers = {}
     if "label" in what.save:
-        palette = palette_of(predictor.classes)
+        palette = paint.palette(predictor.classes)
         path = source.output(out, "label")
         writers["label"] = stack.enter_context(writing_raster(path, raster, palette, no_data=IGNORED))
     if "confidence" in what.save:
@@ -148,11 +147,3 @@ class Preview:
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The small picture and its labels."""
         return np.concatenate(self._images), np.concatenate(self._labels)
-
-
-def palette_of(classes: Classes) -> np.ndarray:
-    """256 x 3 uint8: the classes' colours and the grey of ignored pixels."""
-    palette_256x3 = np.zeros((256, 3), np.uint8)
-    palette_256x3[: len(classes)] = classes.colors
-    palette_256x3[IGNORED] = paint.ignored_color(classes)
-    return palette_256x3

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from tarsia import console
 from tarsia.card import Card
 from tarsia.drawing import paint
 from tarsia.errors import ImageError, OutputError
 from tarsia.files import writing_folder
 from tarsia.output import summary
-from tarsia.output.progress import Pace
 from tarsia.output.sources import Source, is_camera
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import bands_in_words, shown
@@ -52,19 +52,20 @@ def write(
         writer = None
         if "overlay" in what.kinds("video"):
             writer = stack.enter_context(writing_video(source.output(out, "overlay"), first.shape[:2], video.rate))
-        counts, pace = np.zeros(256, np.int64), Pace(video.where, "frames", most or video.frames)
+        counts = np.zeros(256, np.int64)
+        work = stack.enter_context(console.Work(video.where, most or video.frames, "frames"))
         stopping = contextlib.suppress(KeyboardInterrupt) if camera else contextlib.nullcontext()
         with stopping:
             for group in _groups(itertools.chain([first], frames), batch, video):
                 for image_HW3, found in zip(group, label(np.stack(group)), strict=True):
                     label_HW = what.selected(*found)
                     counts += summary.counted(label_HW)
-                    pace.step()
-                    _write_frame(image_HW3, label_HW, card, folder, writer, pace.count)
+                    work.step()
+                    _write_frame(image_HW3, label_HW, card, folder, writer, work.count)
         if writer:
             writer.finish()
-        pace.end()
-    return {"row": summary.row_of(source, first.shape[:2], counts.tolist(), card, frames=pace.count)}
+        work.end()
+    return {"row": summary.row_of(source, first.shape[:2], counts.tolist(), card, frames=work.count)}
 
 
 def _write_frame(

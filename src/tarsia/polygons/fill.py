@@ -4,6 +4,7 @@ A pixel belongs to a region where its centre lies inside.  Coordinates are (x, y
 left corner of the picture: the centre of its first pixel is (0.5, 0.5).  A centre exactly on an outline belongs where
 the inside is to its right or below, so that two regions with a common edge neither overlap nor leave a gap.  Edges are
 computed in float64: a centre nearer to an edge than its rounding (1e-12 of a picture's size) may fall on either side.
+By hand, for Pillow and OpenCV paint the outline too, and pycocotools rounds corners to fifths of a pixel.
 
 Runs are N x 2 integers, [start, stop) of the positions row * W + column: sorted, none overlapping another, none empty.
 """

@@ -3,8 +3,8 @@
 Coordinates are (x, y) in pixels from the upper left corner of the picture, along the borders of pixels; GeoJSON takes
 an affine `transform` to those of a map.  Ignored pixels (255) are in no polygon.
 
-With a `tolerance` outlines are straightened: they keep within that many pixels of the exact ones, and the border
-between two regions stays one line for both (polygons/simplify.py); regions that come to nothing are left out.
+With a `tolerance` in pixels outlines have fewer corners: those go that cut off less than its square, and the border
+between two regions stays one line for both.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ weight means the same in the middle, at a border and in a rare colour, and a pix
 publication has neither; the program that came with it has both.  (Its authors' program of 2013
 divides by the square roots of the sums at both pixels instead.)  S is exact to float32; A is approximated by
 the permutohedral lattice (Adams, Baek & Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
-Eurographics 2010), as in those programs.
+Eurographics 2010), as in those programs, whose package for Python (pydensecrf) nobody maintains.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Connections: uvicorn's, with deadlines for what clients only begin, and a bound on how many are open."""
+"""Connections: uvicorn's, with deadlines for what clients only begin, and a bound on how many are open.
+
+uvicorn has no such deadlines to set, so this builds on the class it keeps for itself: tests/service/test_uvicorn.py
+names what of it, and pyproject.toml keeps to versions that passed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Process: a call in a process of its own, so that its memory is its own and its end is nobody else's.
 
 The processes are forked from a server that has only imported what they need: quick, and safe with threads and GPUs.
+A pool (concurrent.futures) is broken for all calls to come once one is killed, as for want of memory.
 """
 
 from __future__ import annotations
