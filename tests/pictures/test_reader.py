@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tarsia.errors import ImageError, TooLargeError
-from tarsia.pictures.reader import ImageLike, Spec, read, stored_size
+from tarsia.pictures.reader import ImageLike, Picture, Spec, read, stored_size
 from tarsia.pictures.rgb import as_visible, resize
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
@@ -251,3 +251,16 @@ def test_where_a_picture_lies_comes_with_it(tmp_path: Path) -> None:
     assert found.place is not None and found.place.transform == transform and found.valid_HW is None
     assert found.place.crs.to_string() == "EPSG:32633" and found.remarks == ()
     assert read(tiff(tmp_path / "b.tif", picture(4)), Spec(4)).place is None
+
+
+def test_what_pillow_warns_of_is_no_line_for_anybody(recwarn: pytest.WarningsRecorder) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + b"\x12\x01\x03\0\x01\0\0\0\x01\0\0\0"  # of two entries one is there
+    file = io.BytesIO()
+    Image.new("RGB", (5, 4)).save(file, "JPEG", exif=exif)
+    assert read(file.getvalue()).remarks == () and not [one.message for one in recwarn]
+
+
+def test_remarks_are_warnings_where_nobody_else_tells_them() -> None:
+    with pytest.warns(UserWarning, match="one|two") as told:
+        assert Picture(picture(3), remarks=("one", "two")).warned().shape == (HEIGHT, WIDTH, 3)
+    assert [str(one.message) for one in told] == ["one", "two"]

@@ -57,6 +57,7 @@ def opened(
         head = file.read(1024)
         with explained(where, head, formats):
             never_warn(Image.DecompressionBombWarning)  # of the size, which is looked at below
+            never_warn(UserWarning, r"PIL\.")  # of damaged EXIF data and the like: names no file, changes no pixel
             try:
                 image = stack.enter_context(Image.open(file, formats=formats))
             except UnidentifiedImageError:
@@ -112,10 +113,14 @@ def explained(where: str, head: bytes, formats: tuple[str, ...]) -> Iterator[Non
         raise ImageError(f"{where}: damaged or cut off ({shown(str(error))}); get the file again") from error
 
 
-def never_warn(category: type[Warning]) -> None:
-    """What such warnings say is of no use here; for the whole process, since `catch_warnings` is not for threads."""
-    if not any(action == "ignore" and found is category for action, _, found, *_ in warnings.filters):
-        warnings.simplefilter("ignore", category)
+def never_warn(category: type[Warning], module: str = "") -> None:
+    """What such warnings (of modules that fit a pattern) say is of no use to anybody.
+
+    For the whole process, since `warnings.catch_warnings` is not for threads.
+    """
+    wanted = ("ignore", category, module)
+    if not any((action, found, getattr(of, "pattern", "")) == wanted for action, _, found, of, _ in warnings.filters):
+        warnings.filterwarnings("ignore", category=category, module=module)
 
 
 def bands_in_words(bands: int) -> str:
