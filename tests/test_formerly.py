@@ -69,7 +69,7 @@ def test_what_is_written_anew_carries_the_present_name_alone(old: Path) -> None:
 def test_reports_are_compared_with_new_ones(old: Path) -> None:
     assert command("evaluate", "run", "--data", "folder:data", "--out", "new") == 0
     found = compare(["scores", "new"], out=old / "compared")
-    assert [miou for standing in found.standings for miou in standing.entry.mious] == pytest.approx(
+    assert [miou for standing in found.standings for miou in standing.model.mious] == pytest.approx(
         [0.2608, 0.2608], abs=1e-3
     )
 
