@@ -76,9 +76,8 @@ def test_one_mistake_in_both_worlds(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert capsys.readouterr().err.startswith(f"tarsia: {flags}")
-    engine = {"engine": given.pop("engine")} if "engine" in given else {}
     with pytest.raises(TarsiaError) as caught:
-        tarsia.predict(tarsia.load("model.onnx", **engine), ["a.png"], out, save=("label",), **given)
+        tarsia.predict(tarsia.load("model.onnx", **given), ["a.png"], out, save=("label",))
     assert str(caught.value).startswith(settings)
 
 
