@@ -22,7 +22,11 @@ from tarsia.recipe import Recipe
 HOMES = {"train": "training.train", "study": "studying.run_study", "adapt": "adapting.adapt"}
 HOMES |= {"export": "exporting.export", "serve": "serving.serve", "create_app": "serving.create_app"}
 # What a verb has that the function behind it has not, and the other way round: it makes the one of the other.
-MADE = {"train": ({"set"}, set()), "study": ({"set"}, set()), "serve": ({"models", "inference"}, {"paths", "inference"})}
+MADE = {
+    "train": ({"set"}, set()),
+    "study": ({"set"}, set()),
+    "serve": ({"models", "inference"}, {"paths", "inference"}),
+}
 MADE |= {"export": ({"calibrate_on"}, {"dataset_name", "split"})}
 TINY = "data: {name: streets, count: 2}\nmodel: {name: unet}\n"
 
