@@ -139,7 +139,7 @@ def huge(height: int, side: int, stored: str, work: Path) -> dict[str, Any]:
 
 def throughput(model: Path, side: int) -> dict[str, Any]:
     """Finished pixels and pixels through the network, a second, against the network's own on tiles alone."""
-    predictor = load(model, "cpu")
+    predictor = load(model, device="cpu")
     tiling = tiles.Tiling.of(predictor.card.input, 512, 0.25)
     image_HW3 = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     tile_1HW3 = image_HW3[None, : tiling.side, : tiling.side]

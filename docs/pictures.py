@@ -39,7 +39,7 @@ _SMOOTH = 2  # drawn this much larger, then shrunk
 def overview(model: Path | None = None) -> Image.Image:
     """The banner; `model` (a model file or run folder) says what is seen, the scene's labels where it is None."""
     sample = _scene()
-    label_HW = sample.label if model is None else load(model, "cpu")(sample.image).label_HW
+    label_HW = sample.label if model is None else load(model, device="cpu")(sample.image).label_HW
     classes = data.open("streets", count=1, size=(32, 32)).classes
     both = paint.overlay(sample.image, label_HW, classes, legend=False)
     tiles = (

@@ -467,7 +467,7 @@ def test_other_data_is_refused(drawn, tmp_path):
     ):
         compare(runs, data=f"folder:{other}", **QUICK)
     renamed = write_folder(tmp_path / "renamed", 1, 8, (32, 40), ("ground", "box", "ball"))
-    with pytest.raises(DatasetError, match=r"only --data has ball; only the report good has disc"):
+    with pytest.raises(DatasetError, match=r"only `data` has ball; only the report good has disc"):
         compare(runs, data=f"folder:{renamed}", **QUICK)
     larger = write_folder(tmp_path / "larger", 1, 8, (48, 40))
     with pytest.raises(DatasetError, match=r"val00: its labels in `data` are not those that the reports were made on"):

@@ -150,9 +150,7 @@ def test_the_crf_on_the_command_line(tmp_path, monkeypatch, capsys):
     data = f"folder:{write_folder(tmp_path / 'data', 1, 2, (16, 16))}"
     engine = RedEngine(Classes(names=NAMES, colors=((0, 0, 0), (9, 9, 9), (5, 5, 5))))
     engine.run = lambda images_BHW3: RedEngine.run(engine, images_BHW3 % 3)
-    monkeypatch.setattr(
-        "tarsia.prediction.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf)
-    )
+    monkeypatch.setattr("tarsia.inference.load", lambda path, how: Predictor(engine, how.tta, how.crf))
     monkeypatch.setattr("tarsia.evaluating.write_folder", lambda folder, report, *_: report.write(folder))
 
     def run(*words):
@@ -315,9 +313,7 @@ def test_a_calibration_that_fails_leaves_the_file_as_it_was(tmp_path):
 def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
     engine = SoftEngine()
     path = a_model_file(tmp_path, engine)
-    monkeypatch.setattr(
-        "tarsia.prediction.predictor.load", lambda path, device, tta, crf, *_: Predictor(engine, tta, crf)
-    )
+    monkeypatch.setattr("tarsia.inference.load", lambda path, how: Predictor(engine, how.tta, how.crf))
     monkeypatch.setattr("tarsia.data.open_spec", lambda spec, split: Pictures(MIXED))
 
     def run(*words):

@@ -139,7 +139,7 @@ def test_the_predictor_answers_the_same_from_both(
     """Resized or not: what the network gives is brought to the picture's size by torch here, by numpy there."""
     image_HW3 = draw(5, (max(size[0], 8), max(size[1], 8)))[0][: size[0], : size[1]]
     engine = OnnxEngine.open(file, "cpu")
-    torch_predictor, onnx_predictor = load(model, "cpu"), load(file, "cpu")
+    torch_predictor, onnx_predictor = load(model, device="cpu"), load(file, device="cpu")
     for predictor in (torch_predictor, onnx_predictor):
         predictor.engine.card = engine.card.model_copy(update={"input": Input(stride=4, **changes)})
     first, second = (predictor(image_HW3, confidence=True) for predictor in (torch_predictor, onnx_predictor))
@@ -155,7 +155,7 @@ def test_the_predictor_answers_the_same_from_both(
 def test_both_cost_about_the_same_and_one_line_says_what_runs_them(file: Path, model: Path) -> None:
     size = tuple(read_card(file).provenance["export"]["multiply_adds_size"])
     assert size == (48, 72)
-    ours, theirs = load(model, "cpu").engine, load(file, "cpu").engine
+    ours, theirs = load(model, device="cpu").engine, load(file, device="cpu").engine
     assert theirs.multiply_adds(size) == ours.multiply_adds(size)
     without_normalisations, all_of_them = theirs.describe().parameters, ours.describe().parameters
     assert without_normalisations == pytest.approx(all_of_them, rel=0.05)

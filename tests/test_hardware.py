@@ -21,6 +21,7 @@ pytestmark = pytest.mark.processor
 CHECKOUT = Path(__file__).parents[1]
 # And the list of what is private all the same.
 SEAM = (CHECKOUT / "src/tarsia/hardware.py", Path(__file__), CHECKOUT / "tests/test_architecture.py")
+SEAM += (CHECKOUT / "tests/conftest.py",)  # gives each worker of the tests a core
 PROBES = re.compile(
     r"cpuinfo|lscpu|OPTIMIZATION_CAPABILITIES|\bcuda\.(is_available|device_count|is_bf16_supported|get_device)|"
     r"sched_getaffinity|cpu_count|cpu\.max|bf16_supported|get_cpu_capability|cpu\._is_|get_capabilities|"
@@ -159,7 +160,7 @@ def test_threads_are_one_a_core(count: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert environment.describe()["cores"] == count
     asked: list[int] = []
     monkeypatch.setattr(split_statistics, "_in_order", lambda _, threads: asked.append(threads) or iter(()))
-    split_statistics.survey("train", data.open("streets", None, "train", count=1, size=(32, 32)))
+    split_statistics.examine_split("train", data.open("streets", None, "train", count=1, size=(32, 32)))
     assert asked == [min(count, split_statistics._MOST_THREADS)]
 
 

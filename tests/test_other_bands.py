@@ -91,7 +91,7 @@ def miou(predictor: Predictor, dataset: Any) -> float:
 def test_the_fourth_band_is_learned_from(root: Path, run: Path) -> None:
     assert json.loads((run / "report.json").read_text())["miou"] > 0.8
     assert read_card(run / "model.safetensors").bands == BANDS
-    predictor, dataset = load(run, "cpu"), data.open("folder", root, "val")
+    predictor, dataset = load(run, device="cpu"), data.open("folder", root, "val")
     right = wrong = 0
     for index in range(len(dataset)):
         sample = dataset[index]
@@ -103,7 +103,7 @@ def test_the_fourth_band_is_learned_from(root: Path, run: Path) -> None:
 
 
 def test_the_exported_model_answers_alike(root: Path, run: Path, onnx: Path) -> None:
-    exported, trained = load(onnx, "cpu"), load(run, "cpu")
+    exported, trained = load(onnx, device="cpu"), load(run, device="cpu")
     dataset = data.open("folder", root, "all")
     assert exported.card.bands == BANDS and "4 bands, B x 4 x H x W" in _interface(onnx)
     assert miou(exported, dataset) == pytest.approx(miou(trained, dataset), abs=1e-3)
@@ -117,7 +117,7 @@ def _interface(path: Path) -> str:
 
 
 def test_pictures_and_arrays_are_predicted_and_drawn(root: Path, onnx: Path, tmp_path: Path) -> None:
-    predictor, dataset = load(onnx, "cpu"), data.open("folder", root, "all")
+    predictor, dataset = load(onnx, device="cpu"), data.open("folder", root, "all")
     done = predict(predictor, [root / "images"], tmp_path / "out", save=["label", "overlay", "confidence", "geojson"])
     assert len(done.done) == len(dataset) == 16 and not done.failed
     for index in range(len(dataset)):
@@ -133,7 +133,7 @@ def test_rasters_are_read_by_windows_in_all_bands(onnx: Path, tmp_path: Path) ->
     image[20:60, 40:90, 3] = 200
     place = {"crs": "EPSG:32633", "transform": rasterio.Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)}
     write_tiff(tmp_path / "map.tif", image, photometric="rgb", alpha="yes", **place)  # the fourth is no mask here
-    predictor = load(onnx, "cpu")
+    predictor = load(onnx, device="cpu")
     for tile in (None, 64):
         out = tmp_path / f"out{tile}"
         done = predict(predictor.in_tiles(tile), [tmp_path / "map.tif"], out, save=["label", "overlay", "confidence"])
@@ -148,7 +148,7 @@ def test_rasters_are_read_by_windows_in_all_bands(onnx: Path, tmp_path: Path) ->
 
 def test_views_of_test_time_augmentation(root: Path, run: Path) -> None:
     views = TestTimeAugmentation(flip=True, scales=(1.0, 1.5))
-    assert miou(load(run, "cpu", tta=views), data.open("folder", root, "val")) > 0.6
+    assert miou(load(run, device="cpu", tta=views), data.open("folder", root, "val")) > 0.6
 
 
 def test_the_doctor_and_the_sheet_of_augmentation(root: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_recipes_that_do_not_agree_with_the_pictures_are_refused(root: Path, tmp
 
 
 def test_what_is_for_three_bands_is_refused_by_name(root: Path, run: Path, tmp_path: Path) -> None:
-    predictor = load(run, "cpu")
+    predictor = load(run, device="cpu")
     rgb = write_folder(tmp_path / "rgb", 2, 2, classes=("ground", "box"))
     picture = rgb / "val/images/val00.png"
     with pytest.raises(ImageError, match=r"val00\.png: a picture of 3 bands, expected 4"):
@@ -220,7 +220,7 @@ def test_a_card_and_a_network_of_other_bands_are_no_model(onnx: Path) -> None:
         changed = onnx_file.with_card(content, file.card.model_copy(update={"model": model}))
         onnx.with_name("changed.onnx").write_bytes(changed)
         with pytest.raises(ModelFileError, match=rf"expected image, uint8, B x {bands} x H x W"):
-            load(onnx.with_name("changed.onnx"), "cpu")
+            load(onnx.with_name("changed.onnx"), device="cpu")
 
 
 def test_cards_from_before_there_were_bands_mean_three_and_strange_ones_are_refused() -> None:

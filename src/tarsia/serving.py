@@ -70,9 +70,9 @@ def serve(
     socket = server.listening(host, port)
     for name, batcher in app.state.service.models.items():
         console.note(f"{name}: {batcher.predictor.engine.describe()}")
-    console.note(f"{', '.join(models)}: {server.address(socket)}")
+    where = f"{', '.join(models)}: {server.address(socket)}"
     with watch.running() if reload_on_change else contextlib.nullcontext():
-        running = server.Server(app, grace_seconds, drain_seconds)
+        running = server.Server(app, grace_seconds, drain_seconds, started=lambda: console.note(where))
         running.run(sockets=[socket])
     if running.interrupted:
         raise KeyboardInterrupt

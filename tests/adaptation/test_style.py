@@ -219,7 +219,7 @@ def test_other_strides(stride: int) -> None:
 
 
 def test_encoders_without_the_stride() -> None:
-    with pytest.raises(RecipeError, match="test_vit: its maps lie at"):
+    with pytest.raises(RecipeError, match="encoder='test_vit': its maps lie at"):
         StyleNetwork(StyleCard(encoder="test_vit"))
     with pytest.raises(RecipeError, match="unknown encoder"):
         StyleNetwork(StyleCard(encoder="resnet999"))

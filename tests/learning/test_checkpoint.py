@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tarsia import models
 from tarsia.card import CARD_KEY, SUM_KEY, Card, Classes, Input, read_header
+from tarsia.engines import weights
 from tarsia.engines.model_file import read_card
 from tarsia.engines.weights import carry_over, load_model, save_model
 from tarsia.errors import ModelFileError, OutputError, TrainingError
@@ -95,7 +96,7 @@ def test_every_flipped_byte_of_a_model_file_is_refused(model_file):
             harmed[place] ^= change
             model_file.write_bytes(harmed)
             try:
-                found = checkpoint.read_tensors(model_file, CARD_KEY)
+                found = weights.read_tensors(model_file, CARD_KEY)
                 read_card(model_file)
             except ModelFileError:
                 continue
@@ -128,11 +129,11 @@ def test_every_single_byte_of_a_small_file(small_file):
 )
 def test_the_sum_covers_what_the_same_bytes_mean(tmp_path, change):
     path, tensors = tmp_path / "a.safetensors", {"w": torch.arange(6.0).reshape(2, 3)}
-    checkpoint.write_tensors(path, tensors, "key", "text")
-    assert checkpoint.read_tensors(path, "key")["w"].shape == (2, 3)
+    weights.write_tensors(path, tensors, "key", "text")
+    assert weights.read_tensors(path, "key")["w"].shape == (2, 3)
     save_file(change(tensors), path, metadata=read_header(path))
     with pytest.raises(ModelFileError, match="its sha256 does not match"):
-        checkpoint.read_tensors(path, "key")
+        weights.read_tensors(path, "key")
 
 
 def test_a_file_cut_anywhere_is_refused(small_file):
@@ -140,10 +141,10 @@ def test_a_file_cut_anywhere_is_refused(small_file):
     for length in [*range(0, len(content), 7), len(content) - 1]:
         small_file.write_bytes(content[:length])
         with pytest.raises(ModelFileError, match=str(small_file)):
-            checkpoint.read_tensors(small_file, checkpoint._TREE_KEY)
+            weights.read_tensors(small_file, checkpoint._TREE_KEY)
     small_file.write_bytes(content + b"\0")
     with pytest.raises(ModelFileError):
-        checkpoint.read_tensors(small_file, checkpoint._TREE_KEY)
+        weights.read_tensors(small_file, checkpoint._TREE_KEY)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_what_is_no_model_file_is_refused_in_words(tmp_path, make, message):
 
 def write_as_tarsia(path, tensors, card_text):
     """A file with a right sum, whatever is in it."""
-    save_file(tensors, path, {CARD_KEY: card_text, SUM_KEY: checkpoint._sum(tensors, card_text)})
+    save_file(tensors, path, {CARD_KEY: card_text, SUM_KEY: weights._sum(tensors, card_text)})
 
 
 def test_a_file_without_a_sum_is_refused(tmp_path):
@@ -327,7 +328,7 @@ def test_safetensors_own_words_for_a_full_disk_are_understood(tmp_path, monkeypa
     def fail(*_, **__):
         raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})")
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
+    monkeypatch.setattr(weights, "save_file", fail)
     with pytest.raises(OutputError, match=r"cannot write .*the disk"):
         save_state(tmp_path / "s.safetensors", {"step": 1})
     assert not list(tmp_path.iterdir())

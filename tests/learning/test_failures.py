@@ -113,7 +113,7 @@ def test_out_of_memory_in_validation(data: Path, tmp_path: Path, monkeypatch: py
     def fail(*_: Any) -> Any:
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr("tarsia.engines.torch_engine.TorchEngine.scores", fail)
+    monkeypatch.setattr("tarsia.engines.torch_engine.TorchEngine.run", fail)
     with pytest.raises(TrainingError, match=r"out of memory in validation after epoch 1.*4 at a time"):
         fit(tmp_path / "run", data, "val")
 

@@ -30,7 +30,7 @@ class Dumb(OnnxEngine):
 
 
 def test_every_kind_of_model_is_listed_and_none_is_run_for_it(made_models: Made) -> None:
-    predictors = {name: load(path, "cpu") for name, path in made_models.models.items()}
+    predictors = {name: load(path, device="cpu") for name, path in made_models.models.items()}
     app = TestClient(create_app(predictors))
     for predictor in predictors.values():
         predictor.engine.run = predictor.engine.labelled = None  # what runs the network now fails
@@ -75,6 +75,6 @@ def test_info_and_predict_of_every_kind(
     picture = sorted((made_models.data / "val" / "images").iterdir())[0]
     assert not cli.app(["predict", str(path), str(picture), "--out", str(tmp_path / "out"), "--device", "cpu"])
     assert ENGINES[kind] in capsys.readouterr().err
-    expected = load(path, "cpu")(picture).label_HW
+    expected = load(path, device="cpu")(picture).label_HW
     (found,) = [one for one in (tmp_path / "out").rglob("*.png") if decoded(one.read_bytes()).shape == expected.shape]
     assert (decoded(found.read_bytes()) == expected).all()

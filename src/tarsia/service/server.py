@@ -7,6 +7,7 @@ import ipaddress
 import signal
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -24,7 +25,10 @@ class Server(uvicorn.Server):
     second SIGTERM, leaves them out; one more drops what is under way.
     """
 
-    def __init__(self, app: FastAPI, grace_seconds: float, drain_seconds: float) -> None:
+    def __init__(
+        self, app: FastAPI, grace_seconds: float, drain_seconds: float, started: Callable[[], object] = lambda: None
+    ) -> None:
+        """`started` is called once it answers, and stops politely."""
         self._service: Service = app.state.service
         places = Places(most_places(self._service.limits.connections))
         config = uvicorn.Config(
@@ -39,9 +43,13 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=max(1, round(grace_seconds - drain_seconds)),
         )
         super().__init__(config)
-        self._drain_seconds = drain_seconds
+        self._drain_seconds, self._started = drain_seconds, started
         self._exit_at: float | None = None
         self.interrupted = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by the signal, between two steps of the event loop."""
