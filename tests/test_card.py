@@ -122,6 +122,9 @@ def test_a_model_file_is_found_in_its_run_folder(tmp_path):
 
 def test_a_card_is_read_without_torch(tmp_path):
     path = with_header(tmp_path / "m.safetensors", {"__metadata__": {CARD_KEY: CARD.to_json()}})
-    code = "import sys; from pathlib import Path; from tarsia.engines.model_file import read_card; read_card(Path(sys.argv[1])); print('torch' in sys.modules)"
+    code = (
+        "import sys; from pathlib import Path; from tarsia.engines.model_file import read_card\n"
+        "read_card(Path(sys.argv[1])); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

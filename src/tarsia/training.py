@@ -149,6 +149,7 @@ def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
         interrupt.check()
     if progress.epoch < settings.epochs:
         run.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
+    run.draw()  # the report shows it
 
 
 def _goes_on(state: TrainingState) -> bool:

@@ -25,7 +25,7 @@ ENGINES = {"run": "torch ", "exported": "onnxruntime ", "int8": "onnxruntime "}
 class Dumb(OnnxEngine):
     """Segments, but cannot say what it is."""
 
-    def facts(self):
+    def describe(self):
         raise RuntimeError("/secret/place: out of words")
 
 
@@ -33,7 +33,7 @@ def test_every_kind_of_model_is_listed_and_none_is_run_for_it(made_models: Made)
     predictors = {name: load(path, device="cpu") for name, path in made_models.models.items()}
     app = TestClient(create_app(predictors))
     for predictor in predictors.values():
-        predictor.engine.run = predictor.engine.labelled = None  # what runs the network now fails
+        predictor.engine.run = predictor.engine.run_to_labels = None  # what runs the network now fails
     answer = app.get("/v1/models")
     assert answer.status_code == 200
     listed = {one["name"]: one for one in answer.json()["models"]}

@@ -22,6 +22,7 @@ from tarsia.files import write_json, write_text
 from tarsia.plain_text import plain
 
 _PLAIN_INTERVAL_SECONDS = 15.0
+_FIRST_CURVES_SECONDS = 20
 # What a run writes, beside the files that it always replaces: of an earlier run in the same folder none may stay.
 _OUTPUTS = (
     *("resume/state*.safetensors", "epochs/epoch-*.safetensors", "tensorboard/events.out.tfevents.*"),
@@ -62,7 +63,7 @@ def note_environment(folder: Path) -> dict[str, Any]:
 
 
 class RunFolder:
-    """Writes a run's folder.  `history` has a row per epoch; metrics.csv and curves.png are always all of it."""
+    """Writes a run's folder.  `history` has a row per epoch; metrics.csv is always all of it, curves.png at the end."""
 
     def __init__(self, folder: Path, history: list[dict[str, Any]], total_steps: int) -> None:
         for package in ("tensorboard", "matplotlib"):
@@ -80,6 +81,7 @@ class RunFolder:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.log.addHandler(handler)
         self.bar = _Bar(total_steps)
+        self._drawn, self._draw_at = 0, time.monotonic() + _FIRST_CURVES_SECONDS
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""
@@ -91,7 +93,7 @@ class RunFolder:
         self.bar.update(done, "  ".join(f"{key} {value}" for key, value in facts.items()))
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """Take in an epoch's figures: metrics.csv, TensorBoard, curves.png, one line of text."""
+        """Take in an epoch's figures: metrics.csv, TensorBoard, curves.png (in time, see `draw`), one line of text."""
         self.history.append(row)
         text = io.StringIO()
         writer = csv.DictWriter(text, list(row))
@@ -105,14 +107,25 @@ class RunFolder:
             self.tensorboard.flush()
         except OSError as error:
             raise _cannot_write(self.folder / "tensorboard", error) from error
-        save_curves(self.folder / "curves.png", self.history)
+        if time.monotonic() >= self._draw_at:
+            self.draw()
         shown = ("train_loss", "val_loss", "train_miou", "val_miou", "val_pixel_accuracy")
         figures = "  ".join(f"{key} {row[key]:.4f}" for key in shown if row.get(key) is not None)
         self.say(f"epoch {row['epoch']}: {figures}  {row['images_per_second']:.1f} images/s")
 
+    def draw(self) -> None:
+        """curves.png of all epochs; `epoch` draws as often as a twentieth of the time suffices for."""
+        if self._drawn < len(self.history):
+            started = time.monotonic()
+            save_curves(self.folder / "curves.png", self.history)
+            self._drawn, ended = len(self.history), time.monotonic()
+            self._draw_at = ended + 20 * (ended - started)
+
     def close(self) -> None:
-        """Release files and the progress bar."""
+        """Draw what is not drawn, and release files and the progress bar."""
         self.bar.close()
+        with contextlib.suppress(OSError, OutputError):
+            self.draw()
         with contextlib.suppress(OSError):  # after a full disk it tells of it again
             self.tensorboard.close()
         for handler in list(self.log.handlers):
