@@ -251,7 +251,8 @@ def test_a_closed_terminal_saves_too(programs: Programs, recipe: Path, whole: Pa
     def closed_on_the_way(run: Path) -> bool:
         process, terminal = pty.fork()
         if not process:
-            code = [SLOWED + "sys.argv[0] = 'tarsia'; main()", "train", str(recipe), "--out", str(run)]
+            slower = SLOWED.replace("0.04", "0.5")  # this process has its terminal to read besides
+            code = [slower + "sys.argv[0] = 'tarsia'; main()", "train", str(recipe), "--out", str(run)]
             os.execve(sys.executable, [sys.executable, "-c", *code], os.environ | ONE_THREAD)
         when = reached(run, step=STEPS + 2)
         while not when():
