@@ -648,3 +648,19 @@ def test_nothing_here_needs_torch():
     code = "import sys, tarsia.evaluating; print(sorted({'torch', 'matplotlib', 'jinja2'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_tiles_are_refused_where_whole_pictures_are_taken():
+    warm = pytest.importorskip("tarsia.service.service").warm
+    tiled = Predictor(RedEngine()).in_tiles(16)
+    with pytest.raises(RecipeError, match="evaluate takes whole pictures"):
+        evaluate(tiled, Pictures(MIXED))
+    with pytest.raises(RecipeError, match="serve takes whole pictures"):
+        warm("red", tiled)
+
+
+def test_a_choice_has_a_name(tmp_path):
+    from tarsia.inference import load
+
+    with pytest.raises(RecipeError, match="'cpu' in the place of an Inference: give what is chosen by name"):
+        load(tmp_path / "model.safetensors", "cpu")

@@ -51,9 +51,11 @@ def evaluate(
     (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, details.png,
     report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
     (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where classes or
-    bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises.  Samples are read by
+    bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises, RecipeError where the
+    predictor was told to cut pictures into tiles.  Samples are read by
     threads: `dataset[index]` must bear that.
     """
+    predictor.check_whole("evaluate")
     check_same_classes(predictor.classes, dataset.classes)
     check_bands(dataset, predictor.card.bands)
     if observe is not None and predictor.needs_probabilities:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia.engines.open import open_engine
+from tarsia.errors import RecipeError
 from tarsia.prediction.crf import CrfSettings
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
 
@@ -21,7 +22,7 @@ class Inference:
     `tta` averages the probabilities of several views, `crf` refines them.  `style`, a style file or `histogram`, also
     shows the network each picture in the look of `reference`: pictures like those it was trained on, a folder or
     NAME[:ROOT][,key=value...].  `tile`: side of the tiles that pictures larger than one go in, which share the part
-    `overlap` of it; evaluate takes whole pictures.
+    `overlap` of it; evaluate and serve take whole pictures and refuse tiles.
     """
 
     device: str = "auto"
@@ -32,6 +33,7 @@ class Inference:
     crf: CrfSettings | None = None
     style: str | None = None
     reference: str | None = None
+    fuse: bool = True  # else the restyled picture's answer alone
     tile: int | None = None
     overlap: float | None = None
 
@@ -47,11 +49,13 @@ def load(path: str | Path, inference: Inference = DEFAULT, **chosen: Any) -> Pre
     Raises ModelFileError for what is no sound model file, MissingExtraError for an engine that is not installed, and
     RecipeError for choices that there are not or that do not go together.
     """
+    if not isinstance(inference, Inference):
+        raise RecipeError(f"{inference!r} in the place of an Inference: give what is chosen by name, as device='cpu'")
     how = replace(inference, **chosen)
     engine = open_engine(Path(path), how.device, how.engine, how.precision, how.streams)
     style = None
     if how.style is not None or how.reference is not None:
         from tarsia.adaptation.test_time import open_style
 
-        style = open_style(engine.card, how.style, how.reference, how.device)
+        style = open_style(engine.card, how.style, how.reference, how.device, how.fuse)
     return Predictor(engine, how.tta, how.crf, style).in_tiles(how.tile, how.overlap)

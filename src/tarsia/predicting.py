@@ -84,9 +84,10 @@ def predict(
     """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
 
     `only` these classes, and where the probability is at least `min_confidence`: other pixels get 255.  `simplify`:
-    tolerance of polygons in pixels.  `batch`: so many pictures (or tiles) of one size go through the network at once.
-    In tiles go what the predictor says and, as fits into memory, huge TIFFs.  `frames`: so many of each video at most.
-     `resume` leaves alone what an interrupted run into `out` has finished.
+    side of a square, in pixels, below whose area corners of polygons are left out.  `batch`: so many pictures (or
+    tiles) of one size go through the network at once.  Pictures go in tiles where the predictor was told so, or where
+    memory would not suffice.  `frames`: so many of each video at most.  `resume` leaves alone what an interrupted run
+    into `out` has finished.
 
     `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.
 

@@ -132,3 +132,16 @@ def test_style_and_reference_go_together(reference: Path, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no pictures"):
         open_style(card, "histogram", str(tmp_path / "empty"))
+
+
+def test_load_says_whether_the_picture_as_it_is_counts_too(reference: Path, images: np.ndarray, tmp_path: Path) -> None:
+    from small_onnx import content
+    from tarsia.inference import load
+
+    (tmp_path / "m.onnx").write_bytes(content())
+    alone, both = (
+        load(tmp_path / "m.onnx", style="histogram", reference=str(reference), fuse=fuse) for fuse in (False, True)
+    )
+    assert alone.style is not None and both.style is not None
+    assert "in place of" in alone.style.described and "fused with" in both.style.described
+    assert not np.allclose(alone.probabilities(images), both.probabilities(images))

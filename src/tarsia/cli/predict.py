@@ -85,7 +85,7 @@ def predict(
     views = tta_of(tta)
     predictor = load(
         model,
-        Inference(device, engine, precision, 1, views, refinement, style, reference, tile, overlap),
+        Inference(device, engine, precision, 1, views, refinement, style, reference, tile=tile, overlap=overlap),
     )
     console.note(f"{predictor.engine.describe()}")
     with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at

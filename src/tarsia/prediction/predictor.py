@@ -211,6 +211,11 @@ class Predictor:
         temperature = 1.0 if self.crf else self.temperature
         return self._refined(images_BHW3, self._averaged(images_BHW3, {temperature})[temperature])
 
+    def check_whole(self, doing: str) -> None:
+        """RecipeError where tiles were chosen and `doing`, as `evaluate`, takes whole pictures."""
+        if self.tile or self.overlap is not None:
+            raise RecipeError(f"{doing} takes whole pictures, of which tiles see less: leave out `tile` and `overlap`")
+
     def check_tiles(self) -> None:
         """RecipeError where a stage needs the whole picture: tiles would get another answer, and nobody would know."""
         if self.style is not None:

@@ -108,7 +108,11 @@ class Service:
 
 
 def warm(name: str, predictor: Predictor) -> None:
-    """One grey picture through the whole path; raises what fails there, ModelFileError where no number comes of it."""
+    """One grey picture through the whole path; raises what fails there, ModelFileError where no number comes of it.
+
+    RecipeError for a predictor that was told to cut pictures into tiles.
+    """
+    predictor.check_whole("serve")
     grey_1HWC = np.full((1, _WARM_SIDE, _WARM_SIDE, predictor.card.bands), 128, np.uint8)
     try:
         predictor.labels_and_confidence(grey_1HWC)
