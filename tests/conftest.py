@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from made_models import Made
 
 
+# Files of minutes.  They begin first: one that began last would run on while all other workers are done.
+MINUTES = (
+    *("docs/test_docs.py", "models/test_export.py", "test_resume.py", "test_printed_commands.py", "test_zoo.py"),
+    *("test_study.py", "test_exporting_int8.py", "test_cli.py", "test_adapting.py", "page/test_keeping.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(MINUTES)}
+    assert all(path.is_file() for path in places)
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 def pytest_configure() -> None:
     """Each worker of pytest-xdist keeps to a core of its own, with all that it starts.
 

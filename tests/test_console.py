@@ -46,6 +46,15 @@ def test_work_of_a_unit_says_its_rate(
     assert last == "[b]a.mp4: 20 frames in 11.0 s, 1.82 frames/s" and work.count == 20
 
 
+def test_work_goes_on_where_an_earlier_process_ended(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with console.Work("step", 50, before=40) as work:
+        clock.now += 10
+        work.step(5, "loss 0.5")
+    assert capsys.readouterr().err == "step: 45 of 50, 10 s left  loss 0.5\n"
+
+
 def test_quiet_says_nothing(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     console.quiet(True)
     with console.Work("a.mp4", 9, "frames") as work:

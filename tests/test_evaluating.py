@@ -264,7 +264,7 @@ def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_p
     before = tmp_path / "before.safetensors"
     before.write_bytes(path.read_bytes())
     predictor = Predictor(engine)
-    report, fitted = calibrate(tmp_path, predictor, dataset, dataset_name="noise", split="val")
+    report, fitted = calibrate(tmp_path, dataset, predictor=predictor, dataset_name="noise", split="val")
     card = read_card(path)
     assert card.calibration == fitted and card.model_copy(update={"calibration": None}) == read_card(before)
     assert same_weights(path, before) and load_model(path)[1] == card
@@ -275,7 +275,7 @@ def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_p
     assert "temperature" not in report.model
 
     mine = Predictor(engine).at_temperature(1.7)
-    calibrate(path, mine, dataset)
+    calibrate(path, dataset, predictor=mine)
     assert mine.temperature == 1.7, "the caller's predictor is not touched"
 
     engine.card = card
@@ -288,7 +288,7 @@ def test_calibrating_writes_the_temperature_into_the_card_and_nothing_else(tmp_p
     evaluate(Predictor(engine), dataset)
     assert "fitted on these very pictures" in capsys.readouterr().err
 
-    again = calibrate(path, Predictor(engine), others, split="train")[1]
+    again = calibrate(path, others, predictor=Predictor(engine), split="train")[1]
     assert read_card(path).calibration == again and again.pixels != 0 and again.split == "train"
     assert again.temperature == pytest.approx(3, rel=0.1), "of the scores, not of what the first one left"
     assert "calibrate on another" in capsys.readouterr().err
@@ -300,21 +300,21 @@ def test_a_calibration_that_fails_leaves_the_file_as_it_was(tmp_path):
     content = path.read_bytes()
     right = Pictures(MIXED, ignored=1.0)
     with pytest.raises(DatasetError, match="no labelled pixels"):
-        calibrate(path, Predictor(engine), right)
+        calibrate(path, right, predictor=Predictor(engine))
     for predictor in (Predictor(engine, TestTimeAugmentation()), Predictor(engine, crf=CrfSettings())):
         with pytest.raises(RecipeError, match="leave out test-time augmentation and CRF"):
-            calibrate(path, predictor, Pictures(MIXED))
+            calibrate(path, Pictures(MIXED), predictor=predictor)
     assert path.read_bytes() == content
     exported = path.rename(tmp_path / "model.onnx")
     with pytest.raises(RecipeError, match=r"model\.onnx: calibrate the \.safetensors model"):
-        calibrate(exported, Predictor(engine), Pictures(MIXED))
+        calibrate(exported, Pictures(MIXED), predictor=Predictor(engine))
 
 
 def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
     engine = SoftEngine()
     path = a_model_file(tmp_path, engine)
     monkeypatch.setattr("tarsia.inference.load", lambda path, how: Predictor(engine, how.tta, how.crf))
-    monkeypatch.setattr("tarsia.data.open_spec", lambda spec, split: Pictures(MIXED))
+    monkeypatch.setattr("tarsia.data.open_spec", lambda spec, **_: Pictures(MIXED))
 
     def run(*words):
         cli.app(["evaluate", *words, "--data", "streets", "--out", str(tmp_path / "out"), "--overwrite"])

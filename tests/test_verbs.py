@@ -11,11 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import small_onnx
 import tarsia
 from tarsia import cli, data
 from tarsia.data._dataset import Dataset
+from tarsia.engines.onnx_file import with_card
 from tarsia.errors import RecipeError
 from tarsia.recipe import Recipe
 
@@ -146,3 +150,39 @@ def test_adapt_has_the_settings_of_a_tuning(monkeypatch: pytest.MonkeyPatch) -> 
     assert (given["tuning"].steps, given["tuning"].share, given["tuning"].batch) == (7, 0.5, 8)
     with pytest.raises(TypeError, match="stesp"):
         tarsia.adapt("m", target="night", out="o", source="streets", stesp=7)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """An exported model of streets, which knows what it was trained on."""
+    classes = data.open("streets", count=1, size=(32, 32)).classes
+    weight_K3 = np.random.default_rng(0).normal(size=(len(classes), 3)).astype(np.float32)
+    own = {"name": "streets", "size": [32, 48], "val_options": {"count": 3}}
+    card = small_onnx.card(classes=classes, provenance={"recipe": {"data": own}})
+    file = small_onnx.model(weight_K3, np.zeros(len(classes), np.float32)).SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(with_card(file, card))
+    return tmp_path / "model.onnx"
+
+
+def test_a_model_is_scored_by_its_path_on_data_by_their_name(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened, spec = tarsia.load(model), "streets,count=3,size=32x48"
+    wanted = tarsia.evaluate(opened, data.open_spec(spec), dataset_name="streets", split="val")
+    assert capsys.readouterr().err == ""
+    own, named = tarsia.evaluate(model), tarsia.evaluate(str(model), spec)
+    for report in (own, named):
+        assert np.array_equal(report.counts_NKK1, wanted.counts_NKK1) and report.protocol == wanted.protocol
+    assert "the data that" in capsys.readouterr().err
+    assert tarsia.evaluate(model, "streets,count=2,size=32x48", split="test").protocol["split"] == "test"
+    twice = tarsia.evaluate(model, spec, inference=tarsia.Inference(tta=tarsia.TestTimeAugmentation()))
+    assert twice.protocol["tta"] != wanted.protocol["tta"]
+    with pytest.raises(RecipeError, match="`inference` is for a model file"):
+        tarsia.evaluate(opened, spec, inference=tarsia.Inference())
+    with pytest.raises(RecipeError, match="which labelled pictures"):
+        tarsia.evaluate(opened)
+
+
+def test_pictures_are_predicted_by_the_path_of_a_model(model: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "one.png"
+    Image.fromarray(data.open("streets", count=1, size=(32, 48))[0].image).save(picture)
+    run = tarsia.predict(model, picture, tmp_path / "out", save=["label"], inference=tarsia.Inference(device="cpu"))
+    assert [label for _, label in run.done] == [tmp_path / "out" / "one.png"] and not run.failed

@@ -248,14 +248,12 @@ def export(
     a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
     """
     run, ranges_of = _found("exporting", "export"), _found("exporting", "Calibration")
-    if check_on is None:
-        from tarsia.own_data import OwnData
+    from tarsia.own_data import Labelled
 
-        check_on = OwnData.of(Path(model), "check_on").held_out()
-    dataset, name, split = _opened(check_on, "val")
+    dataset, name, split = Labelled.of(check_on, model, option="check_on")
     ranges = None
     if int8 is not None:
-        pictures, *named = _opened(int8, "train")
+        pictures, *named = Labelled.of(int8, None, default_split="train")
         ranges = ranges_of(pictures, name=" ".join(named), **({"images": calibrate_on} if calibrate_on else {}))
     checks = {"check_on": dataset, "dataset_name": name, "split": split, "images": images, "tolerance": tolerance}
     return run(model, onnx, int8=ranges, probabilities=probabilities, overwrite=overwrite, **checks)
@@ -330,13 +328,3 @@ def _overrides(source: object, settings: Mapping[str, Any]) -> list[str]:
 
         raise RecipeError("set is for the file of a recipe or study: what is read already, or resumed, is as it is")
     return [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
-
-
-def _opened(dataset: str | Dataset, default_split: str) -> tuple[Dataset, str, str]:
-    """A data set, its name and split; of one that is open already these are empty."""
-    if not isinstance(dataset, str):
-        return dataset, "", ""
-    from tarsia import data
-
-    name, _, options = data.parse(dataset)
-    return data.open_spec(dataset, default_split=default_split), name, options.get("split", default_split)

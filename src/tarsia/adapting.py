@@ -23,7 +23,7 @@ from tarsia.evaluating import evaluate
 from tarsia.files import require_new
 from tarsia.folder_lock import holding
 from tarsia.inference import load
-from tarsia.pictures.files import bands_in_words
+from tarsia.plain_text import number
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -183,7 +183,7 @@ def _check_colors(card: Card, path: Path) -> None:
     """RecipeError for a model of other pictures than RGB: the methods were made for colours."""
     if card.bands != 3:
         raise RecipeError(
-            f"{path}: takes pictures of {bands_in_words(card.bands)}, and adapting is for red, green and blue: train "
+            f"{path}: takes pictures of {number(card.bands, 'band')}, and adapting is for red, green and blue: train "
             "it with labelled pictures of the new condition (train.start_from)"
         )
 

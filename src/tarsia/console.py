@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import rich.table
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tarsia.plain_text import plain
@@ -131,37 +131,46 @@ def stack(title: str, table: Table, caption: str = "") -> Group:
 class Work:
     """One long piece of work while it lasts: a bar on a terminal, a line every ten seconds elsewhere, nothing if quiet.
 
-    It is `total` `unit` (frames, rows; "" where `what` says it), None where nobody knows how many.
+    It is `total` `unit` (frames, rows; "" where `what` says it), None where nobody knows how many; `before` of them
+    were done by an earlier process.
     """
 
-    def __init__(self, what: str, total: int | None, unit: str = "") -> None:
+    def __init__(self, what: str, total: int | None, unit: str = "", before: int = 0) -> None:
         self.count = 0  # of what is done
-        self._what, self._total, self._unit = what, total, unit
+        self._what, self._total, self._unit, self._before = what, total, unit, before
         self._started = self._shown = time.monotonic()
-        columns = (_description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(), _description())
         live = not err.quiet and sys.stderr.isatty()
         self._bar = Progress(*columns, console=err, transient=True, disable=not live)
-        self._task = self._bar.add_task(plain(what), total=total)
+        self._task = self._bar.add_task(plain(what), total=total, completed=before)
 
     def __enter__(self) -> Work:
-        self._bar.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def stop(self) -> None:
+        """Take the bar away."""
         self._bar.stop()
 
-    def step(self, count: int = 1) -> None:
-        """So many more are done."""
+    def step(self, count: int = 1, facts: str = "") -> None:
+        """So many more are done; `facts`: what else is to be said of it now."""
         self.count += count
-        self._bar.advance(self._task, count)
+        self._bar.update(self._task, advance=count, description=plain(facts or self._what))
         now = time.monotonic()
         if self._bar.disable and now - self._shown >= _PLAIN_INTERVAL_SECONDS:
             self._shown = now
-            rate = max(self.count, 1) / (now - self._started)
+            rate, done = max(self.count, 1) / (now - self._started), self._before + self.count
             of = f" of {self._total}" if self._total else ""
             pace = f" {self._unit}, {rate:.3g} {self._unit}/s" if self._unit else ""
-            left = f", {(self._total - self.count) / rate:.0f} s left" if self._total else ""
-            note(f"{self._what}: {self.count}{of}{pace}{left}")
+            left = f", {(self._total - done) / rate:.0f} s left" if self._total else ""
+            note(f"{self._what}: {done}{of}{pace}{left}{facts and '  '}{facts}")
 
     def end(self) -> None:
         """The line at the end, for work of a `unit`."""
@@ -176,16 +185,6 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
         for item in items:
             yield item
             work.step()
-
-
-def training_bar() -> Progress | None:
-    """The bar of a training, started, on a terminal where somebody watches; else None."""
-    if err.quiet or not sys.stderr.isatty():
-        return None
-    columns = (BarColumn(24), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, _description(), console=err, transient=True)
-    bar.start()
-    return bar
 
 
 def _description() -> TextColumn:

@@ -30,13 +30,14 @@ from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.source import Annotations, Picture
 from tarsia.card import IGNORED, Classes
-from tarsia.data._folders import nearby_name, some
+from tarsia.data._folders import nearby_name
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, RecipeError
 from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import walk
+from tarsia.plain_text import number, some
 
 BACKGROUND = "background"
 SKIPPED = "skipped.txt"
@@ -104,7 +105,7 @@ class Conversion:
         told = dict.fromkeys(fault.what for fault in self.faults)
         more = len(told.keys() - {fault.what for fault in self.faults if fault.picture})
         total = self.pictures + self.skipped
-        faults = f"{len(told):,} fault{'' if len(told) == 1 else 's'}"
+        faults = number(len(told), "fault")
         of_none = f" ({more:,} of no picture)" if more else ""
         return f"Left out: {self.skipped:,} of {total:,} pictures, for {faults}{of_none}: {self.folder / SKIPPED}"
 

@@ -26,6 +26,8 @@ from tarsia.evaluation.details import Details
 from tarsia.evaluation.folder import write_folder
 from tarsia.evaluation.protocol import inference_of, model_facts, protocol
 from tarsia.evaluation.report import DataHash, Report
+from tarsia.inference import Inference, predictor_of
+from tarsia.own_data import Labelled
 from tarsia.prediction.predictor import Predictor
 
 Observe = Callable[[Any, list[np.ndarray]], None]
@@ -33,18 +35,24 @@ _READERS, _AHEAD = 2, 4  # threads that read samples, and how many lie ready at 
 
 
 def evaluate(
-    predictor: Predictor,
-    dataset: Dataset,
+    model: Predictor | str | Path,
+    dataset: Dataset | str | None = None,
     *,
+    inference: Inference | None = None,
     dataset_name: str = "",
     split: str = "",
-    out: Path | None = None,
+    out: str | Path | None = None,
     pictures: int = 8,
     batch: int = 1,
     observe: Observe | None = None,
     details: bool = True,
 ) -> Report:
-    """Score `predictor` on every sample of `dataset`, at each label's own size.
+    """Score `model` on every sample of `dataset`, at each label's own size.
+
+        tarsia.evaluate("runs/demo", "camvid:data/camvid", split="test", out="scores")
+
+    `model`: a predictor, or a model file or run folder, opened as `inference` says.  `dataset`: a Dataset, or
+    NAME[:ROOT][,key=value...]; what the model was validated on unless told.
 
     Consecutive samples of one size go through the network together, up to `batch`.  `observe(scores, truths)` gets
     each batch's scores and label maps, and may raise to stop.  `out`: a folder for report.json, counts.npz, pictures/
@@ -52,9 +60,10 @@ def evaluate(
     report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
     (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where classes or
     bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises, RecipeError where the
-    predictor was told to cut pictures into tiles.  Samples are read by
-    threads: `dataset[index]` must bear that.
+    predictor was told to cut pictures into tiles.  Samples are read by threads: `dataset[index]` must bear that.
     """
+    predictor = predictor_of(model, inference)
+    dataset, name, chosen = Labelled.of(dataset, None if isinstance(model, Predictor) else model, split or None)
     predictor.check_whole("evaluate")
     check_same_classes(predictor.classes, dataset.classes)
     check_bands(dataset, predictor.card.bands)
@@ -64,8 +73,8 @@ def evaluate(
         raise ValueError("a report folder needs the details")
     tally = _Tally(dataset, details)
     seconds = _count(predictor, dataset, tally, batch, observe)
-    model = model_facts(predictor, tally.first_size, seconds, batch) if details else None
-    report = tally.report(dataset_name, split, inference_of(predictor), model)
+    facts = model_facts(predictor, tally.first_size, seconds, batch) if details else None
+    report = tally.report(dataset_name or name, chosen, inference_of(predictor), facts)
     fitted = predictor.card.calibration
     if details and fitted and predictor.temperature != 1 and fitted.data_hash == report.protocol["data_hash"]:
         console.note("the model's temperature was fitted on these very pictures: judge its ECE on others")
@@ -75,40 +84,52 @@ def evaluate(
 
 
 def calibrate(
-    path: Path, predictor: Predictor, dataset: Dataset, *, dataset_name: str = "", split: str = "", **others: Any
+    model: str | Path,
+    dataset: Dataset | str | None = None,
+    *,
+    predictor: Predictor | None = None,
+    inference: Inference | None = None,
+    dataset_name: str = "",
+    split: str = "",
+    **others: Any,
 ) -> tuple[Report, Calibration]:
-    """Fit a temperature on `dataset` and store it in the card of model file (or run folder) `path`, from which
-    `predictor` was loaded; its weights stay as they are, bit by bit, and an earlier temperature is replaced.
+    """Fit a temperature on `dataset` and store it in the card of a model file or run folder.
 
-    The report is that of `evaluate`, which takes `others`, without any temperature: what it does has to be judged on
-    another split.  Raises RecipeError with test-time augmentation or CRF, whose probabilities are not the network's,
-    and for an exported model, DatasetError where no temperature fits.
+        report, temperature = tarsia.calibrate("runs/demo", "camvid:data/camvid,split=val")
+
+    Its weights stay as they are, bit by bit, and an earlier temperature is replaced.  `dataset` and `inference` are as
+    for `evaluate`, which takes `others` too; `predictor`: what was loaded from the file already.  The report is without
+    any temperature: what it does has to be judged on another split.  Raises RecipeError with test-time augmentation or
+    CRF, whose probabilities are not the network's, and for an exported model, DatasetError where no temperature fits.
     """
+    predictor = predictor_of(predictor or model, inference)
     if predictor.needs_probabilities:
         raise RecipeError("a temperature is fitted on the network's scores: leave out test-time augmentation and CRF")
-    path = find_model_file(path)
+    path = find_model_file(Path(model))
     if path.suffix != ".safetensors":
         raise RecipeError(f"{path}: calibrate the .safetensors model that it was exported from, and export it again")
-    if split == "train":
+    dataset, name, chosen = Labelled.of(dataset, model, split or None)
+    if chosen == "train":
         console.note("the network has learned the train split and is surer there than elsewhere: calibrate on another")
     predictor = predictor.at_temperature(1.0)
     fit = TemperatureFit(predictor.engine, max(1, len(dataset)))
-    report = evaluate(predictor, dataset, dataset_name=dataset_name, split=split, observe=fit.add, **others)
-    calibration = fit.result(dataset_name, split, report.protocol["data_hash"])
+    name = dataset_name or name
+    report = evaluate(predictor, dataset, dataset_name=name, split=chosen, observe=fit.add, **others)
+    calibration = fit.result(name, chosen, report.protocol["data_hash"])
     from tarsia.engines.weights import load_model, save_model  # where scores come from, torch is
 
-    model, card = load_model(path)
-    save_model(path, model, card.model_copy(update={"calibration": calibration}))
+    network, card = load_model(path)
+    save_model(path, network, card.model_copy(update={"calibration": calibration}))
     return report, calibration
 
 
 def evaluate_predictions(
-    folder: Path,
-    dataset: Dataset,
+    folder: str | Path,
+    dataset: Dataset | str,
     *,
     dataset_name: str = "",
     split: str = "",
-    out: Path | None = None,
+    out: str | Path | None = None,
     pictures: int = 8,
     ignored_values: tuple[int, ...] = (),
 ) -> Report:
@@ -119,6 +140,7 @@ def evaluate_predictions(
     that is no index PNG.
     """
     folder = Path(folder)
+    dataset, name, chosen = Labelled.of(dataset, None, split or None)
     require_files(folder, dataset)
     known = known_values(dataset.classes, ignored_values)
     tally = _Tally(dataset, details=True)
@@ -135,7 +157,7 @@ def evaluate_predictions(
         "network_input": "predictions of another system, from files",
         "predicted_as_ignored": sorted({IGNORED, *ignored_values}),
     }
-    report = tally.report(dataset_name, split, inference, None)
+    report = tally.report(dataset_name or name, chosen, inference, None)
     if out is not None:
         write_folder(Path(out), report, dataset, pictures, read)
     return report

@@ -59,3 +59,12 @@ def load(path: str | Path, inference: Inference = DEFAULT, **chosen: Any) -> Pre
 
         style = open_style(engine.card, how.style, how.reference, how.device, how.fuse)
     return Predictor(engine, how.tta, how.crf, style).in_tiles(how.tile, how.overlap)
+
+
+def predictor_of(model: Predictor | str | Path, inference: Inference | None) -> Predictor:
+    """A predictor itself, whose choices are made, or one of a model file or run folder; RecipeError for both."""
+    if not isinstance(model, Predictor):
+        return load(model, inference or DEFAULT)
+    if inference is not None:
+        raise RecipeError("`inference` is for a model file or run folder: a predictor has been opened already")
+    return model

@@ -1,13 +1,14 @@
-"""A model's own data: what it was trained and validated on, as its card says, where a command is given no other."""
+"""Which labelled pictures a command means: those it is given, or a model's own, as its card says, where it is not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from tarsia import data
+from tarsia import console, data
 from tarsia.data import Dataset
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, RecipeError
@@ -77,3 +78,38 @@ class OwnData:
                 f"say which, {' or '.join(readings)}"
             )
         return str(split), section.options
+
+
+class Labelled(NamedTuple):
+    """Labelled pictures, and how they are called; both names are "" for a Dataset that was handed in."""
+
+    dataset: Dataset
+    name: str = ""
+    split: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        given: Dataset | str | None,
+        model: str | Path | None,
+        split: str | None = None,
+        default_split: str = "val",
+        option: str = "data",
+    ) -> Labelled:
+        """`given`, a Dataset or NAME[:ROOT][,key=value...]; None is what `model` was validated on, which is said.
+
+        `option` names the setting in errors.  RecipeError where no model's card can say it.
+        """
+        if given is not None and not isinstance(given, str):
+            return cls(given, split=split or "")
+        if given is not None:
+            dataset = data.open_spec(given, split=split, default_split=default_split)
+        elif model is None:
+            raise RecipeError(f"which labelled pictures?  A predictor does not say, its file does: give `{option}`")
+        else:
+            own = OwnData.of(Path(model), option)
+            given = own.held_out(split)
+            dataset = own.open(given)
+            console.note(f"{option}={given!r}: the data that {model} was trained with")
+        name, _, options = data.parse(given)
+        return cls(dataset, name, split or options.get("split", default_split))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def number(count: int, what: str, many: str = "") -> str:
@@ -31,8 +31,9 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+def some(names: Iterable[str], most: int = 5, between: str = ", ") -> str:
     """The first `most` of some names, and how many more there are: `a, b, c and 4 more`."""
+    names = list(names)
     more = len(names) - most
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 

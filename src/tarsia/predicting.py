@@ -30,6 +30,7 @@ from tarsia.engines import memory_limit
 from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
+from tarsia.inference import Inference, predictor_of
 from tarsia.output import of_picture, of_raster, of_video, summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
@@ -39,6 +40,7 @@ from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indic
 from tarsia.pictures.files import shown
 from tarsia.pictures.rasters import is_raster
 from tarsia.pictures.reader import Spec, read
+from tarsia.plain_text import be, some
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import InMemory, segment
 from tarsia.prediction.tiling import Tiling
@@ -67,10 +69,11 @@ class PredictionRun:
 
 
 def predict(
-    predictor: Predictor,
-    paths: Sequence[str | Path],
+    model: Predictor | str | Path,
+    paths: Sequence[str | Path] | str | Path,
     out: str | Path,
     *,
+    inference: Inference | None = None,
     overwrite: bool = False,
     resume: bool = False,
     recursive: bool = True,
@@ -83,6 +86,9 @@ def predict(
 ) -> PredictionRun:
     """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
 
+        tarsia.predict("runs/demo", "photos", "seen", save=["label", "overlay", "csv"])
+
+    `model`: a predictor, or a model file or run folder, opened as `inference` says.
     `only` these classes, and where the probability is at least `min_confidence`: other pixels get 255.  `simplify`:
     side of a square, in pixels, below whose area corners of polygons are left out.  `batch`: so many pictures (or
     tiles) of one size go through the network at once.  Pictures go in tiles where the predictor was told so, or where
@@ -95,7 +101,8 @@ def predict(
     ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
     would lie outside `out`, or would replace a source, and for classes and outputs that there are not.
     """
-    out = Path(out)
+    predictor, out = predictor_of(model, inference), Path(out)
+    paths = [paths] if isinstance(paths, str | Path) else paths
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
     what = WhatToWrite(kinds, indices, min_confidence, simplify, default=save is None)
@@ -179,9 +186,10 @@ class _Work:
     def _no_room(self, error: NoRoomError, count: int) -> NoRoomError:
         """The same error, with what is there and how the run goes on."""
         written = len(self.run.done) + len(self.run.before)
-        are = "is" if written == 1 else "are"
         go_on = f"make room, then go on with out={str(self.out)!r} and `resume=True`"
-        return NoRoomError(f"{error.fault}; {written} of {count} pictures {are} written and stay as they are", go_on)
+        return NoRoomError(
+            f"{error.fault}; {written} of {count} pictures {be(written)} written and stay as they are", go_on
+        )
 
     def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
         card = self.predictor.card
@@ -350,10 +358,9 @@ def _planned(sources: Sequence[Source], out: Path, what: WhatToWrite) -> list[Pa
 
 
 def _refuse_existing(planned: Sequence[Path]) -> None:
-    existing = [path for path in planned if os.path.lexists(path)]
+    existing = [shown(path) for path in planned if os.path.lexists(path)]
     if existing:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise OutputError(f"{shown(existing[0])}{more} exists already: choose another `out` or add `overwrite=True`")
+        raise OutputError(f"{some(existing, 1)} exists already: choose another `out` or add `overwrite=True`")
 
 
 def _settings(predictor: Predictor, what: WhatToWrite) -> dict[str, Any]:

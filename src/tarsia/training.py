@@ -90,7 +90,7 @@ def _new(
 
 
 def _run(state: TrainingState) -> None:
-    run = RunFolder(state.folder, state.history, _total_steps(state))
+    run = RunFolder(state.folder, state.history, _total_steps(state), state.progress.step)
     for note in state.notes:
         run.say(note)
     if _by_batch(state):
@@ -178,7 +178,7 @@ def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder,
             progress.learned += pictures
         progress.seconds += time.perf_counter() - started
         del group
-        run.step(progress.step, _facts(state, loss, learning_rate))
+        run.step(_facts(state, loss, learning_rate))
         interrupt.check()
         if time.monotonic() - saved >= settings.save_every_seconds:
             state.save()

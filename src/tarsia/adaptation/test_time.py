@@ -11,7 +11,7 @@ from tarsia.adaptation.recolor import match_histogram
 from tarsia.card import Card
 from tarsia.data._unlabelled import Unlabelled, open_unlabelled
 from tarsia.errors import MissingExtraError, RecipeError
-from tarsia.pictures.files import bands_in_words
+from tarsia.plain_text import number
 from tarsia.prediction.style import Style
 
 Restyle = Callable[[np.ndarray], np.ndarray]  # B x H x W x 3 uint8 RGB -> the same, in the style of the training set
@@ -29,7 +29,7 @@ def open_style(card: Card, style: str | None, reference: str | None, device: str
     if card.bands != 3:
         raise RecipeError(
             "`style` restyles red, green and blue, and this model takes pictures of "
-            f"{bands_in_words(card.bands)}: leave `style` and `reference` out"
+            f"{number(card.bands, 'band')}: leave `style` and `reference` out"
         )
     if style is None or reference is None:
         raise RecipeError("`style` and `reference` go together: a style file, and pictures to look like")

@@ -35,9 +35,9 @@ from tarsia.annotations.source import (
     require_file,
 )
 from tarsia.card import IGNORED
-from tarsia.data._folders import some
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
+from tarsia.plain_text import some
 from tarsia.polygons.fill import Region, Size, polygon_runs, rle_counts, rle_runs
 
 _PREFIX = "instances_"  # as in instances_val2017.json, whose pictures are in val2017/

@@ -16,19 +16,19 @@ from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
-from tarsia.data._folders import some
 from tarsia.data._labels import LabelTable, Rgb, distinct_colors
 from tarsia.data._pairing import Pair
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import walk
 from tarsia.pictures.labels import LABEL_FORMATS, read_colors, read_label
+from tarsia.plain_text import some
 
 _SMEARED = 64  # more colours or numbers than this in one mask: smoothed or compressed, not drawn
 _COLORED = ("RGB", "RGBA", "P")
 
 
 @dataclass
-class _Survey:
+class _Contents:
     """What stands in the masks: pixels of each number or colour code, and the palettes' colours."""
 
     values: Counter[int] = field(default_factory=Counter)
@@ -52,23 +52,23 @@ def read(masks: Path, images: Path | None, given: ClassList | None, faults: Faul
         raise DatasetError(f"{masks}: masks and pictures in one folder: give them folders of their own")
     notes = Notes()
     pairs = _pairs(masks, images, notes, faults)
-    survey = _Survey()
+    contents = _Contents()
     colors = given is not None and given.by_color is True and any(_mode(pair.label) in _COLORED for pair in pairs)
     frames: dict[Pair, Frame] = {}
     for pair in console.track(pairs, len(pairs), "reading masks"):
         with faults.of(pair.image):
             stored, own = _stored(pair.label, colors), Notes()
             seen = frame(Path(pair.image), stored.shape[:2], pair.label, own)
-            _look(survey, stored, pair.label, given is None)
+            _look(contents, stored, pair.label, given is None)
             if given is not None:
                 _label(stored, given, pair.label)
             plain_name(pair.name + Path(pair.image).suffix, pair.image)
             notes.take(own)
             frames[pair] = seen
     if given is None:
-        given = _found(survey, str(masks), notes)
+        given = _found(contents, str(masks), notes)
     elif not faults.found:
-        _check_count(survey, given, masks)
+        _check_count(contents, given, masks)
     pictures = [_picture(pair, given, colors, seen) for pair, seen in frames.items()]
     for note in given.notes:
         notes.add(*note)
@@ -128,11 +128,11 @@ def _picture(pair: Pair, classes: ClassList, colors: bool, seen: Frame) -> Pictu
     return Picture(name, Path(pair.image), draw)
 
 
-def _check_count(survey: _Survey, given: ClassList, masks: Path) -> None:
+def _check_count(contents: _Contents, given: ClassList, masks: Path) -> None:
     """DatasetError where a list without numbers fits the masks from 0 as well as from 1."""
-    values = {value for value in survey.values if value != IGNORED}
+    values = {value for value in contents.values if value != IGNORED}
     count = len(given.numbers)
-    if given.numbered or survey.codes or not values or values != set(range(1, count)):
+    if given.numbered or contents.codes or not values or values != set(range(1, count)):
         return
     names = [name or "(ignored)" for name in given.numbers.values()]
     raise DatasetError(
@@ -172,14 +172,14 @@ def _palette(path: str) -> np.ndarray | None:
         return np.pad(colors, ((0, 256 - len(colors)), (0, 0)))
 
 
-def _look(survey: _Survey, stored: np.ndarray, path: str, unnamed: bool) -> None:
+def _look(contents: _Contents, stored: np.ndarray, path: str, unnamed: bool) -> None:
     """Count what a mask holds; where nothing names it, DatasetError for a mask that cannot be one of classes."""
     if stored.ndim == 3:
         codes, counts = np.unique(stored @ np.array([1 << 16, 1 << 8, 1], np.uint32), return_counts=True)
         _check_smeared(len(codes), path, unnamed)
-        survey.codes.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+        contents.codes.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
         if (stored != stored[..., :1]).any():
-            survey.colored = survey.colored or path
+            contents.colored = contents.colored or path
         return
     values, counts = np.unique(stored, return_counts=True)
     _check_smeared(len(values), path, unnamed)
@@ -189,16 +189,16 @@ def _look(survey: _Survey, stored: np.ndarray, path: str, unnamed: bool) -> None
     palette = _palette(path) if unnamed else None
     colors = [] if palette is None else [(red, green, blue) for red, green, blue in palette.tolist()]
     for value in values.tolist() if colors else []:
-        if survey.palette.get(value, colors[value]) != colors[value]:
+        if contents.palette.get(value, colors[value]) != colors[value]:
             raise DatasetError(
-                f"{path}: index {value} is {list(colors[value])} in its palette, but {list(survey.palette[value])} "
+                f"{path}: index {value} is {list(colors[value])} in its palette, but {list(contents.palette[value])} "
                 "in masks before it: these indices mean nothing by themselves; save the masks as RGB, or say "
                 "with `classes` what their colours mean"
             )
-    survey.palette |= {value: colors[value] for value in values.tolist()} if colors else {}
-    survey.first_palette = survey.first_palette or colors
-    survey.values.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    survey.numbered = survey.numbered or path
+    contents.palette |= {value: colors[value] for value in values.tolist()} if colors else {}
+    contents.first_palette = contents.first_palette or colors
+    contents.values.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    contents.numbered = contents.numbered or path
 
 
 def _check_smeared(count: int, path: str, unnamed: bool) -> None:
@@ -209,33 +209,37 @@ def _check_smeared(count: int, path: str, unnamed: bool) -> None:
         )
 
 
-def _found(survey: _Survey, where: str, notes: Notes) -> ClassList:
+def _found(contents: _Contents, where: str, notes: Notes) -> ClassList:
     """Classes from what the masks hold: colours, commonest first, or numbers as they are."""
-    if survey.numbered and survey.colored:
-        raise DatasetError(f"{survey.numbered} holds numbers, {survey.colored} holds colours: convert them one by one")
-    if len(survey.codes) > MAX_CLASSES:
-        _check_smeared(len(survey.codes), where, unnamed=True)
-    if survey.colored:
-        return _of_colors(survey, notes)
-    values = survey.values + Counter({code & 255: count for code, count in survey.codes.items()})  # grey, saved as RGB
+    if contents.numbered and contents.colored:
+        raise DatasetError(
+            f"{contents.numbered} holds numbers, {contents.colored} holds colours: convert them one by one"
+        )
+    if len(contents.codes) > MAX_CLASSES:
+        _check_smeared(len(contents.codes), where, unnamed=True)
+    if contents.colored:
+        return _of_colors(contents, notes)
+    values = contents.values + Counter(
+        {code & 255: count for code, count in contents.codes.items()}
+    )  # grey, saved as RGB
     highest = max((value for value in values if value != IGNORED), default=0)
     # Black and white is how most programs save two classes.
-    two = set(values) == {0, IGNORED} and not survey.palette
+    two = set(values) == {0, IGNORED} and not contents.palette
     numbers = [0, IGNORED] if two else list(range(highest + 1))
     unseen = [number for number in numbers if number not in values]
     notes.add("classes named by their number, to be renamed in dataset.yaml", f"class_{numbers[0]}", len(numbers))
     notes.add("classes that no mask holds, only larger numbers", f"class_{min(unseen, default=0)}", len(unseen))
     colors: list[Rgb] = []
-    for number, free in zip(numbers, distinct_colors(len(numbers), survey.first_palette), strict=True):
-        own = survey.palette.get(number, survey.first_palette[number] if survey.first_palette else free)
+    for number, free in zip(numbers, distinct_colors(len(numbers), contents.first_palette), strict=True):
+        own = contents.palette.get(number, contents.first_palette[number] if contents.first_palette else free)
         colors.append(free if own in colors else own)
     names = tuple(f"class_{number}" for number in numbers)
     table = {IGNORED: IGNORED} | {number: index for index, number in enumerate(numbers)}
     return ClassList(Classes(names=names, colors=tuple(colors)), LabelTable(table, {}, ""))
 
 
-def _of_colors(survey: _Survey, notes: Notes) -> ClassList:
-    ordered = sorted(survey.codes, key=lambda code: (-survey.codes[code], code))
+def _of_colors(contents: _Contents, notes: Notes) -> ClassList:
+    ordered = sorted(contents.codes, key=lambda code: (-contents.codes[code], code))
     colors = tuple((code >> 16, code >> 8 & 255, code & 255) for code in ordered)
     names = tuple("color_" + "_".join(str(part) for part in color) for color in colors)
     notes.add("classes named by their colour, to be renamed in dataset.yaml", names[0], len(names))

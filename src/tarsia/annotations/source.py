@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
-from tarsia.data._folders import some
 from tarsia.data._labels import distinct_colors
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import read_header, shown
 from tarsia.pictures.find import SUFFIXES
 from tarsia.pictures.orientation import swaps_sides, upright
+from tarsia.plain_text import shortened, some
 from tarsia.polygons.fill import Region, Size, paint
 
 _FARTHEST = 1e9  # pixels from the corner; beyond, float64 no longer tells pixels apart well
@@ -164,7 +164,7 @@ def coordinates(found: Any, where: str) -> np.ndarray:
         except ValueError:  # lists of unequal length
             values = None
     if values is None or values.dtype.kind not in "iuf" or values.ndim > 2 or values.size % 2:
-        raise DatasetError(f"{where}: its points are {_short(found)}, expected numbers, x and y by turns")
+        raise DatasetError(f"{where}: its points are {shortened(repr(found))}, expected numbers, x and y by turns")
     if values.ndim == 2 and values.shape[1] != 2:
         raise DatasetError(f"{where}: a point of {values.shape[1]} numbers, expected x and y")
     values = values.reshape(-1, 2).astype(np.float64)
@@ -252,7 +252,7 @@ def entries(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     """The list of objects under `key`; DatasetError where it is something else."""
     found = tree.get(key)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise DatasetError(f"{where}: its {key} are {_short(found)}, expected a list of objects")
+        raise DatasetError(f"{where}: its {key} are {shortened(repr(found))}, expected a list of objects")
     return found
 
 
@@ -262,8 +262,3 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name longer than any, characters that no file's name has
         return False
-
-
-def _short(found: Any) -> str:
-    text = repr(found)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -29,10 +29,10 @@ from tarsia.annotations.source import (
     plain_name,
 )
 from tarsia.card import IGNORED
-from tarsia.data._folders import some
 from tarsia.data._labels import _ranges
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import walk
+from tarsia.plain_text import some
 from tarsia.polygons.fill import Region, polygon_runs
 from tarsia.yaml_tree import Document
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tarsia import console
 from tarsia.errors import MissingExtraError
 
 
@@ -60,20 +59,6 @@ def needs_training() -> Iterator[None]:
         if (error.name or "").partition(".")[0] == "tarsia":
             raise
         raise MissingExtraError("training", "train") from error
-
-
-def labelled(given: str | None, model: Path, split: str | None, setting: str) -> tuple[str, Any]:
-    """The data set that `setting` names, or where it does not the model's own, which is said; and how it is named."""
-    from tarsia.data import open_spec
-    from tarsia.own_data import OwnData
-
-    if given is not None:
-        return given, open_spec(given, split=split)
-    own = OwnData.of(model, setting)
-    spec = own.held_out(split)
-    dataset = own.open(spec)
-    console.note(f"{setting}={spec!r}: the data that {model} was trained with")
-    return spec, dataset
 
 
 @contextlib.contextmanager

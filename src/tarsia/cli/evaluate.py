@@ -21,7 +21,6 @@ from tarsia.cli._options import (
     Style,
     at_least,
     crf_of,
-    labelled,
     score_table,
     tta_of,
     writing_to,
@@ -65,9 +64,9 @@ def evaluate(
         tarsia evaluate runs/camvid-fast --calibrate
     """
     from tarsia import evaluating
-    from tarsia.data import open_spec, parse
     from tarsia.errors import RecipeError
     from tarsia.inference import Inference, load
+    from tarsia.own_data import Labelled
 
     console.quiet(quiet)
     if (model is None) == (predictions is None):
@@ -79,14 +78,9 @@ def evaluate(
         raise RecipeError(f"{option} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
-    if model is not None:
-        data, dataset = labelled(data, model, split, "data")
-    elif data is not None:
-        dataset = open_spec(data, split=split)
-    else:
+    if model is None and data is None:
         raise RecipeError("--predictions needs --data: which labelled pictures they are of")
-    name, _, options = parse(data)
-    split = split or options.get("split", "val")
+    dataset, name, split = Labelled.of(data, model, split)
     if model is not None:
         chosen = Inference(
             device, engine, precision, tta=tta_of(tta), crf=crf_of(crf), style=style, reference=reference
@@ -94,13 +88,12 @@ def evaluate(
         predictor = load(model, chosen)
     with writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
-        if model is not None and calibrate:
-            report, fitted = evaluating.calibrate(model, predictor, dataset, batch=batch, **common)
-        elif model is not None:
-            report = evaluating.evaluate(predictor, dataset, batch=batch, **common)
-        else:
-            assert predictions is not None
+        if predictions is not None:
             report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
+        elif model is not None and calibrate:
+            report, fitted = evaluating.calibrate(model, dataset, predictor=predictor, batch=batch, **common)
+        else:
+            report = evaluating.evaluate(predictor, dataset, batch=batch, **common)
     if json:
         console.data((folder / "report.json").read_text(encoding="utf-8"))
         return

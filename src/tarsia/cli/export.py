@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json, Quiet, at_least, labelled, needs_training, share
+from tarsia.cli._options import Json, Quiet, at_least, needs_training, share
 from tarsia.plain_text import command
 
 
@@ -54,19 +54,16 @@ def export(
         tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx
         tarsia predict runs/camvid-fast/model.onnx holiday.jpg
     """
-    from tarsia.data import parse
     from tarsia.engines.model_file import find_model_file
     from tarsia.errors import RecipeError
-    from tarsia.own_data import OwnData
+    from tarsia.own_data import Labelled, OwnData
 
     console.quiet(quiet)
     with needs_training():
         from tarsia.exporting import export as run
     if not int8 and (calibrate_on is not None or calibration_data is not None):
         raise RecipeError("--calibrate-on and --calibration-data are for --int8")
-    compared, dataset = labelled(check_on, model, split, "check_on")
-    name, _, options = parse(compared)
-    split = split or options.get("split", "val")
+    dataset, name, split = Labelled.of(check_on, model, split, option="check_on")
     onnx = onnx or find_model_file(model).with_suffix(".onnx")
     if check_on is None and calibration_data is None:
         calibration_data = OwnData.of(model).training

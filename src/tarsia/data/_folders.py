@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tarsia.errors import DatasetError, nearest
+from tarsia.plain_text import some
 
-_SHOWN = 5  # names in an error message
 _LOOKED_AT = 200  # folders of a parent that are tried where another one may have been meant
 _LOOKED_INTO = 20  # of these, how many are opened
 _LEVELS = 3  # upwards
@@ -53,12 +53,6 @@ def nearby_name(folder: Path) -> str:
     """`, did you mean X?` for a folder whose name is misspelt, else ""."""
     near = nearest(folder.name, [entry.name for entry in _folders(folder.parent)])
     return near if near.startswith(", did") else ""
-
-
-def some(names: Iterable[str]) -> str:
-    """Up to five names, and how many more."""
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _held(root: Path, name: str) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tarsia.data._folders import nearby_name, some
+from tarsia.data._folders import nearby_name
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import ARRAY_SUFFIX, SUFFIXES, walk
+from tarsia.plain_text import some
 
 _ADD_OR_MOVE = "add the missing files or move their partners away; names must be equal but for the file's suffix"
 

@@ -27,12 +27,13 @@ from typing import Literal
 import numpy as np
 
 from tarsia.card import IGNORED, Classes
-from tarsia.data._folders import nearby, require_root, some
+from tarsia.data._folders import nearby, require_root
 from tarsia.data._labels import LabelTable
 from tarsia.data._paired import PairedData
 from tarsia.data._pairing import Pairing, pair, require_complete
 from tarsia.errors import DatasetError, nearest
 from tarsia.pictures.labels import read_label
+from tarsia.plain_text import some
 
 SPLITS = ("train", "val", "test", "all")
 RUNS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tarsia.data import Dataset, bands_of
 from tarsia.errors import RecipeError
 from tarsia.learning.augment import COLORED
-from tarsia.pictures.files import bands_in_words
+from tarsia.plain_text import number
 from tarsia.recipe import Recipe
 
 
@@ -16,7 +16,7 @@ def check_bands(recipe: Recipe, split: str, dataset: Dataset) -> None:
         given = "given" if "bands" in recipe.model.options else "what it is where not given"
         raise RecipeError(
             f"model.bands: {wanted} ({given}), but the pictures of data set {recipe.data.name}, split {split}, have "
-            f"{bands_in_words(found)}: write model.bands: {found}, or bands: {wanted} in dataset.yaml if that is wrong"
+            f"{number(found, 'band')}: write model.bands: {found}, or bands: {wanted} in dataset.yaml if that is wrong"
         )
     check_colors(recipe, found)
 
@@ -27,5 +27,5 @@ def check_colors(recipe: Recipe, bands: int) -> None:
     colored += ["adapt"] if recipe.adapt else []
     if colored and bands != 3:
         raise RecipeError(
-            f"{', '.join(colored)}: for red, green and blue, and the pictures have {bands_in_words(bands)}: leave out"
+            f"{', '.join(colored)}: for red, green and blue, and the pictures have {number(bands, 'band')}: leave out"
         )

@@ -21,7 +21,6 @@ from tarsia.evaluation.plots import save_curves
 from tarsia.files import write_json, write_text
 from tarsia.plain_text import plain
 
-_PLAIN_INTERVAL_SECONDS = 15.0
 _FIRST_CURVES_SECONDS = 20
 # What a run writes, beside the files that it always replaces: of an earlier run in the same folder none may stay.
 _OUTPUTS = (
@@ -63,9 +62,13 @@ def note_environment(folder: Path) -> dict[str, Any]:
 
 
 class RunFolder:
-    """Writes a run's folder.  `history` has a row per epoch; metrics.csv is always all of it, curves.png at the end."""
+    """Writes a run's folder.
 
-    def __init__(self, folder: Path, history: list[dict[str, Any]], total_steps: int) -> None:
+    `history` has a row per epoch; metrics.csv is always all of it, curves.png at the end.  `done` of `total_steps` were
+    done before this process.
+    """
+
+    def __init__(self, folder: Path, history: list[dict[str, Any]], total_steps: int, done: int) -> None:
         for package in ("tensorboard", "matplotlib"):
             if importlib.util.find_spec(package) is None:  # said now, not after the first epoch
                 raise MissingExtraError("training", "train")
@@ -80,17 +83,18 @@ class RunFolder:
         handler = _LogFile(folder / "log.txt", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.log.addHandler(handler)
-        self.bar = _Bar(total_steps)
+        self.work = console.Work("step", total_steps, before=done)
+        self.work.start()
         self._drawn, self._draw_at = 0, time.monotonic() + _FIRST_CURVES_SECONDS
 
     def say(self, text: str) -> None:
         """A line for the terminal and log.txt."""
         self.log.info(plain(text))
-        self.bar.say(text)
+        console.note(text)
 
-    def step(self, done: int, facts: dict[str, Any]) -> None:
-        """Progress after step `done`."""
-        self.bar.update(done, "  ".join(f"{key} {value}" for key, value in facts.items()))
+    def step(self, facts: dict[str, Any]) -> None:
+        """Progress after a step."""
+        self.work.step(facts="  ".join(f"{key} {value}" for key, value in facts.items()))
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Take in an epoch's figures: metrics.csv, TensorBoard, curves.png (in time, see `draw`), one line of text."""
@@ -123,7 +127,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Draw what is not drawn, and release files and the progress bar."""
-        self.bar.close()
+        self.work.stop()
         with contextlib.suppress(OSError, OutputError):
             self.draw()
         with contextlib.suppress(OSError):  # after a full disk it tells of it again
@@ -145,30 +149,6 @@ class _LogFile(logging.FileHandler):
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {error.strerror or error}; make room, then go on with `resume`")
-
-
-class _Bar:
-    """A live bar on a terminal, a line every quarter of a minute elsewhere, nothing when quiet."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.shown = time.monotonic()
-        self.live = console.training_bar()
-        self.task = self.live.add_task("", total=total) if self.live is not None else None
-
-    def update(self, done: int, text: str) -> None:
-        if self.live is not None and self.task is not None:
-            self.live.update(self.task, completed=done, description=text)
-        elif time.monotonic() - self.shown >= _PLAIN_INTERVAL_SECONDS:
-            self.shown = time.monotonic()
-            console.note(f"step {done} of {self.total}  {text}")
-
-    def say(self, text: str) -> None:
-        console.note(text)
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
 
 
 def _tag(key: str) -> str:

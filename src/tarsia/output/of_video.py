@@ -19,8 +19,9 @@ from tarsia.files import writing_folder
 from tarsia.output import summary
 from tarsia.output.sources import Source, is_camera
 from tarsia.output.what_to_write import WhatToWrite
-from tarsia.pictures.files import bands_in_words, shown
+from tarsia.pictures.files import shown
 from tarsia.pictures.videos import Video, VideoWriter, open_video, writing_video
+from tarsia.plain_text import number
 
 _FRAME = re.compile(r"frame-\d{6,}\.png")
 
@@ -39,7 +40,7 @@ def write(
     if card.bands != 3:
         raise ImageError(
             f"{shown(source.path)}: a video's frames are red, green and blue, and this model takes pictures of "
-            f"{bands_in_words(card.bands)}"
+            f"{number(card.bands, 'band')}"
         )
     with open_video(source.path, camera) as video, contextlib.ExitStack() as stack:
         frames = iter(itertools.islice(video, most))

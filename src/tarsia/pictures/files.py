@@ -123,11 +123,6 @@ def never_warn(category: type[Warning], module: str = "") -> None:
         warnings.filterwarnings("ignore", category=category, module=module)
 
 
-def bands_in_words(bands: int) -> str:
-    """1 band, 2 bands ..."""
-    return f"{bands} band{'' if bands == 1 else 's'}"
-
-
 def most_pixels(bands: int, limit: int) -> int:
     """How many pixels a picture of `bands` may have, so that it takes no more memory than `limit` of RGB."""
     return limit * 3 // max(3, bands)

@@ -26,10 +26,11 @@ from PIL import Image
 from tarsia import environment
 from tarsia.errors import ImageError, MissingExtraError, NoRoomError
 from tarsia.files import writing
-from tarsia.pictures.files import MAX_PIXELS, bands_in_words, most_pixels, open_file, shown
+from tarsia.pictures.files import MAX_PIXELS, most_pixels, open_file, shown
 from tarsia.pictures.gdal_file import bounded, check_blocks, explained, gdal_file, opened
 from tarsia.pictures.orientation import ORIENTATION
 from tarsia.pictures.tiff import PHOTOMETRIC, tiff_tags
+from tarsia.plain_text import number
 
 _BLOCK = 512
 _PLAIN = (1, 2)  # TIFF 6.0, section 8: black is zero; red, green, blue (and what further bands there are)
@@ -139,7 +140,7 @@ def open_raster(source: Path | bytes, bands: int = 3) -> Iterator[Raster]:
 
     ImageError for what the docstring above refuses, MissingExtraError without rasterio.
     """
-    needs = () if bands == 3 else (f"reading a TIFF of {bands_in_words(bands)}",)
+    needs = () if bands == 3 else (f"reading a TIFF of {number(bands, 'band')}",)
     with opened(source, *needs) as raster:
         with explained(shown(source)):
             found = Raster(source, raster, bands)
@@ -238,7 +239,7 @@ def _colors(raster: Any, where: str, remarks: list[str]) -> tuple[list[int], np.
 def _all_bands(source: Path | bytes, raster: Any, where: str, bands: int) -> list[int]:
     """All the bands of a TIFF, whatever they are called; ImageError unless they are `bands` of plain values."""
     if raster.count != bands:
-        raise ImageError(f"{where}: has {bands_in_words(raster.count)}, expected {bands}: {_REMEDY}")
+        raise ImageError(f"{where}: has {number(raster.count, 'band')}, expected {bands}: {_REMEDY}")
     with open_file(source, where) as file:
         tags = tiff_tags(file) or {}
     photometric, orientation = tags.get(PHOTOMETRIC), tags.get(ORIENTATION, 1)

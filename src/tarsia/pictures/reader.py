@@ -28,7 +28,6 @@ from tarsia.errors import ImageError, TooLargeError
 from tarsia.pictures.files import (
     FORMATS,
     MAX_PIXELS,
-    bands_in_words,
     check_size,
     explained,
     most_pixels,
@@ -39,6 +38,7 @@ from tarsia.pictures.files import (
 from tarsia.pictures.rasters import Place, open_raster
 from tarsia.pictures.rgb import check_grey, checked_array, to_rgb
 from tarsia.pictures.tiff import HEIGHT, WIDTH, tiff_bands, tiff_tags
+from tarsia.plain_text import number
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
@@ -210,4 +210,4 @@ def _stored_array(file: Any, where: str, bands: int, limit: int) -> np.ndarray:
 
 def _other_bands(where: str, found: int, expected: int) -> ImageError:
     remedy = "give a TIFF or .npy file with all of them" if expected > 1 else "save it as a grey PNG or TIFF"
-    return ImageError(f"{where}: a picture of {bands_in_words(found)}, expected {expected}: {remedy}")
+    return ImageError(f"{where}: a picture of {number(found, 'band')}, expected {expected}: {remedy}")

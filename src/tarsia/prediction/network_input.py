@@ -9,7 +9,8 @@ import numpy as np
 from tarsia.card import Card, Input
 from tarsia.errors import ImageError, TooLargeError
 from tarsia.pictures import rgb as pictures
-from tarsia.pictures.files import MAX_PIXELS, bands_in_words, most_pixels
+from tarsia.pictures.files import MAX_PIXELS, most_pixels
+from tarsia.plain_text import number
 
 _LONGEST = 64  # sides' ratio: a 1 x 5000 strip brought to a short side of 224 would be 250 million pixels
 
@@ -65,7 +66,7 @@ def prepared(images_BHWC: np.ndarray, card: Card, scale: float = 1.0) -> tuple[n
     height, width, bands = images_BHWC.shape[1:]
     if bands != card.bands:
         raise ImageError(
-            f"a picture of {bands_in_words(bands)}, the model takes {card.bands}: give it what it has learned"
+            f"a picture of {number(bands, 'band')}, the model takes {card.bands}: give it what it has learned"
         )
     check_size((height, width), card, (scale,))
     size = network_size((height, width), card.input, scale)

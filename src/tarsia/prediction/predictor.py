@@ -13,8 +13,9 @@ from PIL import Image
 from tarsia.card import Card, Classes
 from tarsia.engines.engine import AttentionMap, Engine, check_numbers
 from tarsia.errors import RecipeError
-from tarsia.pictures.files import MAX_PIXELS, bands_in_words
+from tarsia.pictures.files import MAX_PIXELS
 from tarsia.pictures.reader import ImageLike, Spec, read
+from tarsia.plain_text import number
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
 from tarsia.prediction.style import Style, fuse
@@ -86,7 +87,7 @@ class Predictor:
             if given is not None and engine.card.bands != 3:
                 raise RecipeError(
                     f"`{stage}` takes red, green and blue, and this model takes pictures of "
-                    f"{bands_in_words(engine.card.bands)}: leave it out"
+                    f"{number(engine.card.bands, 'band')}: leave it out"
                 )
         self.engine = engine
         self.tta = tta

@@ -20,6 +20,7 @@ from tarsia import yaml_tree
 from tarsia.errors import RecipeError
 from tarsia.files import LOCK
 from tarsia.folder_lock import Busy, holding
+from tarsia.plain_text import some
 from tarsia.recipe import Recipe
 from tarsia.recipe_changes import flat, words
 from tarsia.studies.study import Run
@@ -143,8 +144,8 @@ def _difference(wanted: Recipe, there: Recipe) -> str:
     """The settings in which two trainings differ, in words; at most three of them."""
     ours, theirs = (dict(flat(recipe.model_dump(mode="json", exclude=_OF_THE_PLACE))) for recipe in (wanted, there))
     keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
-    found = [f"{key} is {words(theirs, key)} there and {words(ours, key)} in the study" for key in keys[:_NAMED]]
-    return "; ".join(found) + (f"; and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+    found = [f"{key} is {words(theirs, key)} there and {words(ours, key)} in the study" for key in keys]
+    return some(found, _NAMED, "; ")
 
 
 def _epochs(folder: Path) -> list[dict[str, str]]:

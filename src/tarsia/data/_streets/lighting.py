@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from tarsia.data._streets.clear_day import ground_grain
 from tarsia.data._streets.lamps import BRIGHTEST, light_of
 from tarsia.data._streets.mesh import Kind, Mesh, Stuff
-from tarsia.data._streets.paint import ground_grain
 from tarsia.data._streets.season import dressed_ground
 from tarsia.data._streets.shadow import shadows
 from tarsia.data._streets.stage import LINEAR, Stage

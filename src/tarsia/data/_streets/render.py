@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from tarsia.data._streets.branches import see_through
+from tarsia.data._streets.clear_day import OVER, built
 from tarsia.data._streets.conditions import Condition
 from tarsia.data._streets.lamps import BRIGHTEST, driving, glare, lamps, own_beam, shining
 from tarsia.data._streets.lens import developed, snowfall
 from tarsia.data._streets.lighting import Lying, lit_ground, lit_uprights
 from tarsia.data._streets.mesh import Kind, Stuff
-from tarsia.data._streets.paint import OVER, built
 from tarsia.data._streets.season import dressed, lawned
 from tarsia.data._streets.sky import draw_sky, fractal
 from tarsia.data._streets.stage import Stage
