@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -38,3 +40,22 @@ def test_exporting_leaves_out_what_the_processor_lacks(
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_no_benchmark_takes_a_layout_for_granted(path: Path) -> None:
     assert "torch.channels_last" not in path.read_text(encoding="utf-8")
+
+
+PROGRAMS = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_what_a_program_imports_is_there(path: Path) -> None:
+    """Also in the text of the processes it starts, which nothing else reads."""
+    text = path.read_text(encoding="utf-8")
+    lines = re.findall(r"^\s*(from tarsia[\w.]* import (?:\([^)]*\)|.+?)|import tarsia[\w.]*)(?: as \w+)?$", text, re.M)
+    for line in lines:
+        (statement,) = ast.parse(line).body
+        if isinstance(statement, ast.ImportFrom):
+            module = importlib.import_module(str(statement.module))
+            for one in statement.names:
+                if not hasattr(module, one.name):
+                    importlib.import_module(f"{statement.module}.{one.name}")
+        else:
+            importlib.import_module(line.split()[1])
