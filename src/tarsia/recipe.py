@@ -262,6 +262,21 @@ class TrainRecipe(Node):
     start_from: str | None = Field(None, description="a Tarsia model file to continue from")
 
 
+class TeacherRecipe(Node):
+    """Distillation: the network also learns the answers of trained models.  A name or list says those `models`."""
+
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="model files or run folders of the same classes; of several the mean of their probabilities"
+    )
+    weight: LossWeight = Field(1.0, description="of T^2 KL(teacher || network), the mean over all pixels")
+    temperature: Annotated[float, Field(gt=0, le=100)] = Field(1.0, description="T, by which both divide their scores")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"models": [value] if isinstance(value, str) else value} if isinstance(value, str | list) else value
+
+
 class AdaptRecipe(Node):
     """Unlabelled pictures of another condition: each batch brings as many of them as it has labelled ones.
 
@@ -298,6 +313,7 @@ class Recipe(Node):
     input: InputRecipe = InputRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     train: TrainRecipe = TrainRecipe()
+    teacher: TeacherRecipe | None = Field(None, description="trained models to learn from beside the labels")
     adapt: AdaptRecipe | None = Field(None, description="learn for another condition by its unlabelled pictures too")
     expected: Expected | None = Field(None, description="scores that it should reach; said when it has trained")
 

@@ -23,6 +23,7 @@ from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.band_checks import check_bands
 from tarsia.learning.class_pixels import class_pixel_counts
+from tarsia.learning.distillation import Teacher
 from tarsia.learning.loader import Batch, TrainingOrder, loader
 from tarsia.learning.optimizer import Average
 from tarsia.models._segmenter import Segmenter
@@ -69,6 +70,7 @@ class TrainingState:
     criterion: losses.Sum
     optimizer: torch.optim.Optimizer
     average: Average | None
+    teacher: Teacher | None
     adaptation: Adaptation | None
     counts_KK1: np.ndarray  # of the epoch under way, on augmented training pictures
     progress: Progress = field(default_factory=Progress)
@@ -122,6 +124,7 @@ class TrainingState:
             criterion=criterion,
             optimizer=optimizer.create(model, recipe.train),
             average=Average(model, recipe.train.ema) if recipe.train.ema else None,
+            teacher=Teacher(recipe.teacher, card, device, train.memory_format) if recipe.teacher else None,
             adaptation=adapted(recipe.adapt, model, card, device) if recipe.adapt else None,
             counts_KK1=np.zeros((len(card.classes), len(card.classes) + 1), np.int64),
             notes=notes,

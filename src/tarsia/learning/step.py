@@ -26,13 +26,14 @@ def gradients(state: TrainingState, group: Sequence[Batch], reduce: Reduce = alo
     """
     given = [_extended(state, batch) for batch in group]
     loss = StepLoss(state.criterion, [one.label_BHW for one in given], reduce)
-    tied = float(reduce(torch.tensor([sum(one.tied for one in given)], dtype=torch.float64)))
+    sums = [sum(one.tied for one in given), sum(batch.label_BHW.numel() for batch in group)]
+    tied, pixels = reduce(torch.tensor(sums, dtype=torch.float64)).tolist()
     if loss.needs_a_look:
         with _undisturbed(state), torch.no_grad():
             for one in given:
                 _terms(state, one, loss.look(), tied)
         loss.settle()
-    value = sum(_backward(state, batch, one, loss, tied) for batch, one in zip(group, given, strict=True))
+    value = sum(_backward(state, batch, one, loss, tied, pixels) for batch, one in zip(group, given, strict=True))
     return float(reduce(torch.tensor([value], dtype=torch.float64))), loss.labelled > 0
 
 
@@ -60,8 +61,12 @@ def _terms(
         return state.adaptation.loss(state.model, there, criterion, tied)
 
 
-def _backward(state: TrainingState, batch: Batch, given: Extended, loss: StepLoss, tied: float) -> float:
+def _backward(state: TrainingState, batch: Batch, given: Extended, loss: StepLoss, tied: float, pixels: float) -> float:
     terms, scores_BKHW = _terms(state, given, loss.share(), tied)
+    if state.teacher is not None:
+        image = given.image_B3HW[: given.own].to(state.device, non_blocking=True)
+        with autocast(state.device, state.recipe.train.precision):
+            terms = terms | {"teacher": state.teacher.loss(scores_BKHW, image, pixels)}
     total = torch.stack(list(terms.values())).sum()
     value = float(total.detach())
     if not math.isfinite(value):
