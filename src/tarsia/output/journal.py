@@ -4,7 +4,7 @@
 and one when they are all in place, with their sizes.  A picture counts as finished where that last line is there, its
 file has not changed since, and every result is on disk in its size (results are written whole or not at all).  A line
 `tiled_from` says from how many pixels on pictures went through the network in tiles, for want of memory; one
-`memory_format` in which layout torch computes.
+`memory_format` in which layout torch computes.  Each line has a checksum, `sum`: a damaged one counts for nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -114,7 +115,7 @@ class Journal:
     def _append(self, record: dict[str, Any]) -> None:
         try:
             # A line of its own whatever the last one, which may have been cut off.
-            self._file.write("\n" + json.dumps(record, ensure_ascii=False) if record else "")
+            self._file.write("\n" + _written(record | {"sum": _sum(record)}) if record else "")
             self._file.flush()
         except OSError as error:
             raise self._explained(error) from error
@@ -125,17 +126,33 @@ class Journal:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The whole lines with their numbers; a run that was killed may have left one cut off."""
+    """The sound lines with their numbers; a run that was killed may have left one cut off.
+
+    Lines of versions before there were checksums have none.
+    """
     with path.open(encoding="utf-8", errors="replace") as file:
-        number = 0
+        number, summed = 0, False
         for line in file:
             try:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(record, dict):
-                yield number, record
-                number += 1
+            if not isinstance(record, dict):
+                continue
+            found = record.pop("sum", None)
+            summed = summed or found is not None
+            if summed and found != _sum(record):
+                continue
+            yield number, record
+            number += 1
+
+
+def _written(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _sum(record: dict[str, Any]) -> int:
+    return zlib.crc32(_written(record).encode("utf-8", "surrogatepass"))
 
 
 def _compare(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
