@@ -11,7 +11,7 @@ from tarsia import models
 from tarsia.errors import ModelFileError
 from tarsia.models import _vgg
 
-FULL, SKIPS, ATTENTION, CONTEXT = 1_625_119, 38_880, 5_388, 139_840
+FULL, SKIPS, ATTENTION, CONTEXT, STRIDED = 1_625_119, 38_880, 5_388, 139_840, 344_032
 IMAGE = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
@@ -36,6 +36,24 @@ def test_the_published_size_for_19_classes(off, expected):
         model = models.create("attention_fcn", 19, options=dict.fromkeys(off, False))
     assert sum(one.numel() for one in model.parameters()) == expected
     assert model.decoder[0].up[0].in_channels == 128 and model.decoder[-1].up[0].out_channels == 16
+
+
+def test_max_pooling_has_no_parameters_and_is_pooling_by_2x2():
+    with torch.device("meta"):
+        model = models.create("attention_fcn", 19, options={"down": "max"})
+    assert sum(one.numel() for one in model.parameters()) == FULL - STRIDED
+    pooled, strided = create(down="max"), create()
+    given, found = [], []
+    for part in pooled.shrinks:
+        part.register_forward_hook(lambda part, x, result: (given.append(x[0]), found.append(result)))
+    with torch.no_grad():
+        assert pooled(IMAGE).shape == strided(IMAGE).shape
+    for x, result in zip(given, found, strict=True):
+        windows = x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+        assert torch.equal(result, windows.amax((3, 5)))
+    assert [tuple(one.shape[2:]) for one in found] == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
+    left_out = strided.state_dict().keys() - pooled.state_dict().keys()
+    assert {key.partition(".")[0] for key in left_out} == {"shrinks"}
 
 
 def test_five_strided_convolutions_down_and_five_transposed_up():
