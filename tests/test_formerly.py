@@ -11,7 +11,7 @@ import pytest
 
 import tarsia
 from small_data import tensors
-from tarsia import formerly
+from tarsia import formerly, models
 from tarsia.adaptation.style import load_style
 from tarsia.card import read_header
 from tarsia.cli import main
@@ -93,6 +93,17 @@ def test_a_training_of_that_time_was_channels_last(old: Path) -> None:
     tree = {"data": {"name": "folder"}, "model": {"name": "unet"}, "train": {"memory_format": "contiguous"}}
     contiguous = Recipe.model_validate(tree)
     assert formerly.resumed(contiguous) is contiguous
+
+
+def test_squeeze_excitation_meant_refining_too(tmp_path: Path) -> None:
+    wanted = {"squeeze_excitation": True, "refine": True}
+    assert formerly.refining({"squeeze_excitation": True}) == wanted == formerly.refining(wanted)
+    for options in ({}, {"squeeze_excitation": False}, wanted | {"refine": False}, {"squeeze_excitation": "maybe"}):
+        assert formerly.refining(options) == options
+    text = "data: {name: streets}\nmodel: {name: pspnet, encoder: test_resnet, squeeze_excitation: true}\n"
+    (tmp_path / "old.yaml").write_text(text)
+    model = models.create("pspnet", 3, options=Recipe.load(tmp_path / "old.yaml").model.options)
+    assert {"excitation.weigh.squeeze.weight", "excitation.merge.0.weight"} <= model.state_dict().keys()
 
 
 def test_a_broken_prediction_goes_on(old: Path) -> None:

@@ -1,7 +1,8 @@
-"""What was written while this package was called Inlay: the one place that knows that name.
+"""What was written by earlier versions, and while this package was called Inlay: the one place that knows that name.
 
 Files of that time keep its marks (`inlay_card` in a model's header, `inlay train` in a report's record).  They are
-translated as they are read, and what is written anew carries the new ones.  What its runs left unsaid is said here too.
+translated as they are read, and what is written anew carries the new ones.  What its runs left unsaid is said here too,
+and what an option meant before it was two.
 """
 
 from __future__ import annotations
@@ -40,6 +41,16 @@ def resumed(recipe: Recipe) -> Recipe:
         return recipe
     train = recipe.train.model_copy(update={"memory_format": "channels_last"})
     return recipe.model_copy(update={"train": train})
+
+
+def refining(options: Any) -> Any:
+    """A PSPNet's options.  `squeeze_excitation: true` meant `refine: true` as well before that was an option of its own.
+
+    Cards and recipes of that time name no `refine`; where it is named, it is as it says.
+    """
+    if isinstance(options, dict) and options.get("squeeze_excitation") in (True,) and "refine" not in options:
+        return {**options, "refine": True}
+    return options
 
 
 def refuse_old_key(environment: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ from tarsia.prediction.predictor import Predictor
 
 # What a network's options change in its graph.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
-    ("pspnet", {"squeeze_excitation": True, "bins": (1, 2, 3, 4)}),
+    ("pspnet", {"squeeze_excitation": True, "refine": True, "bins": (1, 2, 3, 4)}),
     ("segnet", {"encoder": "test_resnet", "width": 1.0}),
     ("unet", {"encoder": "test_efficientnet", "encoder_options": {"pad_type": "same"}, "upsampling": "nearest"}),
 ]

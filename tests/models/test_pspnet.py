@@ -7,9 +7,11 @@ import torch
 from torch.nn import functional
 
 from tarsia import models
+from tarsia.card import Card, Classes, Input
+from tarsia.engines.weights import load_model, save_model
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.learning.losses import CrossEntropy
-from tarsia.models.pspnet import _Pyramid
+from tarsia.models.pspnet import Config, _Pyramid
 
 
 def test_the_pyramid_against_means_taken_bin_by_bin():
@@ -101,6 +103,64 @@ def test_the_improved_network_against_its_equations():
             weighed[:, channel] = fused[:, channel] * weight  # eq. 5
         slow = model.classifier(model.excitation.merge(torch.cat([weighed, x], 1)))
         torch.testing.assert_close(model.segment(image), slow, rtol=1e-4, atol=1e-5)
+
+
+def size(**options) -> int:
+    with torch.device("meta"):
+        model = models.create("pspnet", 13, options={"encoder": "resnet50"} | options)
+    return sum(one.numel() for one in model.parameters())
+
+
+def test_what_weighing_and_refining_cost():
+    both, weighed = size(**IMPROVED), size(**IMPROVED, refine=False)
+    refined, plain = size(bins=[1, 2, 3, 4], refine=True), size(bins=[1, 2, 3, 4])
+    assert weighed - plain == both - refined == 2 * 512 * 32 + 32 + 512 == 33_312
+    assert refined - plain == both - weighed == 9 * (512 + 2048) * 512 + 2 * 512 == 11_797_504
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"squeeze_excitation": True, "refine": False}, {"weigh"}),
+        ({"refine": True}, {"merge"}),
+        ({"squeeze_excitation": False}, set()),
+        ({"squeeze_excitation": True}, {"weigh", "merge"}),
+        ({"squeeze_excitation": True, "refine": True}, {"weigh", "merge"}),
+    ],
+    ids=["weigh", "refine", "neither", "as of before", "both"],
+)
+def test_weighing_and_refining_are_switches_of_their_own(options, parts):
+    model = small(**options).eval()
+    assert {key.split(".")[1] for key in model.state_dict() if key.startswith("excitation.")} == parts
+    image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        x = model.encoder(image)[-1]
+        slow = model.fusion(model.pyramid(x))
+        if "weigh" in parts:
+            slow = slow * model.excitation.weigh.weights(slow)
+        if "merge" in parts:
+            slow = model.excitation.merge(torch.cat([slow, x], 1))
+        torch.testing.assert_close(model.segment(image), model.classifier(slow))
+
+
+@pytest.mark.parametrize("value", ["maybe", [1], None])
+def test_a_value_that_is_neither_true_nor_false_is_one_fault(value):
+    with pytest.raises(RecipeError, match=r"squeeze_excitation") as caught:
+        small(squeeze_excitation=value)
+    assert "refine" not in str(caught.value)
+
+
+def test_a_model_file_from_before_refine_was_a_switch_opens_as_it_was(tmp_path):
+    model = small(**IMPROVED).eval()
+    told = Config.model_validate(IMPROVED | {"encoder": "test_resnet", "fusion_channels": 32}).model_dump(mode="json")
+    assert told.pop("refine") is True
+    classes = Classes(names=tuple("abc"), colors=((0, 0, 0), (200, 0, 0), (0, 200, 0)))
+    card = Card(architecture="pspnet", model=told, classes=classes, input=Input(stride=model.stride))
+    save_model(tmp_path / "old.safetensors", model, card)
+    again, read = load_model(tmp_path / "old.safetensors")
+    assert "refine" not in read.model
+    with torch.no_grad():
+        assert torch.equal(again.eval()(batch()[0]), model(batch()[0]))
 
 
 def test_switched_off_it_is_the_network_it_was():

@@ -3,27 +3,29 @@
 Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, figure 3, in the form of Tahir, Shaker & Xiao, "SIS-CNN",
 eq. 4 to 6: the encoder's map x is average-pooled into bins of 1, 2, 3 and 6, each pooled map passes a 1x1 convolution
 without bias, BN and ReLU (eq. 4), is upsampled and concatenated with x (eq. 5); a 1x1 convolution, BN and ReLU follow,
-then the classifier (eq. 6).  Zhao et al. fuse with 3x3 (`fusion_kernel: 3`), add the loss of a second classifier on
-the encoder's stage before last, weighed 0.4 (`auxiliary`, section 3.3), and dilate the encoder to 1/8, which is done
-here for every encoder that can be dilated.
+then the classifier (eq. 6).  Zhao et al.'s own head is `fusion_kernel: 3`, `dropout: 0.1` and `auxiliary: 0.4`, the
+loss of a second classifier on the encoder's stage before last (section 3.3).  They dilate the encoder to 1/8, which is
+done here for every encoder that can be dilated.
 
-Song, Zhang & Park, "Improved Pyramid Scene Parsing Network", 2021, is `squeeze_excitation: true` with
-`encoder: resnet50` and `bins: [1, 2, 3, 4]` (section 4.1): each level has 512 channels, the 1x1 fusion gives 512,
+Song, Zhang & Park, "Improved Pyramid Scene Parsing Network", 2021, is `squeeze_excitation: true` and `refine: true`
+with `encoder: resnet50` and `bins: [1, 2, 3, 4]` (section 4.1): each level has 512 channels, the 1x1 fusion gives 512,
 squeeze-and-excitation with ratio 16 weighs them (eq. 3 to 5), x is concatenated once more (table 2, Conv11), and a 3x3
-convolution to 512, BN and ReLU precede the classifier.  The stem of three 3x3 convolutions in its table 1 is
-`stem: deep`.  Its tables contradict its text in dilations and kernels; the text's network is built.
+convolution to 512, BN and ReLU precede the classifier: `refine`, 11,797,504 parameters against the 33,312 that weigh.
+The stem of three 3x3 convolutions in its table 1 is `stem: deep`.  Its tables contradict its text in dilations and
+kernels; the text's network is built.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import timm
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
+from tarsia import formerly
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.models._blocks import ConvNormReLU, SqueezeExcitation, kaiming, resize_as
 from tarsia.models._encoders import output_stride_near
@@ -49,11 +51,21 @@ class Config(EncoderConfig):
     )
     fusion_channels: Annotated[int, Field(ge=1)] = Field(512, description="Zhao et al.")
     fusion_kernel: Literal[1, 3] = Field(1, description="SIS-CNN eq. 6: 1; Zhao et al.: 3")
-    squeeze_excitation: bool = Field(False, description="weigh the fused channels, see x again, 3x3 (Song, table 2)")
+    squeeze_excitation: bool = Field(
+        False, description="weigh the fused channels (Song, eq. 3 to 5); true brings `refine` too unless that is given"
+    )
+    refine: bool = Field(
+        False, description="after it see x once more, and a 3x3 convolution, BN, ReLU (Song, table 2: Conv11)"
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="before the classifier; Zhao et al.: 0.1")
     auxiliary: Annotated[float, Field(ge=0, le=10)] = Field(
         0.0, description="weight of the loss on the encoder's stage before last, 0: none; Zhao et al.: 0.4"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, options: Any) -> Any:
+        return formerly.refining(options)
 
 
 class _Pyramid(nn.Module):
@@ -98,13 +110,14 @@ def _cells(bins: int, x: Tensor) -> Tensor:
 class _Excitation(nn.Module):
     """Fused map and x -> map of the fused one's channels (Song et al. eq. 3 to 5, table 2: Conv11)."""
 
-    def __init__(self, fused: int, channels: int) -> None:
+    def __init__(self, fused: int, channels: int, config: Config) -> None:
         super().__init__()
-        self.weigh = SqueezeExcitation(fused)
-        self.merge = ConvNormReLU(fused + channels, fused)
+        self.weigh = SqueezeExcitation(fused) if config.squeeze_excitation else nn.Identity()
+        self.merge = ConvNormReLU(fused + channels, fused) if config.refine else None
 
     def forward(self, fused: Tensor, x: Tensor) -> Tensor:
-        return self.merge(torch.cat([self.weigh(fused), x], 1))
+        fused = self.weigh(fused)
+        return fused if self.merge is None else self.merge(torch.cat([fused, x], 1))
 
 
 class Model(EncoderSegmenter):
@@ -119,7 +132,7 @@ class Model(EncoderSegmenter):
         self.pyramid = _Pyramid(channels, branch_channels, config.bins)
         fused = channels + branch_channels * len(config.bins)
         self.fusion = ConvNormReLU(fused, config.fusion_channels, kernel=config.fusion_kernel)
-        self.excitation = _Excitation(config.fusion_channels, channels) if config.squeeze_excitation else None
+        self.excitation = _Excitation(config.fusion_channels, channels, config)
         self.dropout = nn.Dropout2d(config.dropout)
         self.classifier = nn.Conv2d(config.fusion_channels, class_count, 1)
         self.auxiliary = _auxiliary(self.encoder.channels, class_count) if config.auxiliary else None
@@ -131,9 +144,7 @@ class Model(EncoderSegmenter):
     def segment(self, image_B3HW: Tensor) -> Tensor:
         """In training the auxiliary scores, where there are any, follow the others."""
         maps = self.encoder(image_B3HW)
-        x = self.fusion(self.pyramid(maps[-1]))
-        if self.excitation is not None:
-            x = self.excitation(x, maps[-1])
+        x = self.excitation(self.fusion(self.pyramid(maps[-1])), maps[-1])
         scores = self.classifier(self.dropout(x))
         if self.auxiliary is None or not self.training:
             return scores
