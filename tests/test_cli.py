@@ -299,6 +299,12 @@ def test_attention_is_drawn_where_the_network_has_it(tarsia: Tarsia, run: Path, 
         "shares.json",
         ".predict.jsonl",  # what --resume reads
     }
+    whole = Image.open("seen/" + picture.stem + "_attention.jpg").size
+    code, out, err = tarsia("predict", "msanet.safetensors", picture, "--attention-at", "3,2", "--out", "again")
+    assert code == 0 and Image.open("again/" + picture.stem + "_attention.jpg").width > whole[0], err
+    for wrong, said in (("3", "expected X,Y"), ("3,b", "expected X,Y"), ("9999,0", "--attention-at is 9999,0")):
+        code, out, err = tarsia("predict", "msanet.safetensors", picture, "--attention-at", wrong, "--out", "wrong")
+        assert code == 2 and said in err
     code, out, err = tarsia("predict", run, picture, "--attention", "--out", "unseen")
     assert code == 2 and not out and not Path("unseen").exists()
     (line,) = [line for line in err.splitlines() if line.startswith("tarsia: ")]

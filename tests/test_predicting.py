@@ -422,10 +422,11 @@ def test_failures_of_every_kind_leave_the_rest_and_the_counts_alone(batch, tmp_p
 class Attending(BrightnessEngine):
     """Attends to what is bright, and fails a picture that is all black."""
 
-    def check_attention(self):
-        pass
+    def check_attention(self, of_a_position=False):
+        self.checked = of_a_position
 
-    def attention(self, image_HW3):
+    def attention(self, image_HW3, at=None):
+        self.at = at
         if not image_HW3.any():
             raise MemoryError
         return [AttentionMap("only", image_HW3.astype(np.float32).mean(2), np.ones(4, np.float32))]
@@ -444,6 +445,21 @@ def test_attention_is_drawn_where_asked_for(tmp_path):
     sheet = Image.open(out / "a_attention.jpg")
     assert sheet.format == "JPEG" and sheet.width > 2 * 300
     assert files(tmp_path / "in") == ["a.png", "town/a.png"]
+
+
+def test_whose_attention_is_drawn_is_chosen_for_all_pictures_and_for_a_run_that_goes_on(tmp_path):
+    engine, out = Attending(), tmp_path / "out"
+    sources = [draw(tmp_path / "a.png"), draw(tmp_path / "small.png", size=(8, 8))]
+    chosen = {"save": ("attention",), "attention_at": (10, 4)}
+    run = predict(Predictor(engine), sources, out, **chosen)
+    assert engine.checked and engine.at is not None
+    assert [source for source, _ in run.failed] == sources[1:] and "8 wide and 8 high" in run.failed[0][1]
+    assert "a_attention.jpg" in files(out) and "small_attention.jpg" not in files(out)
+    assert len(predict(Predictor(engine), sources, out, **chosen, resume=True).before) == 1
+    with pytest.raises(OutputError, match="attention_at"):
+        predict(Predictor(engine), sources, out, save=("attention",), attention_at=(11, 4), resume=True)
+    with pytest.raises(OutputError, match=r"`attention_at` says whose attention is drawn: add `attention`"):
+        predict(Predictor(engine), sources, tmp_path / "other", attention_at=(10, 4))
 
 
 def test_a_picture_whose_attention_fails_is_listed_and_has_no_results(tmp_path):

@@ -6,7 +6,7 @@ What is written for a picture, below `out`, of what is asked for (NAME: output/s
     NAME_overlay.jpg     the picture with its classes in colour, and a legend (a video's: NAME_overlay.mp4)
     NAME_confidence.png  the probability of each label, 255 = certain
     NAME.geojson         its regions as polygons
-    NAME_attention.jpg   what each attention module of the network attends to in the picture
+    NAME_attention.jpg   what each attention module of the network does in the picture
     shares.json          one for all: each picture's size and each class's share of its pixels
     shares.csv           the same as a table, with counts
     coco.json            one for all: every region as COCO has it
@@ -83,6 +83,7 @@ def predict(
     simplify: float = 0.0,
     batch: int = 1,
     frames: int | None = None,
+    attention_at: tuple[int, int] | None = None,
 ) -> PredictionRun:
     """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
 
@@ -95,7 +96,8 @@ def predict(
     memory would not suffice.  `frames`: so many of each video at most.  `resume` leaves alone what an interrupted run
     into `out` has finished.
 
-    `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.
+    `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.  `attention_at`: with
+    `attention`, also what the position at that pixel (x, y), from the left and the top, attends to.
 
     A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
     ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
@@ -105,7 +107,7 @@ def predict(
     paths = [paths] if isinstance(paths, str | Path) else paths
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
-    what = WhatToWrite(kinds, indices, min_confidence, simplify, default=save is None)
+    what = WhatToWrite(kinds, indices, min_confidence, simplify, save is None, attention_at)
     tiling = None
     if predictor.tile or predictor.card.input.tile:
         predictor.check_tiles()
@@ -115,7 +117,7 @@ def predict(
     if batch < 1:
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
     if "attention" in kinds:
-        predictor.engine.check_attention()
+        predictor.engine.check_attention(of_a_position=attention_at is not None)
     run = PredictionRun()
     raster = partial(is_raster, tell=console.note)
     sources = named(find(paths, out, recursive, run.failed, raster, predictor.card.bands), run.failed, kinds)
@@ -275,7 +277,8 @@ class _Work:
         tile: dict[str, int],
     ) -> None:
         label_HW = self.what.selected(label_HW, confidence_HW)
-        maps = self.predictor.attention(image_HW3) if "attention" in self.what.save else []
+        at = self.what.attention_at
+        maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
         self._note_memory_format()
         self.journal.begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)

@@ -75,6 +75,53 @@ def test_many_modules_stand_in_rows(count):
     assert max(sheet.size) < 4000 and 0.2 < sheet.width / sheet.height < 5
 
 
+def of_module(name: str, kinds: tuple[str, ...]) -> list[AttentionMap]:
+    return [AttentionMap(name, corner(), None, kind) for kind in kinds]
+
+
+def test_maps_of_a_module_stand_in_a_row_of_its_own():
+    """Beside the picture; below it nothing stands."""
+    maps = [one for name in ("a", "b", "c") for one in of_module(name, ("received", "paid", "active"))]
+    sheet = attention_sheet(some_image(300, 400), maps)
+    gap, cell = 7, (400, 300 + 3 * heat._LINE)
+    assert sheet.size == (4 * (cell[0] + gap) + gap, 3 * (cell[1] + gap) + gap)
+    drawn = np.asarray(sheet)
+    empty = [
+        [(drawn[top : top + cell[1], left : left + cell[0]] == drawn[0, 0]).all() for left in range(gap, sheet.width, 407)]
+        for top in range(gap, sheet.height, cell[1] + gap)
+    ]
+    assert empty == [[False] * 4, [True, False, False, False], [True, False, False, False]]
+
+
+def test_the_chosen_position_is_marked_on_the_picture_and_on_what_it_pays():
+    image_HW3 = np.full((300, 450, 3), 128, np.uint8)
+    maps = of_module("a", ("received", "paid", "active"))
+    plain, marked = (attention_sheet(image_HW3, maps, at) for at in (None, (100, 200)))
+    assert plain.size == marked.size
+    size = (400, 267)
+    seen = zip(tiles(plain, 4, size, heat._LINE), tiles(marked, 4, size, heat._LINE), strict=True)
+    changed = [(before != after).any(-1) for before, after in seen]
+    assert [one.any() for one in changed] == [True, False, True, False]
+    rows, columns = changed[0].nonzero()
+    assert (rows.mean(), columns.mean()) == pytest.approx((200.5 * 267 / 300, 100.5 * 400 / 450), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.9996, 1.0004, ("0.9996", "1.0004")),
+        (0.00123, 473.2, ("0.00123", "473")),
+        (1.0, 1.0, ("1", "1")),
+        (0.2, 0.5, ("0.2", "0.5")),
+        (-1.00002, -1.00001, ("-1.00002", "-1.00001")),
+        (0, 0, ("0", "0")),
+        (12345.0, 12346.0, ("12345", "12346")),
+    ],
+)
+def test_the_ends_of_a_scale_differ_where_its_values_do(low, high, said):
+    assert heat._apart(low, high) == said
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 6600), (6600, 2), (900, 1600), (20, 30)])
 def test_pictures_of_any_size(size):
     sheet = attention_sheet(some_image(*size), [AttentionMap("a" * 300, np.ones((1, 1), np.float32), None)])

@@ -189,16 +189,31 @@ def test_attention_is_the_network_s_in_arrays(images):
     engine.check_attention()
     found = engine.attention(images[1])
     assert engine.model.training
-    assert [(one.name, one.map_HW.shape, one.weights_C) for one in found] == [
-        ("attention_56", (8, 16), None),
-        ("attention_112", (16, 32), None),
+    assert [(one.name, one.kind, one.map_HW.shape, one.weights_C) for one in found] == [
+        ("attention_56", "received", (8, 16), None),
+        ("attention_56", "active", (8, 16), None),
+        ("attention_112", "received", (16, 32), None),
+        ("attention_112", "active", (16, 32), None),
     ]
     with torch.no_grad():
         expected = engine.model.eval().attention(torch.from_numpy(images[1:]).permute(0, 3, 1, 2))
-    for one, (_, wanted) in zip(found, expected, strict=True):
+    wanted = [map_BHW for _, of_module in expected for map_BHW in (of_module.received_BHW, of_module.active_BHW)]
+    for one, map_BHW in zip(found, wanted, strict=True):
         assert one.map_HW.dtype == np.float32
-        np.testing.assert_allclose(one.map_HW, wanted.map_BHW[0].numpy(), rtol=1e-4)
-        assert one.map_HW.mean() == pytest.approx(1, abs=1e-4)
+        np.testing.assert_allclose(one.map_HW, map_BHW[0].numpy(), rtol=1e-4)
+    assert [found[0].map_HW.mean(), found[2].map_HW.mean()] == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_attention_of_a_position_stands_between_what_all_receive_and_what_comes_of_it(images):
+    engine = attentive()
+    engine.check_attention(of_a_position=True)
+    found = engine.attention(images[1], (0.5, 0.25))
+    assert [one.kind for one in found] == ["received", "paid", "active"] * 2
+    with torch.no_grad():
+        expected = engine.model.eval().attention(torch.from_numpy(images[1:]).permute(0, 3, 1, 2), (0.5, 0.25))
+    np.testing.assert_allclose(found[1].map_HW, expected[0][1].paid_BHW[0].numpy(), rtol=1e-4)
+    with pytest.raises(OutputError, match=r"`attention_at`: in this attention_fcn no position attends .*: leave it out"):
+        attentive("attention_fcn").check_attention(of_a_position=True)
 
 
 def test_channel_weights_come_along(images):

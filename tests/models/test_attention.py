@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tarsia import hardware, models
 from tarsia.models import _attention
-from tarsia.models._attention import Attended, Attentive, attend, attention_received
+from tarsia.models._attention import Attended, Attention, Attentive, attend, attention_of, attention_received
 from tarsia.models._blocks import SqueezeExcitation
 from tarsia.models._segmenter import Segmenter
 
@@ -195,10 +195,28 @@ def test_squeeze_and_excitation_shows_its_weights_and_where_they_act():
     assert isinstance(block, Attentive)
     weights = found.weights_BC
     assert weights is not None and weights.shape == (2, 12)
+    drawn = attention_of(found, out, (0.5, 0.5))
+    assert drawn.received_BHW is None and drawn.paid_BHW is None and drawn.weights_BC is weights
     for image in range(2):
         for channel in range(12):
             torch.testing.assert_close(out[image, channel], x[image, channel] * weights[image, channel])
-    torch.testing.assert_close(found.map_BHW, sum(out[:, channel].abs() for channel in range(12)) / 12)
+    torch.testing.assert_close(drawn.active_BHW, sum(out[:, channel].abs() for channel in range(12)) / 12)
+
+
+@pytest.mark.parametrize(
+    ("at", "position"), [((0, 0), 0), ((0.999, 0.999), 14), ((1, 1), 14), ((0.34, 0.59), 7), ((0.33, 0.61), 3)]
+)
+def test_what_one_position_pays_adds_up_to_what_all_receive(at, position):
+    """3 x 5 positions; the share is a column of eq. 1's softmax over who is attended to."""
+    generator = torch.Generator().manual_seed(6)
+    query, key, output = (torch.randn(2, 4, 3, 5, generator=generator) for _ in range(3))
+    found = attention_of(Attended(query_BCHW=query, key_BCHW=key), output, at)
+    shares = torch.einsum("bcj,bci->bji", query.flatten(2), key.flatten(2)).softmax(2)
+    torch.testing.assert_close(found.paid_BHW, 15 * shares[:, position].view(2, 3, 5))
+    torch.testing.assert_close(found.received_BHW, shares.sum(1).view(2, 3, 5))
+    torch.testing.assert_close(found.active_BHW, output.abs().mean(1))
+    assert found.weights_BC is None
+    assert attention_of(Attended(query_BCHW=query, key_BCHW=key), output).paid_BHW is None
 
 
 class Twice(Segmenter):
@@ -225,11 +243,11 @@ def test_a_network_s_attention_is_what_its_modules_saw_in_order():
         seen = (image - model.mean) / model.std
         again = model.inner(seen)
     assert [name for name, _ in found] == ["inner.0", "inner.0", "outer"]
-    wanted = [model.inner[0].attended(seen), model.inner[0].attended(again), model.outer.attended(model.inner(again))]
-    for (_, one), other in zip(found, wanted, strict=True):
-        assert isinstance(one, Attended)
-        torch.testing.assert_close(one.map_BHW, other.map_BHW)
-        torch.testing.assert_close(one.weights_BC, other.weights_BC)
+    wanted = [(model.inner[0], seen), (model.inner[0], again), (model.outer, model.inner(again))]
+    for (_, one), (block, given) in zip(found, wanted, strict=True):
+        assert isinstance(one, Attention)
+        torch.testing.assert_close(one.active_BHW, block(given).abs().mean(1))
+        torch.testing.assert_close(one.weights_BC, block.attended(given).weights_BC)
     assert all(not part._forward_hooks for part in model.modules())
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from tarsia import models
 from tarsia.errors import ModelFileError
+from tarsia.models._attention import attention_of
 from tarsia.models.msanet import Model, SpatialAttention, unpool
 
 TINY = {"width": 0.125}
@@ -119,24 +120,37 @@ def test_what_is_unpooled_lies_where_its_own_size_was_pooled():
         torch.testing.assert_close(model.segment(image), model.decode_224(x))
 
 
-def test_the_module_against_its_equations_position_by_position():
-    module = SpatialAttention([8, 16], [8, 8]).eval()
+@pytest.mark.parametrize(("scale", "divisor"), [("none", 1), ("sqrt", 4)])
+def test_the_module_against_its_equations_position_by_position(scale, divisor):
+    module = SpatialAttention([8, 16], [8, 8], scale).eval()
     random = torch.Generator().manual_seed(4)
     for part in (module.a, module.b, module.c, module.d):
         nn.init.normal_(part.weight, std=0.8, generator=random)
     maps = [torch.randn(2, 8, 8, 12, generator=random), torch.randn(2, 16, 4, 6, generator=random)]
     with torch.no_grad():
-        found, attended = module(*maps), module.attended(*maps)
+        found = module(*maps)
+        drawn = attention_of(module.attended(*maps), found, (0.3, 0.9))  # row 1 of 4, column 5 of 6
         x = torch.cat([project(one) for project, one in zip(module.projections, maps, strict=True)], 1)
         a, b, c, d = (part(x).flatten(2) for part in (module.a, module.b, module.c, module.d))
         share = torch.empty(2, 24, 24)  # s_ij
         for j in range(24):
-            raised = torch.stack([(a[:, :, i] * b[:, :, j]).sum(1) for i in range(24)], 1).exp()
+            raised = torch.stack([(a[:, :, i] * b[:, :, j]).sum(1) for i in range(24)], 1)
+            raised = (raised / divisor).exp()
             share[:, :, j] = raised / raised.sum(1, keepdim=True)
         expected = torch.stack([(c * share[:, None, :, j]).sum(2) for j in range(24)], 2) + d
     torch.testing.assert_close(found, expected.view(2, 16, 4, 6), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(attended.map_BHW, 24 * share.mean(2).view(2, 4, 6), rtol=1e-4, atol=1e-5)
-    assert attended.map_BHW.max() > 2 and attended.weights_BC is None  # the case is not a trivial one
+    torch.testing.assert_close(drawn.received_BHW, 24 * share.mean(2).view(2, 4, 6), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(drawn.paid_BHW, 24 * share[:, :, 11].view(2, 4, 6), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(drawn.active_BHW, found.abs().mean(1))
+    assert drawn.received_BHW.max() > 1.5 and drawn.weights_BC is None  # the case is not a trivial one
+
+
+def test_scaling_divides_by_the_root_of_each_module_s_channels_and_adds_nothing():
+    plain, scaled = (models.create("msanet", 3, options=TINY | {"scale": scale}) for scale in ("none", "sqrt"))
+    assert plain.state_dict().keys() == scaled.state_dict().keys()
+    assert [plain.attention_56.divisor, plain.attention_112.divisor] == [1, 1]
+    assert [scaled.attention_56.divisor, scaled.attention_112.divisor] == [32**0.5, 4]
+    assert [published(scale="sqrt").attention_56.divisor, models.config_class("msanet")().scale] == [16, "none"]
 
 
 @pytest.mark.parametrize("init", ["gaussian", "kaiming"])
@@ -158,8 +172,8 @@ def test_attention_is_spread_before_training():
     with torch.no_grad():
         maps = model.attention(image)
     assert [name for name, _ in maps] == ["attention_56", "attention_112"]
-    assert [tuple(one.map_BHW.shape) for _, one in maps] == [(1, 16, 16), (1, 32, 32)]
-    assert all(float(one.map_BHW.min()) > 0.5 and float(one.map_BHW.max()) < 2 for _, one in maps)
+    assert [tuple(one.received_BHW.shape) for _, one in maps] == [(1, 16, 16), (1, 32, 32)]
+    assert all(float(one.received_BHW.min()) > 0.5 and float(one.received_BHW.max()) < 2 for _, one in maps)
 
 
 def test_widths_are_multiples_of_eight():

@@ -197,10 +197,8 @@ def test_a_saved_prediction_is_an_index_png(tmp_path):
 class AttendingEngine(BrightnessEngine):
     """Attends to a picture's brightness, at half its size."""
 
-    def check_attention(self):
-        pass
-
-    def attention(self, image_HW3):
+    def attention(self, image_HW3, at=None):
+        self.at = at
         assert not any(side % self.card.input.stride for side in image_HW3.shape[:2])
         map_HW = image_HW3.astype(np.float32).mean(2)[::2, ::2]
         return [AttentionMap("half", map_HW, None), AttentionMap("whole", map_HW[:1, :1], np.ones(3, np.float32))]
@@ -222,6 +220,24 @@ def test_attention_is_of_the_picture_as_the_network_sees_it():
     np.testing.assert_array_equal(found.map_HW, resize(image_HW3, (16, 28)).astype(np.float32).mean(2)[::2, ::2])
     with pytest.raises(ImageError, match="too narrow"):
         Predictor(AttendingEngine(Input(short_side=16))).attention(np.zeros((1, 500, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [((0, 0), (0.5 / 24, 0.5 / 40)), ((35, 19), (19.5 / 24, 35.5 / 40)), ((3, 7), (7.5 / 24, 3.5 / 40))]
+)
+def test_a_position_is_a_pixel_of_the_picture_whatever_the_network_sees(at, expected):
+    engine = AttendingEngine()
+    Predictor(engine).attention(np.zeros((20, 36, 3), np.uint8), at)  # padded to 24 x 40
+    assert engine.at == pytest.approx(expected)
+    halved = AttendingEngine(Input(short_side=10, stride=8))
+    Predictor(halved).attention(np.zeros((20, 36, 3), np.uint8), at)  # 10 x 18, padded to 16 x 24
+    assert halved.at == pytest.approx((expected[0] * 24 / 20 * 10 / 16, expected[1] * 40 / 36 * 18 / 24))
+
+
+@pytest.mark.parametrize("at", [(36, 0), (0, 20), (-1, 0), (0, -1)])
+def test_a_position_outside_the_picture_is_refused(at):
+    with pytest.raises(ImageError, match=r"`attention_at` is -?\d+,-?\d+, and the picture 36 wide and 20 high"):
+        Predictor(AttendingEngine()).attention(np.zeros((20, 36, 3), np.uint8), at)
 
 
 def test_an_engine_without_attention_says_which_files_have_it():

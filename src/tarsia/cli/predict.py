@@ -52,6 +52,9 @@ def predict(
     attention: Annotated[
         bool, Parameter(help="also draw what the network's attention modules do", negative="")
     ] = False,
+    attention_at: Annotated[
+        str | None, Parameter(help="X,Y: --attention, and what the position at that pixel attends to")
+    ] = None,
     engine: Engine = "auto",
     precision: Precision = "float32",
     device: Device = "auto",
@@ -78,7 +81,8 @@ def predict(
     if resume and not out:
         raise OutputError("--resume: say with --out which folder the interrupted run wrote")
     kinds = None if save is None else _words(save)
-    if attention:
+    at = _pixel(attention_at)
+    if attention or at:
         kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
     if json and kinds is not None and "shares" not in kinds:
         raise OutputError("--json prints shares.json: add `shares` to --save")
@@ -101,6 +105,7 @@ def predict(
             simplify=simplify,
             batch=batch,
             frames=frames,
+            attention_at=at,
         )
     if json:
         console.data((folder / "shares.json").read_text(encoding="utf-8"))
@@ -109,6 +114,20 @@ def predict(
         line = f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}"
         console.say(line)
     return result.exit_code
+
+
+def _pixel(text: str | None) -> tuple[int, int] | None:
+    from tarsia.errors import OutputError
+
+    if text is None:
+        return None
+    try:
+        x, y = (int(word) for word in text.split(","))
+    except ValueError as error:
+        raise OutputError(
+            f"--attention-at {text}: expected X,Y, pixels from the left and the top, as 120,80"
+        ) from error
+    return x, y
 
 
 def _words(text: str | None) -> tuple[str, ...]:

@@ -23,6 +23,12 @@ _OPACITY = 0.65  # of the heat over the picture in grey
 _SMALLEST, _LARGEST, _LARGEST_OF_MANY = 300, 640, 400  # sides of the pictures in a sheet
 _MANY = 4  # pictures, above which they stand in several rows
 _LETTERS, _LINE, _STRIP = 15, 24, 40  # heights of letters, a line of text, and a strip of channel weights
+_RING = 7  # radius of the mark at the chosen position
+_WORDS = {
+    "received": "attention that each position gets",
+    "paid": "attention that the marked position pays",
+    "active": "activity of what the module gives",
+}
 
 
 def heat_colors(values: np.ndarray) -> np.ndarray:
@@ -32,25 +38,67 @@ def heat_colors(values: np.ndarray) -> np.ndarray:
     return np.round(np.stack(channels, -1)).astype(np.uint8)
 
 
-def attention_sheet(image_HW3: np.ndarray, maps: Sequence[AttentionMap]) -> Image.Image:
-    """The picture, and once for every module its map as heat over the picture; channel weights as bars below.
+def attention_sheet(
+    image_HW3: np.ndarray, maps: Sequence[AttentionMap], at: tuple[int, int] | None = None
+) -> Image.Image:
+    """The picture, and each map as heat over it; channel weights as bars below.  `at`, (x, y), is marked.
 
-    Each map is coloured from its lowest to its highest value, which stand beside the scale.  Raises ValueError for a
-    map that is not finite.
+    Maps of one module stand in a row, where it has several.  Each map is coloured from its lowest to its highest value,
+    which stand beside the scale.  Raises ValueError for a map that is not finite.
     """
-    count = len(maps) + 1
-    size = _tile_size(image_HW3.shape[:2], _LARGEST if count <= _MANY else _LARGEST_OF_MANY)
+    rows, count = _by_module(maps), len(maps) + 1
+    longest = max((len(row) for row in rows), default=0)
+    columns = longest + 1 if longest > 1 else count if count <= _MANY else math.ceil(math.sqrt(count))
+    shape = image_HW3.shape[:2]
+    size = _tile_size(shape, _LARGEST if count <= _MANY else _LARGEST_OF_MANY)
     picture = Image.fromarray(as_visible(image_HW3)).resize(size, Image.Resampling.BILINEAR)
-    height = 2 * _LINE + size[1] + _LINE
-    if any(one.weights_C is not None for one in maps):
-        height += _STRIP + _LINE
-    cells = [_cell(picture, height, "picture", "")]
+    weighed = any(one.weights_C is not None for one in maps)
+    height = 2 * _LINE + size[1] + _LINE + (_STRIP + _LINE if weighed else 0)
+    spot = at and tuple((place + 0.5) * shown / side for place, shown, side in zip(at, size, shape[::-1], strict=True))
+    cells = [_cell(_marked(picture, spot), height, "picture", f"marked: {at[0]}, {at[1]}" if at else "")]
+    blank = Image.new("RGB", cells[0].size, PAPER)
+    for row in rows:
+        if longest > 1 and len(cells) > 1:
+            cells.append(blank)  # below the picture
+        cells += [_map_cell(picture, height, one, spot) for one in row]
+        if longest > 1:
+            cells += [blank] * (longest - len(row))
+    return grid(cells, columns)
+
+
+def _by_module(maps: Sequence[AttentionMap]) -> list[list[AttentionMap]]:
+    """The maps of each call of a module, which differ in kind, together."""
+    rows: list[list[AttentionMap]] = []
     for one in maps:
-        what = "how much attention each position gets" if one.weights_C is None else "activity of the weighted channels"
-        size_of_map = "x".join(map(str, one.map_HW.shape))
-        cells.append(_cell(_heated(picture, one.map_HW), height, f"{one.name}  {size_of_map}", what))
-        _draw_foot(cells[-1], 2 * _LINE + size[1], one)
-    return grid(cells, count if count <= _MANY else math.ceil(math.sqrt(count)))
+        if rows and one.name == rows[-1][0].name and one.kind not in [other.kind for other in rows[-1]]:
+            rows[-1].append(one)
+        else:
+            rows.append([one])
+    return rows
+
+
+def _map_cell(
+    picture: Image.Image, height: int, one: AttentionMap, spot: tuple[float, ...] | None
+) -> Image.Image:
+    """A map over its picture, between what it is and its scale."""
+    what = "activity of the weighted channels" if one.weights_C is not None else _WORDS[one.kind]
+    heated = _heated(picture, one.map_HW)
+    if one.kind == "paid":
+        heated = _marked(heated, spot)
+    cell = _cell(heated, height, f"{one.name}  {'x'.join(map(str, one.map_HW.shape))}", what)
+    _draw_foot(cell, 2 * _LINE + picture.height, one)
+    return cell
+
+
+def _marked(picture: Image.Image, spot: tuple[float, ...] | None) -> Image.Image:
+    """The picture with a ring at `spot`, (x, y): white between black, to be seen on anything."""
+    if spot is None:
+        return picture
+    picture, (x, y) = picture.copy(), spot
+    draw = ImageDraw.Draw(picture)
+    for radius, width, color in ((_RING + 2, 6, (0, 0, 0)), (_RING, 2, (255, 255, 255))):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=color, width=width)
+    return picture
 
 
 def _tile_size(shape: tuple[int, ...], largest: int) -> tuple[int, int]:
@@ -83,11 +131,19 @@ def _range(map_HW: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
+def _apart(low: float, high: float) -> tuple[str, str]:
+    """Both in three digits, or in as many as show two of their difference."""
+    digits = 3
+    if high > low:
+        digits = max(digits, math.floor(math.log10(max(-low, high))) - math.floor(math.log10(high - low)) + 2)
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
+
+
 def _draw_foot(cell: Image.Image, top: int, one: AttentionMap) -> None:
     """The scale of the colours with its ends; channel weights as bars, largest first, 0 to 1, and what they are."""
     draw, (font, *_) = ImageDraw.Draw(cell), fit_fonts(_LETTERS, [])
-    low, high = (f"{value:.3g}" for value in _range(one.map_HW))
-    unit = " x average" if one.weights_C is None else ""
+    low, high = _apart(*_range(one.map_HW))
+    unit = "" if one.kind == "active" else " x average"
     middle, ends = top + _LINE / 2, (f"{low} ", f" {high}{unit}")
     left, right = (round(font.getlength(text)) for text in ends)
     scale = np.linspace(0, 1, cell.width - left - right)[None].repeat(_LETTERS - 4, 0)

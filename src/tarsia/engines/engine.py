@@ -31,11 +31,16 @@ class Description(NamedTuple):
 
 
 class AttentionMap(NamedTuple):
-    """What one attention module does to a picture."""
+    """One map of what an attention module does to a picture, at the module's own resolution.
+
+    `kind` is `received`: how much of the attention of all positions each gets, or `paid`: how much of that of the
+    chosen position, both 1 on average; or `active`: the mean absolute value over the channels of what the module gives.
+    """
 
     name: str  # of the module in its network
-    map_HW: np.ndarray  # float32: how much of the attention each position gets, at the module's own resolution
-    weights_C: np.ndarray | None  # float32, 0 .. 1: each channel's weight, where the module weights channels
+    map_HW: np.ndarray  # float32
+    weights_C: np.ndarray | None = None  # float32, 0 .. 1: each channel's weight, where the module weights channels
+    kind: str = "active"
 
 
 class Engine(Protocol):
@@ -75,14 +80,17 @@ class Engine(Protocol):
         """Of one picture of `size` (multiples of the stride), for which the network may run; None where unknown."""
         return None
 
-    def check_attention(self) -> None:
-        """OutputError, with what to do, where there is no attention to show."""
+    def check_attention(self, of_a_position: bool = False) -> None:
+        """OutputError, with what to do, where there is no attention to show, or none that one position pays."""
         raise OutputError(
             "attention can be drawn of a .safetensors model only: give the file that this one was exported from"
         )
 
-    def attention(self, image_HWC: np.ndarray) -> list[AttentionMap]:
-        """A uint8 picture, H and W multiples of the stride -> every attention module's map, in working order."""
+    def attention(self, image_HWC: np.ndarray, at: tuple[float, float] | None = None) -> list[AttentionMap]:
+        """A uint8 picture, H and W multiples of the stride -> every attention module's maps, in working order.
+
+        `at`: also what the position there pays, as shares of the picture's height and width.
+        """
         self.check_attention()
         return []
 

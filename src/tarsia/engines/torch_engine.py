@@ -21,7 +21,7 @@ from tarsia.engines.engine import AttentionMap, Description, Engine
 from tarsia.engines.measuring import measure
 from tarsia.engines.weights import load_model
 from tarsia.errors import ModelFileError, OutputError, RecipeError
-from tarsia.models._attention import Attentive
+from tarsia.models._attention import Attention, Attentive
 from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
 
 _DEFAULT = "contiguous"
@@ -81,23 +81,22 @@ class TorchEngine(Engine):
         with memory_limit.exhaustion(self.card.architecture):
             return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
 
-    def check_attention(self) -> None:
+    def check_attention(self, of_a_position: bool = False) -> None:
         """OutputError naming what would have attention, where this network has none to show."""
+        what = self.card.architecture
         if not _attends(self.model):
-            raise OutputError(
-                f"this {self.card.architecture} has no attention to draw: {_where_attention_is(self.card)}"
-            )
+            raise OutputError(f"this {what} has no attention to draw: {_where_attention_is(self.card)}")
+        if of_a_position:
+            blank = np.zeros((self.model.stride, self.model.stride, self.model.bands), np.uint8)
+            if all(found.kind != "paid" for found in self.attention(blank, (0, 0))):
+                raise OutputError(
+                    f"`attention_at`: in this {what} no position attends to others, channels are weighed: leave it out"
+                )
 
-    def attention(self, image_HWC: np.ndarray) -> list[AttentionMap]:
-        """uint8 RGB, H and W multiples of the stride -> every attention module's map of it, in working order."""
-        return [
-            AttentionMap(
-                name,
-                found.map_BHW[0].float().cpu().numpy(),
-                None if found.weights_BC is None else found.weights_BC[0].float().cpu().numpy(),
-            )
-            for name, found in self._run(self.model.attention, image_HWC[None])
-        ]
+    def attention(self, image_HWC: np.ndarray, at: tuple[float, float] | None = None) -> list[AttentionMap]:
+        """As Engine's."""
+        seen = self._run(lambda images_B3HW: self.model.attention(images_B3HW, at), image_HWC[None])
+        return [one for name, found in seen for one in _maps(name, found)]
 
     @torch.inference_mode()
     def _run(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray) -> Any:
@@ -192,6 +191,17 @@ def _at(scores_BKHW: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(scores_BKHW.shape[-2:]) == tuple(size):
         return scores_BKHW
     return functional.interpolate(scores_BKHW, size=size, mode="bilinear", align_corners=False)
+
+
+def _maps(name: str, found: Attention) -> list[AttentionMap]:
+    """Those of one module, of the first picture."""
+    maps = {"received": found.received_BHW, "paid": found.paid_BHW, "active": found.active_BHW}
+    weights_C = None if found.weights_BC is None else found.weights_BC[0].float().cpu().numpy()
+    return [
+        AttentionMap(name, map_BHW[0].float().cpu().numpy(), weights_C if kind == "active" else None, kind)
+        for kind, map_BHW in maps.items()
+        if map_BHW is not None
+    ]
 
 
 def _attends(model: Segmenter) -> bool:

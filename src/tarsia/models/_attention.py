@@ -16,19 +16,46 @@ _BLOCK_ROWS, _BLOCK_SCORES = 1056, 16 * 2**20  # queries, and scores, computed a
 
 
 class Attended(NamedTuple):
-    """What an attention module does to one batch."""
+    """What an attention module attends by in one batch: the weights of channels, or query and key of positions."""
 
-    map_BHW: Tensor  # how much of the attention each position gets, at the module's own resolution
-    weights_BC: Tensor | None = None  # each channel's weight, 0 .. 1, where channels are weighted
+    weights_BC: Tensor | None = None  # each channel's weight, 0 .. 1
+    query_BCHW: Tensor | None = None  # a position pays its attention to all by softmax(its query . their keys)
+    key_BCHW: Tensor | None = None
 
 
 @runtime_checkable
 class Attentive(Protocol):
-    """A module whose attention can be drawn."""
+    """A module whose attention can be drawn: `forward` gives B x C x H x W."""
 
     def attended(self, *inputs: Any) -> Attended:
-        """What the module does, from what its `forward` was given."""
+        """What the module attends by, from what its `forward` was given."""
         ...
+
+
+class Attention(NamedTuple):
+    """What an attention module does to one batch; maps have the resolution of what it gives."""
+
+    active_BHW: Tensor  # the mean absolute value over the channels of what it gives
+    weights_BC: Tensor | None = None  # as Attended's
+    received_BHW: Tensor | None = None  # how much of the attention of all positions each gets, 1 on average
+    paid_BHW: Tensor | None = None  # how much of the attention of one chosen position each gets, 1 on average
+
+
+def attention_of(found: Attended, output_BCHW: Tensor, at: tuple[float, float] | None = None) -> Attention:
+    """What is drawn of a module that attends so and gives `output`.
+
+    `at`: the position whose attention is asked for, as shares of height and width, from the top left.
+    """
+    active_BHW = output_BCHW.float().abs().mean(1)
+    if found.query_BCHW is None or found.key_BCHW is None:
+        return Attention(active_BHW, found.weights_BC)
+    size = found.key_BCHW.shape[-2:]
+    query_BNC, key_BNC = (one.flatten(2).transpose(1, 2) for one in (found.query_BCHW, found.key_BCHW))
+    received_BHW, paid_BHW = attention_received(query_BNC, key_BNC).unflatten(1, size), None
+    if at is not None:
+        row, column = (min(int(share * side), side - 1) for share, side in zip(at, size, strict=True))
+        paid_BHW = attention_received(query_BNC[:, [row * size[1] + column]], key_BNC).unflatten(1, size)
+    return Attention(active_BHW, found.weights_BC, received_BHW, paid_BHW)
 
 
 def attend(query_BNC: Tensor, key_BNC: Tensor, value_BNC: Tensor) -> Tensor:
@@ -48,7 +75,7 @@ def attend(query_BNC: Tensor, key_BNC: Tensor, value_BNC: Tensor) -> Tensor:
 
 @torch.no_grad()
 def attention_received(query_BNC: Tensor, key_BNC: Tensor) -> Tensor:
-    """How much attention each key gets from all queries together, B x N float32; the mean over the keys is 1."""
+    """How much attention each key gets from the queries together, B x N float32; the mean over the keys is 1."""
     query_BNC, key_BNC = query_BNC.float(), key_BNC.float()
     received_BN = torch.zeros(key_BNC.shape[:2], device=key_BNC.device)
     scratch = _scratch(1, query_BNC, key_BNC)

@@ -79,9 +79,8 @@ class SqueezeExcitation(nn.Module):
         return x * self.weights(x)
 
     def attended(self, x: Tensor) -> Attended:
-        """Each channel's weight, and where the weighted channels are active: their mean absolute value."""
-        weights = self.weights(x)
-        return Attended((x * weights).abs().mean(1), weights.flatten(1))
+        """Each channel's weight."""
+        return Attended(weights_BC=self.weights(x).flatten(1))
 
 
 class SpatialPyramid(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tarsia.card import MAX_BANDS
-from tarsia.models._attention import Attended, Attentive
+from tarsia.models._attention import Attention, Attentive, attention_of
 from tarsia.models._encoders import Encoder
 from tarsia.plain_text import some
 from tarsia.yaml_tree import Node
@@ -122,12 +122,15 @@ class Segmenter(nn.Module, ABC):
         scores = self(image_B3HW)
         return {"loss": criterion(scores, label_BHW)}, scores
 
-    def attention(self, image_B3HW: Tensor) -> list[tuple[str, Attended]]:
-        """uint8 RGB as for `forward` -> the name of each attention module and what it does, in working order."""
-        found: list[tuple[str, Attended]] = []
+    def attention(self, image_B3HW: Tensor, at: tuple[float, float] | None = None) -> list[tuple[str, Attention]]:
+        """uint8 RGB as for `forward` -> the name of each attention module and what it does, in working order.
+
+        `at`: the position whose attention is asked for, as shares of the height and width given.
+        """
+        found: list[tuple[str, Attention]] = []
 
         def listen(name: str, part: Attentive) -> Callable[..., None]:
-            return lambda _, given, __: found.append((name, part.attended(*given)))
+            return lambda _, given, output: found.append((name, attention_of(part.attended(*given), output, at)))
 
         parts: list[tuple[str, Any]] = [one for one in self.named_modules() if isinstance(one[1], Attentive)]
         listening = [part.register_forward_hook(listen(name, part)) for name, part in parts]

@@ -8,14 +8,18 @@ score of eq. 1 non-negative) and the last one.  19,558,293 parameters for 21 cla
 
 What the publication leaves open: table 1's third convolution of block 2 is read as 128 channels at 112x112, table 3's
 1x1 rows as stride 1 without padding (printed swapped); section 1 speaks of dilated convolutions where table 3 has
-strided ones, which are built.  "Zero-mean Gaussian" initialisation has no published deviation: 0.01 is Krizhevsky et
-al.'s (2012).  Before a batch normalisation the deviation does not change what the network computes; for A and B it
-does, as eq. 1 has no scaling: with 0.01 all positions are attended about equally at first, with He's deviation one
-position would get everything.  What differs: `width` for smaller networks, `init: kaiming` for all but A and B.
+strided ones, which are built; section 3.2 multiplies C by the transpose of S, eq. 2 by S, which is done.  "Zero-mean
+Gaussian" initialisation has no published deviation: 0.01 is Krizhevsky et al.'s (2012).  Before a batch normalisation
+the deviation does not change what the network computes; for A and B it does, as eq. 1 has no scaling: with 0.01 all
+positions are attended about equally at first, with He's deviation one position would get everything.  What differs:
+`width` for smaller networks, `init: kaiming` for all but A and B, and `scale: sqrt`, which divides A_i . B_j by the
+square root of their channels (Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1): no parameter more, and
+a choice among positions that more channels do not harden.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -23,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._attention import Attended, attend, attention_received
+from tarsia.models._attention import Attended, attend
 from tarsia.models._blocks import ConvNormReLU, Norm, kaiming
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._weights import refuse_weights
@@ -40,6 +44,9 @@ class Config(ModelConfig):
     smallest: ClassVar[dict[str, Any]] = {"width": 0.125, "init": "kaiming"}
     attention: bool = Field(True, description="the modules MSAM-56 and MSAM-112 (table 3)")
     width: Annotated[float, Field(gt=0, le=4)] = Field(1.0, description="times the published channels, in eights")
+    scale: Literal["none", "sqrt"] = Field(
+        "none", description="what eq. 1 divides A_i . B_j by: none (published), or the square root of their channels"
+    )
     init: Literal["gaussian", "kaiming"] = Field("gaussian", description="published: zero-mean Gaussian")
 
     def channels(self, published: int) -> int:
@@ -62,10 +69,11 @@ class SpatialAttention(nn.Module):
     """MSAM: the encoder's maps, brought to the size of the last, attend to themselves (table 3, figure 3).
 
     With A, B, C, D the 1x1 convolutions of x, the concatenated maps: s_ij = exp(A_i . B_j) / sum_i exp(A_i . B_j)
-    (eq. 1), E_j = sum_i C_i s_ij + D_j (eq. 2), i and j over all positions.  A's bias cancels in the softmax.
+    (eq. 1), E_j = sum_i C_i s_ij + D_j (eq. 2), i and j over all positions: j pays attention, i gets it.  A's bias
+    cancels in the softmax.  `scale: sqrt` divides A_i . B_j by the square root of their channels.
     """
 
-    def __init__(self, inputs: list[int], outputs: list[int]) -> None:
+    def __init__(self, inputs: list[int], outputs: list[int], scale: str = "none") -> None:
         super().__init__()
         finest = 2 ** (len(inputs) - 1)
         self.projections = nn.ModuleList(
@@ -73,18 +81,21 @@ class SpatialAttention(nn.Module):
             for level, (given, made) in enumerate(zip(inputs, outputs, strict=True))
         )
         self.channels = sum(outputs)
+        self.divisor = math.sqrt(self.channels) if scale == "sqrt" else 1.0
         self.a, self.b, self.c, self.d = (nn.Conv2d(self.channels, self.channels, 1) for _ in "abcd")
 
     def forward(self, *maps: Tensor) -> Tensor:
         x = self._concatenated(maps)
-        attended_BNC = attend(_positions(self.b(x)), _positions(self.a(x)), _positions(self.c(x)))
+        attended_BNC = attend(_positions(self._query(x)), _positions(self.a(x)), _positions(self.c(x)))
         return _map(attended_BNC, *x.shape[-2:]) + self.d(x)
 
     def attended(self, *maps: Tensor) -> Attended:
-        """How much attention each position gets: the mean of s_ij over j, times the number of positions."""
+        """B and A: s_ij is how much of the attention of j is paid to i."""
         x = self._concatenated(maps)
-        received_BN = attention_received(_positions(self.b(x)), _positions(self.a(x)))
-        return Attended(received_BN.unflatten(1, x.shape[-2:]))
+        return Attended(query_BCHW=self._query(x), key_BCHW=self.a(x))
+
+    def _query(self, x: Tensor) -> Tensor:
+        return self.b(x) if self.divisor == 1 else self.b(x) / self.divisor
 
     def _concatenated(self, maps: tuple[Tensor, ...]) -> Tensor:
         return torch.cat([project(one) for project, one in zip(self.projections, maps, strict=True)], 1)
@@ -115,8 +126,8 @@ class Model(Segmenter):
         )
         self.attention_56 = self.attention_112 = None
         if config.attention:
-            self.attention_56 = SpatialAttention([fine, half, quarter], [fine, fine, half])
-            self.attention_112 = SpatialAttention([fine, half], [fine, fine])
+            self.attention_56 = SpatialAttention([fine, half, quarter], [fine, fine, half], config.scale)
+            self.attention_112 = SpatialAttention([fine, half], [fine, fine], config.scale)
         beside_56 = self.attention_56.channels if self.attention_56 else 0
         beside_112 = self.attention_112.channels if self.attention_112 else 0
         self.decode_28 = _Decode(eighth, (config.channels(_WIDEST), eighth, quarter))

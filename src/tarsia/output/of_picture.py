@@ -52,7 +52,7 @@ def write(one: Segmented, source: Source, out: Path, what: WhatToWrite, classes:
     if sheet is not None:
         save_jpeg(source.output(out, "overlay"), sheet)
     if "attention" in save:
-        save_jpeg(source.output(out, "attention"), attention_sheet(one.image_HW3, one.maps))
+        save_jpeg(source.output(out, "attention"), attention_sheet(one.image_HW3, one.maps, what.attention_at))
     if "confidence" in save:
         assert one.confidence_HW is not None
         save_png(source.output(out, "confidence"), Image.fromarray(as_bytes(one.confidence_HW)))

@@ -27,6 +27,7 @@ class WhatToWrite:
     min_confidence: float = 0.0
     simplify: float = 0.0  # tolerance of polygons, in pixels
     default: bool = False
+    attention_at: tuple[int, int] | None = None  # (x, y) of the position whose attention is drawn
 
     def __post_init__(self) -> None:
         for kind in self.save:
@@ -38,6 +39,8 @@ class WhatToWrite:
             raise OutputError(f"the least confidence is {self.min_confidence}, expected 0 to 1")
         if self.simplify < 0:
             raise OutputError(f"the tolerance of polygons is {self.simplify} pixels, expected 0 or more")
+        if self.attention_at is not None and "attention" not in self.save:
+            raise OutputError("`attention_at` says whose attention is drawn: add `attention` to what is saved")
 
     @property
     def needs_confidence(self) -> bool:
@@ -66,6 +69,7 @@ class WhatToWrite:
             "only": sorted(self.only),
             "min_confidence": self.min_confidence,
             "simplify": self.simplify,
+            **({"attention_at": list(self.attention_at)} if self.attention_at else {}),  # runs of before say nothing
         }
 
 

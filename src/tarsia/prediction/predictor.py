@@ -12,7 +12,7 @@ from PIL import Image
 
 from tarsia.card import Card, Classes
 from tarsia.engines.engine import AttentionMap, Engine, check_numbers
-from tarsia.errors import RecipeError
+from tarsia.errors import ImageError, RecipeError
 from tarsia.pictures.files import MAX_PIXELS
 from tarsia.pictures.reader import ImageLike, Spec, read
 from tarsia.plain_text import number
@@ -271,15 +271,26 @@ class Predictor:
         pairs = zip(images_BHW3, probabilities_BKHW, strict=True)
         return np.stack([refine(image, part, self.crf) for image, part in pairs])
 
-    def attention(self, image: ImageLike) -> list[AttentionMap]:
-        """What each attention module of the network attends to in one picture, without test-time augmentation.
+    def attention(self, image: ImageLike, at: tuple[int, int] | None = None) -> list[AttentionMap]:
+        """What each attention module of the network does in one picture, without test-time augmentation.
 
-        The maps have their module's resolution and cover the whole picture.  Raises OutputError where the network has
-        no attention, ImageError as `Predictor(image)` does.
+        `at`: (x, y), pixels from the left and the top of the picture, whose attention is also asked for.  The maps have
+        their module's resolution and cover the whole picture.  Raises OutputError where the network has no attention,
+        ImageError as `Predictor(image)` does and where `at` lies outside.
         """
-        padded, size = prepared(read(image, Spec(self.card.bands)).warned()[None], self.card)
+        image_HW3 = read(image, Spec(self.card.bands)).warned()
+        padded, size = prepared(image_HW3[None], self.card)
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
-        return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in self.engine.attention(padded[0])]
+        where = None
+        if at is not None:
+            (x, y), (height, width) = at, image_HW3.shape[:2]
+            if not (0 <= x < width and 0 <= y < height):
+                raise ImageError(
+                    f"`attention_at` is {x},{y}, and the picture {width} wide and {height} high: choose a pixel in it"
+                )
+            where = (y + 0.5) / height * covered[0], (x + 0.5) / width * covered[1]
+        maps = self.engine.attention(padded[0], where)
+        return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in maps]
 
 
 def _of_labels(probabilities_BKHW: np.ndarray, label_BHW: np.ndarray) -> np.ndarray:
