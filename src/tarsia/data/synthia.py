@@ -4,6 +4,10 @@ Ros et al., "The SYNTHIA dataset: a large collection of synthetic images for sem
 CVPR 2016.  `root` holds the sequences (or is one), in each `RGB/CAMERA/NUMBER.png` and `GT/LABELS/CAMERA/NUMBER.png`:
 PNGs of 16 bits a channel, whose first channel is the class, 1 .. 12 or 15; 0 (void) and 13, 14 (reserved) are ignored.
 
+Sequences 01 and 06 are the highway, 02 and 05 the city like New York, 04 is an old European town.  Of the nine
+conditions that Song, Zhang & Park (2021) score, 01 and 05 have all; 06 lacks fall, 02 winternight.  Which numbers they
+took is not known here.
+
 - `sequences`: which, by name or the end of it, letter case aside: 02-dawn is SYNTHIA-SEQS-02-DAWN, dawn is Dawn in
   every town, 01-* is one town in every condition.  Several are joined by +, as 01-dawn+06-dawn.
 - `cameras`: which of the eight, Stereo_Left/Omni_F to Stereo_Right/Omni_R, in the same way: the front one on the left
