@@ -27,7 +27,7 @@ from tarsia.errors import DatasetError, ImageError, MissingExtraError, RecipeErr
 from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
 from tarsia.evaluation.confusion import count, metrics
 from tarsia.evaluation.details import Details
-from tarsia.evaluation.folder import table
+from tarsia.evaluation.folder import table, tables
 from tarsia.evaluation.report import Report, data_hash
 from tarsia.prediction.crf import CrfSettings
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
@@ -466,8 +466,8 @@ def test_without_the_report_extra_the_json_is_there_and_what_is_missing_is_said(
     assert "confusion.png is left out" in said and "report.html is left out" in said and "extra `report`" in said
 
 
-def rendered(shown):
-    console = Console(width=100, file=None)
+def rendered(shown, width=100):
+    console = Console(width=width, file=None)
     with console.capture() as capture:
         console.print(shown)
     return capture.get()
@@ -484,6 +484,22 @@ def test_table_shows_classes_and_means():
         assert ("-" if np.isnan(value) else f"{value:.4f}") in text
     assert "boundary IoU 0." in text and "objects found: small" in text
     assert "6 images" in text
+
+
+def test_conditions_stand_below_the_classes_within_a_narrow_terminal():
+    report = evaluate(Predictor(RedEngine()), Pictures(MIXED))
+    report.domains = ["night"] * 6
+    assert rendered(tables(report)) == rendered(table(report))
+    report.domains = ["dawn", "winter-night", "dawn", "", "winter-night", "dawn"]
+    text = rendered(tables(report), 80)
+    assert all(len(line) <= 80 for line in text.splitlines()) and "By condition" in text
+    for one in report.domain_lines:
+        (line,) = [line for line in text.splitlines() if one["name"] in line]
+        figures = [f"{one[key]:.4f}" for key in ("miou", "mpa", "pixel_accuracy")]
+        assert line.replace("│", " ").split()[-5:] == [str(one["images"]), str(one["classes"]), *figures]
+    assert [one["images"] for one in report.domain_lines] == [3, 2, 1]
+    report.domains, report.counts_NKK1 = [str(k) for k in range(40)], np.ones((40, *report.total_KK1.shape), np.uint32)
+    assert "10 more: report.json" in rendered(tables(report), 80)
 
 
 def save_predictions(folder, dataset, change=lambda index, label: label):

@@ -13,6 +13,7 @@ from tarsia.comparison import Model, Pictures, Sampling, significance
 from tarsia.comparison.compared import compared, permutation_ps
 from tarsia.errors import DatasetError
 from tarsia.evaluation.confusion import metrics
+from tarsia.evaluation.report import Report
 
 QUICK = Sampling(resamples=400, permutations=400)
 
@@ -172,6 +173,8 @@ def test_domains_are_scored_by_themselves():
         assert all(figure.low < figure.value < figure.high for figure in one.miou)
         assert found.gap(one, 1) == pytest.approx(found.domains[0].miou[1].value - slow[1])
     values = [one.miou[0].value for one in found.domains]
+    alone = Report(classes(), [""] * 24, domains, [""] * 24, counts(0.8, 24), {}, None, {})
+    assert [line["miou"] for line in alone.domain_lines] == pytest.approx(values)
     assert found.worst_domain(0).miou[0].value == min(values)
     assert found.spread(0) == pytest.approx(np.std(values, ddof=1))
     both = of_skill({"a": 0.8, "b": 0.6})

@@ -75,6 +75,10 @@ def full_report(text: str = "x") -> dict:
             "peak_memory_bytes": 2**30,
             "latency_ms": 38.21,
         },
+        "domains": [
+            {"name": f"fog {text}", "images": 3, "classes": 2, "miou": 0.321, "mpa": 0.456, "pixel_accuracy": 0.789},
+            {"name": f"night {text}", "images": 4, "classes": 1, "miou": 0.25, "mpa": 0.3, "pixel_accuracy": 0.35},
+        ],
         "worst_images": [{"name": f"a {text}", "miou": 0.25, "pixel_accuracy": 0.5, "domain": f"night {text}"}],
         "provenance": {"command": f"tarsia evaluate {text}", "commit": text, "versions": {f"numpy {text}": "2.4"}},
     }
@@ -118,6 +122,14 @@ def test_the_page_shows_what_the_report_says(tmp_path):
     assert "1.2500" in parsed.text
     assert "tarsia predict RUN a.jpg" in parsed.text
     assert len(parsed.sources()) == 2
+
+
+def test_conditions_have_a_row_each_where_there_are_several(tmp_path):
+    text = Parsed(write(tmp_path)).text
+    for words in ("Conditions", "fog x", "night x", "0.321", "0.456", "0.789", "0.350"):
+        assert words in text, words
+    for none in ([], None):
+        assert "Conditions" not in Parsed(write(tmp_path, report=full_report() | {"domains": none})).text
 
 
 def test_details_stand_beside_the_scores_as_far_as_they_were_counted(tmp_path):

@@ -91,6 +91,21 @@ def test_report_json(tmp_path):
     assert worst[0] == {"name": "b", "miou": (1 / 15 + 5 / 19) / 2, "pixel_accuracy": 0.3, "domain": "night"}
 
 
+def test_conditions_each_have_a_line_of_their_own_pictures():
+    report = a_report()
+    night, rain = metrics(report.counts_NKK1[1]), metrics(report.counts_NKK1[3])
+    first = metrics(report.counts_NKK1[0])  # and a picture without labelled pixels
+    assert report.domain_lines == report.to_json()["domains"]
+    expected = {"(no domain)": (2, first), "night": (1, night), "rain": (1, rain)}
+    assert report.domain_lines == [
+        {"name": name, "images": images, "classes": 2}
+        | {"miou": one.miou, "mpa": one.mpa, "pixel_accuracy": one.pixel_accuracy}
+        for name, (images, one) in expected.items()
+    ]
+    report.domains = ["night"] * 4
+    assert report.domain_lines == []
+
+
 def test_details_round_trip_and_reports_without_them_read(tmp_path):
     report = a_report_with_details()
     report.write(tmp_path / "new")

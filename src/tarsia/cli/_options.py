@@ -81,9 +81,9 @@ def writing_to(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
 
 
 def score_table(report: Any) -> Any:
-    from tarsia.evaluation.folder import table
+    from tarsia.evaluation.folder import tables
 
-    return table(report)
+    return tables(report)
 
 
 def tta_of(text: str | None) -> Any:

@@ -24,6 +24,7 @@ from tarsia.comparison.significance import Blocks
 from tarsia.errors import DatasetError, nearest
 from tarsia.evaluation import reliability
 from tarsia.evaluation.details import FIGURES
+from tarsia.evaluation.domains import by_domain
 from tarsia.plain_text import number
 
 DIFFERING = 8  # pictures named where the models differ most
@@ -166,10 +167,8 @@ def _standing(
 
 def _domains(sums_NM3K: np.ndarray, pictures: Pictures, sampling: Sampling) -> list[Domain]:
     """One for each condition, in order of appearance; none where there are fewer than two."""
-    names = list(dict.fromkeys(pictures.domains))
     found = []
-    for name in names if len(names) > 1 else []:
-        chosen = [index for index, domain in enumerate(pictures.domains) if domain == name]
+    for name, chosen in by_domain(pictures.domains).items():
         part = significance.blocks_of(*([texts[i] for i in chosen] for texts in (pictures.names, pictures.sequences)))
         sums_BM3K = _by_block(sums_NM3K[chosen], part)
         values_M = significance.miou(sums_BM3K.sum(0))
@@ -177,7 +176,7 @@ def _domains(sums_NM3K: np.ndarray, pictures: Pictures, sampling: Sampling) -> l
         intervals = [significance.interval(values_R, part.count, sampling.level) for values_R in drawn_RM.T]
         figures = [Figure(float(value), *interval) for value, interval in zip(values_M, intervals, strict=True)]
         present = int((sums_BM3K.sum(0)[0, 1] > 0).sum())
-        found.append(Domain(name or "(no domain)", len(chosen), part.description, present, figures))
+        found.append(Domain(name, len(chosen), part.description, present, figures))
     return found
 
 

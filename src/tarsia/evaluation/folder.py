@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from rich.console import Group
 
 from tarsia import console, html
 from tarsia.data._dataset import Dataset, Sample, evenly
@@ -18,6 +19,7 @@ from tarsia.evaluation.objects import SIZES
 from tarsia.evaluation.report import Report
 from tarsia.plain_text import decimal
 
+_DOMAINS = 30  # rows that a terminal shows at most
 _BORDERS_AND_ECE = ("boundary_iou", "boundary_f1", "ece")
 
 
@@ -91,6 +93,24 @@ def table(report: Report) -> console.Table:
     for name, iou, accuracy, dice, own in columns:
         shown.add_row(name, decimal(iou), decimal(accuracy), decimal(dice), f"{100 * own / pixels:.2f} %")
     return shown
+
+
+def tables(report: Report) -> Group:
+    """The `table`, and one with a row for each condition below it, where there are several."""
+    lines = report.domain_lines
+    if not lines:
+        return Group(table(report))
+    left_out = len(lines) - _DOMAINS
+    caption = "classes: those with pixels there, over which means are; one only predicted has IoU 0"
+    caption += f"\n{left_out} more: report.json" if left_out > 0 else ""
+    shown = console.Table(title="By condition", caption=caption)
+    shown.add_column("condition")
+    for heading in ("images", "classes", "mIoU", "MPA", "pixel accuracy"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for line in lines[:_DOMAINS]:
+        figures = (decimal(line[key]) for key in ("miou", "mpa", "pixel_accuracy"))
+        shown.add_row(line["name"], str(line["images"]), str(line["classes"]), *figures)
+    return Group(table(report), shown)
 
 
 def _write_panels(

@@ -131,8 +131,21 @@ def _results(report: Mapping[str, Any]) -> dict[str, Any]:
         for row in report.get("worst_images") or []
     ]
     headings = [label for _, label in columns]
-    found = {"cards": cards, "classes": rows, "headings": headings, "worst": worst}
+    found = {"cards": cards, "classes": rows, "headings": headings, "domains": _domains(report), "worst": worst}
     return {**found, "worst_domains": any(row["domain"] for row in worst)}
+
+
+def _domains(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    nothing = "no pixels to score"
+    return [
+        {
+            "name": row["name"],
+            "images": row["images"],
+            "classes": row["classes"],
+            "cells": [_cell(row[key], nothing) for key in ("miou", "mpa", "pixel_accuracy")],
+        }
+        for row in report.get("domains") or []
+    ]
 
 
 def _details(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from tarsia.data._dataset import Sample
 from tarsia.errors import DatasetError
 from tarsia.evaluation import details as beyond_miou
 from tarsia.evaluation.confusion import Metrics, metrics
+from tarsia.evaluation.domains import by_domain
 
 FORMAT = 1
 WORST_IMAGES = 8
@@ -82,6 +83,17 @@ class Report:
         """The figures of the whole split."""
         return metrics(self.total_KK1)
 
+    @property
+    def domain_lines(self) -> list[dict[str, Any]]:
+        """What report.json says of each condition, where there are several; `classes`: how many have pixels there."""
+        lines = []
+        for name, chosen in by_domain(self.domains).items():
+            counts_KK1 = self.counts_NKK1[chosen].sum(0, dtype=np.int64)
+            found = metrics(counts_KK1)
+            figures = {key: getattr(found, key) for key in ("miou", "mpa", "pixel_accuracy")}
+            lines.append({"name": name, "images": len(chosen), "classes": int(counts_KK1.any(1).sum()), **figures})
+        return lines
+
     def worst(self, n: int) -> list[int]:
         """Indices of the `n` pictures of lowest mIoU, worst first; pictures without a labelled pixel are not ranked."""
         mious = np.array([metrics(counts).miou if counts.any() else np.nan for counts in self.counts_NKK1])
@@ -108,6 +120,7 @@ class Report:
                 }
                 for k, name in enumerate(self.classes.names)
             ],
+            "domains": self.domain_lines,
             "protocol": self.protocol,
             "model": self.model,
             "worst_images": [self.line(index) for index in self.worst(WORST_IMAGES)],
