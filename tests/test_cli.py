@@ -120,6 +120,10 @@ def test_models_lists_the_options_of_one(tarsia: Tarsia) -> None:
     assert code == 0 and out.startswith("unet: an encoder's maps") and "MICCAI 2015" in out
     assert any(line.startswith("    encoder = resnet18  (any name of") for line in out.splitlines())
     assert json.loads(tarsia("models", "unet", "--json")[1])["options"]["encoder"]["default"] == "resnet18"
+    code, out, _ = tarsia("models", "msanet", "--classes", "21")
+    assert code == 0 and "With the defaults and 21 classes: 19,558,293 parameters" in out
+    assert json.loads(tarsia("models", "msanet", "--classes", "2", "--json")[1])["classes"] == 2
+    assert tarsia("models", "--classes", "256")[0] == 2
     code, out, err = tarsia("models", "unett")
     assert (code, out) == (2, "") and "did you mean unet?" in err
 

@@ -33,6 +33,15 @@ def test_work_and_size_against_a_count_layer_by_layer():
     assert found.encoder == "resnet18" and "CVPR 2017" in found.publication and found.what.endswith(".")
 
 
+def test_size_is_of_as_many_classes_as_asked_for():
+    found = summarise("msanet", 21)
+    assert (found.parameters, found.classes) == (19_558_293, 21)  # as published
+    console = Console(width=120, file=io.StringIO())
+    console.print(table([found]))
+    assert "Defaults, 21 classes;" in console.file.getvalue()
+    assert summarise("msanet").classes == 19
+
+
 def test_a_network_without_a_choice_of_encoder():
     assert summarise("msanet").encoder is None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,13 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tarsia import models
 from tarsia.console import Table
+from tarsia.plain_text import number
 
 PICTURE = (360, 480)  # CamVid's
-CLASS_COUNT = 19  # Cityscapes'
+CLASS_COUNT = 19  # Cityscapes', unless told
 
 
 class Summary(NamedTuple):
-    """A network with the defaults of its options, for `CLASS_COUNT` classes."""
+    """A network with the defaults of its options."""
 
     name: str
     what: str  # in a line
@@ -28,13 +29,14 @@ class Summary(NamedTuple):
     multiply_adds: int  # of one picture of `size`
     size: tuple[int, int]  # PICTURE padded up to the stride
     stride: int
+    classes: int = CLASS_COUNT
 
 
-def summarise(name: str) -> Summary:
+def summarise(name: str, class_count: int = CLASS_COUNT) -> Summary:
     """The summary of network `name`, computed without memory or time for its weights; RecipeError for unknown names."""
     config = models.config_class(name)
     with torch.device("meta"):
-        model = models.create(name, CLASS_COUNT).eval()
+        model = models.create(name, class_count).eval()
         height, width = (-(-side // model.stride) * model.stride for side in PICTURE)
         image = torch.zeros((1, model.bands, height, width), dtype=torch.uint8)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -48,16 +50,18 @@ def summarise(name: str) -> Summary:
         counter.get_total_flops() // 2,
         (height, width),
         model.stride,
+        class_count,
     )
 
 
-def table(summaries: Iterable[Summary]) -> Table:
-    """What `tarsia models` shows."""
+def table(summaries: Sequence[Summary]) -> Table:
+    """What `tarsia models` shows, of networks for the same number of classes."""
+    classes = number(summaries[0].classes, "class", "classes")
     shown = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         leading=1,
-        caption=f"Defaults, {CLASS_COUNT} classes; multiply-adds of one picture of {PICTURE[0]}x{PICTURE[1]}, padded "
+        caption=f"Defaults, {classes}; multiply-adds of one picture of {PICTURE[0]}x{PICTURE[1]}, padded "
         "up to the stride.  Options: tarsia models NAME",
         caption_justify="left",
     )
