@@ -456,7 +456,7 @@ def test_whose_attention_is_drawn_is_chosen_for_all_pictures_and_for_a_run_that_
     assert [source for source, _ in run.failed] == sources[1:] and "8 wide and 8 high" in run.failed[0][1]
     assert "a_attention.jpg" in files(out) and "small_attention.jpg" not in files(out)
     assert len(predict(Predictor(engine), sources, out, **chosen, resume=True).before) == 1
-    with pytest.raises(OutputError, match="attention_at"):
+    with pytest.raises(OutputError, match=r"another attention at \(\[10, 4\], now \[11, 4\]\)"):
         predict(Predictor(engine), sources, out, save=("attention",), attention_at=(11, 4), resume=True)
     with pytest.raises(OutputError, match=r"`attention_at` says whose attention is drawn: add `attention`"):
         predict(Predictor(engine), sources, tmp_path / "other", attention_at=(10, 4))

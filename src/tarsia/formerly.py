@@ -44,7 +44,7 @@ def resumed(recipe: Recipe) -> Recipe:
 
 
 def refining(options: Any) -> Any:
-    """A PSPNet's options.  `squeeze_excitation: true` meant `refine: true` as well before that was an option of its own.
+    """A PSPNet's options.  `squeeze_excitation: true` meant `refine: true` as well before that was one of its own.
 
     Cards and recipes of that time name no `refine`; where it is named, it is as it says.
     """

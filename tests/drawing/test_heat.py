@@ -83,11 +83,15 @@ def test_maps_of_a_module_stand_in_a_row_of_its_own():
     """Beside the picture; below it nothing stands."""
     maps = [one for name in ("a", "b", "c") for one in of_module(name, ("received", "paid", "active"))]
     sheet = attention_sheet(some_image(300, 400), maps)
-    gap, cell = 7, (400, 300 + 3 * heat._LINE)
+    cell = (400, 300 + 3 * heat._LINE)
+    gap = cell[1] // 40
     assert sheet.size == (4 * (cell[0] + gap) + gap, 3 * (cell[1] + gap) + gap)
     drawn = np.asarray(sheet)
     empty = [
-        [(drawn[top : top + cell[1], left : left + cell[0]] == drawn[0, 0]).all() for left in range(gap, sheet.width, 407)]
+        [
+            (drawn[top : top + cell[1], left : left + cell[0]] == drawn[0, 0]).all()
+            for left in range(gap, sheet.width, cell[0] + gap)
+        ]
         for top in range(gap, sheet.height, cell[1] + gap)
     ]
     assert empty == [[False] * 4, [True, False, False, False], [True, False, False, False]]
@@ -98,12 +102,12 @@ def test_the_chosen_position_is_marked_on_the_picture_and_on_what_it_pays():
     maps = of_module("a", ("received", "paid", "active"))
     plain, marked = (attention_sheet(image_HW3, maps, at) for at in (None, (100, 200)))
     assert plain.size == marked.size
-    size = (400, 267)
+    size = (450, 300)
     seen = zip(tiles(plain, 4, size, heat._LINE), tiles(marked, 4, size, heat._LINE), strict=True)
     changed = [(before != after).any(-1) for before, after in seen]
     assert [one.any() for one in changed] == [True, False, True, False]
     rows, columns = changed[0].nonzero()
-    assert (rows.mean(), columns.mean()) == pytest.approx((200.5 * 267 / 300, 100.5 * 400 / 450), abs=1)
+    assert (rows.mean(), columns.mean()) == pytest.approx((200.5, 100.5), abs=1)
 
 
 @pytest.mark.parametrize(

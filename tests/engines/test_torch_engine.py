@@ -212,7 +212,9 @@ def test_attention_of_a_position_stands_between_what_all_receive_and_what_comes_
     with torch.no_grad():
         expected = engine.model.eval().attention(torch.from_numpy(images[1:]).permute(0, 3, 1, 2), (0.5, 0.25))
     np.testing.assert_allclose(found[1].map_HW, expected[0][1].paid_BHW[0].numpy(), rtol=1e-4)
-    with pytest.raises(OutputError, match=r"`attention_at`: in this attention_fcn no position attends .*: leave it out"):
+    with pytest.raises(
+        OutputError, match=r"`attention_at`: in this attention_fcn no position attends .*: leave it out"
+    ):
         attentive("attention_fcn").check_attention(of_a_position=True)
 
 

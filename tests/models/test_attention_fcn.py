@@ -45,7 +45,8 @@ def test_max_pooling_has_no_parameters_and_is_pooling_by_2x2():
     pooled, strided = create(down="max"), create()
     given, found = [], []
     for part in pooled.shrinks:
-        part.register_forward_hook(lambda part, x, result: (given.append(x[0]), found.append(result)))
+        part.register_forward_pre_hook(lambda part, x: given.append(x[0]))
+        part.register_forward_hook(lambda part, x, result: found.append(result))
     with torch.no_grad():
         assert pooled(IMAGE).shape == strided(IMAGE).shape
     for x, result in zip(given, found, strict=True):

@@ -223,7 +223,8 @@ def test_attention_is_of_the_picture_as_the_network_sees_it():
 
 
 @pytest.mark.parametrize(
-    ("at", "expected"), [((0, 0), (0.5 / 24, 0.5 / 40)), ((35, 19), (19.5 / 24, 35.5 / 40)), ((3, 7), (7.5 / 24, 3.5 / 40))]
+    ("at", "expected"),
+    [((0, 0), (0.5 / 24, 0.5 / 40)), ((35, 19), (19.5 / 24, 35.5 / 40)), ((3, 7), (7.5 / 24, 3.5 / 40))],
 )
 def test_a_position_is_a_pixel_of_the_picture_whatever_the_network_sees(at, expected):
     engine = AttendingEngine()

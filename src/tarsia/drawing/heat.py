@@ -77,9 +77,7 @@ def _by_module(maps: Sequence[AttentionMap]) -> list[list[AttentionMap]]:
     return rows
 
 
-def _map_cell(
-    picture: Image.Image, height: int, one: AttentionMap, spot: tuple[float, ...] | None
-) -> Image.Image:
+def _map_cell(picture: Image.Image, height: int, one: AttentionMap, spot: tuple[float, ...] | None) -> Image.Image:
     """A map over its picture, between what it is and its scale."""
     what = "activity of the weighted channels" if one.weights_C is not None else _WORDS[one.kind]
     heated = _heated(picture, one.map_HW)
