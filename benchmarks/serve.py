@@ -74,7 +74,7 @@ if kind == "onnxruntime":
 else:
     import torch
     from pathlib import Path
-    from tarsia.learning.checkpoint import load_model
+    from tarsia.engines.weights import load_model
     network = load_model(Path(path))[0].eval()
     @torch.no_grad()
     def label(image):
