@@ -24,7 +24,7 @@ OVER = 3  # times the size that is drawn: an odd factor has a centre sample for 
 ZENITH, HORIZON, CLOUD = (np.array(color) for color in ((84, 142, 212), (206, 226, 240), (252, 250, 246)))
 AMBIENT, SUNLIGHT = np.array((0.66, 0.69, 0.74)), np.array((0.46, 0.42, 0.34))  # gains
 HAZE_METRES = 330.0  # away 63 % is haze
-GRAIN = 2.2
+GRAIN = 2.2  # of the noise of a camera, grey levels
 
 BUILDERS: dict[str, Callable[[Faces, Thing, np.random.Generator], None]] = {
     "building": town.add_building,
