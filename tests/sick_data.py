@@ -299,3 +299,10 @@ OF_CLASSES = (
     Sick("class only in train", _only_in_train, "class-unscored", "warning", says="disc is in train, but not in val"),
     Sick("rare class", _rare, "imbalance", "note", says="far (0.033 %)"),
 )
+
+
+def make_sick(root: Path, but: str = "") -> Path:
+    """All damage of `SICK` at once, aside from what makes the finding `but`, done to a healthy data set."""
+    for damage in dict.fromkeys(one.do for one in SICK if one.kind != but):
+        damage(root)
+    return root

@@ -16,12 +16,11 @@ from small_data import write_folder
 from tarsia import checking, cli, console, data
 from tarsia.card import Input
 from tarsia.checking import augmentation_sheet
+from tarsia.data._class_pixels import class_pixel_counts, class_weights
 from tarsia.drawing.sheet import Row, Tile
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.learning.augment import Augment, generator
-from tarsia.learning.class_pixels import class_pixel_counts
 from tarsia.learning.loader import TrainingOrder, loader
-from tarsia.learning.losses import class_weights
 from tarsia.recipe import AugmentRecipe, Recipe
 
 EVERY: dict[str, Any] = {
@@ -262,7 +261,7 @@ def test_weights_are_those_that_training_takes(healthy: Path) -> None:
     facts = checking.check(f"folder:{healthy}").facts()
     train = data.open("folder", healthy)
     for kind, told in facts["class_weights"].items():
-        assert list(told.values()) == pytest.approx(class_weights(kind, *class_pixel_counts(train, False)), rel=1e-5)
+        assert list(told.values()) == pytest.approx(class_weights(kind, *class_pixel_counts(train)), rel=1e-5)
 
 
 def test_fix_writes_beside_its_report(tarsia: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import yaml
 from small_data import same_weights, tiny, write_folder
 from tarsia.card import read_header
 from tarsia.errors import RecipeError, TarsiaError, TrainingError
-from tarsia.learning import checkpoint
+from tarsia.learning import resume_point
 from tarsia.training import train
 
 EPOCHS, STEPS = 3, 4  # steps of an epoch
@@ -350,8 +350,8 @@ def test_other_threads_are_told(programs: Programs, whole: Path, tmp_path: Path)
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     point = run / "resume" / "state.safetensors"
-    tree = checkpoint.load_state(point)
-    checkpoint.save_state(point, tree | {"threads": tree["threads"] + 1})
+    tree = resume_point.load_state(point)
+    resume_point.save_state(point, tree | {"threads": tree["threads"] + 1})
     code, output = programs.run("train", "--resume", run)
     assert code == 0 and f"{tree['threads']} threads instead of {tree['threads'] + 1}" in output
 
@@ -427,11 +427,11 @@ def test_a_resume_point_without_its_recipe_still_resumes_and_refuses_what_does_n
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     point = run / "resume" / "state.safetensors"
-    tree = checkpoint.load_state(point)
+    tree = resume_point.load_state(point)
     del tree["recipe"]
     if "train__ema" in changes:
         tree["average"] = None
-    checkpoint.save_state(point, tree)
+    resume_point.save_state(point, tree)
     edited(run, train__epochs=EPOCHS + 1)
     plain = (run / "recipe.yaml").read_text()
     edited(run, **changes)

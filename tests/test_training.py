@@ -26,7 +26,7 @@ from tarsia.data import open as open_data
 from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, OutputError, TrainingError
 from tarsia.evaluation.report import Report
-from tarsia.learning import checkpoint
+from tarsia.learning import resume_point
 from tarsia.recipe import Recipe
 
 COLUMNS = [
@@ -207,7 +207,7 @@ def test_every_epoch_is_kept_on_request(run: Path) -> None:
 
 
 def test_the_model_is_the_moving_average(run: Path) -> None:
-    state = checkpoint.load_state(run / "resume" / "state.safetensors")
+    state = resume_point.load_state(run / "resume" / "state.safetensors")
     last = weights(run)
     assert all(np.array_equal(last[key], value.numpy()) for key, value in state["average"].items())
     assert any(not np.array_equal(last[key], value.numpy()) for key, value in state["model"].items())

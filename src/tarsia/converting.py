@@ -15,13 +15,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from tarsia import console, data
 from tarsia.annotations import coco, labelme, masks, yolo
@@ -31,13 +30,14 @@ from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.source import Annotations, Picture
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import nearby_name
+from tarsia.doctor.layout_lines import yaml_classes, yaml_splits
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, RecipeError
-from tarsia.files import holds_files, remove_parts, require_new, write_text, writing
+from tarsia.files import holds_files, remove_parts, require_new, require_others, write_text, writing
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import walk
-from tarsia.plain_text import number, some
+from tarsia.plain_text import listed, number, some
 
 BACKGROUND = "background"
 SKIPPED = "skipped.txt"
@@ -137,9 +137,12 @@ def convert(
     source, to = Path(source), Path(to)
     _require_free(to, overwrite)
     faults = Faults()
-    typed = _words(source, to, kind, images, classes, background, skip_bad, copy, overwrite)
+    options = {"--from": kind, "--images": images, "--classes": classes}
+    options |= {"--background": background} if background != BACKGROUND else {}
+    flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
+    typed = _words(source, to, options, flags)
     try:
-        kind, found = _read(source, kind, _path(images), _path(classes), background, crowd, typed, faults)
+        kind, found = _read(source, kind, images, classes, background, crowd, typed, faults)
         placed = _placed(found, to, faults)
         if not placed and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
@@ -186,24 +189,11 @@ def _write(
     return pixels
 
 
-def _words(
-    source: Path,
-    to: Path,
-    kind: str | None,
-    images: str | Path | None,
-    classes: str | Path | None,
-    background: str | None,
-    skip_bad: bool,
-    copy: bool,
-    overwrite: bool,
-) -> list[object]:
+def _words(source: Path, to: Path, options: Mapping[str, object], flags: Mapping[str, bool]) -> list[object]:
     """Those of the command that does the same."""
-    given = {"--from": kind, "--images": images, "--classes": classes}
-    given |= {"--background": background} if background not in (BACKGROUND, None) else {}
     words: list[object] = ["convert", source, "--to", to]
-    for option, value in given.items():
+    for option, value in options.items():
         words += [option, value] if value is not None else []
-    flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
     return [*words, *(flag for flag, on in flags.items() if on)]
 
 
@@ -225,21 +215,18 @@ def _require_free(to: Path, overwrite: bool) -> None:
         raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another `to`") from error
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
-
-
 def _read(
     path: Path,
     kind: str | None,
-    images: Path | None,
-    classes: Path | None,
+    images: str | Path | None,
+    classes: str | Path | None,
     background: str | None,
     crowd: str | None,
     typed: list[object],
     faults: Faults,
 ) -> tuple[str, Annotations]:
     """The kind of `path` and what it says."""
+    images = None if images is None else Path(images)
     if images is not None and not images.is_dir():
         raise DatasetError(f"{images}: no such folder{nearby_name(images)} (expected pictures)")
     kind, source = find(path, kind)
@@ -251,7 +238,7 @@ def _read(
         raise RecipeError("`background` is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
     if kind != "coco" and crowd is not None:
         raise RecipeError(f"`crowd` is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
-    given = ClassList.read(classes) if classes is not None else None
+    given = ClassList.read(Path(classes)) if classes is not None else None
     if kind == "coco":
         found = coco.read(source.coco, images, background, crowd, typed, faults)
     elif kind == "labelme":
@@ -265,18 +252,17 @@ def _read(
     return kind, found
 
 
-def _targets(picture: Picture, to: Path) -> tuple[Path, Path]:
-    name = f"{picture.split}/{picture.name}" if picture.split else picture.name
-    return to / "images" / (name + picture.path.suffix), to / "labels" / f"{name}.png"
-
-
 def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture, Path, Path]]:
     """The pictures with where they go; several of one name are a fault of each."""
-    placed = [(picture, *_targets(picture, to)) for picture in found.pictures]
+    placed = []
+    for picture in found.pictures:
+        name = Path(picture.split, picture.name)
+        image, label = to / "images" / f"{name}{picture.path.suffix}", to / "labels" / f"{name}.png"
+        placed.append((picture, image, label))
     counts = Counter(label for _, _, label in placed)
     for label in (label for label, count in counts.items() if count > 1):
         same = [str(picture.path) for picture, _, other in placed if other == label]
-        which = " and ".join(dict.fromkeys(same))
+        which = listed(list(dict.fromkeys(same)))
         for index, path in enumerate(same):
             what = f"{which}: two pictures (or one twice) of one name: rename or remove one"
             faults.add(what, path if path not in same[:index] else f"{path} (again, {index})")
@@ -286,10 +272,8 @@ def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture,
 def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Path]], to: Path) -> None:
     """Errors for sources that would be replaced, and for what an earlier run has left."""
     planned = {path for _, *paths in placed for path in paths}
-    sources = {os.path.realpath(path) for path in (*found.files, *(picture.path for picture, *_ in placed))}
-    for path in (*planned, to / "dataset.yaml"):
-        if os.path.join(os.path.realpath(path.parent), path.name) in sources:
-            raise OutputError(f"{path}: would replace what is converted: choose another `to`")
+    sources = [*found.files, *(picture.path for picture, *_ in placed)]
+    require_others([*planned, to / "dataset.yaml"], sources, "what is converted: choose another `to`")
     stale = [
         str(to / part / name)
         for part in ("images", "labels")
@@ -297,8 +281,8 @@ def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Pat
         if to / part / name not in planned
     ]
     if stale:
-        listed = f"{len(stale)} files of something else are there: {some(stale)}"
-        raise OutputError(f"{to}: {listed}; remove them or choose another `to`")
+        what = f"{len(stale)} files of something else are there: {some(stale)}"
+        raise OutputError(f"{to}: {what}; remove them or choose another `to`")
 
 
 def _place(source: Path, target: Path, copy: bool) -> None:
@@ -317,20 +301,9 @@ def _place(source: Path, target: Path, copy: bool) -> None:
 
 
 def _described(classes: Classes, splits: Sequence[str], count: int) -> str:
-    """The content of dataset.yaml."""
-    lines = ["classes:"]
-    for name, color in zip(classes.names, classes.colors, strict=True):
-        lines.append(f"  - {{name: {_quoted(name)}, color: {list(color)}}}")
-    lines += ["format: index", "images: images", "labels: labels"]
+    lines = [yaml_classes(classes), "format: index", "images: images", "labels: labels"]
     if any(splits):  # also where one of several is left: its pictures are not to be drawn anew
-        lines.append("splits:")
-        for split in splits:
-            folders = f"images: {_quoted(f'images/{split}')}, labels: {_quoted(f'labels/{split}')}"
-            lines.append(f"  {_quoted(split)}: {{{folders}}}")
+        lines.append(yaml_splits(splits))
     elif count > 1:
         lines.append("split: {val: 0.2}")
     return _HEADER + "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6).strip()

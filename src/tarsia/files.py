@@ -147,6 +147,14 @@ def require_new(folder: Path, overwrite: bool) -> Path:
     return folder
 
 
+def require_others(targets: Iterable[Path], sources: Iterable[str | Path], advice: str) -> None:
+    """OutputError where a file to be written is one of the sources, by whatever way there."""
+    own = {os.path.realpath(path) for path in sources}
+    for path in targets:
+        if os.path.join(os.path.realpath(path.parent), path.name) in own:
+            raise OutputError(f"{path}: would replace {advice}")
+
+
 def refusal(path: Path, error: OSError) -> OutputError:
     """The error of a file that the system refuses to write; a NoRoomError where it will refuse the next one too."""
     reason = _FULL.get(error.errno or 0, error.strerror or str(error))

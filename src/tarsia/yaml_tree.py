@@ -187,7 +187,7 @@ class Document:
         return int(number) if number.isdigit() else 0
 
 
-def faults_of(error: ValidationError, schema: type[BaseModel], prefix: Location = ()) -> list[Fault]:
+def faults_of(error: ValidationError, schema: type[BaseModel]) -> list[Fault]:
     """Pydantic's errors as faults in our words."""
     faults: dict[Location, str] = {}
     items = [(_without_tags(item["loc"], item["type"]), item) for item in error.errors(include_url=False)]
@@ -203,7 +203,6 @@ def faults_of(error: ValidationError, schema: type[BaseModel], prefix: Location 
             what = f"expected keys and values below it, got {short(item['input'])}"
         else:
             what = f"{item['msg'].removeprefix('Value error, ')}, got {short(item['input'])}"
-        where = (*prefix, *where)
         # The branches of a union complain one by one of the same value.
         faults[where] = what if where not in faults else f"{faults[where].rpartition(', got ')[0]}; or: {what}"
     return list(faults.items())
@@ -231,8 +230,17 @@ def setting(key: str, value: str) -> str:
         same = yaml.load(value, Loader=_Loader) == value
     except (yaml.YAMLError, RecursionError):
         same = False
-    quoted = yaml.dump(value, Dumper=_Dumper, default_style='"', width=10**9, allow_unicode=True).removesuffix("\n")
-    return f"{key}={value if same else quoted}"
+    return f"{key}={value if same else _in_quotes(value)}"
+
+
+def in_braces(text: str) -> str:
+    """A text as YAML takes it between braces, in quotes where it needs them; printed, it stays what it is."""
+    found = yaml.dump([text], Dumper=_Dumper, default_flow_style=True, width=10**9, allow_unicode=True).strip()[1:-1]
+    return found if found.isprintable() else _in_quotes(text, escape=True)
+
+
+def _in_quotes(text: str, escape: bool = False) -> str:
+    return yaml.dump(text, Dumper=_Dumper, default_style='"', width=10**9, allow_unicode=not escape).strip()
 
 
 def _fields_at(schema: type[BaseModel], where: Location) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from made_reports import classes, counts
 from tarsia.comparison import Model, Pictures, Sampling, significance
-from tarsia.comparison.compared import compared, permutation_ps
+from tarsia.comparison.compared import compared
 from tarsia.errors import DatasetError
 from tarsia.evaluation.confusion import metrics
 from tarsia.evaluation.report import Report
@@ -19,9 +19,8 @@ QUICK = Sampling(resamples=400, permutations=400)
 
 
 def model(name: str, counts_NKK1: np.ndarray) -> Model:
-    each = significance.Blocks(np.arange(len(counts_NKK1)), len(counts_NKK1), "")
     miou = metrics(counts_NKK1.sum(0)).miou
-    return Model(name, (name,), significance.block_sums(counts_NKK1, each), (miou,))
+    return Model(name, (name,), significance.picture_sums(counts_NKK1), (miou,))
 
 
 def of_skill(skills: dict[str, float], pictures: int = 24, count: int = 3) -> list[Model]:
@@ -41,10 +40,10 @@ def test_every_pair_has_the_p_of_its_own_test(number):
     """The same as one test after the other; where all swappings can be counted, exactly their share."""
     sums = np.stack([one.sums_N3K for one in of_skill({"a": 0.8, "b": 0.78, "c": 0.7}, number)], 1)
     pairs = list(itertools.combinations(range(3), 2))
-    found = permutation_ps(sums, pairs, 2500, seed=4)
+    found = significance.permutation_ps(sums, pairs, 2500, seed=4)
     for (a, b), p in zip(pairs, found, strict=True):
         if number == 30:
-            assert p == significance.permutation_p(sums[:, a], sums[:, b], 2500, seed=4)
+            assert [p] == significance.permutation_ps(sums[:, [a, b]], [(0, 1)], 2500, seed=4)
             continue
         observed = abs(significance.miou(sums[:, a].sum(0)) - significance.miou(sums[:, b].sum(0)))
         swapped = [np.array(swap)[:, None, None] for swap in itertools.product([False, True], repeat=number)]

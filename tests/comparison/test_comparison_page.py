@@ -7,7 +7,6 @@ import hashlib
 import math
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 from made_reports import detailed, made
+from parsed_page import ATTACKS, Parsed
 from tarsia import html
 from tarsia.card import Classes
 from tarsia.comparing import compare
@@ -25,33 +25,7 @@ from tarsia.comparison.side_by_side import Panel
 from tarsia.errors import MissingExtraError
 from tarsia.plain_text import decimal
 
-ATTACKS = (
-    "<script>alert(1)</script>",
-    '"onerror=alert(1) x="',
-    "</style></title></svg><b>",
-    "'><img src=x onerror=alert(1)>",
-    "{{ 7*7 }}",
-)
 QUICK: dict[str, Any] = {"resamples": 100, "permutations": 200}
-
-
-class Parsed(HTMLParser):
-    """What a browser would make of the page: elements with their attributes, and its visible text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def count(self, tag: str) -> int:
-        return sum(1 for name, _ in self.elements if name == tag)
 
 
 def compared(models: int = 3, text: str = "", details: bool = True, count: int = 3, domains: bool = True) -> Comparison:

@@ -14,10 +14,10 @@ from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data._streets.lamps import Lamp, light_of
 from tarsia.data._streets.lens import developed
 from tarsia.data._streets.mesh import Faces, Kind
+from tarsia.data._streets.render import mirrored
 from tarsia.data._streets.sky import fractal
 from tarsia.data._streets.sun import Skyline
 from tarsia.data._streets.triangles import Shapes, layer
-from tarsia.data._streets.wet import mirrored
 from tarsia.data._streets.world import Camera, Road, Scene, Side, Thing, View
 from tarsia.data.streets import Data
 from tarsia.errors import DatasetError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +11,16 @@ import pytest
 import yaml
 
 import sick_data
-from sick_data import OF_CLASSES, SICK, Sick, scene, write_healthy
-from tarsia import console, doctor
+from sick_data import OF_CLASSES, SICK, Sick, make_sick, scene, write_healthy
+from tarsia import doctor
 from tarsia.checking import check
 from tarsia.doctor.finding import SEVERITIES, Finding
 from tarsia.doctor.result import CheckResult
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
-
-
 @pytest.fixture(scope="module")
 def sick(tmp_path_factory: pytest.TempPathFactory) -> CheckResult:
-    root = write_healthy(tmp_path_factory.mktemp("sick") / "data")
-    for one in dict.fromkeys(one.do for one in SICK):
-        one(root)
+    root = make_sick(write_healthy(tmp_path_factory.mktemp("sick") / "data"))
     return check(f"folder:{root}")
 
 

@@ -7,7 +7,6 @@ import html
 import io
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,25 +14,15 @@ import yaml
 from PIL import Image
 
 import sick_data
-from sick_data import SICK, write_healthy
-from tarsia import console
+from sick_data import make_sick, write_healthy
 from tarsia.checking import check
 from tarsia.doctor.result import CheckResult
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
 
 
 @pytest.fixture(scope="module")
 def sick(tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckResult, str]:
     folder = tmp_path_factory.mktemp("health")
-    root = write_healthy(folder / "data")
-    for one in dict.fromkeys(one.do for one in SICK):
-        one(root)
+    root = make_sick(write_healthy(folder / "data"))
     return check(f"folder:{root}", out=folder / "out"), (folder / "out/check.html").read_text()
 
 

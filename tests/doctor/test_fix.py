@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,10 @@ import yaml
 from PIL import Image
 
 import sick_data
-from sick_data import SICK, pixels, scene, write_healthy
-from tarsia import console, data
+from sick_data import SICK, make_sick, pixels, scene, write_healthy
+from tarsia import data
 from tarsia.checking import check
 from tarsia.errors import DatasetError, OutputError
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
 
 
 def state(root: Path) -> dict[str, str]:
@@ -37,9 +29,7 @@ def state(root: Path) -> dict[str, str]:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, dict[str, str]]]:
     """The sick data set, its corrected copy, and what was done: changed and left out, name -> words."""
     root, out = (tmp_path_factory.mktemp("mend") / name for name in ("sick", "out"))
-    write_healthy(root)
-    for one in dict.fromkeys(one.do for one in SICK if one.kind != "unknown-values"):  # that takes a person
-        one(root)
+    make_sick(write_healthy(root), but="unknown-values")  # that takes a person
     before = state(root)
     result = check(f"folder:{root}", out=out, fix=True)
     assert state(root) == before, "the data set itself is never touched"

@@ -17,7 +17,8 @@ from tarsia.doctor.label_values import (
     of_smeared_colors,
     of_smeared_numbers,
 )
-from tarsia.doctor.layout_lines import Coding, quoted
+from tarsia.doctor.layout_lines import Coding
+from tarsia.yaml_tree import in_braces
 
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 200))
 KNOWN = {color: index for index, color in enumerate(COLORS)}
@@ -162,6 +163,7 @@ NAMES = (
     "two words",
     "yes",
     "7",
+    "1e3",
     "a: b",
     "#x",
     'quo"ted',
@@ -179,7 +181,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_survive_yaml(name: str, tmp_path: Path) -> None:
-    assert yaml.safe_load(f"{{a: {quoted(name)}, b: 1}}")["a"] == name and "\n" not in quoted(name)
+    assert yaml.safe_load(f"{{a: {in_braces(name)}, b: 1}}")["a"] == name and "\n" not in in_braces(name)
     written = Coding((ClassEntry(name=name, values=(4,)), ClassEntry(name="other", values=(5, 6))), (9, (1, 2, 3)))
     (tmp_path / "dataset.yaml").write_text(written.lines() + "\n", encoding="utf-8")
     layout = Layout.load(tmp_path / "dataset.yaml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,11 @@ import pytest
 
 import sick_data
 from sick_data import label, pixels, scene, write_healthy
-from tarsia import console
 from tarsia.card import Classes
 from tarsia.checking import check
 from tarsia.doctor.model_disagreement import doubt
 from tarsia.errors import DatasetError
 from tarsia.prediction.predictor import Prediction
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
 
 
 class Knowing:

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ import yaml
 from PIL import Image
 
 import sick_data
-from sick_data import SICK, image, label, pixels, scene, write_healthy
-from tarsia import checking, console, doctor
+from sick_data import SICK, image, label, make_sick, pixels, scene, write_healthy
+from tarsia import checking, doctor
 from tarsia.checking import check
 from tarsia.doctor import files
 from tarsia.doctor.finding import Finding
@@ -31,13 +31,6 @@ from tarsia.doctor.result import CheckResult
 from tarsia.recipe import Recipe
 
 SPACED = "my photos"
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
 
 
 def errors(result: CheckResult) -> set[str]:
@@ -60,9 +53,7 @@ MENDED = (
 def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckResult, CheckResult, str]:
     """All damage at once: its check, that of the copy which the printed command wrote, and what that printed."""
     base = tmp_path_factory.mktemp("a place")
-    root = write_healthy(base / SPACED)
-    for one in dict.fromkeys(one.do for one in SICK if one.kind != "unknown-values"):
-        one(root)
+    make_sick(write_healthy(base / SPACED), but="unknown-values")
     before = Path.cwd()
     os.chdir(base)
     try:

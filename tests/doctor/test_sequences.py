@@ -10,18 +10,10 @@ import pytest
 
 import sick_data
 from sick_data import put, scene
-from tarsia import console
 from tarsia.checking import check
 from tarsia.doctor.finding import Finding
 
 DRAWN = {"split": {"val": 0.4, "seed": 1}}
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
 
 
 def film(seed: int, count: int, step: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:

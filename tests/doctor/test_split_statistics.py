@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sick_data import CLASSES, SICK, image, label, pixels, scene, write_healthy
-from tarsia import console, data
+from tarsia import data
 from tarsia.card import Classes
 from tarsia.checking import check, findings_of
 from tarsia.data._dataset import Sample
@@ -22,13 +22,6 @@ from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.split_statistics import CheckedSplit, examine_split
 from tarsia.errors import ImageError
 from tarsia.pictures import reader
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    console.quiet(True)
-    yield
-    console.quiet(False)
 
 
 class Drawn:

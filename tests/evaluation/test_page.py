@@ -5,46 +5,16 @@ import hashlib
 import io
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from parsed_page import ATTACKS, Parsed
 from tarsia import html
 from tarsia.errors import MissingExtraError, OutputError
 from tarsia.evaluation import page
-
-ATTACKS = (
-    "<script>alert(1)</script>",
-    '"onerror=alert(1) x="',
-    "</style><b>",
-    "'><img src=x onerror=alert(1)>",
-    "{{ 7*7 }}",
-)
-
-
-class Parsed(HTMLParser):
-    """What a browser would make of the page: elements with their attributes, and its visible text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def count(self, tag: str) -> int:
-        return sum(1 for name, _ in self.elements if name == tag)
-
-    def sources(self) -> list[str]:
-        return [attributes["src"] or "" for tag, attributes in self.elements if tag == "img"]
 
 
 def class_row(name: str = "road", **values: object) -> dict:

@@ -1,4 +1,4 @@
-"""Every loss against its formula, written slowly in float64; degenerate batches; class weights by hand."""
+"""Every loss against its formula, written slowly in float64; degenerate batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from small_data import tiny, write_folder
 from tarsia.adaptation.restyle import Restyling
 from tarsia.errors import RecipeError
-from tarsia.learning.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Ohem, Sum, class_weights, create
+from tarsia.learning.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Ohem, Sum, create
 from tarsia.learning.state import TrainingState
 from tarsia.recipe import LossRecipe, Recipe
 from tarsia.training import train
@@ -453,24 +453,3 @@ def test_settings_that_one_loss_takes_are_taken(tmp_path, name):
     content = tiny(data, loss={name: 0.5, "dice": 1}, label_smoothing=0.1, class_weights="median_frequency")
     part = TrainingState.open(Recipe.model_validate(content), tmp_path / "run", "cpu", Restyling).criterion.parts[name]
     assert part.label_smoothing == 0.1 and len(part.class_weights) == 3
-
-
-# ---- class weights
-
-
-def test_median_frequency_by_hand():
-    # Class 0: 80 of 100 pixels of its pictures; 1: 10 of 40; 2: 2 of 20; 3 is in no picture.
-    pixels, shown_in = np.array([80, 10, 2, 0]), np.array([100, 40, 20, 0])
-    assert class_weights("median_frequency", pixels, shown_in) == pytest.approx([0.25 / 0.8, 1.0, 2.5, 1.0], rel=1e-5)
-    root = class_weights("root_median_frequency", pixels, shown_in)
-    assert root == pytest.approx([math.sqrt(0.25 / 0.8), 1.0, math.sqrt(2.5), 1.0], rel=1e-5)
-
-
-def test_weights_of_rare_and_frequent_classes_stay_positive_and_exact():
-    pixels, shown_in = np.array([10**9, 1, 1]), np.array([10**9, 10**9, 10**9])
-    found = class_weights("median_frequency", pixels, shown_in)
-    assert found == pytest.approx([1e-9, 1.0, 1.0])
-
-
-def test_a_data_set_without_any_label_has_equal_weights():
-    assert class_weights("median_frequency", np.zeros(3, int), np.zeros(3, int)) == [1.0, 1.0, 1.0]

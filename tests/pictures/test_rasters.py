@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from other_process import on_a_full_disk
 from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
@@ -271,17 +271,7 @@ def test_a_full_disk_leaves_no_cut_raster(side, limit, tmp_path):
     """GDAL says nothing where it fails only when the file is closed."""
     noise_HW3 = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     source = save(tmp_path / "map.tif", noise_HW3)
-    code = (
-        "import resource, signal, sys; from test_rasters import *\n"
-        "from tarsia.errors import OutputError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-        "predictor = Predictor(BrightnessEngine())\n"
-        "try: predict(predictor.in_tiles(256), [sys.argv[1]], sys.argv[2], save=('label',))\n"
-        "except OutputError as error: print(error)\n"
-    )
-    arguments = [str(source), str(tmp_path / "out")]
-    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # this file and what it imports
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=paths)
+    code = "predict(Predictor(BrightnessEngine()).in_tiles(256), [sys.argv[1]], sys.argv[2], save=('label',))"
+    done = on_a_full_disk(limit, "from test_rasters import *", code, source, tmp_path / "out")
     assert "cannot write" in done.stdout and "map.tif" in done.stdout, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".predict.jsonl"]

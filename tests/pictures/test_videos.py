@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from other_process import on_a_full_disk
 from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
@@ -201,16 +201,7 @@ def test_a_full_disk_leaves_no_cut_video(limit, tmp_path):
             writer.write(draw.integers(0, 256, (96, 96, 3), np.uint8))
         writer.finish()
     assert source.stat().st_size > 9_500
-    code = (
-        "import resource, signal, sys; from test_videos import *\n"
-        "from tarsia.errors import OutputError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-        "try: predict(Predictor(BrightnessEngine()), [sys.argv[1]], sys.argv[2], save=('overlay',))\n"
-        "except OutputError as error: print(error)\n"
-    )
-    arguments = [str(source), str(tmp_path / "out")]
-    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # this file and what it imports
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=paths)
+    code = "predict(Predictor(BrightnessEngine()), [sys.argv[1]], sys.argv[2], save=('overlay',))"
+    done = on_a_full_disk(limit, "from test_videos import *", code, source, tmp_path / "out")
     assert "cannot write" in done.stdout and "a_overlay.mp4" in done.stdout, done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".predict.jsonl"]

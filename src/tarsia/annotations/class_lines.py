@@ -166,8 +166,7 @@ def _peeled(tokens: Sequence[_Token], backwards: bool = False) -> tuple[list[int
         if token.kind == "word" and (_NUMBER.match(token.text) or ordinal):
             numbers.append(int(ordinal[1] if ordinal else token.text))
         elif token.kind == "word" and found and color is None:
-            code = int(found[1], 16)
-            color = (code >> 16, code >> 8 & 255, code & 255)
+            color = _three(bytes.fromhex(found[1]))
         elif token.kind != "part":
             break
         taken += 1
@@ -260,39 +259,24 @@ def _check_names(path: Path, rows: list[_Row]) -> None:
 
 
 def _line(path: Path, row: _Row, rows: list[_Row]) -> Line:
-    lead, trail = row.lead, row.trail
-    form = (len(lead), len(trail), row.color is not None)
-    if row.color is not None and form[:2] in ((0, 0), (1, 0), (0, 1)):
-        return Line(row.at, row.text, row.name, (*lead, *trail, None)[0], row.color)
-    if form == (0, 0, False):
-        return Line(row.at, row.text, row.name)
-    if form in ((1, 0, False), (0, 1, False)):
-        return Line(row.at, row.text, row.name, (*lead, *trail)[0])
-    if form in ((3, 0, False), (0, 3, False)):
-        return Line(row.at, row.text, row.name, None, _three(lead or trail))
-    if form in ((1, 3, False), (3, 1, False)):
-        one, three = (lead, trail) if len(lead) == 1 else (trail, lead)
-        return Line(row.at, row.text, row.name, one[0], _three(three))
-    if form in ((4, 0, False), (0, 4, False)):
-        four = lead or trail
-        place = _place_of_number(path, rows)
-        return Line(row.at, row.text, row.name, four[place], _three(four[1:] if place == 0 else four[:3]))
-    raise _fault(path, row.at, row.text, f"{len(lead) + len(trail)} numbers")
+    number, parts = sorted((row.lead, row.trail), key=len)
+    if not number and len(parts) == 4 and row.color is None:
+        number, parts = (parts[:1], parts[1:]) if _place_of_number(path, rows) == 0 else (parts[3:], parts[:3])
+    elif not number and len(parts) == 1:
+        number, parts = parts, number
+    if len(number) > 1 or (parts and (len(parts) != 3 or row.color is not None)):
+        raise _fault(path, row.at, row.text, f"{len(row.lead) + len(row.trail)} numbers")
+    return Line(row.at, row.text, row.name, number[0] if number else None, _three(parts) if parts else row.color)
 
 
 def _place_of_number(path: Path, rows: list[_Row]) -> int:
     """Of four numbers, which is no part of the colour: the first or the last, whichever counts upwards."""
     fours = [row.lead or row.trail for row in rows]
-
-    def upwards(place: int) -> bool:
-        column = [four[place] for four in fours]
-        return len(column) > 1 and all(one < other for one, other in zip(column, column[1:], strict=False))
-
-    counted = [[four[place] for four in fours] for place in (0, 3)]
-    by_one = [list(range(column[0], column[0] + len(column))) == column and column[0] in (0, 1) for column in counted]
-    places = [place for place in (0, 3) if upwards(place)]
-    if len(fours) > 1 and sum(by_one) == 1:
-        places = [3 * by_one.index(True)]
+    columns = {place: [four[place] for four in fours] for place in (0, 3)} if len(fours) > 1 else {}
+    upwards = [place for place, column in columns.items() if column == sorted(set(column))]
+    from_0, from_1 = list(range(len(fours))), list(range(1, len(fours) + 1))
+    by_one = [place for place in upwards if columns[place] in (from_0, from_1)]
+    places = by_one if len(by_one) == 1 else upwards
     if len(places) != 1:
         row = rows[0]
         what = "four numbers: is the first the value in the masks, or the last? Begin with a line of column names"

@@ -20,6 +20,7 @@ from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
 from tarsia.data._layout import Layout
 from tarsia.errors import DatasetError
+from tarsia.plain_text import listed
 
 _IGNORED = re.compile(r"\s*\(ignored\)$")
 _NO_CLASS = re.compile(
@@ -111,7 +112,7 @@ def _of_item(path: Path, item: ast.expr) -> Line:
         color = of.get("color", [of[role] for role in ("red", "green", "blue") if role in of] or None)
         code = _HEX.match(color) if isinstance(color, str) else None
         if code:
-            color = [int(code[1][place : place + 2], 16) for place in (0, 2, 4)]
+            color = list(bytes.fromhex(code[1]))
         rgb = tuple(color) if isinstance(color, list | tuple) and all(type(part) is int for part in color) else None
         if name is not None and (color is None or (rgb is not None and len(rgb) == 3)):
             return Line(item.lineno, repr(found), name, number, rgb)
@@ -128,7 +129,7 @@ def _number(path: Path, item: ast.expr, found: dict[Any, Any]) -> int | None:
     if None in said.values():
         raise _strange(path, item.lineno, f"{found!r} is no class")
     if len(set(said.values())) > 1:
-        raise _strange(path, item.lineno, f"{' and '.join(map(str, said))} say the number: keep one in {found!r}")
+        raise _strange(path, item.lineno, f"{listed([*map(str, said)])} say the number: keep one in {found!r}")
     unknown = [key for key, role in roles.items() if not role and _whole(found[key]) is not None]
     if unknown and not said:
         what = f"is {unknown[0]} the value in the masks? Call it id, or remove it in {found!r}"

@@ -94,9 +94,11 @@ def _name_column(path: Path, header: Header, first: tuple[int, str], rows: Seque
 
 def _check_unknown(path: Path, header: Header, first: tuple[int, str], rows: Sequence[Sequence[str]]) -> None:
     """DatasetError where no column is known to be the number and one of another name may be."""
+    if {"number", "either"} & set(header.roles):
+        return
     for index, (cell, role) in enumerate(zip(header.cells, header.roles, strict=True)):
         column = [row[index] for row in rows if index < len(row)]
-        if not {"number", "either"} & set(header.roles) and not role and column and all(map(str.isdecimal, column)):
+        if not role and column and all(map(str.isdecimal, column)):
             what = f"is the column {cell or index + 1} the value in the masks? Call it `id`, or remove it"
             raise DatasetError(f"{path}:{first[0]}: {first[1]!r}: {what}")
 
@@ -127,5 +129,5 @@ def _parts(cell: str) -> list[str]:
     """`#808000`, `128 128 0` or `(128, 128, 0)` as three numbers."""
     found = _HEX.match(cell)
     if found:
-        return [str(int(found[1][place : place + 2], 16)) for place in (0, 2, 4)]
+        return [str(part) for part in bytes.fromhex(found[1])]
     return re.findall(r"[^\s,;()\[\]]+", re.sub(r"^rgb", "", cell, flags=re.IGNORECASE)) or [cell]

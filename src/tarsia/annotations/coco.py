@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from tarsia.annotations.crowds import Crowds, is_crowd
+from tarsia.annotations.detect import INSTANCES
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import (
     Annotations,
@@ -25,6 +27,7 @@ from tarsia.annotations.source import (
     Numbering,
     check_extent,
     coordinates,
+    declared_size,
     entries,
     frame,
     inside,
@@ -40,8 +43,6 @@ from tarsia.pictures.files import shown
 from tarsia.plain_text import some
 from tarsia.polygons.fill import Region, Size, polygon_runs, rle_counts, rle_runs
 
-_PREFIX = "instances_"  # as in instances_val2017.json, whose pictures are in val2017/
-
 
 class _Found(NamedTuple):
     """A picture whose regions are known; `crowds`: which of them are marked iscrowd."""
@@ -54,16 +55,16 @@ class _Found(NamedTuple):
     split: str
 
 
+@dataclass
 class _Reading:
     """What is the same for all files of a data set, and what they have in common."""
 
-    def __init__(self, images: Path | None, faults: Faults) -> None:
-        self.images = images
-        self.faults = faults
-        self.notes = Notes()
-        self.names: dict[int, Any] = {}
-        self.labels: dict[int, int] = {}
-        self.crowds = Crowds()
+    images: Path | None
+    faults: Faults
+    notes: Notes = field(default_factory=Notes)
+    names: dict[int, Any] = field(default_factory=dict)
+    labels: dict[int, int] = field(default_factory=dict)
+    crowds: Crowds = field(default_factory=Crowds)
 
 
 def read(
@@ -101,16 +102,15 @@ def read(
     pictures = []
     for one in found:
         marked = zip(one.regions, one.crowds, strict=True)
-        regions = [region if objects or not is_crowd else region._replace(label=IGNORED) for region, is_crowd in marked]
-        painted_one = painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split)
-        pictures.append(painted_one)
+        regions = [region._replace(label=IGNORED) if crowd and not objects else region for region, crowd in marked]
+        pictures.append(painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split))
     parts = tuple(splits) if len(files) > 1 else ()
     return Annotations(numbering.classes(), pictures, list(files), reading.notes, parts)
 
 
 def _splits(files: Sequence[Path]) -> list[str]:
     """What each file's split is called: by its own name, or by its folder's where the files' names are equal."""
-    stems = [path.stem.removeprefix(_PREFIX) for path in files]
+    stems = [path.stem.removeprefix(INSTANCES) for path in files]
     if len(set(stems)) < len(files):
         stems = [path.absolute().parent.name for path in files]
     if len(set(stems)) < len(files):
@@ -161,7 +161,7 @@ def _picture(
     with faults.of(picture):
         require_file(place, where)
         name = plain_name(relative, where)
-        seen = frame(place, _size(entry, where), where, notes)
+        seen = frame(place, declared_size(entry, "height", "width", where), where, notes)
         for annotation in annotations:
             with faults.of(picture):
                 called = f"{path}: {_called(annotation)}"
@@ -232,21 +232,10 @@ def _root(path: Path, split: str, images: Path | None, names: Sequence[str]) -> 
             if is_file(place / name):
                 return place
     listed = ", ".join(str(place) for place in places)
-    which = (
-        f"its picture {shown(names[0])} is"
-        if len(names) == 1
-        else f"its {len(names)} pictures ({some(map(shown, names))}) are"
-    )
+    which = f"its {len(names)} pictures ({some(map(shown, names))}) are"
+    if len(names) == 1:
+        which = f"its picture {shown(names[0])} is"
     raise DatasetError(f"{path}: {which} in none of {listed}: say with `images` where the pictures are")
-
-
-def _size(entry: dict[str, Any], where: str) -> Size | None:
-    size = entry.get("height"), entry.get("width")
-    if size == (None, None):
-        return None
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        raise DatasetError(f"{where}: height and width are {size[0]!r} and {size[1]!r}, expected pixels")
-    return size  # type: ignore[return-value]
 
 
 def _called(annotation: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from tarsia.annotations.source import read_json
 from tarsia.data._folders import nearby_name
 from tarsia.errors import DatasetError, RecipeError, nearest
 from tarsia.pictures.find import walk
+from tarsia.plain_text import listed
 from tarsia.yaml_tree import Document
 
 KINDS = {
@@ -22,7 +23,9 @@ KINDS = {
 _PEEK_BYTES = 65_536  # of a JSON: its first keys tell whose it is
 _COCO_KEY = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _LABELME_KEY = re.compile(rb'"shapes"\s*:\s*\[')
-_INSTANCES = "instances_"  # COCO's files of regions; those beside them hold captions or keypoints of the same pictures
+# COCO's files of regions, as instances_val2017.json, whose pictures are in val2017/; those beside them hold captions or
+# keypoints of the same pictures.
+INSTANCES = "instances_"
 
 
 @dataclass
@@ -59,8 +62,8 @@ def find(path: Path, kind: str | None) -> tuple[str, Source]:
     source = _source(path, kind)
     kinds = [kind] if kind else source.kinds()
     if len(kinds) > 1:
-        both = " and ".join(f"{kind} ({KINDS[kind]})" for kind in kinds)
-        raise DatasetError(f"{path}: holds {both}: say which with `kind`")
+        several = listed([f"{kind} ({KINDS[kind]})" for kind in kinds])
+        raise DatasetError(f"{path}: holds {several}: say which with `kind`")
     if not kinds:
         looked = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
         raise DatasetError(f"{path}: nothing to convert was found; looked for {looked}")
@@ -104,8 +107,8 @@ def _jsons(paths: Sequence[Path], kind: str | None) -> tuple[list[Path], list[Pa
         coco = other
     else:  # an empty or damaged file that stands for a split is an error too
         names = {path.name for path in coco}
-        coco = sorted([*coco, *(p for p in other if p.name.startswith(_INSTANCES) or p.name in names)])
-    instances = [path for path in coco if path.name.startswith(_INSTANCES)] or coco
+        coco = sorted([*coco, *(p for p in other if p.name.startswith(INSTANCES) or p.name in names)])
+    instances = [path for path in coco if path.name.startswith(INSTANCES)] or coco
     return instances, labelme, [path for path in coco if path not in instances]
 
 

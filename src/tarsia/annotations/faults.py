@@ -32,11 +32,11 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: dict[Fault, None] = {}  # each once
-        self._pictures: set[str] = set()
+        self.pictures: set[str] = set()  # those that are left out
 
     def add(self, what: str, picture: str | Path = "") -> None:
         self.found[Fault(what, str(picture))] = None
-        self._pictures |= {str(picture)} - {""}
+        self.pictures |= {str(picture)} - {""}
 
     @contextlib.contextmanager
     def of(self, picture: str | Path = "") -> Iterator[None]:
@@ -47,12 +47,7 @@ class Faults:
             self.add(" ".join(error.args), picture)
 
     def __contains__(self, picture: str | Path) -> bool:
-        """Whether something is wrong with a picture."""
-        return str(picture) in self._pictures
-
-    def pictures(self) -> set[str]:
-        """The pictures that are left out."""
-        return set(self._pictures)
+        return str(picture) in self.pictures
 
     def lines(self) -> list[str]:
         """What is wrong, each once though it may cost several pictures."""
@@ -63,8 +58,7 @@ class Faults:
         told = [*([stopping] if stopping else []), *self.lines()]
         if len(told) == 1:
             return DatasetError(told[0] if stopping else f"{told[0]}; {_OFFER}")
-        count = len(self.pictures())
-        of = f" of {number(count, 'picture')}" if count else ""
+        of = f" of {number(len(self.pictures), 'picture')}" if self.pictures else ""
         more = [f"and {len(told) - _SHOWN:,} more"] if len(told) > _SHOWN else []
         ends = [] if stopping else [f"Mend them, or go on without them: {_OFFER}"]
         lines = [f"- {line}" for line in (*told[:_SHOWN], *more)]

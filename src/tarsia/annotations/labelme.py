@@ -28,6 +28,7 @@ from tarsia.annotations.source import (
     Picture,
     check_extent,
     coordinates,
+    declared_size,
     entries,
     frame,
     inside,
@@ -79,7 +80,7 @@ def read(
     for path, place in places.items():
         picture = _painted(path, trees[path], place, above, numbering, notes, faults)
         pictures += [picture] if picture else []
-    known = {os.path.realpath(place) for place in (*map(str, places.values()), *faults.pictures())}
+    known = {os.path.realpath(place) for place in (*map(str, places.values()), *faults.pictures)}
     unlabelled = [name for name in walk(above) if os.path.realpath(above / name) not in known]
     if unlabelled:
         notes.add("pictures without a labelme file, left out", unlabelled[0], len(unlabelled))
@@ -94,7 +95,8 @@ def _painted(
     with faults.of(place):
         require_file(place, str(path))
         name = plain_name(os.path.relpath(place, above).replace(os.sep, "/"), str(path))
-        seen = frame(place, _size(tree, path), str(path), own)
+        size = declared_size(tree, "imageHeight", "imageWidth", str(path))
+        seen = frame(place, size, str(path), own)
         regions = []
         for index, shape in enumerate(tree["shapes"]):
             with faults.of(place):
@@ -153,15 +155,6 @@ def _picture(path: Path, tree: dict[str, Any], root: Path, images: Path) -> Path
     if said.is_relative_to(above) and (".." in text.split("/") or is_file(said)):
         return images / said.relative_to(above)  # as ../images/a.jpg, where the files have a folder of their own
     return images / os.path.normpath(os.path.join(os.path.relpath(path.parent, root), inside(text, str(path))))
-
-
-def _size(tree: dict[str, Any], path: Path) -> Size | None:
-    size = tree.get("imageHeight"), tree.get("imageWidth")
-    if size == (None, None):
-        return None
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        raise DatasetError(f"{path}: imageHeight and imageWidth are {size[0]!r} and {size[1]!r}, expected pixels")
-    return size  # type: ignore[return-value]
 
 
 def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: str, notes: Notes) -> list[Region]:

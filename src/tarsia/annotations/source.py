@@ -134,6 +134,16 @@ def painted(
     return Picture(name, path, draw, len(regions), split)
 
 
+def declared_size(entry: dict[str, Any], height: str, width: str, where: str) -> Size | None:
+    """The size that an entry says its picture has, under the keys `height` and `width`; None where it says none."""
+    size = entry.get(height), entry.get(width)
+    if size == (None, None):
+        return None
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise DatasetError(f"{where}: {height} and {width} are {size[0]!r} and {size[1]!r}, expected pixels")
+    return size  # type: ignore[return-value]
+
+
 def frame(path: Path, declared: Size | None, where: str, notes: Notes) -> Frame:
     """Whether annotations of the size `declared` refer to the picture as it is shown or as it is stored.
 

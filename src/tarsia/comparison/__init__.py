@@ -91,7 +91,6 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """The model's name."""
         return self.model.name
 
     @property
@@ -187,14 +186,9 @@ class Comparison:
             "notes": self.notes,
             "models": [_model(one, self.pictures.classes) for one in self.standings],
             "pairs": [
-                {
-                    "first": self.names[pair.first],
-                    "second": self.names[pair.second],
-                    "difference": pair.difference._asdict(),
-                    "p": pair.p,
-                    "p_holm": pair.p_holm,
-                    "different": pair.different,
-                }
+                pair._asdict()
+                | {"first": self.names[pair.first], "second": self.names[pair.second]}
+                | {"difference": pair.difference._asdict()}
                 for pair in self.pairs
             ],
             "reference_domain": self.reference_domain,

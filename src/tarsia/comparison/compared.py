@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from tarsia.evaluation.domains import by_domain
 from tarsia.plain_text import number
 
 DIFFERING = 8  # pictures named where the models differ most
-_CHUNK = 1000  # swappings at a time
 
 
 def compared(
@@ -68,47 +67,6 @@ def compared(
     return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found)
 
 
-def permutation_ps(
-    sums_BM3K: np.ndarray, pairs: Sequence[tuple[int, int]], permutations: int, seed: int = 0
-) -> list[float]:
-    """`significance.permutation_p` of every pair of M models: the same swappings serve them all.
-
-    Where there are no more swappings than `permutations`, each is tried once and p is exact.
-    """
-    count, models = sums_BM3K.shape[:2]
-    half_MBX = np.moveaxis(sums_BM3K, 1, 0).reshape(models, count, -1) / 2
-    totals_M3K = sums_BM3K.sum(0)
-    observed = [abs(float(np.subtract(*significance.miou(totals_M3K[[a, b]])))) for a, b in pairs]
-    as_large, tried = np.zeros(len(pairs), np.int64), 0
-    for signs_CB in _swappings(count, permutations, seed):
-        tried += len(signs_CB)
-        moved_MC3K = (signs_CB @ half_MBX).reshape(models, -1, *totals_M3K.shape[1:])
-        for k, (a, b) in enumerate(pairs):
-            middle, moved = (totals_M3K[a] + totals_M3K[b]) / 2, moved_MC3K[a] - moved_MC3K[b]
-            differences = np.abs(significance.miou(middle + moved) - significance.miou(middle - moved))
-            # Equal up to rounding counts as equal: the observed swapping itself must.
-            as_large[k] += (differences >= observed[k] - 1e-12).sum()
-    more = 0 if _exact(count, permutations) else 1  # the observed one, which is among all of them already
-    return [float(found + more) / (tried + more) for found in as_large]
-
-
-def _exact(count: int, permutations: int) -> bool:
-    """Whether all swappings can be tried; every second one has the signs of another turned, and says the same."""
-    return count <= 40 and 2 ** (count - 1) <= permutations
-
-
-def _swappings(count: int, permutations: int, seed: int) -> Iterator[np.ndarray]:
-    """C x B signs at a time: which blocks keep their model, and which are swapped."""
-    exact, random = _exact(count, permutations), np.random.default_rng(seed)
-    total = 2 ** (count - 1) if exact else permutations
-    for start in range(0, total, _CHUNK):
-        stop = min(start + _CHUNK, total)
-        drawn = (np.arange(start, stop)[:, None] >> np.arange(count)) & 1
-        if not exact:
-            drawn = random.integers(0, 2, (stop - start, count))
-        yield drawn * 2.0 - 1.0
-
-
 def _by_block(values_N: np.ndarray, blocks: Blocks) -> np.ndarray:
     sums = np.zeros((blocks.count, *values_N.shape[1:]))
     np.add.at(sums, blocks.ids_N, values_N)
@@ -119,7 +77,7 @@ def _pairs(sums_BM3K: np.ndarray, miou_RM: np.ndarray, sampling: Sampling) -> li
     count, models = sums_BM3K.shape[:2]
     both = [(a, b) for a in range(models) for b in range(a + 1, models)]
     values_M = significance.miou(sums_BM3K.sum(0))
-    p_values = permutation_ps(sums_BM3K, both, sampling.permutations, sampling.seed)
+    p_values = significance.permutation_ps(sums_BM3K, both, sampling.permutations, sampling.seed)
     pairs = []
     for (a, b), p, p_holm in zip(both, p_values, significance.holm(p_values), strict=True):
         interval = significance.interval(miou_RM[:, a] - miou_RM[:, b], count, sampling.level)

@@ -47,7 +47,9 @@ def write_page(
         "classes": _classes(comparison),
         "domains": _domains(comparison),
         "details": _details(comparison),
-        "differing": _differing(comparison),
+        "differing": [
+            {"name": one.name, "cells": [decimal(value, 3) for value in one.miou]} for one in comparison.differing
+        ],
         "swatches": [
             {"name": name, "color": ", ".join(map(str, color))}
             for name, color in zip(comparison.pictures.classes.names, comparison.pictures.classes.colors, strict=True)
@@ -231,10 +233,6 @@ def _detail_cell(figure: Figure | None) -> dict[str, str]:
     if figure is None or math.isnan(figure.value):
         return {"text": "–", "small": ""}
     return {"text": decimal(figure.value, 3), "small": words.interval(figure)}
-
-
-def _differing(comparison: Comparison) -> list[dict[str, Any]]:
-    return [{"name": one.name, "cells": [decimal(value, 3) for value in one.miou]} for one in comparison.differing]
 
 
 def _how_to_draw(comparison: Comparison, provenance: Mapping[str, Any]) -> str:

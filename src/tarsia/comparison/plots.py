@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tarsia.comparison import Figure
+from tarsia.comparison.table import in_thousands
 from tarsia.plain_text import plain, shortened
 
 COLORS = (
@@ -39,11 +40,23 @@ class Box(NamedTuple):
     right: float
     bottom: float
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    def at(self, right: float, up: float) -> tuple[float, float]:
+        """The place at shares of its width from the left and of its height from below."""
+        return self.left + (self.right - self.left) * right, self.bottom - (self.bottom - self.top) * up
+
     def overlap(self, other: Box) -> float:
         """The area that both cover."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, width) * max(0.0, height)
+
+    def within(self, other: Box) -> bool:
+        horizontally = other.left <= self.left and self.right <= other.right
+        return horizontally and other.top <= self.top and self.bottom <= other.bottom
 
 
 def _escaped(text: str) -> str:
@@ -138,15 +151,14 @@ def scatter(points: Sequence[Point], x_label: str, width: int = 520, height: int
     start, end = math.log10(least) - 0.15, math.log10(most) + 0.15
 
     def at(x: float, y: float) -> tuple[float, float]:
-        across = frame.left + (frame.right - frame.left) * (math.log10(x) - start) / (end - start)
-        return across, frame.bottom - (frame.bottom - frame.top) * (y - low) / max(high - low, 1e-9)
+        return frame.at((math.log10(x) - start) / (end - start), (y - low) / max(high - low, 1e-9))
 
     parts = _share_axis(frame, low, high)
     for value in _log_ticks(10**start, 10**end):
         x = at(value, low)[0]
         parts.append(_line(x, frame.bottom, x, frame.bottom + 5, "currentColor", 1))
-        parts.append(_text(x, frame.bottom + 19, _short(value), "middle", "soft"))
-    parts.append(_text((frame.left + frame.right) / 2, height - 6, x_label, "middle", "soft"))
+        parts.append(_text(x, frame.bottom + 19, in_thousands(value), "middle", "soft"))
+    parts.append(_text(frame.middle[0], height - 6, x_label, "middle", "soft"))
     best = front([(point.x, point.miou.value) for point in points])
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(points[k].x, points[k].miou.value) for k in best))
     parts.append(f'<polyline class="front" points="{path}"/>')
@@ -176,13 +188,13 @@ def placed(widths: Sequence[float], taken: Sequence[Box], frame: Box) -> list[Bo
     """Where the labels of these widths go: near their point's box, within the frame, on nothing else if that can be."""
     obstacles, found = list(taken), []
     for width, point in zip(widths, taken, strict=True):
-        x, y = (point.left + point.right) / 2, (point.top + point.bottom) / 2
+        x, y = point.middle
         lefts = (point.right + 2, point.left - 2 - width, x - width / 2)
         offsets = sorted((step * _LINE / 2 for step in range(-40, 41)), key=abs)
         boxes = [
             Box(left, y + down - _LINE / 2, left + width, y + down + _LINE / 2) for down in offsets for left in lefts
         ]
-        inside = [box for box in boxes if _within(box, frame)] or boxes[:1]
+        inside = [box for box in boxes if box.within(frame)] or boxes[:1]
         # The first, which is nearest, of those that cover least.
         best = min(inside, key=lambda box: round(sum(box.overlap(other) for other in obstacles)))
         obstacles.append(best)
@@ -190,28 +202,20 @@ def placed(widths: Sequence[float], taken: Sequence[Box], frame: Box) -> list[Bo
     return found
 
 
-def _within(box: Box, frame: Box) -> bool:
-    return box.left >= frame.left and box.right <= frame.right and box.top >= frame.top and box.bottom <= frame.bottom
-
-
 def reliability(models: Sequence[tuple[str, str, np.ndarray]], size: int = 420) -> str:
     """Share right against confidence of each model (name, colour, bins x 3); a calibrated one lies on the diagonal."""
     frame = Box(48, 12, size - 12, size - 42)
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        return frame.left + (frame.right - frame.left) * x, frame.bottom - (frame.bottom - frame.top) * y
-
     parts = _share_axis(frame, 0.0, 1.0)
     for value in ticks(0, 1, 5):
-        parts.append(_text(at(value, 0)[0], frame.bottom + 18, f"{value:g}", "middle", "soft"))
-    parts.append(_text((frame.left + frame.right) / 2, size - 6, "confidence", "middle", "soft"))
-    parts.append(_line(*at(0, 0), *at(1, 1), "currentColor", 1, 0.4))
+        parts.append(_text(frame.at(value, 0)[0], frame.bottom + 18, f"{value:g}", "middle", "soft"))
+    parts.append(_text(frame.middle[0], size - 6, "confidence", "middle", "soft"))
+    parts.append(_line(*frame.at(0, 0), *frame.at(1, 1), "currentColor", 1, 0.4))
     for name, color, bins_b3 in models:
         shown = [(float(x), float(y)) for share, x, y in bins_b3 if share > 0]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in shown))
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (frame.at(*point) for point in shown))
         parts.append(f'<polyline fill="none" stroke="{color}" stroke-width="2" points="{path}"/>')
         for point, share in zip(shown, bins_b3[bins_b3[:, 0] > 0, 0], strict=True):
-            x, y = at(*point)
+            x, y = frame.at(*point)
             words = _escaped(f"{name}: confidence {point[0]:.3f}, right {point[1]:.3f}, {100 * share:.1f} % of pixels")
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"><title>{words}</title></circle>')
     return _svg(size, size, parts)
@@ -220,7 +224,7 @@ def reliability(models: Sequence[tuple[str, str, np.ndarray]], size: int = 420) 
 def _share_axis(frame: Box, low: float, high: float) -> list[str]:
     parts = []
     for value in ticks(low, high, 6):
-        y = frame.bottom - (frame.bottom - frame.top) * (value - low) / max(high - low, 1e-9)
+        y = frame.at(0, (value - low) / max(high - low, 1e-9))[1]
         parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(frame.left - 8, y + 4, f"{value:g}", "end", "soft"))
     return parts
@@ -232,13 +236,12 @@ def _names(points: Sequence[Point], taken: Sequence[Box], frame: Box) -> list[st
     parts = []
     boxes = placed([_width(text) for text in texts], taken, frame)
     for text, point, box, own in zip(texts, points, boxes, taken, strict=True):
-        middle = (box.top + box.bottom) / 2
-        y, x = (own.top + own.bottom) / 2, (own.left + own.right) / 2
+        (x_middle, middle), (x, y) = box.middle, own.middle
         if abs(middle - y) > _LINE:
             near = min(max(x, box.left), box.right)
             parts.append(_line(x, y, near, box.top if middle > y else box.bottom, point.color, 0.8, 0.6))
         # Held at the side of the point, so that letters wider than thought grow away from it.
-        at, anchor = (box.left + box.right) / 2, "middle"
+        at, anchor = x_middle, "middle"
         if box.left >= own.right or box.right <= own.left:
             at, anchor = (box.left, "start") if box.left >= own.right else (box.right, "end")
         start = f'x="{at:.1f}" y="{middle + 4:.1f}" text-anchor="{anchor}"'
@@ -259,13 +262,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
         if len(found) >= 3:
             return found
     return found
-
-
-def _short(value: float) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:g} {unit}"
-    return f"{value:g}"
 
 
 def _width(text: str) -> float:

@@ -102,7 +102,6 @@ def _reduced(given: Any, folder: Path | None, name: str) -> ComparedReport:
     report = given if isinstance(given, Report) else Report.read(given)
     where = name if folder is None else str(given)
     count, classes = len(report.names), report.classes
-    each = significance.Blocks(np.arange(count), count, "")
     model_file = None if folder is None else _model_file(folder, report.provenance)
     return ComparedReport(
         name=name,
@@ -114,7 +113,7 @@ def _reduced(given: Any, folder: Path | None, name: str) -> ComparedReport:
         protocol={**_DEFAULTS, **report.protocol, "classes": list(classes.names), **_temperature(report.model or {})},
         model=report.model or {},
         provenance=report.provenance,
-        sums_N3K=significance.block_sums(report.counts_NKK1, each),
+        sums_N3K=significance.picture_sums(report.counts_NKK1),
         details=per_picture(report.details, count, len(classes), where),
         model_file=model_file,
         recipe=None if folder is None else _recipe(folder, model_file),

@@ -15,7 +15,7 @@ from tarsia import formerly
 from tarsia.comparison import Comparison, Model, significance
 from tarsia.comparison.reports import ComparedReport, shared_protocol
 from tarsia.evaluation.details import KEYS
-from tarsia.plain_text import number, some
+from tarsia.plain_text import listed, number, some
 
 _NAMED = 3
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
@@ -150,7 +150,7 @@ def _measured_apart(found: Sequence[ComparedReport]) -> list[str]:
     for group in groups.values():
         precisions = sorted({str((one.recipe or {}).get("train", {}).get("precision")) for one in group})
         if len(precisions) > 1 and _seeds_differ(group):
-            names, both = some([one.name for one in group], _NAMED), " and ".join(precisions)
+            names, both = some([one.name for one in group], _NAMED), listed(precisions)
             said.append(
                 f"{names} are of one recipe, but were trained in {both}: "
                 f"they are not pooled.  With train.precision={precisions[-1]} all are trained alike."
@@ -165,8 +165,8 @@ def _uncommon(found: Sequence[ComparedReport]) -> list[str]:
         having = [one for one in found if key in one.details]
         if having and key not in kinds:
             without = [one.name for one in found if key not in one.details]
-            bins = sorted({one.details[key].shape[1] for one in having})
-            reason = f"{some(without, _NAMED)} went without" if without else f"in {' and '.join(map(str, bins))} bins"
+            bins = [str(count) for count in sorted({one.details[key].shape[1] for one in having})]
+            reason = f"{some(without, _NAMED)} went without" if without else f"in {listed(bins)} bins"
             missing.setdefault(reason, []).append(key)
     return [
         f"Shown for none, for not all were evaluated alike ({why}): {', '.join(keys)}." for why, keys in missing.items()

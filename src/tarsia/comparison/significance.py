@@ -9,7 +9,7 @@ of times is one product of matrices.  Its tests and quantiles are by hand: scipy
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -22,6 +22,7 @@ PERMUTATIONS = 10_000
 LEVEL = 0.95
 _WANTED_BLOCKS = 20  # of neighbouring frames, where there are fewer sequences than this
 _SHORTEST_RUN = 5  # frames
+_CHUNK = 1000  # swappings at a time
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,11 @@ def blocks_of(names: Sequence[str], sequences: Sequence[str]) -> Blocks:
     return Blocks(ids, count, f"runs of about {length} neighbouring frames ({count})")
 
 
-def block_sums(counts_NKK1: np.ndarray, blocks: Blocks) -> np.ndarray:
-    """Confusion counts per picture -> B x 3 x K float64: pixels right, of the truth, and predicted, per block."""
-    per_picture = np.stack(
-        [
-            np.diagonal(counts_NKK1, axis1=1, axis2=2),
-            counts_NKK1.sum(2, dtype=np.int64),
-            counts_NKK1[:, :, :-1].sum(1, dtype=np.int64),
-        ],
-        axis=1,
-    ).astype(np.float64)
-    sums = np.zeros((blocks.count, *per_picture.shape[1:]))
-    np.add.at(sums, blocks.ids_N, per_picture)
-    return sums
+def picture_sums(counts_NKK1: np.ndarray) -> np.ndarray:
+    """Confusion counts per picture -> N x 3 x K float64: pixels right, of the truth, and predicted."""
+    right_NK = np.diagonal(counts_NKK1, axis1=1, axis2=2)
+    truth_NK, predicted_NK = counts_NKK1.sum(2, dtype=np.int64), counts_NKK1[:, :, :-1].sum(1, dtype=np.int64)
+    return np.stack([right_NK, truth_NK, predicted_NK], axis=1).astype(np.float64)
 
 
 def iou(sums_X3K: np.ndarray) -> np.ndarray:
@@ -103,7 +96,7 @@ def interval(values_R: np.ndarray, block_count: int, level: float = LEVEL) -> tu
     """
     values = values_R[~np.isnan(values_R)]
     if block_count < 2 or not len(values):
-        return float("nan"), float("nan")
+        return math.nan, math.nan
     far = math.sqrt(block_count / (block_count - 1)) * _student_t(1 - (1 - level) / 2, block_count - 1)
     tail = NormalDist().cdf(-far)
     low, high = np.quantile(values, [tail, 1 - tail])
@@ -122,24 +115,48 @@ def _student_t(probability: float, freedom: int) -> float:
     return sum(term / freedom**power for power, term in enumerate(terms))
 
 
-def permutation_p(
-    first_B3K: np.ndarray, second_B3K: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0
-) -> float:
-    """Two models' sums on the same blocks -> two-sided p that their mIoU differs by chance alone.
+def permutation_ps(
+    sums_BM3K: np.ndarray, pairs: Sequence[tuple[int, int]], permutations: int = PERMUTATIONS, seed: int = 0
+) -> list[float]:
+    """M models' sums on the same blocks -> of each pair the two-sided p that their mIoU differs by chance alone.
 
     Under the null hypothesis it does not matter which model gave a block's answers: each block is swapped or not at
     random (Fisher's paired permutation test), and p is the share of swappings with a difference as large, the observed
-    one counted in (Phipson & Smyth 2010).  At least 2 / 2^B, so that few blocks can never show much.
+    one counted in (Phipson & Smyth 2010).  At least 2 / 2^B, so that few blocks can never show much.  The same
+    swappings serve all pairs; where there are no more than `permutations` of them, each is tried once and p is exact.
     """
-    observed = abs(float(miou(first_B3K.sum(0)) - miou(second_B3K.sum(0))))
-    half_B = (first_B3K - second_B3K).reshape(len(first_B3K), -1) / 2
-    middle = (first_B3K.sum(0) + second_B3K.sum(0)) / 2
-    signs_RB = np.random.default_rng(seed).integers(0, 2, (permutations, len(first_B3K))) * 2.0 - 1.0
-    moved = (signs_RB @ half_B).reshape(permutations, *middle.shape)
-    differences = np.abs(miou(middle + moved) - miou(middle - moved))
-    # Equal up to rounding counts as equal: the observed swapping itself must.
-    as_large = int((differences >= observed - 1e-12).sum())
-    return (as_large + 1) / (permutations + 1)
+    count, models = sums_BM3K.shape[:2]
+    half_MBX = np.moveaxis(sums_BM3K, 1, 0).reshape(models, count, -1) / 2
+    totals_M3K = sums_BM3K.sum(0)
+    observed = [abs(float(np.subtract(*miou(totals_M3K[[a, b]])))) for a, b in pairs]
+    as_large, tried = np.zeros(len(pairs), np.int64), 0
+    for signs_CB in _swappings(count, permutations, seed):
+        tried += len(signs_CB)
+        moved_MC3K = (signs_CB @ half_MBX).reshape(models, -1, *totals_M3K.shape[1:])
+        for k, (a, b) in enumerate(pairs):
+            middle, moved = (totals_M3K[a] + totals_M3K[b]) / 2, moved_MC3K[a] - moved_MC3K[b]
+            differences = np.abs(miou(middle + moved) - miou(middle - moved))
+            # Equal up to rounding counts as equal: the observed swapping itself must.
+            as_large[k] += (differences >= observed[k] - 1e-12).sum()
+    more = 0 if _exact(count, permutations) else 1  # the observed one, which is among all of them already
+    return [float(found + more) / (tried + more) for found in as_large]
+
+
+def _exact(count: int, permutations: int) -> bool:
+    """Whether all swappings can be tried; every second one has the signs of another turned, and says the same."""
+    return count <= 40 and 2 ** (count - 1) <= permutations
+
+
+def _swappings(count: int, permutations: int, seed: int) -> Iterator[np.ndarray]:
+    """C x B signs at a time: which blocks keep their model, and which are swapped."""
+    exact, random = _exact(count, permutations), np.random.default_rng(seed)
+    total = 2 ** (count - 1) if exact else permutations
+    for start in range(0, total, _CHUNK):
+        stop = min(start + _CHUNK, total)
+        drawn = (np.arange(start, stop)[:, None] >> np.arange(count)) & 1
+        if not exact:
+            drawn = random.integers(0, 2, (stop - start, count))
+        yield drawn * 2.0 - 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -161,19 +178,16 @@ def letters(different_MM: np.ndarray) -> list[str]:
     columns: list[set[int]] = [set(range(count))]
     for i in range(count):
         for j in range(i + 1, count):
-            if different_MM[i, j]:
-                split = [part for column in columns for part in _without(column, i, j)]
-                columns = [part for k, part in enumerate(split) if not _absorbed(part, k, split)]
+            if not different_MM[i, j]:
+                continue
+            split: list[set[int]] = []
+            for column in columns:
+                split += [column - {i}, column - {j}] if {i, j} <= column else [column]
+            columns = [
+                part for k, part in enumerate(split) if part not in split[:k] and not any(part < one for one in split)
+            ]
     columns.sort(key=lambda column: sorted(column))
     return ["".join(_letter(k) for k, column in enumerate(columns) if model in column) for model in range(count)]
-
-
-def _without(column: set[int], i: int, j: int) -> list[set[int]]:
-    return [column - {i}, column - {j}] if {i, j} <= column else [column]
-
-
-def _absorbed(part: set[int], place: int, parts: list[set[int]]) -> bool:
-    return any(part < other or (part == other and k < place) for k, other in enumerate(parts))
 
 
 def _letter(number: int) -> str:

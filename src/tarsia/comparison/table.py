@@ -41,7 +41,6 @@ def interval(figure: Figure, digits: int = 3) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p value as text."""
     return "<0.0001" if p < 0.00005 else f"{p:.4f}"
 
 
@@ -53,6 +52,11 @@ def amount(key: str, value: float | None) -> str:
         return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
     if key.endswith("_seconds"):
         return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+    return in_thousands(value)
+
+
+def in_thousands(value: float) -> str:
+    """A number as `31.4 M`, three digits of it."""
     size, unit = next(((size, unit) for size, unit in _UNITS if value >= size), (1.0, ""))
     return f"{value / size:.3g} {unit}".strip()
 
@@ -148,7 +152,8 @@ def _pairs(comparison: Comparison, width: int) -> Group:
 
 
 def _classes(comparison: Comparison, width: int) -> Group:
-    cells = _by_model(comparison, lambda one: [decimal(figure.value, 3) for figure in one.iou])
+    standings = enumerate(comparison.standings)
+    cells = [(str(k + 1), [decimal(figure.value, 3) for figure in one.iou], k) for k, one in standings]
     return _fitted("IoU of the classes", "class", comparison.pictures.classes.names, cells, width, "")
 
 
@@ -172,14 +177,9 @@ def _details(comparison: Comparison, width: int) -> Group:
     cells = []
     for importance, (key, one) in enumerate(FIGURES.items()):
         if any(key in standing.details for standing in comparison.standings):
-            values = [standing.details.get(key) for standing in comparison.standings]
-            cells.append(
-                (
-                    one.words.replace(" ", "\n"),
-                    [decimal(value.value if value else None, 3) for value in values],
-                    importance,
-                )
-            )
+            figures = [standing.details.get(key) for standing in comparison.standings]
+            values = [decimal(figure.value if figure else None, 3) for figure in figures]
+            cells.append((one.words.replace(" ", "\n"), values, importance))
     caption = "Recall: share of the objects of which more than half the pixels are right.  ECE: less is better."
     return _fitted("Borders, objects, calibration", "model", _numbered(comparison), cells, width, caption)
 
@@ -188,11 +188,6 @@ def _differing(comparison: Comparison, width: int) -> Group:
     shown = comparison.differing[:_PICTURES]
     cells = [(str(k + 1), [decimal(one.miou[k], 3) for one in shown], k) for k in range(len(comparison.standings))]
     return _fitted("mIoU of the pictures they differ most on", "picture", [one.name for one in shown], cells, width, "")
-
-
-def _by_model(comparison: Comparison, values: Callable[[Standing], list[str]]) -> list[tuple[str, list[str], int]]:
-    """A column for each model, headed by its place."""
-    return [(str(k + 1), values(one), k) for k, one in enumerate(comparison.standings)]
 
 
 def _fitted(

@@ -2,8 +2,8 @@
 
 CamVid's eleven classes, then lane marking and traffic light.  A scene is laid out in metres (`_streets/scene`,
 `_streets/highway`, `_streets/downtown`), turned into faces (`_streets/ground`, `_streets/town`, `_streets/posts`,
-`_streets/rails`, `_streets/cars`, `_streets/people`) and painted: on a clear day by `_streets/clear_day` under the
-`Look` of `_streets/look`, in the conditions of `_streets/conditions` by `_streets/render`.
+`_streets/rails`, `_streets/cars`, `_streets/people`) and painted: on a clear day by `_streets/clear_day`, in the
+conditions of `_streets/conditions` by `_streets/render`.
 
 - `condition`: clear, or one of Song et al.'s nine: dawn, fall, fog, night, spring, summer, sunset, winter_night,
   winter.  The scene of an index is the same in each, and so is its label.
@@ -28,7 +28,6 @@ from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data._streets.downtown import compose_town
 from tarsia.data._streets.highway import compose_highway
 from tarsia.data._streets.lane import compose_lane
-from tarsia.data._streets.look import CLEAR
 from tarsia.data._streets.render import render
 from tarsia.data._streets.scene import compose
 from tarsia.data._streets.world import FAR
@@ -107,7 +106,7 @@ class Data:
         city, condition = self._kind(index)
         scene = CITIES[city](layout, self.reach)
         if condition == PLAIN:
-            image, label = paint(scene, CLEAR, self.size, detail)
+            image, label = paint(scene, self.size, detail)
         else:
             image, label = render(scene, CONDITIONS[condition], self.size, detail, weather)
         domain = f"{city}/{condition}" if len({city for city, _ in self._kinds}) > 1 else condition

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tarsia.card import IGNORED
+from tarsia.data._class_pixels import class_weights
 from tarsia.doctor.dataset import Check, CheckedData, indices
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.meaning import coding_of
@@ -21,11 +22,12 @@ _APART = 3.0  # times that a class's share is larger in one split than in the ot
 _COUNTS = 0.005  # share of the pixels in one of the splits from which on that matters
 _FEW = 5  # pictures
 _NAMED = 8  # classes in a title
+_NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"
 
 
 def absent_classes(checked: CheckedData) -> Iterator[Finding]:
     """Classes that no split, only some, or not the one that is trained on shows."""
-    splits = [split for split in checked.splits.values() if split.pixels_K1[:-1].any()]
+    splits = [split for split in checked.splits.values() if split.shows_classes]
     if not splits:
         return
     shown_K = np.any([split.pictures_K > 0 for split in splits], axis=0)
@@ -34,11 +36,9 @@ def absent_classes(checked: CheckedData) -> Iterator[Finding]:
         why = "It takes part in every prediction and is never right; its IoU is left out of the mean, or 0."
         remedy = _without(checked, indices(~shown_K)) if checked.layout else _NOT_HERE
         yield Finding("class-absent", "warning", title, why, remedy, decide=_may_count_from_one(checked))
-    training = checked.training()
-    for split in checked.held_out() if training else []:
-        assert training is not None
+    for training, split in checked.held_out():
         untrained_K = (training.pictures_K == 0) & (split.pictures_K > 0)
-        if untrained_K.any() and training.pixels_K1[:-1].any():
+        if untrained_K.any() and training.shows_classes:
             title = f"{_names(checked, untrained_K)} in {split.name}, but not in {training.name}"
             why = "What training never shows is never predicted: its IoU will be 0, and the mean the lower for it."
             remedy = _moved(checked, split.name, training.name)
@@ -80,9 +80,6 @@ def _may_count_from_one(checked: CheckedData) -> bool:
         return False
     known = values and not any(split.strange for split in checked.splits.values())
     return bool(known) and 0 not in values and all(isinstance(value, int) for value in values)
-
-
-_NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"
 
 
 def _names(checked: CheckedData, which_K: np.ndarray) -> str:
@@ -144,7 +141,7 @@ def _showing(checked: CheckedData, split: CheckedSplit, which_K: np.ndarray) -> 
 def imbalance(checked: CheckedData) -> Iterator[Finding]:
     """Classes that are far rarer than the commonest one."""
     training = checked.training()
-    if training is None or not training.pixels_K1[:-1].any():
+    if training is None or not training.shows_classes:
         return
     shares_K = training.shares_K()
     rare_K = (shares_K > 0) & (shares_K * _RARE < shares_K.max())
@@ -161,29 +158,21 @@ def imbalance(checked: CheckedData) -> Iterator[Finding]:
         yield Finding("imbalance", "note", title, why, remedy)
 
 
-def weights(split: CheckedSplit) -> list[float]:
-    """The weights that `train.class_weights: median_frequency` would give (Eigen & Fergus 2015, section 6.3.2)."""
-    shown_K = split.pictures_K > 0
-    frequency_K = np.where(shown_K, split.pixels_K1[:-1] / np.maximum(split.image_pixels_K, 1), 1.0)
-    if not shown_K.any():
-        return [1.0] * len(shown_K)
-    weights_K = np.where(shown_K, np.median(frequency_K[shown_K]) / frequency_K, 1.0)
-    return [float(f"{weight:.6g}") for weight in weights_K]
+def weights(split: CheckedSplit, kind: str = "median_frequency") -> list[float]:
+    """The weights that `train.class_weights: KIND` would give."""
+    return class_weights(kind, split.pixels_K1[:-1], split.image_pixels_K)
 
 
 def shares_apart(checked: CheckedData) -> Iterator[Finding]:
     """Classes whose share of the pixels is another in training than where it is scored."""
-    training = checked.training()
-    for split in checked.held_out() if training else []:
-        assert training is not None
+    for training, split in checked.held_out():
         ours, theirs = training.shares_K(), split.shares_K()
         both = (ours > 0) & (theirs > 0) & (np.maximum(ours, theirs) > _COUNTS)
         apart = both & ((ours > _APART * theirs) | (theirs > _APART * ours))
         if apart.any():
-            told = listed(
-                [f"{checked.classes.names[k]} ({_percent(ours[k])}, {_percent(theirs[k])})" for k in indices(apart)]
-            )
-            title = f"shares differ between {training.name} and {split.name}: {told}"
+            names = checked.classes.names
+            told = [f"{names[k]} ({_percent(ours[k])}, {_percent(theirs[k])})" for k in indices(apart)]
+            title = f"shares differ between {training.name} and {split.name}: {listed(told)}"
             why = f"{split.name} shows another mix of scenes: pixel accuracy and FWIoU tell less from one to the other."
             yield Finding("shares-differ", "note", title, why, "compare by mIoU and by class")
 

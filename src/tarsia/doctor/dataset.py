@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Classes
-from tarsia.data._dataset import bands_of
+from tarsia.data._dataset import Dataset, bands_of
 from tarsia.data._layout import Layout
 from tarsia.data._pairing import Pairing
 from tarsia.doctor.finding import Finding
@@ -32,24 +32,28 @@ class CheckedData:
     found_out: dict[str, Any] = field(default_factory=dict)  # what is asked for more than once
 
     @property
+    def dataset(self) -> Dataset:
+        """Its first split, for what all of them have in common."""
+        return next(iter(self.splits.values())).dataset
+
+    @property
     def classes(self) -> Classes:
-        return next(iter(self.splits.values())).dataset.classes
+        return self.dataset.classes
 
     @property
     def bands(self) -> int:
-        """How many bands its pictures have."""
-        return bands_of(next(iter(self.splits.values())).dataset)
+        return bands_of(self.dataset)
 
     @property
     def layout(self) -> Layout | None:
         """dataset.yaml, where the data set has one: then the user can write what a remedy says."""
-        found = getattr(next(iter(self.splits.values())).dataset, "layout", None)
+        found = getattr(self.dataset, "layout", None)
         return found if isinstance(found, Layout) else None
 
     @property
     def source(self) -> str:
         """The path of dataset.yaml."""
-        return str(getattr(next(iter(self.splits.values())).dataset, "source", "dataset.yaml"))
+        return str(getattr(self.dataset, "source", "dataset.yaml"))
 
     @property
     def fix(self) -> str:
@@ -60,11 +64,12 @@ class CheckedData:
         """The split that is trained on, where there is one of the usual name."""
         return next((self.splits[name] for name in ("train", "training") if name in self.splits), None)
 
-    def held_out(self) -> list[CheckedSplit]:
-        """The other splits that have labels."""
+    def held_out(self) -> Iterator[tuple[CheckedSplit, CheckedSplit]]:
+        """The split that is trained on with each of the others that have labels."""
         training = self.training()
-        others = [one for one in self.splits.values() if one is not training and one.pixels_K1[:-1].any()]
-        return others if training is not None else []
+        if training is not None:
+            others = (split for split in self.splits.values() if split is not training and split.shows_classes)
+            yield from ((training, split) for split in others)
 
     def pictures(self) -> int:
         return sum(map(len, self.splits.values()))

@@ -81,8 +81,7 @@ def same_pictures(checked: CheckedData) -> Iterator[Finding]:
 
 def _copy(spot: Spot, other: Spot, words: str) -> Place:
     split, name = other.label
-    place = spot.split.place(spot.sample, f"{words} {name} of {split}", slice(0, 1))
-    return place._replace(other=other.label)
+    return spot.split.place(spot.sample, f"{words} {name} of {split}", slice(0, 1), other.label)
 
 
 def _shared(places: list[Place], like: str) -> str:

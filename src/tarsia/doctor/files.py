@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def same_names(checked: CheckedData) -> Iterator[Finding]:
             if known != index:
                 other = split.dataset.name(known)
                 detail = f"differs from {shown(other)} by letter case only"
-                places.append(split.place(index, detail)._replace(other=(split.name, other)))
+                places.append(split.place(index, detail, other=(split.name, other)))
     if places:
         title = f"{number(len(places), 'name')} like another one but for letter case"
         why = "On Windows and macOS one file replaces the other when the data set is copied or unpacked there."
@@ -188,7 +189,7 @@ def mixed_sizes(checked: CheckedData) -> Iterator[Finding]:
     for split in checked.splits.values():
         sizes.update(dict(split.sizes()))
     if len(sizes) > 1:
-        smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
+        smallest, largest = min(sizes, key=math.prod), max(sizes, key=math.prod)
         title = f"pictures have {len(sizes)} sizes, from {_size(smallest)} to {_size(largest)} (height x width)"
         why = "Those of a batch are padded to the largest among them, which costs time and memory."
         usual = list(max(sizes.items(), key=lambda item: (item[1], item[0]))[0])
@@ -224,10 +225,6 @@ def extreme_sizes(checked: CheckedData) -> Iterator[Finding]:
 
 def _extreme(size_N2: np.ndarray, kind: str) -> np.ndarray:
     return size_N2.min(1) < _TINY if kind == "tiny" else size_N2.astype(np.int64).prod(1) > _HUGE_PIXELS
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
 
 
 def _size(size: tuple[int, int] | np.ndarray) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from tarsia.pictures.files import shown
+from tarsia.plain_text import listed
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -28,7 +29,7 @@ class Place(NamedTuple):
 
     def line(self) -> str:
         """Where it is, and what is the matter, as one line."""
-        where = " and ".join(map(shown, self.files)) or f"{self.split}: {shown(self.name)}"
+        where = listed([*map(shown, self.files)]) or f"{self.split}: {shown(self.name)}"
         return f"{where}: {self.detail}" if self.detail else where
 
 
@@ -61,15 +62,22 @@ class Finding:
         places = [
             {
                 "split": place.split,
-                "name": plain(place.name),
-                "detail": plain(place.detail),
-                "files": [plain(path) for path in place.files],
-                **({"other": [plain(part) for part in place.other]} if place.other else {}),
+                "name": storable(place.name),
+                "detail": storable(place.detail),
+                "files": [storable(path) for path in place.files],
+                **({"other": [storable(part) for part in place.other]} if place.other else {}),
             }
             for place in self.places
         ]
-        words = {"kind": self.kind, "severity": self.severity, "title": plain(self.title)}
-        return {**words, "why": self.why, "remedy": plain(self.what_to_do(fix)), "count": len(places), "places": places}
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "title": storable(self.title),
+            "why": self.why,
+            "remedy": storable(self.what_to_do(fix)),
+            "count": len(places),
+            "places": places,
+        }
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -77,6 +85,11 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def plain(text: str) -> str:
+def by_severity(findings: Sequence[Finding]) -> dict[Severity, int]:
+    """How many there are of each severity, the worst first."""
+    return {severity: sum(one.severity == severity for one in findings) for severity in SEVERITIES}
+
+
+def storable(text: str) -> str:
     """Text that any file takes: bytes of a name that are text in no encoding are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -15,9 +15,10 @@ Below the folder: images/SPLIT/NAME.*, labels/SPLIT/NAME.png (index PNGs), and l
 
 from __future__ import annotations
 
-import os
+import itertools
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,27 +33,28 @@ from tarsia.data.folder import NAME, UNDECIDED
 from tarsia.data.folder import Data as Folder
 from tarsia.doctor.dataset import CheckedData, indices
 from tarsia.doctor.duplicates import Spot, identical, in_order, near_matches
-from tarsia.doctor.finding import Finding, Place, plain
-from tarsia.doctor.layout_lines import quoted, yaml_classes
+from tarsia.doctor.finding import Finding, Place, storable
+from tarsia.doctor.layout_lines import yaml_classes, yaml_splits
 from tarsia.doctor.meaning import coding_of
 from tarsia.doctor.misalignment import TURNS, misplaced
 from tarsia.doctor.rewrite import Rewriter, save_stored
 from tarsia.doctor.sample import FLAT, UNLABELLED
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing.paint import save_label
-from tarsia.errors import DatasetError, OutputError, TarsiaError
-from tarsia.files import write_text, writing
+from tarsia.errors import DatasetError, TarsiaError
+from tarsia.files import require_others, write_text, writing
 from tarsia.pictures.files import read_header
 from tarsia.pictures.orientation import upright
 from tarsia.pictures.reader import Spec, read
 from tarsia.pictures.rgb import resize_label
-from tarsia.plain_text import command, number
+from tarsia.plain_text import number
+from tarsia.yaml_tree import in_braces
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
-_COMMAND = command("check", "--fix")
-_HEADER = f"# A corrected copy, written by `{_COMMAND}`.  What was done to which file stands in check.json."
+_EMPTY = "nothing in it is labelled"
+_HEADER = "# A corrected copy, written by `tarsia check`.  What was done to which file stands in check.json."
 _UNDECIDED = (
-    f"# A copy written by `{_COMMAND}`, whose labels may be meant in several ways.  Put the lines of the right\n"
+    "# A copy written by `tarsia check`, whose labels may be meant in several ways.  Put the lines of the right\n"
     "# one (check.json and check.html have them) in place of those below, and rename this file to dataset.yaml."
 )
 _Key = tuple[str, int]  # split, index
@@ -105,14 +107,13 @@ class CorrectedCopy:
         return f"{number(self.written, 'picture')} written to {self.folder}, {told}{kept}{lost}"
 
     def facts(self) -> dict[str, Any]:
-        """All of it as plain values."""
         lists = {"changed": self.changed, "left_out": self.left_out}
         told = {
-            name: [{"split": one.split, "name": plain(one.name), "what": plain(one.detail)} for one in places]
+            name: [{"split": one.split, "name": storable(one.name), "what": storable(one.detail)} for one in places]
             for name, places in lists.items()
         }
         kept = {"labels_kept": self.keeps, "lost_splits": self.lost}
-        return {"folder": plain(str(self.folder)), "written": self.written, **told, **kept}
+        return {"folder": storable(str(self.folder)), "written": self.written, **told, **kept}
 
 
 def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) -> CorrectedCopy:
@@ -126,7 +127,9 @@ def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) 
     rewriter = Rewriter(checked, findings)
     corrections, copy = _corrections(checked, rewriter.keeps), CorrectedCopy(folder, keeps=rewriter.keeps)
     targets = _targets(checked, corrections, folder, rewriter.keeps)
-    _require_others(checked, [path for paths in targets.values() for path in paths[:2]])
+    own = [path for split in checked.splits.values() for index in range(len(split)) for path in split.files(index)]
+    written = [path for paths in targets.values() for path in paths[:2]]
+    require_others(written, own, "a file of the data set: choose another `out`")
     for name in (NAME, UNDECIDED):
         (folder / name).unlink(missing_ok=True)
     for split in checked.splits.values():
@@ -139,15 +142,12 @@ def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) 
             copy.written += correction is None or not correction.left_out
     if not copy.written:
         raise DatasetError(f"{checked.spec}: nothing is left once what cannot be corrected is left out: see check.json")
-    copy.lost = [name for name, split in checked.splits.items() if len(split) == _left_out(copy, name)]
+    left_out = Counter(place.split for place in copy.left_out)
+    copy.lost = [name for name, split in checked.splits.items() if len(split) == left_out[name]]
     kept = [name for name in checked.splits if name not in copy.lost]
     copy.lost += checked.unopened
     write_text(copy.described, _described(checked, kept, copy, [paths.name for paths in targets.values()]))
     return copy
-
-
-def _left_out(copy: CorrectedCopy, split: str) -> int:
-    return sum(place.split == split for place in copy.left_out)
 
 
 def _corrections(checked: CheckedData, keeps: bool) -> dict[_Key, Correction]:
@@ -155,11 +155,9 @@ def _corrections(checked: CheckedData, keeps: bool) -> dict[_Key, Correction]:
     corrections: dict[_Key, Correction] = {}
     for split in checked.splits.values():
         for one in misplaced(split):
-            correctable = bool(one.turn) or one.exchanged is not None
-            corrections[split.name, one.sample] = Correction(
-                f"its label {one.detail}", not correctable, one.turn, one.exchanged
-            )
-        if not keeps and split.pixels_K1[:-1].any():
+            lost = not one.turn and one.exchanged is None
+            corrections[split.name, one.sample] = Correction(f"its label {one.detail}", lost, one.turn, one.exchanged)
+        if not keeps and split.shows_classes:
             empty_N = split.labelled_N & (split.ignored_N >= UNLABELLED)
             empty_N[[one.sample for one in split.strange]] = False
             for index in indices(empty_N):
@@ -178,9 +176,6 @@ def _corrections(checked: CheckedData, keeps: bool) -> dict[_Key, Correction]:
     return corrections
 
 
-_EMPTY = "nothing in it is labelled"
-
-
 def _unread(split: CheckedSplit, index: int) -> str:
     """Which file of a sample cannot be read, and why."""
     kinds = ("unreadable-image", "unreadable-label", "unreadable")
@@ -190,9 +185,9 @@ def _unread(split: CheckedSplit, index: int) -> str:
 
 
 def _redundant(checked: CheckedData, gone: set[_Key]) -> Iterator[tuple[Spot, str]]:
-    """Copies that go, and why: of equal ones the first of the latest split stays, and there every other label."""
+    """Copies that go, added to `gone`, and why: of equal ones the first of the latest split stays, and there every
+    other label."""
     order = {split.name: place for place, split in enumerate(in_order(checked))}
-    gone = set(gone)
     for group in identical(checked):
         spots = [spot for spot in group if (spot.split.name, spot.sample) not in gone]
         last = max((order[spot.split.name] for spot in spots), default=0)
@@ -266,30 +261,15 @@ def _targets(
             correction = corrections.get((split.name, index))
             if correction is not None and correction.left_out:
                 continue
-            name = own = split.dataset.name(index)
-            count = 1
-            while name.casefold() in taken:
-                count += 1
-                name = f"{own}-{count}"
+            own = split.dataset.name(index)
+            names = itertools.chain([own], (f"{own}-{count}" for count in itertools.count(2)))
+            name = next(name for name in names if name.casefold() not in taken)
             taken.add(name.casefold())
             image, label = map(Path, split.files(index))
             suffix = label.suffix if keeps and checked.layout else ".png"
             below = [folder / kind / split.name for kind in ("images", "labels")]
             targets[split.name, index] = _Paths(below[0] / f"{name}{image.suffix}", below[1] / f"{name}{suffix}", name)
     return targets
-
-
-def _require_others(checked: CheckedData, targets: list[Path]) -> None:
-    """OutputError where a target is one of the data set's own files."""
-    own = {
-        os.path.realpath(path)
-        for split in checked.splits.values()
-        for index in range(len(split))
-        for path in split.files(index)
-    }
-    for path in targets:
-        if os.path.join(os.path.realpath(path.parent), path.name) in own:
-            raise OutputError(f"{path}: would replace a file of the data set: choose another `out`")
 
 
 def _described(checked: CheckedData, splits: list[str], copy: CorrectedCopy, names: list[str]) -> str:
@@ -301,11 +281,8 @@ def _described(checked: CheckedData, splits: list[str], copy: CorrectedCopy, nam
     lines += [] if checked.bands == 3 else [f"bands: {checked.bands}"]
     for key, pattern in _patterns(checked).items():
         if all(re.search(pattern, name) for name in names):
-            lines.append(f"{key}: {quoted(pattern)}")
-    lines.append("splits:")
-    for split in splits:
-        lines.append(f"  {quoted(split)}: {{images: {quoted(f'images/{split}')}, labels: {quoted(f'labels/{split}')}}}")
-    return "\n".join(lines) + "\n"
+            lines.append(f"{key}: {in_braces(pattern)}")
+    return "\n".join([*lines, yaml_splits(splits)]) + "\n"
 
 
 def _patterns(checked: CheckedData) -> dict[str, str]:

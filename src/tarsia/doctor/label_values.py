@@ -7,14 +7,14 @@ that count from 1 hold known numbers mostly, each the wrong one.  So a reading s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tarsia.card import IGNORED, MAX_CLASSES
 from tarsia.data._labels import MAX_VALUE, Rgb
-from tarsia.doctor.layout_lines import Coding, Stored, shown
+from tarsia.doctor.layout_lines import Coding, Stored, entry_colors, spelled
 from tarsia.plain_text import be, number, some
 
 SMEARED = 64  # more strange values than this in one label: it was resized or compressed, not drawn
@@ -39,7 +39,7 @@ class Guess:
     """What happened to the labels, in words, and all that they may have been meant as.
 
     `certain`: there is one reading, the first, and labels may be rewritten by it.  `nearest`: other colours mean the
-    class of the nearest known one; `exchanged`: red and blue are.  `remedy`: what to do that is not in dataset.yaml.
+    class of the nearest known one.  `remedy`: what to do that is not in dataset.yaml.
     """
 
     words: str
@@ -47,7 +47,6 @@ class Guess:
     certain: bool = False
     remedy: str = ""
     nearest: bool = False
-    exchanged: bool = False
 
 
 def of_numbers(values: Collection[int], coding: Coding) -> Guess:
@@ -58,10 +57,10 @@ def of_numbers(values: Collection[int], coding: Coding) -> Guess:
     strange = [value for value in seen if value not in known]
     if not all(0 <= value <= MAX_VALUE for value in strange):
         outside = [value for value in strange if not 0 <= value <= MAX_VALUE]
-        words = f"{_some(outside)} cannot be a class: dataset.yaml has numbers from 0 to {MAX_VALUE}"
+        words = f"{named(outside)} cannot be a class: dataset.yaml has numbers from 0 to {MAX_VALUE}"
         return Guess(words, remedy=f"save the labels again, void as {IGNORED} and the classes as 0, 1, 2 ...")
     if coding.told:
-        words = f"the classes have their values in dataset.yaml; what {_some(strange)} stands for, only you can know"
+        words = f"the classes have their values in dataset.yaml; what {named(strange)} stands for, only you can know"
         return Guess(words, tuple(_void_or_unnamed(strange, coding)))
     count = len(coding.entries)
     if seen == list(range(1, count + 1)):
@@ -73,7 +72,7 @@ def of_numbers(values: Collection[int], coding: Coding) -> Guess:
     readings: dict[str, Reading] = {}  # by what they make of the numbers
     for one in _possible(seen, strange, IGNORED in values, coding):
         readings.setdefault(repr(sorted(one.coding.table().values.items())), one)
-    words = f"the classes are 0 to {count - 1}; what {_some(strange)} stands for, only you can know"
+    words = f"the classes are 0 to {count - 1}; what {named(strange)} stands for, only you can know"
     if strange == [count]:
         words = f"{count} is one more than the last class: void, a class that is not named, or all count from 1"
     return Guess(words, tuple(readings.values()))
@@ -100,16 +99,16 @@ def _in_order(values: Sequence[int], void: Sequence[int], coding: Coding) -> Rea
     run = len(values) > 1 and list(values) == list(range(values[0], values[-1] + 1))
     words = f"the classes count from {values[0]}" if run else "the classes are these numbers in their order"
     words += f" ({values[0]} is {first}, {values[-1]} is {last}"
-    words += f"; {_some(void)} {be(len(void))} void)" if void else ")"
+    words += f"; {named(void)} {be(len(void))} void)" if void else ")"
     return Reading(words, coding.numbered([[value] for value in values], void))
 
 
 def _void_or_unnamed(strange: Sequence[Stored], coding: Coding) -> Iterator[Reading]:
     are = be(len(strange))
-    yield Reading(f"{_some(strange)} {are} void", coding.ignoring(strange))
+    yield Reading(f"{named(strange)} {are} void", coding.ignoring(strange))
     if len(coding.entries) + len(strange) <= MAX_CLASSES:
         what = "a class that has no name yet" if len(strange) == 1 else "classes that have no name yet"
-        yield Reading(f"{_some(strange)} {are} {what} (the names are for you to choose)", coding.adding(strange))
+        yield Reading(f"{named(strange)} {are} {what} (the names are for you to choose)", coding.adding(strange))
 
 
 def _spread(seen: Sequence[int]) -> bool:
@@ -132,9 +131,8 @@ def of_smeared_numbers(values: Collection[int], strange: Collection[int], drawn:
         remedy = "make label files of classes of them, as np.where(numbers > 0, 1, 0) for background and one class"
         return Guess(words, tuple(readings), remedy=remedy)
     if few:
-        readings = [
-            Reading("they are lost, and what is strange in them may be ignored", coding.ignoring(sorted(strange)))
-        ]
+        words = "they are lost, and what is strange in them may be ignored"
+        readings = [Reading(words, coding.ignoring(sorted(strange)))]
     return Guess(_SMOOTHED, tuple(readings), remedy=_AS_DRAWN)
 
 
@@ -154,12 +152,12 @@ def of_colors(strange: Collection[Rgb], coding: Coding, exchanged: int, others: 
         if others:
             words += f"; {number(others, 'label')} of colours may not have been"
             return Guess(words, remedy=remedy)
-        return Guess(words, (Reading("all labels are so", _exchanged(coding)),), True, remedy, exchanged=True)
+        return Guess(words, (Reading("all labels are so", _exchanged(coding)),), True, remedy)
     words = f"{number(len(strange), 'colour')} that no class has"
     ordered = sorted(strange)
     known = coding.table().colors
     if not known or coding.format == "index":
-        return Guess(f"{words}: {_some(ordered)}", tuple(_of_colors_alone(ordered, coding)))
+        return Guess(f"{words}: {named(ordered)}", tuple(_of_colors_alone(ordered, coding)))
     readings = [*_void_or_unnamed(ordered, coding)]
     classes = {color: label for color, label in known.items() if label != IGNORED}
     near = {color: nearest_known(color, classes) for color in ordered} if classes else {}
@@ -185,10 +183,9 @@ def of_smeared_colors(pixels: Mapping[Rgb, int], everything: int, coding: Coding
     unnamed = {color for color in flat if not known or nearest_known(color, known)[0] > _OFF_COLOR}
     unnamed |= {*_gathered(pixels, known, _CLOUD_SHARE * everything)} if known else set()
     if unnamed:
-        told = ", ".join(map(shown, sorted(unnamed)[:_NAMED]))
+        told = named(sorted(unnamed))
         words = f"{_SMOOTHED}; and {told} may be colours of their own, not only noise of known ones"
-        void = coding.ignoring(sorted(unnamed))
-        return Guess(words, (Reading(f"{told} are void", void),), remedy=_AS_DRAWN)
+        return Guess(words, (Reading(f"{told} are void", coding.ignoring(sorted(unnamed))),), remedy=_AS_DRAWN)
     remedy = f"{_AS_DRAWN}; what cannot be got again: a copy in which each colour is the nearest known one"
     return Guess(_SMOOTHED, (), True, remedy, nearest=True)
 
@@ -209,22 +206,18 @@ def _gathered(pixels: Mapping[Rgb, int], known: Mapping[Rgb, int], least: float)
 
 
 def _exchanged(coding: Coding) -> Coding:
-    def turned(entry_colors: Iterable[Rgb]) -> tuple[Rgb, ...]:
-        return tuple((blue, green, red) for red, green, blue in entry_colors)
-
     entries = tuple(
-        entry.model_copy(update={"colors": turned(entry.colors or ((entry.color,) if entry.color else ())) or None})
+        entry.model_copy(update={"colors": tuple(color[::-1] for color in entry_colors(entry)) or None})
         for entry in coding.entries
     )
-    ignore = tuple(one if isinstance(one, int) else turned([one])[0] for one in coding.ignore)
+    ignore = tuple(one if isinstance(one, int) else one[::-1] for one in coding.ignore)
     return replace(coding, entries=entries, ignore=ignore)
 
 
 def _shaded(coding: Coding, more: Sequence[Sequence[Rgb]]) -> Coding:
     entries = []
     for entry, own in zip(coding.entries, more, strict=True):
-        colors = (*(entry.colors or ((entry.color,) if entry.color else ())), *own)
-        entries.append(entry.model_copy(update={"colors": colors}) if own else entry)
+        entries.append(entry.model_copy(update={"colors": (*entry_colors(entry), *own)}) if own else entry)
     return replace(coding, entries=tuple(entries))
 
 
@@ -256,5 +249,6 @@ def choices(readings: Sequence[Reading], before: Coding, source: str) -> str:
     return "\n".join(lines)
 
 
-def _some(values: Sequence[Stored]) -> str:
-    return some([*map(shown, values)], _NAMED)
+def named(values: Sequence[Stored]) -> str:
+    """The values and colours as dataset.yaml has them, the first of many."""
+    return some([*map(spelled, values)], _NAMED)

@@ -9,7 +9,7 @@ from tarsia.data._paired import PairedData
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.label_values import choices
-from tarsia.doctor.layout_lines import shown
+from tarsia.doctor.layout_lines import spelled
 from tarsia.doctor.meaning import SMOOTHED, Odd, coding_of, odd_labels
 from tarsia.doctor.sample import UNLABELLED
 from tarsia.doctor.split_statistics import CheckedSplit
@@ -37,7 +37,7 @@ def unknown_values(checked: CheckedData) -> Iterator[Finding]:
 
 def _strange(odd: Odd) -> Iterator[Place]:
     for split, (index, value, pixels, kinds, _) in odd.labels:
-        detail = f"value {shown(value)} in {number(pixels, 'pixel')}"
+        detail = f"value {spelled(value)} in {number(pixels, 'pixel')}"
         detail += f", and {number(kinds - 1, 'other')}" if kinds > 1 else ""
         yield split.place(index, detail, slice(1, 2))
 
@@ -68,7 +68,7 @@ def smoothed(checked: CheckedData) -> Iterator[Finding]:
 def unlabelled(checked: CheckedData) -> Iterator[Finding]:
     """Splits and labels of which everything is ignored."""
     for split in checked.splits.values():
-        if split.labelled_N.any() and not split.pixels_K1[:-1].any() and not split.strange:
+        if split.labelled_N.any() and not split.shows_classes and not split.strange:
             yield _blank(checked, split)
     _, places, severity = _much(checked, "ignored_N", UNLABELLED, "ignored")
     if places:
@@ -77,7 +77,7 @@ def unlabelled(checked: CheckedData) -> Iterator[Finding]:
         yield Finding("unlabelled", severity, title, why, "label them", places, "a copy without them")
     for split in checked.splits.values():
         share = split.pixels_K1[-1] / max(int(split.pixels_K1.sum()), 1)
-        if split.pixels_K1[:-1].any() and share > _MUCH_IGNORED:
+        if split.shows_classes and share > _MUCH_IGNORED:
             title = f"{100 * share:.0f} % of the pixels in {split.name} are ignored"
             why = "Only the rest is learned and scored; what is hard to label is often what is hard to see."
             yield Finding("much-ignored", "note", title, why, "see whether a value under `ignore` is a class")
@@ -96,7 +96,7 @@ def _blank(checked: CheckedData, split: CheckedSplit) -> Finding:
     void = [value for value in checked.layout.ignore if value in split.values] if checked.layout else []
     remedy = "label its pictures, or get its labels again"
     if void:
-        remedy += f"; if {', '.join(map(shown, void))} is a class, take it out of `ignore` in {checked.source}"
+        remedy += f"; if {', '.join(map(spelled, void))} is a class, take it out of `ignore` in {checked.source}"
     return Finding("blank-split", "error", title, why, remedy)
 
 
@@ -115,7 +115,9 @@ def nearly_empty(checked: CheckedData) -> Iterator[Finding]:
 def _much(checked: CheckedData, what: str, least: float, words: str) -> tuple[bool, list[Any], Any]:
     """Whether any label is not so; places where `what` is at least `least`; how bad: where it is usual, it is meant."""
     places, others = [], 0
-    for split in _labelled(checked):
+    for split in checked.splits.values():
+        if not split.shows_classes:
+            continue
         share_N = getattr(split, what)
         rows_N = split.labelled_N & (share_N >= least)
         if what == "dominant_N":
@@ -123,10 +125,6 @@ def _much(checked: CheckedData, what: str, least: float, words: str) -> tuple[bo
         others += int((split.labelled_N & (share_N < least)).sum())
         places += [split.place(k, f"{100 * share_N[k]:.1f} % {words}", slice(1, 2)) for k in indices(rows_N)]
     return others > 0, places, "note" if len(places) > _HABIT * (len(places) + others) else "warning"
-
-
-def _labelled(checked: CheckedData) -> list[CheckedSplit]:
-    return [split for split in checked.splits.values() if split.pixels_K1[:-1].any()]
 
 
 CHECKS: tuple[Check, ...] = (unknown_values, smoothed, unlabelled, nearly_empty)

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import yaml
-
 from tarsia.card import IGNORED, Classes
 from tarsia.data._labels import LabelTable, Rgb
 from tarsia.data._layout import ClassEntry, Layout
+from tarsia.yaml_tree import in_braces
 
 Stored = int | Rgb  # what a label file holds at a pixel
 
@@ -29,14 +28,12 @@ class Coding:
         values = [[value for value, label in table.values.items() if label == k] for k in range(len(classes))]
         colors = [[color for color, label in table.colors.items() if label == k] for k in range(len(classes))]
         numbered = all(values)
+        rows = zip(classes.names, classes.colors, values, colors, strict=True)
         entries = tuple(
             ClassEntry.model_construct(
-                name=name,
-                color=color,
-                values=tuple(values[k]) if numbered else None,
-                colors=tuple(colors[k]) or None,
+                name=name, color=color, values=tuple(own) if numbered else None, colors=tuple(others) or None
             )
-            for k, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
+            for name, color, own, others in rows
         )
         void: list[Stored] = [value for value, label in table.values.items() if label == IGNORED and value != IGNORED]
         void += [color for color, label in table.colors.items() if label == IGNORED]
@@ -64,25 +61,23 @@ class Coding:
         return replace(self, entries=entries, ignore=kept).ignoring(void)
 
     def ignoring(self, more: Iterable[Stored]) -> Coding:
-        """With `more` ignored."""
         return replace(self, ignore=(*self.ignore, *(one for one in more if one not in self.ignore)))
 
     def adding(self, more: Iterable[Stored]) -> Coding:
         """With a class for each of `more`, whose name says what it is called in the labels."""
-        spelled = [entry.model_copy(update={"values": self.values(k)}) for k, entry in enumerate(self.entries)]
-        free = len(spelled)
+        entries = [entry.model_copy(update={"values": self.values(k)}) for k, entry in enumerate(self.entries)]
+        free = len(entries)
         for one in more:
             if isinstance(one, int):
-                spelled.append(ClassEntry.model_construct(name=self._unused(f"class_{one}"), values=(one,)))
+                entries.append(ClassEntry.model_construct(name=self._unused(f"class_{one}"), values=(one,)))
             else:
                 name = self._unused(f"color_{'_'.join(map(str, one))}")
-                while any(free in (entry.values or ()) for entry in spelled) or free == IGNORED:
+                while any(free in (entry.values or ()) for entry in entries) or free == IGNORED:
                     free += 1
-                spelled.append(ClassEntry.model_construct(name=name, values=(free,), color=one))
-        entries = tuple(spelled)
+                entries.append(ClassEntry.model_construct(name=name, values=(free,), color=one))
         if all(isinstance(one, tuple) for one in more) and not self.told:
-            entries = tuple(entry.model_copy(update={"values": None}) for entry in entries)  # numbers do not matter
-        return replace(self, entries=entries)
+            entries = [entry.model_copy(update={"values": None}) for entry in entries]  # numbers do not matter
+        return replace(self, entries=tuple(entries))
 
     def without(self, which: Sequence[int]) -> Coding:
         """Without some classes; the others keep their values."""
@@ -94,7 +89,7 @@ class Coding:
         """With one class in place of each group, the first of it, which takes what means the others."""
         entries, gone = [*self.entries], set()
         for group in groups:
-            colors = [color for k in group for color in _colors(self.entries[k])]
+            colors = [color for k in group for color in entry_colors(self.entries[k])]
             values = tuple(value for k in group for value in self.values(k))
             entries[group[0]] = entries[group[0]].model_copy(update={"values": values, "colors": tuple(colors) or None})
             gone |= {*group[1:]}
@@ -106,7 +101,7 @@ class Coding:
         if before is None or self.entries != before.entries:
             parts += ["classes:", *map(_line, self.entries)]
         if self.ignore != (before.ignore if before is not None else ()):
-            parts.append(f"ignore: [{', '.join(map(shown, self.ignore))}]")
+            parts.append(f"ignore: [{', '.join(map(spelled, self.ignore))}]")
         if self.format and self.format != (before.format if before is not None else None):
             parts.append(f"format: {self.format}")
         return "\n".join(parts)
@@ -117,27 +112,22 @@ class Coding:
         return name
 
 
-def shown(one: Stored) -> str:
+def spelled(one: Stored) -> str:
     """A value or a colour, as dataset.yaml has it."""
     return str(list(one) if isinstance(one, tuple) else one)
 
 
-def _colors(entry: ClassEntry) -> tuple[Rgb, ...]:
+def entry_colors(entry: ClassEntry) -> tuple[Rgb, ...]:
+    """The colours that mean a class."""
     return entry.colors or ((entry.color,) if entry.color else ())
 
 
 def _line(entry: ClassEntry) -> str:
-    parts = [f"name: {quoted(entry.name)}"]
+    parts = [f"name: {in_braces(entry.name)}"]
     parts += [f"values: {list(entry.values)}"] if entry.values else []
     parts += [f"color: {list(entry.color)}"] if entry.color else []
     parts += [f"colors: {[list(color) for color in entry.colors]}"] if entry.colors else []
     return f"  - {{{', '.join(parts)}}}"
-
-
-def quoted(text: str) -> str:
-    """A text as YAML takes it between braces, in quotes where it needs them; printed, it stays what it is."""
-    found = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=1 << 20).strip()[1:-1]
-    return found if found.isprintable() else yaml.safe_dump(text, default_style='"', width=1 << 20).strip()
 
 
 def yaml_classes(classes: Classes) -> str:
@@ -146,3 +136,9 @@ def yaml_classes(classes: Classes) -> str:
     return "\n".join(
         ["classes:", *(_line(ClassEntry.model_construct(name=name, color=color)) for name, color in pairs)]
     )
+
+
+def yaml_splits(splits: Iterable[str]) -> str:
+    """The `splits` of a dataset.yaml whose folders are images/SPLIT and labels/SPLIT."""
+    rows = [(in_braces(one), in_braces(f"images/{one}"), in_braces(f"labels/{one}")) for one in splits]
+    return "\n".join(["splits:", *(f"  {one}: {{images: {images}, labels: {labels}}}" for one, images, labels in rows)])

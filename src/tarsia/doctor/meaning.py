@@ -28,10 +28,10 @@ class Odd(NamedTuple):
 
 def coding_of(checked: CheckedData) -> Coding | None:
     """What stands for what in the labels; None where they are no files."""
-    first = next(iter(checked.splits.values()))
+    dataset = checked.dataset
     if checked.layout is not None:
         return Coding(checked.layout.classes, checked.layout.ignore, checked.layout.format)
-    return Coding.of_table(checked.classes, first.dataset.table) if isinstance(first.dataset, PairedData) else None
+    return Coding.of_table(checked.classes, dataset.table) if isinstance(dataset, PairedData) else None
 
 
 def odd_labels(checked: CheckedData) -> list[Odd]:

@@ -15,7 +15,7 @@ from tarsia.doctor.sample import read, thinned
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.errors import TarsiaError
 from tarsia.pictures.rgb import resize_label
-from tarsia.plain_text import number
+from tarsia.plain_text import listed, number
 
 _LEAST = 5  # labels that must tell something before one of them is judged
 _USUAL = 0.8  # share of the labels in their place from which on the others are faults
@@ -78,7 +78,8 @@ def _explained(split: CheckedSplit, index: int, seen: dict[int, _Seen], least: f
         if label.shape == here.label_hw.shape and _fits(alignment(here.edges_2hw, label), least):
             return Misplaced(split, index, f"fits when {words}", turn=words)
     for other, there in seen.items():
-        if other != index and _fits(_crossed(here, there), least):
+        comparable = other != index and there.label_hw.shape == here.label_hw.shape
+        if comparable and _fits(alignment(here.edges_2hw, there.label_hw), least):
             return Misplaced(split, index, f"is the label of {split.dataset.name(other)}", exchanged=other)
     if own.best > max(_STRONG, least):
         return Misplaced(split, index, _moved(split, index, own))
@@ -89,18 +90,13 @@ def _fits(found: Alignment | None, least: float) -> bool:
     return found is not None and found.off <= NEAR and found.here >= least
 
 
-def _crossed(one: _Seen, other: _Seen) -> Alignment | None:
-    """How the label of `other` fits the picture of `one`."""
-    return alignment(one.edges_2hw, other.label_hw) if one.label_hw.shape == other.label_hw.shape else None
-
-
 def _moved(split: CheckedSplit, index: int, found: Alignment) -> str:
     """By how much a label would have to be moved, in words."""
     height, width = split.size_N2[index].tolist()
     down, right = round(found.down * height), round(found.right * width)
     ways = [f"{abs(down)} pixels {'down' if down > 0 else 'up'}"] if down else []
     ways += [f"{abs(right)} pixels to the {'right' if right > 0 else 'left'}"] if right else []
-    return f"fits when moved about {' and '.join(ways)}"
+    return f"fits when moved about {listed(ways)}"
 
 
 def _read(split: CheckedSplit, index: int) -> _Seen | None:
@@ -134,7 +130,7 @@ def all_labels(checked: CheckedData) -> Iterator[Finding]:
         fits = split.alignment_N5[told_N]
         if len(fits) < _LEAST or (fits[:, 4] <= NEAR).mean() >= _ALL_MOVED:
             continue
-        words = _all_moved(split, fits) or _all_turned(split, indices(told_N))
+        words = _all_moved(fits) or _all_turned(split, indices(told_N))
         if words:
             title = f"the labels of {split.name} do not lie on their pictures: they fit when {words}"
             why = "All of them are off in the same way: a step of the preparation has changed pictures or labels alone."
@@ -142,7 +138,7 @@ def all_labels(checked: CheckedData) -> Iterator[Finding]:
             yield Finding("misplaced-labels", "warning", title, why, remedy)
 
 
-def _all_moved(split: CheckedSplit, fits: np.ndarray) -> str:
+def _all_moved(fits: np.ndarray) -> str:
     middle = np.median(fits[:, 2:4], axis=0)
     alike = np.abs(fits[:, 2:4] - middle).max(1) <= NEAR / SIDE
     if alike.mean() < _USUAL or np.median(fits[:, 1]) < _STRONG:

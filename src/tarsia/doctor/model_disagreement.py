@@ -1,6 +1,6 @@
 """Labels that a model doubts: regions where it is sure of another class than the label says.
 
-Models are wrong more often than people, above all along borders; so only whole tiles count, a 24th of the short side
+Models are wrong more often than people, above all along borders; so only whole squares count, a 24th of the short side
 wide, and only where the model is nearly certain.  Train the model on other pictures than those it is asked about: it
 has learned by heart what is wrong in its own (as in cross-validated confident learning; Northcutt, Jiang & Chuang,
 "Confident learning: estimating uncertainty in dataset labels", JAIR 2021, section 3).
@@ -25,9 +25,9 @@ from tarsia.plain_text import number
 from tarsia.prediction.predictor import Predictor
 
 SURE = 0.95  # probability of another class
-_TILES = 24  # in a short side
-_SMALLEST_TILE = 8  # pixels
-_FILLED = 0.8  # share of a tile that must be doubted
+_SQUARES = 24  # in a short side
+_SMALLEST = 8  # pixels
+_FILLED = 0.8  # share of a square that must be doubted
 _LEAST = 0.005  # share of the picture
 
 
@@ -55,9 +55,11 @@ def doubted_labels(checked: CheckedData, predictor: Predictor) -> Iterator[Findi
                 image_HW3, label_HW = read(split.dataset, index)[:2]
                 if image_HW3.shape[:2] != label_HW.shape:
                     continue  # another finding
-                found = doubt(label_HW, *_predicted(predictor, image_HW3))
+                seen = predictor(image_HW3, confidence=True)
             except TarsiaError:
                 continue  # read a moment ago: another finding, or a shape the model cannot take
+            assert seen.confidence_HW is not None
+            found = doubt(label_HW, seen.label_HW, seen.confidence_HW)
             if found:
                 doubts.append((found, split.place(index, _in_words(checked, found))))
     if doubts:
@@ -68,27 +70,22 @@ def doubted_labels(checked: CheckedData, predictor: Predictor) -> Iterator[Findi
         yield Finding("doubted-label", "note", title, why, remedy, places)
 
 
-def _predicted(predictor: Predictor, image_HW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    seen = predictor(image_HW3, confidence=True)
-    assert seen.confidence_HW is not None
-    return seen.label_HW, seen.confidence_HW
-
-
 def doubt(label_HW: np.ndarray, predicted_HW: np.ndarray, confidence_HW: np.ndarray) -> Doubt | None:
     """A label, what a model says instead and how sure it is (0 .. 1) -> what is doubted; None where that is little."""
-    side = max(_SMALLEST_TILE, min(label_HW.shape) // _TILES)
+    side = max(_SMALLEST, min(label_HW.shape) // _SQUARES)
     rows, columns = (length // side for length in label_HW.shape)
     if not rows or not columns:
         return None
     doubted_HW = (predicted_HW != label_HW) & (label_HW != IGNORED) & (confidence_HW >= SURE)
     inner = doubted_HW[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    tiles = [(int(y), int(x)) for y, x in np.argwhere(inner.mean((1, 3)) >= _FILLED)]
-    share = len(tiles) * side**2 / label_HW.size
+    squares = [(int(y), int(x)) for y, x in np.argwhere(inner.mean((1, 3)) >= _FILLED)]
+    share = len(squares) * side**2 / label_HW.size
     if share < _LEAST:
         return None
-    pairs = [_commonest(label_HW, predicted_HW, doubted_HW, y * side, x * side, side) for y, x in tiles]
+    pairs = [_commonest(label_HW, predicted_HW, doubted_HW, y * side, x * side, side) for y, x in squares]
     (labelled, taken_for), _ = min(Counter(pairs).items(), key=lambda item: (-item[1], item[0]))
-    ys, xs = zip(*(tile for tile, pair in zip(tiles, pairs, strict=True) if pair == (labelled, taken_for)), strict=True)
+    alike = [square for square, pair in zip(squares, pairs, strict=True) if pair == (labelled, taken_for)]
+    ys, xs = zip(*alike, strict=True)
     across, down = (min(xs) * side, (max(xs) + 1) * side), (min(ys) * side, (max(ys) + 1) * side)
     return Doubt(share, labelled, taken_for, down, across)
 
@@ -96,9 +93,9 @@ def doubt(label_HW: np.ndarray, predicted_HW: np.ndarray, confidence_HW: np.ndar
 def _commonest(
     label_HW: np.ndarray, predicted_HW: np.ndarray, doubted_HW: np.ndarray, top: int, left: int, side: int
 ) -> tuple[int, int]:
-    """What most of a tile's doubted pixels are labelled as and taken for."""
-    tile = np.s_[top : top + side, left : left + side]
-    codes = label_HW[tile][doubted_HW[tile]].astype(np.int64) * 256 + predicted_HW[tile][doubted_HW[tile]]
+    """What most of a square's doubted pixels are labelled as and taken for."""
+    square = np.s_[top : top + side, left : left + side]
+    codes = label_HW[square][doubted_HW[square]].astype(np.int64) * 256 + predicted_HW[square][doubted_HW[square]]
     return divmod(int(np.bincount(codes).argmax()), 256)
 
 

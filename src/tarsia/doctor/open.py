@@ -65,7 +65,8 @@ def _taken(
         one: examine_split(one, found.dataset, threads) for one, found in there.items() if found.dataset is not None
     }
     unpaired = {one: found.pairing for one, found in there.items()}
-    return CheckedData(_without_split(spec), splits, unpaired, closed, absent)
+    spec = ",".join(part for part in spec.split(",") if not part.startswith("split="))
+    return CheckedData(spec, splits, unpaired, closed, absent)
 
 
 def splits_of(name: str, root: str | None) -> list[str]:
@@ -91,7 +92,3 @@ def open_split(name: str, root: str | None, split: str, options: dict[str, Any])
     except DatasetError as error:
         return Opened(None, error=str(error))
     return Opened(dataset, dataset.pairing) if isinstance(dataset, PairedData) else Opened(dataset)
-
-
-def _without_split(spec: str) -> str:
-    return ",".join(part for part in spec.split(",") if not part.startswith("split="))

@@ -18,7 +18,7 @@ from tarsia import console, html
 from tarsia.data._dataset import bands_of
 from tarsia.doctor.balance import weights
 from tarsia.doctor.dataset import CheckedData
-from tarsia.doctor.finding import SEVERITIES, SHOWN, Finding, plain
+from tarsia.doctor.finding import SHOWN, Finding, by_severity, storable
 from tarsia.doctor.result import CheckResult
 from tarsia.doctor.sample import read
 from tarsia.doctor.split_statistics import CheckedSplit
@@ -51,14 +51,13 @@ def write_page(path: Path, result: CheckResult) -> None:
     checked, gallery = result.checked, _Gallery(result.checked)
     splits = list(checked.splits.values())
     fix = checked.fix if result.copy is None else None  # what is done is not to be told
-    counts = {severity: sum(one.severity == severity for one in result.findings) for severity in SEVERITIES}
-    findings = _findings(result.findings, gallery, fix)
+    counts = by_severity(result.findings).items()
     values: dict[str, Any] = {
-        "title": plain(checked.spec),
+        "title": storable(checked.spec),
         "facts": [number(len(checked.classes), "class", "classes"), result.summary()],
-        "cards": [(f"{severity}s", count, f"is-{severity}" if count else "") for severity, count in counts.items()],
+        "cards": [(f"{severity}s", count, f"is-{severity}" if count else "") for severity, count in counts],
         "picture_count": checked.pictures(),
-        "findings": findings,
+        "findings": _findings(result.findings, gallery, fix),
         "healthy": not result.findings,
         "copy": _copy(result),
         "splits": [split.name for split in splits],
@@ -76,8 +75,8 @@ def _copy(result: CheckResult) -> dict[str, Any] | None:
         return None
     gallery = _Gallery(result.left.checked)
     return {
-        "told": plain(result.copy.summary()),
-        "sum": plain(result.left.summary()),
+        "told": storable(result.copy.summary()),
+        "sum": storable(result.left.summary()),
         "findings": _findings(result.left.findings, gallery, ""),
     }
 
@@ -90,14 +89,14 @@ def _findings(findings: Sequence[Finding], gallery: _Gallery, fix: str | None) -
 
 
 def _finding(finding: Finding, gallery: _Gallery, fix: str | None, earlier: int) -> dict[str, Any]:
-    rows = [plain(place.line()) for place in finding.places[:LISTED]]
+    rows = [storable(place.line()) for place in finding.places[:LISTED]]
     left = len(finding.places) - len(rows)
     return {
         "severity": finding.severity,
         "anchor": finding.kind if not earlier else f"{finding.kind}-{earlier + 1}",
-        "title": plain(finding.title),
+        "title": storable(finding.title),
         "why": finding.why,
-        "remedy": _paragraphs(plain(finding.what_to_do(fix))) if fix is not None else [],
+        "remedy": _paragraphs(storable(finding.what_to_do(fix))) if fix is not None else [],
         "shown": list(gallery.pictures(finding)),
         "open": len(finding.places) <= SHOWN,
         "places": rows,
@@ -132,7 +131,7 @@ class _Gallery:
                 tiles = tiles[: 1 + both] + self._tiles(*place.other)[: 1 + both]
             if tiles:
                 detail = f": {place.detail}" if place.detail else ""
-                yield {"caption": plain(f"{place.name}{detail}"), "tiles": tiles}
+                yield {"caption": storable(f"{place.name}{detail}"), "tiles": tiles}
 
     def _tiles(self, split_name: str, name: str) -> list[str]:
         split = self.checked.splits.get(split_name)

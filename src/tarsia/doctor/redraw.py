@@ -8,8 +8,8 @@ import numpy as np
 
 from tarsia.data._layout import RandomSplit, divide
 from tarsia.doctor.dataset import CheckedData
-from tarsia.doctor.layout_lines import quoted
 from tarsia.errors import DatasetError
+from tarsia.yaml_tree import in_braces
 
 _TRIED = 200  # seeds
 
@@ -18,7 +18,7 @@ def rule_line(rule: RandomSplit) -> str:
     """The key `split` of a dataset.yaml."""
     parts = [f"val: {rule.val:g}", *([f"test: {rule.test:g}"] if rule.test else [])]
     parts += [f"seed: {rule.seed}"] if rule.seed else []
-    parts += [f"group_by: {quoted(rule.group_by)}"] if rule.group_by else []
+    parts += [f"group_by: {in_braces(rule.group_by)}"] if rule.group_by else []
     return f"split: {{{', '.join(parts)}}}"
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from tarsia.doctor.balance import weights
 from tarsia.doctor.dataset import CheckedData
-from tarsia.doctor.facts import facts
-from tarsia.doctor.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding
+from tarsia.doctor.finding import EXIT_CODES, SEVERITIES, SHOWN, Finding, by_severity, storable
 from tarsia.doctor.fix import CorrectedCopy
+from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.files import write_json
 from tarsia.plain_text import listed, number
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 _INDENT = " " * 9
+_FORMAT = 1
+_SIZES = 20  # listed; further ones are counted together
+_BINS = 16  # of brightness
 
 
 class Line(NamedTuple):
@@ -48,12 +54,11 @@ class CheckResult:
     def facts(self) -> dict[str, Any]:
         """The content of check.json."""
         if self.copy is None or self.left is None:
-            return facts(self.checked, self.findings, self.checked.fix)
+            return _facts(self.checked, self.findings, self.checked.fix)
         left = [finding.facts() for finding in self.left.findings]
-        return facts(self.checked, self.findings) | {"fixed": self.copy.facts() | {"left": left}}
+        return _facts(self.checked, self.findings) | {"fixed": self.copy.facts() | {"left": left}}
 
     def write(self, folder: Path) -> None:
-        """Write check.json into `folder`."""
         write_json(folder / "check.json", self.facts())
 
     def lines(self) -> Iterator[Line]:
@@ -73,7 +78,7 @@ class CheckResult:
 
     def summary(self) -> str:
         """`2 errors and 1 note in 468 pictures (train 367, val 101; no test)`."""
-        counts = {severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES}
+        counts = by_severity(self.findings)
         told = listed([number(count, severity) for severity, count in counts.items() if count]) or "Nothing is wrong"
         splits = ", ".join(f"{split.name} {len(split):,}" for split in self.checked.splits.values())
         absent = "".join(f"; no {split}" for split in self.checked.absent)
@@ -92,3 +97,61 @@ def _told(finding: Finding, fix: str | None) -> Iterator[Line]:
     for row, line in enumerate(remedy.splitlines()):
         yield Line(f"{_INDENT}{' ' * 5 if row else 'Do:  '}{line}")
     yield Line("")
+
+
+def _facts(checked: CheckedData, findings: Sequence[Finding], fix: str = "") -> dict[str, Any]:
+    """Everything that was found, worst first, then what the data set is: sizes, brightness, classes of each split.
+
+    `fix`: the command that writes a corrected copy, where that is still to be done.
+    """
+    counts = by_severity(findings)
+    training = checked.training()
+    return {
+        "format": _FORMAT,
+        "data": storable(checked.spec),
+        "verdict": next((severity for severity in SEVERITIES if counts[severity]), "healthy"),
+        "counts": counts,
+        "pictures": checked.pictures(),
+        "findings": [finding.facts(fix) for finding in findings],
+        "class_weights": {} if training is None else _weights(checked, training),
+        "splits": {split.name: _split_facts(split) for split in checked.splits.values()},
+        "absent_splits": {split: storable(said) for split, said in checked.absent.items()},
+    }
+
+
+def _weights(checked: CheckedData, training: CheckedSplit) -> dict[str, Any]:
+    """What `train.class_weights` may be set to, by class."""
+    names, kinds = checked.classes.names, ("median_frequency", "root_median_frequency")
+    return {kind: dict(zip(names, weights(training, kind), strict=True)) for kind in kinds}
+
+
+def _split_facts(split: CheckedSplit) -> dict[str, Any]:
+    classes, sizes = split.dataset.classes, split.sizes()
+    everything = max(int(split.pixels_K1.sum()), 1)
+    rows = zip(classes.names, classes.colors, split.pixels_K1, split.shares_K(), split.pictures_K, strict=False)
+    return {
+        "pictures": len(split),
+        "readable": int(split.seen_N.sum()),
+        "sizes": [{"size": list(size), "pictures": count} for size, count in sizes[:_SIZES]],
+        "other_sizes": sum(count for _, count in sizes[_SIZES:]),
+        "modes": dict(sorted(split.modes.items())),
+        "brightness": _brightness(split),
+        "ignored_share": float(split.pixels_K1[-1] / everything),
+        "classes": [
+            {"name": name, "color": list(color), "pixels": int(pixels), "share": float(share), "pictures": int(shown)}
+            for name, color, pixels, share, shown in rows
+        ],
+    }
+
+
+def _brightness(split: CheckedSplit) -> dict[str, Any]:
+    """Mean and deviation of the pictures' brightness (0 .. 255), and how many fall into each of 16 equal steps."""
+    mean_N, deviation_N = split.mean_N[split.pictures_N], split.deviation_N[split.pictures_N]
+    if not len(mean_N):
+        return {"mean": None, "deviation_of_means": None, "contrast": None, "histogram": [0] * _BINS}
+    return {
+        "mean": round(float(mean_N.mean(dtype=np.float64)), 2),
+        "deviation_of_means": round(float(mean_N.std(dtype=np.float64)), 2),
+        "contrast": round(float(deviation_N.mean(dtype=np.float64)), 2),
+        "histogram": np.histogram(mean_N, _BINS, (0, 256))[0].tolist(),
+    }

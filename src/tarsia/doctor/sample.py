@@ -174,7 +174,8 @@ def _thinned(image_HWC: np.ndarray) -> np.ndarray:
 def _see_picture(checked: CheckedSample, image_HWC: np.ndarray) -> None:
     checked.size = (image_HWC.shape[0], image_HWC.shape[1])
     checked.digest = _digest(image_HWC)
-    every, thin = _thinned(image_HWC), thinned(image_HWC)
+    every = _thinned(image_HWC)
+    thin = as_visible(every)
     checked.mean, checked.deviation = float(every.mean()), float(every.std())
     checked.grey = image_HWC.shape[2] == 3 and bool((thin == thin[..., :1]).all())
     checked.hashes = hashes(thin)

@@ -49,7 +49,7 @@ def divided_sequences(checked: CheckedData) -> Iterator[Finding]:
 def _of_film(spot: Spot, other: Spot, gap: int, film: str) -> Place:
     split, name = other.label
     apart = f", {gap:,} numbers from {name} of {split}" if gap < _FAR else f", as {name} of {split}"
-    return spot.split.place(spot.sample, f"of {film}{apart}", slice(0, 1))._replace(other=other.label)
+    return spot.split.place(spot.sample, f"of {film}{apart}", slice(0, 1), other.label)
 
 
 def divided_films(checked: CheckedData) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ def _neighbour(spot: Spot, other: Spot, checked: CheckedData) -> Place:
     if spot.split is checked.training():
         spot, other = other, spot
     split, name = other.label
-    return spot.split.place(spot.sample, f"next to {name} of {split}", slice(0, 1))._replace(other=other.label)
+    return spot.split.place(spot.sample, f"next to {name} of {split}", slice(0, 1), other.label)
 
 
 CHECKS: tuple[Check, ...] = (divided_sequences, divided_films)

@@ -88,6 +88,11 @@ class CheckedSplit:
         """Which pictures could be read, whatever became of their labels."""
         return self.size_N2[:, 0] > 0
 
+    @property
+    def shows_classes(self) -> bool:
+        """Whether any of its pixels has a class."""
+        return bool(self.pixels_K1[:-1].any())
+
     def alignment(self, index: int) -> Alignment | None:
         values = self.alignment_N5[index].tolist()
         return None if values[0] != values[0] else Alignment(*values)
@@ -104,9 +109,11 @@ class CheckedSplit:
         """Image and label of a sample; none where the data set has no files to name."""
         return tuple(self.dataset.pairs[index][1:]) if isinstance(self.dataset, PairedData) else ()
 
-    def place(self, index: int, detail: str = "", which: slice = slice(None)) -> Place:
+    def place(
+        self, index: int, detail: str = "", which: slice = slice(None), other: tuple[str, str] | None = None
+    ) -> Place:
         """A sample as the place of a finding, with the `which` of its files."""
-        return Place(self.name, self.dataset.name(index), detail, self.files(index)[which])
+        return Place(self.name, self.dataset.name(index), detail, self.files(index)[which], other)
 
     def add(self, index: int, sample: CheckedSample) -> None:
         """Keep what is to be kept of a sample."""

@@ -10,12 +10,12 @@ from tarsia.card import IGNORED
 from tarsia.data._dataset import one_class_fault
 from tarsia.doctor.dataset import Check, CheckedData, indices, total
 from tarsia.doctor.finding import Finding, Place
-from tarsia.doctor.label_values import Reading, choices
-from tarsia.doctor.layout_lines import Coding, shown
+from tarsia.doctor.label_values import Reading, choices, named
+from tarsia.doctor.layout_lines import Coding, spelled
 from tarsia.doctor.meaning import coding_of
-from tarsia.plain_text import number
+from tarsia.plain_text import be, listed, number
 
-_NAMED = 12  # values in a sentence
+_MOST = 12  # colours of a background
 
 
 def one_class(checked: CheckedData) -> Iterator[Finding]:
@@ -25,15 +25,12 @@ def one_class(checked: CheckedData) -> Iterator[Finding]:
     name = checked.classes.names[0]
     title = f"`classes` names {name} alone"
     why = "Every labelled pixel is of it, so any network is always right: its loss is 0 and its mIoU 1."
-    found = _all_values(checked)
     remedy = f"list the background first, as `classes: [background, {name}]`"
     coding = coding_of(checked)
-    readings = (
-        [] if coding is None or checked.layout is None else [*_with_background(sorted(found, key=_order), coding)]
-    )
+    ordered = sorted(_all_values(checked), key=_order)
+    readings = [*_with_background(ordered, coding)] if coding is not None and checked.layout is not None else []
     if readings and coding is not None:
-        held = ", ".join(shown(one) for one in sorted(found, key=_order)[:_NAMED])
-        why += f" Its labels hold {held}."
+        why += f" Its labels hold {named(ordered)}."
         remedy = f"list the background first; {choices(readings, coding, checked.source)}"
     yield Finding("one-class", "error", title, why, remedy, decide=True)
 
@@ -56,10 +53,9 @@ def _with_background(found: list[Any], coding: Coding) -> Iterator[Reading]:
         own = {*(entry.colors or ()), entry.color}
         unnamed = tuple(one for one in colors if one not in own and one not in coding.ignore)
         back = entry.model_copy(update={"name": background, "values": None, "color": None, "colors": unnamed})
-        if 0 < len(unnamed) <= _NAMED:
-            yield Reading(
-                f"{' and '.join(map(shown, unnamed))} is {background}", replace(coding, entries=(back, entry))
-            )
+        if 0 < len(unnamed) <= _MOST:
+            words = f"{listed([*map(spelled, unnamed)])} {be(len(unnamed))} {background}"
+            yield Reading(words, replace(coding, entries=(back, entry)))
         return
     numbers = [one for one in found if isinstance(one, int) and one not in coding.ignore]
     inner = [one for one in numbers if one != IGNORED]

@@ -9,6 +9,7 @@ import contextlib
 import math
 import random as python_random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -36,10 +37,11 @@ _DRAWS = (
 _WEATHER = ("shadow", "darkening", "fog", "rain", "snow", "motion_blur")  # in weather.py; one after the other, so
 _OWN_GENERATORS = ("class_balanced", *_WEATHER)
 COLORED = (*_WEATHER, "color_jitter")  # of red, green and blue; all others are of any bands
-_LUMA = np.array([0.299, 0.587, 0.114])  # grey value of RGB, ITU-R BT.601
-_YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])  # NTSC: grey, and two axes of colour
+# NTSC: grey, and two axes of colour.
+_YIQ = np.array([weather.LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
 
+@dataclass(frozen=True)
 class Augment:
     """What a recipe asks for, as one function of (picture, label, generator).
 
@@ -47,9 +49,8 @@ class Augment:
     albumentations does; it must keep the size and bring no label values but 255 (its `fill_mask`).
     """
 
-    def __init__(self, recipe: AugmentRecipe, extra: Extra | None = None) -> None:
-        self.recipe = recipe
-        self.extra = extra
+    recipe: AugmentRecipe
+    extra: Extra | None = None
 
     def __call__(
         self, image_HW3: np.ndarray, label_HW: np.ndarray, random: np.random.Generator, variant: int = 0
@@ -145,7 +146,7 @@ def _jitter(image: np.ndarray, jitter: ColorJitter, draw: dict[str, float]) -> n
     saturation, angle = 1 + between(jitter.saturation, "saturation"), math.tau * between(jitter.hue, "hue")
     cos, sin = saturation * math.cos(angle), saturation * math.sin(angle)
     color = np.linalg.inv(_YIQ) @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ _YIQ
-    grey = float(_LUMA @ cv2.mean(image)[:3])  # neither saturation nor hue changes it
+    grey = float(weather.LUMA @ cv2.mean(image)[:3])  # neither saturation nor hue changes it
     offset = np.full((3, 1), brightness * (1 - contrast) * grey)
     return cv2.transform(image, np.hstack([brightness * contrast * color, offset]))
 

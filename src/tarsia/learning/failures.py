@@ -15,6 +15,7 @@ from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step_loss import per_batch
+from tarsia.plain_text import listed
 from tarsia.yaml_tree import as_override
 
 T = TypeVar("T")
@@ -42,8 +43,8 @@ def out_of_memory(state: TrainingState, batch: Batch) -> TrainingError:
     if fits:
         both = f"train.batch={fits}", f"train.accumulate={math.ceil(size / fits) * accumulate}"
         advice = f"a batch of {fits} fits: {as_override(*both)} learns alike"
-        if per_batch(state.criterion):
-            advice += f" but for {' and '.join(per_batch(state.criterion))}, which each batch has for itself"
+        apart = per_batch(state.criterion)
+        advice += f" but for {listed(apart)}, which each batch has for itself" if apart else ""
     return TrainingError(f"out of memory in step {state.progress.step + 1} with a batch of {size}; {advice}")
 
 

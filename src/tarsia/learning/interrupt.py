@@ -42,7 +42,6 @@ class Interrupt:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raise Interrupted if a signal came."""
         if self.number is not None:
             raise Interrupted(self.number)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,7 +128,7 @@ def loader(
         Samples(dataset, augment, input_settings, seed, target),
         batch_sampler=order,
         num_workers=workers,
-        collate_fn=_Collate(input_settings.stride),
+        collate_fn=partial(_collated, input_settings.stride),
         pin_memory=pin,
         # The loader draws a number of its own; from torch's global generator it would disturb an exact resume.
         generator=torch.Generator().manual_seed(seed),
@@ -196,43 +197,38 @@ class Samples(TorchDataset[Any]):
             return f"sample {index}"
 
 
-class _Collate:
+def _collated(stride: int, samples: list[Any]) -> Batch | Failure:
     """Samples -> a Batch, padded at the bottom and right to multiples of `stride`; or the first failure among them."""
+    for sample in samples:
+        if isinstance(sample, Failure):
+            return sample
+    try:
+        return _batch(stride, samples)
+    except Exception as error:
+        return Failure.of(error, ", ".join(sample[2] for sample in samples))
 
-    def __init__(self, stride: int) -> None:
-        self.stride = stride
 
-    def __call__(self, samples: list[Any]) -> Batch | Failure:
-        for sample in samples:
-            if isinstance(sample, Failure):
-                return sample
-        try:
-            return self._batch(samples)
-        except Exception as error:
-            return Failure.of(error, ", ".join(sample[2] for sample in samples))
+def _batch(stride: int, samples: list[tuple[Any, ...]]) -> Batch:
+    image_B3HW, label_BHW = _padded(stride, [sample[:2] for sample in samples])
+    target = None
+    if len(samples[0]) > 3:
+        target_B3HW, border_BHW = _padded(stride, [sample[3] for sample in samples])
+        target = TargetBatch(target_B3HW, border_BHW != IGNORED)
+    if get_worker_info() is not None:
+        # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
+        for tensor in (image_B3HW, label_BHW, *(target or ())):
+            tensor.share_memory_()
+    return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples], target)
 
-    def _batch(self, samples: list[tuple[Any, ...]]) -> Batch:
-        image_B3HW, label_BHW = self._padded([sample[:2] for sample in samples])
-        target = None
-        if len(samples[0]) > 3:
-            target_B3HW, border_BHW = self._padded([sample[3] for sample in samples])
-            target = TargetBatch(target_B3HW, border_BHW != IGNORED)
-        if get_worker_info() is not None:
-            # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
-            for tensor in (image_B3HW, label_BHW, *(target or ())):
-                tensor.share_memory_()
-        return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples], target)
 
-    def _padded(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
-        height, width = (
-            math.ceil(max(label.shape[axis] for _, label in samples) / self.stride) * self.stride for axis in (0, 1)
-        )
-        images_BHW3 = np.empty((len(samples), height, width, samples[0][0].shape[2]), np.uint8)
-        labels_BHW = np.full((len(samples), height, width), IGNORED, np.uint8)
-        for row, (image, label) in enumerate(samples):
-            h, w = label.shape
-            images_BHW3[row, :h, :w] = image
-            images_BHW3[row, :h, w:] = image[:, -1:]
-            images_BHW3[row, h:] = images_BHW3[row, h - 1]
-            labels_BHW[row, :h, :w] = label
-        return torch.from_numpy(images_BHW3).permute(0, 3, 1, 2), torch.from_numpy(labels_BHW)
+def _padded(stride: int, samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
+    height, width = (math.ceil(max(label.shape[axis] for _, label in samples) / stride) * stride for axis in (0, 1))
+    images_BHW3 = np.empty((len(samples), height, width, samples[0][0].shape[2]), np.uint8)
+    labels_BHW = np.full((len(samples), height, width), IGNORED, np.uint8)
+    for row, (image, label) in enumerate(samples):
+        h, w = label.shape
+        images_BHW3[row, :h, :w] = image
+        images_BHW3[row, :h, w:] = image[:, -1:]
+        images_BHW3[row, h:] = images_BHW3[row, h - 1]
+        labels_BHW[row, :h, :w] = label
+    return torch.from_numpy(images_BHW3).permute(0, 3, 1, 2), torch.from_numpy(labels_BHW)

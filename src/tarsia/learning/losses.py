@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -114,7 +113,6 @@ class CrossEntropy(Mean):
     """Mean over the labelled pixels of -w_y log p_y, divided by the sum of their weights."""
 
     def total(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-        """The sum of -w_y log p_y."""
         return self._costs(scores_BKHW, label_BHW, "sum")
 
 
@@ -130,7 +128,6 @@ class Focal(Mean):
         self.gamma = gamma
 
     def total(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-        """The sum of the costs, each times (1 - p_y)^gamma."""
         costs_BHW, surprises_BHW = self._costs_and_surprises(scores_BKHW, label_BHW)
         doubts_BHW = (-torch.expm1(-surprises_BHW)).clamp_min(_LEAST_DOUBT)  # 1 - p_y
         return (doubts_BHW**self.gamma * costs_BHW).sum()
@@ -185,7 +182,6 @@ class Regions:
         return _soft_counts(scores_BKHW, label_BHW)
 
     def of(self, sums_3K: Tensor) -> Tensor:
-        """The loss of such sums."""
         raise NotImplementedError
 
 
@@ -197,7 +193,6 @@ class Dice(Regions):
     """
 
     def of(self, sums_3K: Tensor) -> Tensor:
-        """The loss of I, P and T."""
         shared_K, predicted_K, true_K = sums_3K
         return _mean_loss(2 * shared_K + self.smooth, predicted_K + true_K + self.smooth, true_K > 0)
 
@@ -210,7 +205,6 @@ class Jaccard(Regions):
     """
 
     def of(self, sums_3K: Tensor) -> Tensor:
-        """The loss of I, P and T."""
         shared_K, predicted_K, true_K = sums_3K
         return _mean_loss(shared_K + self.smooth, predicted_K + true_K - shared_K + self.smooth, true_K > 0)
 
@@ -283,17 +277,3 @@ def _mean_loss(overlap_K: Tensor, size_K: Tensor, present_K: Tensor) -> Tensor:
     """The mean of 1 - overlap / size over the classes that are present, 0 where none is."""
     losses_K = 1 - overlap_K / size_K.where(present_K, 1)
     return (losses_K.where(present_K, 0).sum() / present_K.sum().clamp_min(1)).float()
-
-
-def class_weights(kind: str, pixels_K: np.ndarray, image_pixels_K: np.ndarray) -> list[float]:
-    """Weights from the data: median frequency balancing (Eigen & Fergus 2015, section 6.3.2), or its square root.
-
-    `pixels_K`: pixels of each class; `image_pixels_K`: labelled pixels of the pictures that show it.  A class that no
-    picture shows has no frequency and gets weight 1.
-    """
-    shown = pixels_K > 0
-    frequency = np.where(shown, pixels_K / np.maximum(image_pixels_K, 1), 1.0)
-    weights = np.where(shown, np.median(frequency[shown]) / frequency, 1.0) if shown.any() else np.ones(len(pixels_K))
-    if kind == "root_median_frequency":
-        weights = np.sqrt(weights)
-    return [float(f"{weight:.6g}") for weight in weights]

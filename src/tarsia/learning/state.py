@@ -14,15 +14,15 @@ import torch
 from tarsia import console, data, models, recipe_changes
 from tarsia.card import Card, Input
 from tarsia.data import Dataset
+from tarsia.data._class_pixels import class_pixel_counts, class_weights
 from tarsia.data._dataset import check_classes, check_labelled
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import carry_over
 from tarsia.errors import DatasetError, RecipeError, TrainingError
-from tarsia.learning import checkpoint, losses, optimizer, speed
+from tarsia.learning import losses, optimizer, resume_point, speed
 from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.band_checks import check_bands
-from tarsia.learning.class_pixels import class_pixel_counts
 from tarsia.learning.distillation import Teacher
 from tarsia.learning.loader import Batch, TrainingOrder, loader
 from tarsia.learning.optimizer import Average
@@ -49,7 +49,6 @@ class Progress:
     waiting_seconds: float = 0.0
 
     def next_epoch(self) -> None:
-        """Start the next epoch's sums."""
         self.epoch += 1
         self.batch = self.pictures = self.learned = 0
         self.loss_sum = self.seconds = self.waiting_seconds = 0.0
@@ -96,7 +95,7 @@ class TrainingState:
         TrainingError for resume points that are damaged or of another training.
         """
         resuming = resume and has_resume_point(folder)
-        tree = checkpoint.load_state(_resume_point(folder)) if resuming else {}
+        tree = resume_point.load_state(_resume_point(folder)) if resuming else {}
         if resuming:
             _note_changes(tree, recipe, folder)
         train_data, val_data = _open_data(recipe)
@@ -178,7 +177,7 @@ class TrainingState:
             "counts": torch.from_numpy(self.counts_KK1),
             "history": self.history,
         }
-        checkpoint.save_state(_resume_point(self.folder), tree)
+        resume_point.save_state(_resume_point(self.folder), tree)
 
     def _restore(self, tree: dict[str, Any]) -> None:
         if tree["samples"] != len(self.train_data):
@@ -251,16 +250,16 @@ def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     train_data = split(section.train)
     check_classes(train_data.classes)
     check_bands(recipe, section.train, train_data)
-    val_data = split(section.val, **section.val_options) if section.val else None
-    if val_data is not None and section.val is not None:
-        check_bands(recipe, section.val, val_data)
-    if val_data is not None and val_data.classes != train_data.classes:
-        raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
-    if val_data is None and recipe.train.early_stop:
-        raise RecipeError("train.early_stop: waits for a better val mIoU but data.val is null: leave one of them out")
     check_labelled(train_data, f"data.train {section.train}")
-    if val_data is not None:
-        check_labelled(val_data, f"data.val {section.val} (null for none)")
+    if not section.val and recipe.train.early_stop:
+        raise RecipeError("train.early_stop: waits for a better val mIoU but data.val is null: leave one of them out")
+    if not section.val:
+        return train_data, None
+    val_data = split(section.val, **section.val_options)
+    check_bands(recipe, section.val, val_data)
+    if val_data.classes != train_data.classes:
+        raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
+    check_labelled(val_data, f"data.val {section.val} (null for none)")
     return train_data, val_data
 
 
@@ -285,8 +284,9 @@ def _settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple
     _refuse_idle_settings(recipe.train)
     wanted, count = recipe.train.class_weights, len(train_data.classes)
     if isinstance(wanted, str) and wanted != "none":
-        wanted = tuple(losses.class_weights(wanted, *class_pixel_counts(train_data)))
-        recipe = _with_train(recipe, class_weights=wanted)
+        wanted = tuple(class_weights(wanted, *class_pixel_counts(train_data)))
+        train = TrainRecipe.model_validate(recipe.train.model_dump() | {"class_weights": wanted})
+        recipe = recipe.model_copy(update={"train": train})
     if not isinstance(wanted, str) and len(wanted) != count:
         raise RecipeError(f"train.class_weights: {len(wanted)} weights for {count} classes: give one for each")
     if not isinstance(wanted, str) and not any(wanted):
@@ -318,8 +318,3 @@ def _order(recipe: Recipe, train_data: Dataset, epoch: int, batch: int) -> Train
         epoch,
         batch,
     )
-
-
-def _with_train(recipe: Recipe, **changes: Any) -> Recipe:
-    train = TrainRecipe.model_validate({**recipe.train.model_dump(), **changes})
-    return recipe.model_copy(update={"train": train})

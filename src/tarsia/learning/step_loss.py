@@ -133,7 +133,6 @@ class SplitLoss:
 
     @torch.no_grad()
     def add(self, scores_BKHW: Tensor, label_BHW: Tensor) -> None:
-        """Take in a batch."""
         pixels = float((label_BHW != IGNORED).sum())
         for name, part in self._criterion.parts.items():
             if isinstance(part, Regions):

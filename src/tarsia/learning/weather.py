@@ -13,8 +13,11 @@ import statistics
 import cv2
 import numpy as np
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # grey value of RGB, ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114])  # grey value of RGB, ITU-R BT.601
 _FAINTEST = 0.25  # of the strength asked for: less would hardly be seen
+
+_NORMAL = np.array([statistics.NormalDist().inv_cdf((k + 0.5) / 256) for k in range(256)])
+_NORMAL /= _NORMAL.std()
 
 # (length, thickness, opacity, how many in a square), sizes in picture heights: drops far away, nearer, before the lens.
 _STREAKS = ((0.04, 0.0014, 0.35, 1400), (0.10, 0.0024, 0.38, 420), (0.24, 0.0050, 0.24, 60))
@@ -118,7 +121,7 @@ def darkening(image_HW3: np.ndarray, strength: float, random: np.random.Generato
     """Towards night: less light (more so where there is little), cooler, less saturated, and a sensor's noise."""
     strength = _drawn(strength, random)
     saturation = 1 - 0.5 * strength
-    faded = saturation * np.eye(3) + (1 - saturation) * _LUMA
+    faded = saturation * np.eye(3) + (1 - saturation) * LUMA
     gain = (1 - 0.6 * strength) * (1 + strength * np.array([-0.2, -0.05, 0.15]))
     curves = 255 * (np.arange(256)[:, None] / 255) ** (1 + 0.5 * strength) * gain
     return add_noise(cv2.LUT(cv2.transform(image_HW3, faded), _tables(curves)), 6 * strength, random)
@@ -130,14 +133,6 @@ def add_noise(image_HW3: np.ndarray, std: float, random: np.random.Generator) ->
     words = random.integers(2**64, size=-(-image_HW3.size // 8), dtype=np.uint64)
     which = words.view(np.uint8)[: image_HW3.size].reshape(image_HW3.shape)
     return cv2.add(image_HW3, cv2.LUT(which, table), dtype=cv2.CV_8U)
-
-
-def _normal_table() -> np.ndarray:
-    values = np.array([statistics.NormalDist().inv_cdf((k + 0.5) / 256) for k in range(256)])
-    return values / values.std()
-
-
-_NORMAL = _normal_table()
 
 
 def _drawn(strength: float, random: np.random.Generator) -> float:
@@ -191,7 +186,7 @@ def _brightest(image_HW3: np.ndarray) -> float:
     """The grey value that a twentieth of the picture passes, seen coarsely so that single pixels do not matter."""
     height, width = image_HW3.shape[:2]
     coarse = cv2.resize(image_HW3, (min(width, 64), min(height, 64)), interpolation=cv2.INTER_AREA)
-    return float(np.quantile(coarse @ _LUMA, 0.95))
+    return float(np.quantile(coarse @ LUMA, 0.95))
 
 
 def _covered(image_HW3: np.ndarray, cover_HW: np.ndarray, grey: float) -> np.ndarray:

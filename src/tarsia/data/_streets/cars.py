@@ -129,13 +129,10 @@ def _add_cabin(part: Faces, cabin: tuple[float, ...], thing: Thing, paint: np.nd
     inside = (0.0, (y0 + y1) / 2, (front + back) / 2)
     walls = np.array([[foot[i], foot[(i + 1) % 4], roof[(i + 1) % 4], roof[i]] for i in range(4)])
     part.add(walls, paint, Kind.CAR, inside, stuff=Stuff.PAINT)
-    # Glass is each wall drawn in towards its middle; the lower half mirrors the street, the upper the sky.
+    # Glass is each wall drawn in towards its middle.
     centre = walls.mean(axis=1, keepdims=True)
     glass = centre + (walls - centre) * (0.86, 0.8, 0.86)
-    part.add(glass, GLASS, Kind.CAR, inside, stuff=Stuff.PANE)
-    upper = glass.copy()
-    upper[:, :2] += 0.5 * (glass[:, (3, 2)] - glass[:, :2])
-    part.add(upper, SHINE, Kind.CAR, inside, stuff=Stuff.PANE)
+    _add_glass(part, glass, inside)
     post = (roof_front + roof_back) / 2
     posts = np.array([[(w, y0, post - 0.06), (w, y0, post + 0.06), (t, y1, post + 0.04), (t, y1, post - 0.06)]
                       for w, t in ((-half, -top), (half, top))])  # fmt: skip
@@ -160,10 +157,14 @@ def _add_panes(part: Faces, thing: Thing, middle: Color) -> None:
     z0, z1 = z0 * length + 0.02, z1 * length + 0.02
     w, v = half * 0.9, half * 0.82
     panes.append([(-w, h0 * y, z0), (w, h0 * y, z0), (v, h1 * y, z1), (-v, h1 * y, z1)])
-    glass = np.array(panes)
-    part.add(glass, GLASS, Kind.CAR, middle, stuff=Stuff.PANE)
-    upper = glass.copy()
-    upper[:, :2] += 0.5 * (glass[:, (3, 2)] - glass[:, :2])
+    _add_glass(part, np.array(panes), middle)
+
+
+def _add_glass(part: Faces, glass_M43: np.ndarray, middle: Color) -> None:
+    """Panes whose lower half mirrors the street, the upper the sky."""
+    part.add(glass_M43, GLASS, Kind.CAR, middle, stuff=Stuff.PANE)
+    upper = glass_M43.copy()
+    upper[:, :2] += 0.5 * (glass_M43[:, (3, 2)] - glass_M43[:, :2])
     part.add(upper, SHINE, Kind.CAR, middle, stuff=Stuff.PANE)
 
 

@@ -14,16 +14,17 @@ from tarsia.data._streets import posts, rails, town
 from tarsia.data._streets.branches import add_branches
 from tarsia.data._streets.cars import add_car
 from tarsia.data._streets.ground import add_backdrop, add_ground
-from tarsia.data._streets.look import Look
 from tarsia.data._streets.mesh import Faces, Kind, Mesh
 from tarsia.data._streets.people import add_person, add_rider
 from tarsia.data._streets.shadow import cast
 from tarsia.data._streets.triangles import Shapes
 from tarsia.data._streets.world import Scene, Thing, View
 
-# Drawn at three times the size: an odd factor has a centre sample for the label.
-OVER = 3
-
+OVER = 3  # times the size that is drawn: an odd factor has a centre sample for the label
+ZENITH, HORIZON, CLOUD = (np.array(color) for color in ((84, 142, 212), (206, 226, 240), (252, 250, 246)))
+AMBIENT, SUNLIGHT = np.array((0.66, 0.69, 0.74)), np.array((0.46, 0.42, 0.34))  # gains
+HAZE_METRES = 330.0  # away 63 % is haze
+GRAIN = 2.2  # of the noise of a camera, grey levels
 
 BUILDERS: dict[str, Callable[[Faces, Thing, np.random.Generator], None]] = {
     "building": town.add_building,
@@ -45,18 +46,18 @@ BUILDERS: dict[str, Callable[[Faces, Thing, np.random.Generator], None]] = {
 }
 
 
-def paint(scene: Scene, look: Look, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The picture H x W x 3 and its label H x W of `scene` under `look`, both uint8."""
+def paint(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The picture H x W x 3 and its label H x W of `scene` on a clear day, both uint8."""
     ground, upright = built(scene, rng)
     height, width = size
     view = View(scene.camera, height * OVER, width * OVER)
-    canvas = _sky(scene, look, view, rng)
-    _draw(canvas, ground.mesh(), scene, look, view)
-    cast(canvas, scene, look, view, OVER)
-    _draw(canvas, upright.mesh(), scene, look, view)
+    canvas = _sky(scene, view, rng)
+    _draw(canvas, ground.mesh(), scene, view)
+    cast(canvas, scene, view, OVER)
+    _draw(canvas, upright.mesh(), scene, view)
     label = np.asarray(canvas.getchannel("A"))[OVER // 2 :: OVER, OVER // 2 :: OVER].copy()
     image = np.asarray(canvas.convert("RGB").reduce(OVER))
-    return _texture(image, label, scene, look, rng), label
+    return _texture(image, label, scene, rng), label
 
 
 def built(scene: Scene, rng: np.random.Generator, bare: np.random.Generator | None = None) -> tuple[Faces, Faces]:
@@ -66,7 +67,7 @@ def built(scene: Scene, rng: np.random.Generator, bare: np.random.Generator | No
     """
     ground, upright = Faces(), Faces()
     add_ground(ground, scene, rng)
-    add_backdrop(upright, scene, rng)
+    add_backdrop(upright, rng)
     for upright.owner, thing in enumerate(scene.things):
         BUILDERS[thing.kind](upright, thing, rng)
         if bare is not None and thing.kind == "tree":
@@ -74,21 +75,21 @@ def built(scene: Scene, rng: np.random.Generator, bare: np.random.Generator | No
     return ground, upright
 
 
-def _draw(canvas: Image.Image, mesh: Mesh, scene: Scene, look: Look, view: View) -> None:
+def _draw(canvas: Image.Image, mesh: Mesh, scene: Scene, view: View) -> None:
     shapes = Shapes(mesh, view)
     lit = np.maximum(shapes.normal_F3 @ np.array(scene.sun), 0)[:, None]
-    shaded = np.array(look.ambient) + np.array(look.sunlight) * lit
-    full = np.array(look.ambient) + np.array(look.sunlight) * 0.85
+    shaded = AMBIENT + SUNLIGHT * lit
+    full = AMBIENT + SUNLIGHT * 0.85
     light = np.where(shapes.solid_F[:, None], shaded, np.nan_to_num(mesh.gains_F)[:, None] * full)
     middle = np.add.reduceat(shapes.depth_P, mesh.starts_F) / mesh.counts_F
-    clear = np.exp(-middle / look.haze_metres)[:, None]
-    colors = mesh.colors_F3 * light * clear + np.array(look.horizon) * (1 - clear)
+    clear = np.exp(-middle / HAZE_METRES)[:, None]
+    colors = mesh.colors_F3 * light * clear + HORIZON * (1 - clear)
     rgb = np.clip(colors, 0, 255).astype(np.uint8)
     fills = np.concatenate([rgb, mesh.kinds_F[:, None].astype(np.uint8)], axis=1).tolist()
     shapes.draw(canvas, [tuple(fill) for fill in fills])
 
 
-def _sky(scene: Scene, look: Look, view: View, rng: np.random.Generator) -> Image.Image:
+def _sky(scene: Scene, view: View, rng: np.random.Generator) -> Image.Image:
     """The canvas, filled with sky: a gradient, and clouds that flatten towards the horizon."""
     rows, columns = max(view.height // 8, 8), max(view.width // 8, 8)
     octaves = [rng.random((2 * n, n), dtype=np.float32) for n in (4, 9, 20, 44)]
@@ -97,8 +98,8 @@ def _sky(scene: Scene, look: Look, view: View, rng: np.random.Generator) -> Imag
         field += weight * np.asarray(Image.fromarray(octave).resize((columns, rows), Image.Resampling.BICUBIC))
     up = np.clip(1 - np.arange(rows, dtype=np.float32) / (rows * view.horizon / view.height), 0, 1)[:, None]
     cloud = np.clip((field - (0.66 - 0.36 * scene.clouds)) * 6, 0, 1) * np.clip(up * 4, 0, 1) * 0.9
-    blue = np.power(up, 0.75)[..., None] * (np.array(look.zenith) - look.horizon) + look.horizon
-    shade = (0.9 + 0.1 * np.clip((field - 0.45) * 5, 0, 1))[..., None] * np.array(look.cloud)
+    blue = np.power(up, 0.75)[..., None] * (ZENITH - HORIZON) + HORIZON
+    shade = (0.9 + 0.1 * np.clip((field - 0.45) * 5, 0, 1))[..., None] * CLOUD
     sky = blue + cloud[..., None] * (shade - blue)
     picture = Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8))
     picture = picture.resize((view.width // OVER, view.height // OVER), Image.Resampling.BILINEAR)
@@ -107,7 +108,7 @@ def _sky(scene: Scene, look: Look, view: View, rng: np.random.Generator) -> Imag
     return picture
 
 
-def _texture(image: np.ndarray, label: np.ndarray, scene: Scene, look: Look, rng: np.random.Generator) -> np.ndarray:
+def _texture(image: np.ndarray, label: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Asphalt grain and slabs that lie on the ground, leaves, plaster, and the camera's own noise."""
     height, width = label.shape
     # The tile first: what lies on the ground is of the scene, the noise after it of the picture's size.
@@ -118,7 +119,7 @@ def _texture(image: np.ndarray, label: np.ndarray, scene: Scene, look: Look, rng
     gain = 1 + rough[label] * noise
     gain += ground_grain(label, View(scene.camera, height, width), tile)
     drawn = image * gain[..., None]
-    drawn += (noise[::-1, ::-1] * look.grain)[..., None]
+    drawn += (noise[::-1, ::-1] * GRAIN)[..., None]
     return np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
 
 

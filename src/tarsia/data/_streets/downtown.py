@@ -71,7 +71,7 @@ def compose_town(rng: np.random.Generator, reach: float) -> Scene:
         things += _fences(rng, road, side)
         things += _crowd(rng, road, side, far)
     things += _traffic(rng, road, middles, keep, far)
-    things += at_crossing(rng, road, left, right, keep)
+    things += at_crossing(rng, road, keep)
     return Scene(camera, road, left, right, sun, rng.uniform(0.25, 0.6), arranged(things, camera, far))
 
 

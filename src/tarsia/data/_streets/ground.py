@@ -113,7 +113,7 @@ def _dashed(road: Road) -> list[float]:
     return [(a + b) / 2 for a, b in zip(road.lanes, road.lanes[1:], strict=False) if a * b > 0]
 
 
-def add_backdrop(faces: Faces, scene: Scene, rng: np.random.Generator) -> None:
+def add_backdrop(faces: Faces, rng: np.random.Generator) -> None:
     """The end of the view: a hazy row of blocks and tree tops across the whole horizon."""
     for _ in range(34):
         s, width, tall = rng.uniform(-260, 260), rng.uniform(12, 34), rng.uniform(6, 24)

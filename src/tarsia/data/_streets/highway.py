@@ -65,7 +65,7 @@ def compose_highway(rng: np.random.Generator, reach: float) -> Scene:
     for s in (-0.5 * median + 0.3, 0.5 * median - 0.3) if grassy else (0.0,):
         things += _rails(rng, s, 110) if grassy else _wall(s)
     things += _vehicles(rng, middles, keep, camera)
-    things += _structures(rng, road, keep, far)
+    things += _structures(rng, road, keep)
     return Scene(camera, road, left, right, sun, rng.uniform(0.25, 0.6), arranged(things, camera, far))
 
 
@@ -150,7 +150,7 @@ def _lorry(rng: np.random.Generator, s: float, z: float, heading: float) -> Thin
     return Thing("car", s, z, 2.5, height, length, load, cab, heading=heading, variant=5)
 
 
-def _structures(rng: np.random.Generator, road: Road, keep: int, far: float) -> list[Thing]:
+def _structures(rng: np.random.Generator, road: Road, keep: int) -> list[Thing]:
     """A gantry with boards over the own way, or with signals over its lanes; sometimes a bridge over all."""
     things = []
     for z in (rng.uniform(16, 40), rng.uniform(60, 110)):

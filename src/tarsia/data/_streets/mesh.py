@@ -89,7 +89,6 @@ class Faces:
         self._groups.append((points_MN3, color, kind, inside, gain, stuff, self.owner))
 
     def mesh(self) -> Mesh:
-        """All faces in arrays."""
         number = [len(group[0]) for group in self._groups]
         total, first = sum(number), 0
         # Filled by assignment: a thousand small groups cost less so than a thousand broadcasts.

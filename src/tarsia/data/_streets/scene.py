@@ -61,7 +61,7 @@ def compose(rng: np.random.Generator, reach: float) -> Scene:
         things += kerbside(rng, road, side, keep, far)
         things += walkers(rng, road, side, far)
     things += _traffic(rng, road, lane, keep, far)
-    things += at_crossing(rng, road, left, right, keep)
+    things += at_crossing(rng, road, keep)
     return Scene(camera, road, left, right, sun, rng.uniform(0.25, 0.6), arranged(things, camera, far))
 
 
@@ -217,7 +217,6 @@ def walkers(rng: np.random.Generator, road: Road, side: Side, far: float) -> lis
 
 
 def make_person(rng: np.random.Generator, s: float, z: float, heading: float) -> Thing:
-    """Somebody on foot."""
     height = rng.uniform(1.55, 1.88) if rng.random() < 0.88 else rng.uniform(1.05, 1.4)
     heading += rng.uniform(-0.5, 0.5)
     top, legs = pick(rng, CLOTHES), pick(rng, [(52, 60, 92), (58, 54, 56), (120, 110, 96), (38, 40, 48)])
@@ -261,12 +260,11 @@ def _traffic(rng: np.random.Generator, road: Road, lane: float, keep: int, far: 
 
 
 def make_rider(rng: np.random.Generator, s: float, z: float, heading: float) -> Thing:
-    """Somebody on a bicycle."""
     frame = pick(rng, CAR_PAINT)
     return Thing("rider", s, z, 0.55, 1.7, 1.75, pick(rng, CLOTHES), frame, heading, int(rng.integers(0, 1000)))
 
 
-def at_crossing(rng: np.random.Generator, road: Road, left: Side, right: Side, keep: int) -> list[Thing]:
+def at_crossing(rng: np.random.Generator, road: Road, keep: int) -> list[Thing]:
     """People, cross traffic and lights at the crossing, and often lights further down the street."""
     things: list[Thing] = []
     places = [road.crossing_z - 1.2] if road.crossing != "none" and rng.random() < 0.75 else []

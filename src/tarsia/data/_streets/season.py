@@ -8,7 +8,7 @@ from tarsia.data._streets.conditions import Condition
 from tarsia.data._streets.mesh import Kind, Mesh, Stuff
 from tarsia.data._streets.stage import Stage
 from tarsia.data._streets.triangles import Shapes, picked
-from tarsia.data._streets.world import Road, Scene
+from tarsia.data._streets.world import Scene
 
 SNOW = np.array([226.0, 232.0, 240.0])
 # One colour a tree; the second of a pair is that of some of its leaves.
@@ -73,14 +73,6 @@ def _snowed(mesh: Mesh, shapes: Shapes) -> np.ndarray:
     share[mesh.stuff_F == Stuff.BRANCH] = 0.12
     share[mesh.stuff_F == Stuff.WOODS] = 0.3
     return share
-
-
-def lanes(road: Road) -> list[float]:
-    """The middles of the road's lanes, in metres right of its centre."""
-    if road.lanes:
-        return list(road.lanes)
-    inner = road.half - road.parking - 0.45
-    return [sign * inner / 2 for sign in (-1, 1)]
 
 
 def dressed_ground(
@@ -161,10 +153,9 @@ def _snow(
     lying = base[kind_N] + 0.55 * np.exp(-((side + 0.15) ** 2) * 4) * (kind_N != Kind.MARKING)
     driven = side < 0
     # The tracks of a lane are two, each as far from its middle.
-    middles = np.array(lanes(stage.scene.road), np.float32)
-    nearest = np.abs(s_N - middles[0])
-    for middle in middles[1:]:
-        nearest = np.minimum(nearest, np.abs(s_N - middle))
+    road = stage.scene.road
+    lane = (road.half - road.parking - 0.45) / 2
+    nearest = np.min([np.abs(s_N - np.float32(middle)) for middle in road.lanes or (-lane, lane)], axis=0)
     lying -= 0.66 * driven * np.exp(-np.square(np.square((nearest - 0.78) / 0.42)))
     fine = smooth(stage, s_N, z_N, 1.6, 17) * np.exp(-z_N / 18)
     # Along the road what lies between the wheels goes on: patches are long.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from tarsia.data._streets.look import Look
 from tarsia.data._streets.world import FAR, NEAR, Scene, Thing, View
 
+SHADE = (0.60, 0.64, 0.72)  # of the light, what is left in the shadow of a clear day's sun, per channel
 
-def cast(canvas: Image.Image, scene: Scene, look: Look, view: View, over: int) -> None:
+
+def cast(canvas: Image.Image, scene: Scene, view: View, over: int) -> None:
     """Lay shadows on the ground of the canvas: from the sun, and the soft dark under things.
 
     The canvas is RGB and class, `over` times the picture's size; shadows are drawn at the picture's own.
@@ -22,7 +23,7 @@ def cast(canvas: Image.Image, scene: Scene, look: Look, view: View, over: int) -
     soft = under.point([round(255 - 0.5 * value) for value in range(256)])
     bands = [
         ImageChops.multiply(soft, sun.point([round(255 - (1 - gain) * value) for value in range(256)]))
-        for gain in look.shade
+        for gain in SHADE
     ]
     # Multiplying by 255 keeps the class in the fourth channel as it is.
     gains = Image.merge("RGBA", [*bands, Image.new("L", soft.size, 255)])

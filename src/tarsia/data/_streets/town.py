@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from tarsia.data._streets.mesh import Faces, Kind, Stuff, box, limb, limbs, panel
+from tarsia.data._streets.mesh import Color, Faces, Kind, Stuff, box, limb, limbs, panel
 from tarsia.data._streets.world import KERB, Thing
+
+
+class Wall(NamedTuple):
+    """A side of a house: the place (s, z) where it begins, which way it goes, and a point within the house."""
+
+    origin: tuple[float, float]
+    direction: tuple[float, float]
+    length: float
+    inside: tuple[float, float, float]
+
+    def add(self, faces: Faces, rects_M4: np.ndarray, color: Color, stuff: int | np.ndarray = Stuff.PLAIN) -> None:
+        """Rectangles (a0, a1, y0, y1) on the wall."""
+        faces.add(panel(rects_M4, self.origin, self.direction), color, Kind.BUILDING, self.inside, stuff=stuff)
 
 
 def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
@@ -13,17 +28,16 @@ def add_building(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:
     sign = 1 if thing.s > 0 else -1
     y, color = thing.height + KERB, np.array(thing.color)
     inside = (thing.s + sign * thing.width / 2, thing.height / 2, thing.z + thing.length / 2)
-    front = (thing.s, thing.z), (0.0, 1.0), thing.length
-    end = (thing.s, thing.z), (float(sign), 0.0), thing.width
+    front = Wall((thing.s, thing.z), (0.0, 1.0), thing.length, inside)
+    end = Wall((thing.s, thing.z), (float(sign), 0.0), thing.width, inside)
     if thing.variant == 3 and int(thing.z * 7) % 3 == 0:
         _add_tank(faces, inside[0], y, thing.z + thing.length * 0.4)
-    for origin, direction, length in (end, front):
-        wall = np.array([[0.0, length, 0.0, y]])
-        faces.add(panel(wall, origin, direction), color, Kind.BUILDING, inside)
-        trim = np.array([[0.0, length, 0.0, 0.5], [0.0, length, y - 0.35, y]])
-        faces.add(panel(trim, origin, direction), color * np.array([[0.78], [1.1]]), Kind.BUILDING, inside)
-        if direction[1] or rng.random() < 0.7:
-            _add_windows(faces, thing, origin, direction, length, inside, rng)
+    for wall in (end, front):
+        wall.add(faces, np.array([[0.0, wall.length, 0.0, y]]), color)
+        trim = np.array([[0.0, wall.length, 0.0, 0.5], [0.0, wall.length, y - 0.35, y]])
+        wall.add(faces, trim, color * np.array([[0.78], [1.1]]))
+        if wall is front or rng.random() < 0.7:
+            _add_windows(faces, thing, wall, rng)
     if thing.variant == 2:
         _add_gable(faces, thing, sign, y)
     elif thing.variant in (1, 3):
@@ -74,25 +88,17 @@ def _add_gable(faces: Faces, thing: Thing, sign: int, y: float) -> None:
         faces.add(chimney, roof * 0.85, Kind.BUILDING, (ridge, top, z + 0.4))
 
 
-def _add_windows(
-    faces: Faces,
-    thing: Thing,
-    origin: tuple[float, float],
-    direction: tuple[float, float],
-    length: float,
-    inside: tuple[float, float, float],
-    rng: np.random.Generator,
-) -> None:
+def _add_windows(faces: Faces, thing: Thing, wall: Wall, rng: np.random.Generator) -> None:
     floors = max(int((thing.height - 0.5) / 3.0), 1)
-    columns = max(int(length / rng.uniform(2.2, 3.2)), 1)
+    columns = max(int(wall.length / rng.uniform(2.2, 3.2)), 1)
     width, tall = rng.uniform(0.9, 1.4), rng.uniform(1.3, 1.7)
     shop = thing.variant < 2 and rng.random() < 0.55
-    a = (np.arange(columns) + 0.5) * (length / columns)
+    a = (np.arange(columns) + 0.5) * (wall.length / columns)
     y = KERB + 1.0 + 3.0 * np.arange(1 if shop else 0, floors)
     a, y = (grid.ravel() for grid in np.meshgrid(a, y))
     glass = np.stack([a - width / 2, a + width / 2, y, y + tall], axis=-1)
     if thing.variant >= 3:
-        glass = _storeys(thing, length, columns, tall)
+        glass = _storeys(thing, wall.length, columns, tall)
         shop = True
     if not shop and columns > 1:
         door = int(rng.integers(columns))
@@ -102,19 +108,18 @@ def _add_windows(
     if not shop and columns > 1:
         light[door], stuff[door] = rng.uniform(50, 150, size=3), Stuff.PLAIN
     if thing.z < 50 and len(glass):
-        _add_frames(faces, thing, glass, (origin, direction, inside), rng)
+        _add_frames(faces, thing, glass, wall, rng)
     if len(glass):
-        faces.add(panel(glass, origin, direction), light, Kind.BUILDING, inside, stuff=stuff)
+        wall.add(faces, glass, light, stuff)
     if thing.z < 32 and len(glass):
         # The upper half mirrors the sky; one bar down the middle.
         upper, bars = glass.copy(), glass.copy()
         upper[:, 2] = glass[:, 2] + 0.5 * (glass[:, 3] - glass[:, 2])
-        shine = np.clip(light * 1.28, 0, 235)
-        faces.add(panel(upper, origin, direction), shine, Kind.BUILDING, inside, stuff=stuff)
+        wall.add(faces, upper, np.clip(light * 1.28, 0, 235), stuff)
         bars[:, :2] = (glass[:, :1] + glass[:, 1:2]) / 2 + (-0.04, 0.04)
-        faces.add(panel(bars, origin, direction), (226, 222, 214), Kind.BUILDING, inside)
+        wall.add(faces, bars, (226, 222, 214))
     if shop:
-        _add_shop(faces, origin, direction, length, inside, rng)
+        _add_shop(faces, wall, rng)
 
 
 def _storeys(thing: Thing, length: float, columns: int, tall: float) -> np.ndarray:
@@ -127,45 +132,27 @@ def _storeys(thing: Thing, length: float, columns: int, tall: float) -> np.ndarr
     return np.stack([a - half, a + half, y, y + (2.3 if thing.variant == 4 else tall + 0.2)], axis=-1)
 
 
-def _add_frames(
-    faces: Faces,
-    thing: Thing,
-    glass_M4: np.ndarray,
-    wall: tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]],
-    rng: np.random.Generator,
-) -> None:
+def _add_frames(faces: Faces, thing: Thing, glass_M4: np.ndarray, wall: Wall, rng: np.random.Generator) -> None:
     """Around each window a frame, under it a sill with its shadow; on some houses a band at every floor."""
-    origin, direction, inside = wall
     color = np.array(thing.color)
     pale = np.clip(color * 1.22 + 8, 0, 240)
     length = float(glass_M4[:, 1].max()) + 0.6
     if rng.random() < 0.45:
         floors = np.arange(3.0, thing.height - 1, 3.0) + KERB
         bands = np.stack([0 * floors, 0 * floors + length, floors - 0.12, floors + 0.12], axis=-1)
-        faces.add(panel(bands, origin, direction), pale * 0.97, Kind.BUILDING, inside, stuff=Stuff.LEDGE)
-    faces.add(panel(glass_M4 + (-0.13, 0.13, -0.13, 0.13), origin, direction), pale, Kind.BUILDING, inside)
-    sill = glass_M4[:, (0, 1, 2, 2)] + (-0.2, 0.2, -0.3, -0.13)
-    faces.add(panel(sill, origin, direction), color * 0.72, Kind.BUILDING, inside, stuff=Stuff.LEDGE)
+        wall.add(faces, bands, pale * 0.97, Stuff.LEDGE)
+    wall.add(faces, glass_M4 + (-0.13, 0.13, -0.13, 0.13), pale)
+    wall.add(faces, glass_M4[:, (0, 1, 2, 2)] + (-0.2, 0.2, -0.3, -0.13), color * 0.72, Stuff.LEDGE)
 
 
-def _add_shop(
-    faces: Faces,
-    origin: tuple[float, float],
-    direction: tuple[float, float],
-    length: float,
-    inside: tuple[float, float, float],
-    rng: np.random.Generator,
-) -> None:
-    count = max(int(length / 3.4), 1)
-    a = np.arange(count) * (length / count)
-    pane = np.stack([a + 0.3, a + length / count - 0.3, np.full(count, 0.5), np.full(count, 2.6)], axis=-1)
-    color = rng.uniform(40, 190, size=3)
-    board = np.array([[0.1, length - 0.1, 2.7, 3.35]])
-    faces.add(panel(pane, origin, direction), (74, 88, 98), Kind.BUILDING, inside, stuff=Stuff.SHOP)
-    shine = pane.copy()
-    shine[:, 2] = 1.7
-    faces.add(panel(shine, origin, direction), (112, 128, 138), Kind.BUILDING, inside, stuff=Stuff.SHOP)
-    faces.add(panel(board, origin, direction), color, Kind.BUILDING, inside)
+def _add_shop(faces: Faces, wall: Wall, rng: np.random.Generator) -> None:
+    count = max(int(wall.length / 3.4), 1)
+    a = np.arange(count) * (wall.length / count)
+    pane = np.stack([a + 0.3, a + wall.length / count - 0.3, np.full(count, 0.5), np.full(count, 2.6)], axis=-1)
+    wall.add(faces, pane, (74, 88, 98), Stuff.SHOP)
+    pane[:, 2] = 1.7
+    wall.add(faces, pane, (112, 128, 138), Stuff.SHOP)
+    wall.add(faces, np.array([[0.1, wall.length - 0.1, 2.7, 3.35]]), rng.uniform(40, 190, size=3))
 
 
 def add_tree(faces: Faces, thing: Thing, rng: np.random.Generator) -> None:

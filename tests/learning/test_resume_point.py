@@ -16,8 +16,8 @@ from tarsia.engines import weights
 from tarsia.engines.model_file import read_card
 from tarsia.engines.weights import carry_over, load_model, save_model
 from tarsia.errors import ModelFileError, OutputError, TrainingError
-from tarsia.learning import checkpoint
-from tarsia.learning.checkpoint import load_state, save_state
+from tarsia.learning import resume_point
+from tarsia.learning.resume_point import load_state, save_state
 
 RESNET = {"encoder": "test_resnet"}
 
@@ -141,10 +141,10 @@ def test_a_file_cut_anywhere_is_refused(small_file):
     for length in [*range(0, len(content), 7), len(content) - 1]:
         small_file.write_bytes(content[:length])
         with pytest.raises(ModelFileError, match=str(small_file)):
-            weights.read_tensors(small_file, checkpoint._TREE_KEY)
+            weights.read_tensors(small_file, resume_point._TREE_KEY)
     small_file.write_bytes(content + b"\0")
     with pytest.raises(ModelFileError):
-        weights.read_tensors(small_file, checkpoint._TREE_KEY)
+        weights.read_tensors(small_file, resume_point._TREE_KEY)
 
 
 @pytest.mark.parametrize(
