@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-import warnings
 from typing import Any
-
-from PIL import Image
 
 log = logging.getLogger("tarsia.service")
 
@@ -38,5 +35,3 @@ def configure(level: int = logging.INFO) -> None:
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(least)
     logging.captureWarnings(True)
-    # The limit on pixels is checked in any case, and a warning a request would be remembered for ever.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
