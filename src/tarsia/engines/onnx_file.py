@@ -36,8 +36,6 @@ _INSIDE: dict[int, dict[int, int]] = {
 _METADATA, _KEY, _VALUE = 14, 1, 2
 _DIMENSIONS, _TYPE, _NAME, _OUTSIDE, _LOCATION = 1, 2, 8, 13, 14
 _WEIGHTS = {1, 2, 3, 10, 11, 16}  # float, uint8, int8, float16, double, bfloat16; other types are sizes and positions
-
-
 # How the values of a field (4: floats, 9: raw, 10: doubles) of a type lie in the file.
 _BFLOAT16 = 16
 _STORED = {(4, 1): "<f4", (9, 1): "<f4", (9, 10): "<f2", (9, 11): "<f8", (10, 11): "<f8", (9, _BFLOAT16): "<u2"}

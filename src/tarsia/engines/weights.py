@@ -21,8 +21,9 @@ from tarsia.plain_text import some
 
 def save_model(path: Path, model: Segmenter, card: Card) -> None:
     """Write weights and card as one model file, atomically."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with writing(path) as part:
-        write_tensors(part, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
+        write_tensors(part, tensors, CARD_KEY, card.to_json())
 
 
 def load_model(path: Path) -> tuple[Segmenter, Card]:
@@ -142,7 +143,3 @@ def _sum(tensors: dict[str, Tensor], text: str) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
-
-
-def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
