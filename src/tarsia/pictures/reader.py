@@ -34,7 +34,6 @@ from tarsia.pictures.files import (
     most_pixels,
     open_file,
     opened,
-    read_header,
     shown,
 )
 from tarsia.pictures.rasters import Place, open_raster
@@ -102,7 +101,8 @@ def stored_size(source: str | Path | bytes, limit: int = MAX_PIXELS) -> tuple[in
     """
     where = shown(source)
     try:
-        return read_header(source, limit).size
+        with opened(source, where, FORMATS, limit) as image:  # no more of it: of a PNG its EXIF data is decoded
+            return image.height, image.width
     except TooLargeError:
         raise
     except ImageError:
