@@ -44,7 +44,7 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
         reason = str(error) if isinstance(error, TarsiaError) else str(error).partition("\n")[0]
         raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {reason}") from error
     if model is None:
-        raise ModelFileError(f"{path}: its weights do not fit its card: {'; '.join(faults[:5])}")
+        raise ModelFileError(f"{path}: its weights do not fit its card: {some(faults, 5, '; ')}")
     model.load_state_dict(tensors)
     return model, card
 
