@@ -138,7 +138,7 @@ def test_the_predictor_answers_the_same_from_both(
 ) -> None:
     """Resized or not: what the network gives is brought to the picture's size by torch here, by numpy there."""
     image_HW3 = draw(5, (max(size[0], 8), max(size[1], 8)))[0][: size[0], : size[1]]
-    engine = OnnxEngine.open(file, "cpu")
+    engine = OnnxEngine(onnx_file.read(file), str(file), "cpu")
     torch_predictor, onnx_predictor = load(model, device="cpu"), load(file, device="cpu")
     for predictor in (torch_predictor, onnx_predictor):
         predictor.engine.card = engine.card.model_copy(update={"input": Input(stride=4, **changes)})

@@ -21,6 +21,7 @@ from tarsia import cli, console, data, exporting, hardware, models
 from tarsia.card import Calibration as Temperature
 from tarsia.card import Card, Classes, Input
 from tarsia.data._dataset import Sample
+from tarsia.engines import onnx_file
 from tarsia.engines.model_file import read_card
 from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.engines.weights import save_model
@@ -121,7 +122,7 @@ def test_in_8_bits_it_is_smaller_and_the_card_says_what_was_done(
     kinds = [node.op_type for node in onnx.load(out).graph.node]
     assert kinds.count("DequantizeLinear") > kinds.count("QuantizeLinear") > 5
     assert facts["engines"][0]["miou_loss"] == report.miou_loss and facts["engines"][0]["passed"]
-    engine = OnnxEngine.open(out, "cpu")
+    engine = OnnxEngine(onnx_file.read(out), str(out), "cpu")
     assert engine.describe().precision == "int8, the rest float32"
     again = json.loads(out.with_suffix(".export.json").read_text())
     assert again["miou"]["difference"] == -report.miou_loss and again["export"] == facts

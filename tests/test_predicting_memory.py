@@ -157,7 +157,6 @@ def test_all_frames_of_a_video_are_whole_or_in_tiles(at, tmp_path, capsys):
     with writing_video(tmp_path / "a.mp4", (48, 64), Fraction(5)) as film:
         for value in (40, 90, 200, 240):
             film.write(np.full((48, 64, 3), value, np.uint8))
-        film.finish()
 
     class Later(Small):
         def run(self, images_BHW3):

@@ -27,13 +27,10 @@ CARD_KEY, SUM_KEY = "tarsia_card", "tarsia_sha256"
 STYLE_KEY = "tarsia_style"  # of a style network's file (adaptation/style.py), in the place of a card
 _MAX_HEADER_BYTES = 64 * 2**20
 
-Color = tuple[
-    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
-]
-
 _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card must not ask for hours of building
 
-_Pixels = Annotated[int, Field(ge=1)]
+_Channel = Annotated[int, Field(ge=0, le=255)]
+Color = tuple[_Channel, _Channel, _Channel]
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
@@ -93,7 +90,7 @@ class Calibration(_Frozen):
     dataset: str
     split: str
     data_hash: str
-    pixels: _Pixels
+    pixels: Annotated[int, Field(ge=1)]
     nll_before: float
     nll_after: float
     ece_before: float
@@ -117,20 +114,13 @@ class Card(_Frozen):
         waiting: list[tuple[str, Any]] = list(model.items())
         while waiting:
             key, value = waiting.pop()
-            inside = (
-                value.items() if isinstance(value, dict) else ((key, one) for one in value) if _listed(value) else ()
-            )
             most = _MOST_LAYERS if "depth" in key or "layers" in key else _MOST_WIDE
-            if (_listed(value) or isinstance(value, dict)) and len(value) > _MOST_LISTED:
-                raise ValueError(f"{key}: {len(value)} entries, expected {_MOST_LISTED} at most")
-            if isinstance(value, int | float) and not abs(value) <= most:
+            if isinstance(value, dict | list | tuple):
+                if len(value) > _MOST_LISTED:
+                    raise ValueError(f"{key}: {len(value)} entries, expected {_MOST_LISTED} at most")
+                waiting += value.items() if isinstance(value, dict) else [(key, one) for one in value]
+            elif isinstance(value, int | float) and not abs(value) <= most:
                 raise ValueError(f"{key}: {str(value)[:20]}, expected {most} at most: no network is as large")
-            waiting += inside
-        return model
-
-    @field_validator("model")
-    @classmethod
-    def _known_bands(cls, model: dict[str, Any]) -> dict[str, Any]:
         bands = model.get("bands", 3)
         if type(bands) is not int or not 1 <= bands <= MAX_BANDS:
             raise ValueError(f"bands: {bands!r}, expected 1 to {MAX_BANDS}")
@@ -161,10 +151,6 @@ class Card(_Frozen):
                 fault = error.errors(include_url=False)[0]
                 first = f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             raise ModelFileError(f"{where}: the card inside is damaged ({first}): get the file again") from error
-
-
-def _listed(value: Any) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def read_header(path: Path) -> dict[str, str]:

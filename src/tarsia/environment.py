@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import hardware
-from tarsia.plain_text import command
+from tarsia.plain_text import command, listed
 
 _PACKAGES = ("tarsia", "numpy", "pillow", "torch", "timm", "opencv-python-headless", "onnxruntime", "openvino")
 # All of them bring the one module `onnxruntime`; where there are two, that of the one installed last is left.
@@ -47,7 +47,7 @@ def runtime_conflict() -> str | None:
         return None
     kept = "onnxruntime-gpu" if "onnxruntime-gpu" in installed else installed[-1]
     return (
-        f"{' and '.join(installed)} are installed over each other, and which of them runs is left to chance (a GPU may "
+        f"{listed(installed)} are installed over each other, and which of them runs is left to chance (a GPU may "
         f"not be used): pip uninstall -y {' '.join(installed)}, then pip install {kept}"
     )
 

@@ -19,8 +19,9 @@ The command line prints the message alone and exits 2.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tarsia import environment
 from tarsia.plain_text import plain
@@ -95,6 +96,17 @@ class MissingExtraError(TarsiaError):
     def __init__(self, feature: str, extra: str) -> None:
         line = environment.install_line(extra)
         super().__init__(f"{feature} needs packages that are not installed (the extra `{extra}`){line and ': ' + line}")
+
+
+@contextlib.contextmanager
+def needs(feature: str, extra: str) -> Iterator[None]:
+    """Imports within that fail for want of another's package are a MissingExtraError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "tarsia":
+            raise
+        raise MissingExtraError(feature, extra) from error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -81,7 +81,8 @@ def export(
             f"{path}: no temperature in its card, so 1: `{command('evaluate', path, '--calibrate')}` finds one"
         )
     reference = TorchEngine(network, card, "cpu")
-    export = _Export(path, reference, check_on, images, tolerance, probabilities)
+    side = Side("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
+    export = _Export(path, card, side, check_on, images, tolerance, probabilities)
     graph = exported(network, card.architecture)
     facts = _facts(path, reference, check_on) | {"dataset": dataset_name, "split": split}
     if int8 is None:
@@ -97,22 +98,17 @@ def export(
     return gate
 
 
+@dataclass(frozen=True)
 class _Export:
     """One export: what stays the same from one attempt to the next."""
 
-    def __init__(
-        self,
-        path: Path,
-        reference: TorchEngine,
-        dataset: Dataset,
-        images: int,
-        tolerance: float | None,
-        probabilities: bool,
-    ) -> None:
-        self.path, self.card = path, reference.card
-        self.reference = Side("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
-        self.dataset, self.images, self.tolerance = dataset, images, tolerance
-        self.probabilities = probabilities
+    path: Path
+    card: Card
+    reference: Side
+    dataset: Dataset
+    images: int
+    tolerance: float | None
+    probabilities: bool
 
     def file(self, graph: onnx.ModelProto, facts: dict[str, Any]) -> OnnxFile:
         """The file of a graph, which gets what else the file is to give; ExportError where that is no sound file."""
@@ -126,9 +122,8 @@ class _Export:
 
     def verdicts(self, file: OnnxFile, chosen: Sequence[Runner]) -> list[Verdict]:
         """What the `chosen` make of a file; ExportError where it does not even run in ONNX Runtime."""
-        threads = torch.get_num_threads()
-        where = self.path.stem
-        found = judge(self.reference, file, where, chosen, self.dataset, self.images, self.tolerance, threads)
+        checks = self.dataset, self.images, self.tolerance, torch.get_num_threads()
+        found = judge(self.reference, file, self.path.stem, chosen, *checks)
         for verdict in found:
             if verdict.runner.engine == "onnxruntime" and verdict.report is None:
                 raise self._broken(verdict.error)
@@ -186,7 +181,8 @@ def _in_8_bits(
             best = file, verdicts
         if passed:
             break
-        console.note(f"8 bits, {len(kept)} of {len(layers)} layers kept in float32: {_worst(verdicts)}")
+        failed = next(verdict for verdict in verdicts if not verdict.passed)
+        console.note(f"8 bits, {len(kept)} of {len(layers)} layers kept in float32: {failed.runner.name}: {failed}")
     assert best is not None
     file, verdicts = best
     rest = [one for one in runners() if one not in quick]
@@ -195,19 +191,13 @@ def _in_8_bits(
     return file, verdicts
 
 
-def _worst(verdicts: Sequence[Verdict]) -> str:
-    failed = next(verdict for verdict in verdicts if not verdict.passed)
-    return f"{failed.runner.name}: {failed}"
-
-
 def _for_calibration(card: Card, calibration: Calibration, images: int | None = None) -> Iterator[np.ndarray]:
     """Evenly spaced pictures, 1 x H x W x 3, as the network takes them."""
-    dataset, wanted = calibration.dataset, images or calibration.images
+    dataset = calibration.dataset
     if not len(dataset):
         raise DatasetError("the split to calibrate on has no samples: choose another split or data set")
-    for index in evenly(wanted, len(dataset)):
-        image_HW3 = dataset[index].image
-        yield prepared(image_HW3[None], card)[0]
+    for index in evenly(images or calibration.images, len(dataset)):
+        yield prepared(dataset[index].image[None], card)[0]
 
 
 def _check_places(path: Path, places: tuple[Path, ...], overwrite: bool) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
@@ -195,7 +196,7 @@ def _os_error(error: BaseException) -> OSError | None:
 
 
 def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0.0:
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
         return {str(key): _without_nan(item) for key, item in value.items()}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -56,10 +57,7 @@ def serve(
         raise RecipeError(f"grace is {grace_seconds:g} seconds, of which {drain_seconds:g} still accept: expected less")
     models = named(paths)
     logs.configure()
-
-    def opened(path: Path) -> Predictor:
-        return load(path, inference)
-
+    opened = functools.partial(load, inference=inference)
     keys, allowed_hosts = list(keys), list(allowed_hosts)
     own = _own_examples(models, bool(keys) or server.is_loopback(host), host)
     # With a key a stranger's page gets nowhere; of an address beyond this machine nobody knows the names.

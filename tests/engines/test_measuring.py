@@ -1,12 +1,11 @@
-"""Which of several ways is taken, and how much time finding out may cost; what counts as out of memory."""
+"""Which of several ways is taken, and how much time finding out may cost."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from tarsia.engines.measuring import Measured, is_out_of_memory, measure
+from tarsia.engines.measuring import Measured, measure
 
 
 def tried(seconds: dict[str, float | list[float] | None]) -> tuple[Measured[str], list[str]]:
@@ -80,25 +79,3 @@ def test_other_errors_are_no_candidates_fault():
 
     with pytest.raises(RuntimeError, match="mat1"):
         measure(["default", "other"], run, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (np._core._exceptions._ArrayMemoryError((9,), np.dtype(int)), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_what_is_out_of_memory(error, expected):
-    assert is_out_of_memory(error) is expected
-
-
-def test_a_real_refused_allocation_is_out_of_memory():
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(2**60, dtype=torch.uint8)
-    assert is_out_of_memory(caught.value)

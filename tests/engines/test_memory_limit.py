@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tarsia.engines import memory_limit
 
@@ -87,6 +88,12 @@ def test_whoever_says_it(error, expected):
     said = "model.onnx: .*(llocate|ALLOC|out of memory|no reason)" if expected else "mat1"
     with pytest.raises(MemoryError if expected else RuntimeError, match=said), memory_limit.exhaustion("model.onnx"):
         raise error
+
+
+def test_a_real_refused_allocation_is_out_of_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert memory_limit.is_exhausted(caught.value)
 
 
 def test_nothing_of_what_failed_is_left_once_the_error_is_dealt_with():

@@ -75,11 +75,11 @@ def test_the_predictor_takes_pictures_of_any_size(path: Path, size: tuple[int, i
 def test_facts_say_what_runs_it(tmp_path: Path) -> None:
     provenance = {"export": {"multiply_adds": 1234, "multiply_adds_size": [16, 24], "precision": "float32"}}
     (tmp_path / "m.onnx").write_bytes(small_onnx.content(provenance=provenance))
-    engine = OnnxEngine.open(tmp_path / "m.onnx", "cpu", threads=1)
+    engine = OnnxEngine(onnx_file.read(tmp_path / "m.onnx"), "m.onnx", "cpu", threads=1)
     program = f"onnxruntime {onnxruntime.__version__}, CPUExecutionProvider"
     assert engine.describe() == Description(program, "float32", threads=1, parameters=12)
     assert engine.multiply_adds((16, 24)) == 1234 and engine.multiply_adds((16, 32)) is None
-    assert OnnxEngine.open(tmp_path / "m.onnx").threads >= 1
+    assert OnnxEngine(onnx_file.read(tmp_path / "m.onnx"), "m.onnx").threads >= 1
 
 
 def renamed(proto: onnx.ModelProto) -> None:
@@ -139,7 +139,7 @@ def test_sizes_that_the_network_cannot_take_are_named(tmp_path: Path, capfd: pyt
     with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x16x24 \(number x height x width\)"):
         open_engine(tmp_path / "m.onnx", "cpu")
     with pytest.raises(ModelFileError, match=r"m\.onnx: fails on pictures of 1x8x8"):
-        OnnxEngine.open(tmp_path / "m.onnx", "cpu").run(pictures(1, (8, 8)))
+        OnnxEngine(onnx_file.read(tmp_path / "m.onnx"), "m.onnx", "cpu").run(pictures(1, (8, 8)))
     assert capfd.readouterr() == ("", "")
 
 
@@ -161,7 +161,7 @@ def test_a_cuda_provider_that_does_not_start_is_not_used_in_silence(
 
 
 def test_out_of_memory_is_what_it_is(path: Path) -> None:
-    engine = OnnxEngine.open(path, "cpu")
+    engine = OnnxEngine(onnx_file.read(path), str(path), "cpu")
 
     class Full:
         def io_binding(self) -> None:

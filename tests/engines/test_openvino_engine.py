@@ -199,10 +199,11 @@ def test_signals_do_no_harm_where_engines_came_and_went(path: Path) -> None:
     program = """
 import gc, os, signal, sys
 from pathlib import Path
+from tarsia.engines import onnx_file
 from tarsia.engines.openvino_engine import OpenVinoEngine
 seen = []
 signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
-first, second = (OpenVinoEngine.open(Path(sys.argv[1]), threads=1) for _ in range(2))
+first, second = (OpenVinoEngine(onnx_file.read(Path(sys.argv[1])), 'm.onnx', threads=1) for _ in range(2))
 del first
 gc.collect()
 del second

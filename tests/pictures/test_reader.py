@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tarsia.errors import ImageError, TooLargeError
+from tarsia.pictures.files import unheard
 from tarsia.pictures.reader import ImageLike, Picture, Spec, read, stored_size
 from tarsia.pictures.rgb import as_visible, resize
 
@@ -198,9 +201,9 @@ def test_arrays_and_pil_images_as_pictures() -> None:
     np.testing.assert_array_equal(values(Image.fromarray(picture(1)[..., 0]), 1), picture(1))
     np.testing.assert_array_equal(values(picture(3)), picture(3))
     cases = [
-        (picture(4), 5, "a picture of 4 bands, expected 5"),
-        (picture(4), 3, "its last axis has 4 bands"),
-        (picture(3), 4, "a picture of 3 bands, expected 4"),
+        (picture(4), 5, r"last axis has 4 bands, expected uint8 \(H, W, 5\); give all of them"),
+        (picture(4), 3, "its last axis has 4 bands.*; choose 3 of them"),
+        (picture(3), 4, "its last axis has 3 bands"),
         (picture(5).astype(float), 5, "astype"),
         (np.zeros((0, 4, 5), np.uint8), 5, "no pixels"),
         (Image.new("RGB", (4, 4)), 4, "mode RGB, expected 4 bands"),
@@ -258,6 +261,14 @@ def test_what_pillow_warns_of_is_no_line_for_anybody(recwarn: pytest.WarningsRec
     file = io.BytesIO()
     Image.new("RGB", (5, 4)).save(file, "JPEG", exif=exif)
     assert read(file.getvalue()).remarks == () and not [one.message for one in recwarn]
+
+
+def test_what_one_thread_does_not_hear_others_do(recwarn: pytest.WarningsRecorder) -> None:
+    with unheard(UserWarning), ThreadPoolExecutor(1) as pool:
+        warnings.warn("mine", stacklevel=1)
+        pool.submit(warnings.warn, "another's").result()
+    warnings.warn("later", stacklevel=1)
+    assert [str(one.message) for one in recwarn] == ["another's", "later"]
 
 
 def test_remarks_are_warnings_where_nobody_else_tells_them() -> None:

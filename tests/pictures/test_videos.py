@@ -50,7 +50,6 @@ def film(path: Path, count: int = 6, size: tuple[int, int] = (48, 64), rate: Fra
     with writing_video(path, size, rate) as writer:
         for number in range(count):
             writer.write(frame(number, size))
-        writer.finish()
     return path
 
 
@@ -109,7 +108,6 @@ def test_odd_sides_lose_a_row_or_a_column(tmp_path):
     with writing_video(tmp_path / "odd.mp4", (47, 63), Fraction(5)) as writer, open_video(source) as video:
         for image_HW3 in video:
             writer.write(image_HW3[:47, :63])
-        writer.finish()
     with open_video(tmp_path / "odd.mp4") as video:
         assert {image_HW3.shape for image_HW3 in video} == {(46, 62, 3)}
 
@@ -199,7 +197,6 @@ def test_a_full_disk_leaves_no_cut_video(limit, tmp_path):
     with writing_video(source, (96, 96), Fraction(5)) as writer:
         for _ in range(8):
             writer.write(draw.integers(0, 256, (96, 96, 3), np.uint8))
-        writer.finish()
     assert source.stat().st_size > 9_500
     code = "predict(Predictor(BrightnessEngine()), [sys.argv[1]], sys.argv[2], save=('overlay',))"
     done = on_a_full_disk(limit, "from test_videos import *", code, source, tmp_path / "out")

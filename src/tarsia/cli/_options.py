@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tarsia.errors import MissingExtraError
+from tarsia.errors import needs
+
+needs_training = functools.partial(needs, "training", "train")
 
 
 def at_least(least: int) -> Any:
-    def check(_: object, value: int | None) -> None:
-        if value is not None and value < least:
+    def check(_: object, value: float | None) -> None:
+        if value is not None and not value >= least:
             raise ValueError(f"expected {least} or more")
 
     return check
@@ -48,17 +51,6 @@ Crf = Annotated[
     bool | str,
     Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),
 ]
-
-
-@contextlib.contextmanager
-def needs_training() -> Iterator[None]:
-    """Imports within that fail for want of another's package say which extra has it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "tarsia":
-            raise
-        raise MissingExtraError("training", "train") from error
 
 
 @contextlib.contextmanager

@@ -18,11 +18,6 @@ def above_zero(_: object, value: float | None) -> None:
         raise ValueError("expected more than 0")
 
 
-def not_negative(_: object, value: float) -> None:
-    if not value >= 0:
-        raise ValueError("expected 0 or more")
-
-
 def adapt(
     model: Annotated[
         Path | None, Parameter(help="a .safetensors model or a run folder; not with --train-style")
@@ -45,7 +40,7 @@ def adapt(
     ] = None,
     restyled: Annotated[float, Parameter(name="--share", help="of a batch that is restyled", validator=share)] = 1.0,
     strength: Annotated[float, Parameter(help="of the restyling, 0 to 1", validator=share)] = 1.0,
-    kl_weight: Annotated[float, Parameter(help="of KL(p_original || p_restyled)", validator=not_negative)] = 1.0,
+    kl_weight: Annotated[float, Parameter(help="of KL(p_original || p_restyled)", validator=at_least(0))] = 1.0,
     train_style: Annotated[bool, Parameter(help="train a style network instead", negative="")] = False,
     content: Annotated[str | None, Parameter(help="with --train-style: pictures, a folder or DATA")] = None,
     encoder: Annotated[str, Parameter(help="with --train-style: a timm name, or a Tarsia model with one")] = "resnet50",

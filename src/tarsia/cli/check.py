@@ -72,14 +72,12 @@ def _draw_augmentation(
     data: str, augment: Path, split: str | None, seed: int | None, out: Path | None, overwrite: bool
 ) -> None:
     """The contact sheet of the recipe `augment`, of DATA's pictures, whatever data set the recipe names."""
-    import importlib
-
     from tarsia.checking import augmentation_sheet
     from tarsia.data import open_spec, parse
     from tarsia.recipe import Recipe
 
     with needs_training():
-        importlib.import_module("tarsia.learning.loader")
+        import tarsia.learning.loader  # noqa: F401
     recipe = Recipe.load(augment)
     dataset = open_spec(data, split=split, default_split="train")
     with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:

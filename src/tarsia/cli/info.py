@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_text
 from pathlib import Path
-from typing import Any
 
 from tarsia import console
 from tarsia.cli._options import Json
@@ -17,23 +16,20 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
         tarsia info
         tarsia info runs/camvid-fast
     """
-    from tarsia import environment
+    from tarsia import environment, hardware
     from tarsia.engines.model_file import find_model_file, read_card
 
-    facts = _of_this_machine() if model is None else read_card(find_model_file(model)).model_dump(mode="json")
-    conflict = environment.runtime_conflict()
-    if conflict and model is None:
-        console.note(f"warning: {conflict}")
+    if model is not None:
+        facts = read_card(find_model_file(model)).model_dump(mode="json")
+    else:
+        runtime = {"packages": environment.runtimes(), "providers": hardware.onnxruntime_providers()}
+        facts = environment.describe() | {"onnxruntime": runtime}
+        conflict = environment.runtime_conflict()
+        if conflict:
+            console.note(f"warning: {conflict}")
     if json:
         console.data(facts)
         return
     for key, value in facts.items():
         shown = value if not isinstance(value, dict) else json_text.dumps(value, ensure_ascii=False)
         console.say(f"{key}: {shown}")
-
-
-def _of_this_machine() -> dict[str, Any]:
-    from tarsia import environment, hardware
-
-    runtime = {"packages": environment.runtimes(), "providers": hardware.onnxruntime_providers()}
-    return environment.describe() | {"onnxruntime": runtime}

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import formerly
 from tarsia.cli._options import Device, Engine, Precision, at_least
-from tarsia.errors import MissingExtraError, RecipeError
+from tarsia.errors import RecipeError, needs
 
 _MIB = 2**20
 
@@ -63,12 +63,8 @@ def serve(
     from tarsia.inference import Inference
     from tarsia.service.limits import Limits
 
-    try:
+    with needs("serving", "serve"):
         from tarsia.serving import serve as run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "tarsia":
-            raise
-        raise MissingExtraError("serving", "serve") from error
     limits = Limits(
         body_bytes=max_mebibytes * _MIB,
         held_bytes=max(Limits.held_bytes, 4 * max_mebibytes * _MIB),

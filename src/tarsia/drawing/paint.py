@@ -20,11 +20,14 @@ from tarsia.drawing.lettering import FAINT, INK, PAPER, fit_fonts, wrapped
 from tarsia.files import writing
 from tarsia.pictures.rgb import as_visible
 
+LARGEST_JPEG_SIDE = 65_500
 _FAST = 1  # of zlib's levels: label maps are small at any of them, and the default takes three times as long
 _GREYS = (0, 255, 128, 192, 64)  # what ignored pixels may be painted in, first choice first
 _NEAR = 48.0  # RGB distance below which a grey would pass for a class
 _RED = (232, 30, 36)
 _HATCH = ((150, 153, 158), (176, 179, 184))
+_OPACITY = 0.55  # of the classes over a picture
+_OF_EDGES = _OPACITY + 0.3  # through which the picture is visible too, but less
 _STRIP_ROWS = 256  # rows blended at once: a 12-megapixel picture needs no copies of itself
 _SMALLEST_TILE, _LARGEST_TILE = 180, 960  # sides of a panel's pictures
 
@@ -51,20 +54,16 @@ def colorize(label_HW: np.ndarray, classes: Classes) -> np.ndarray:
     return palette(classes)[_checked(label_HW, classes)]
 
 
-def overlay(
-    image_HW3: np.ndarray, label_HW: np.ndarray, classes: Classes, opacity: float = 0.55, legend: bool = True
-) -> Image.Image:
+def overlay(image_HW3: np.ndarray, label_HW: np.ndarray, classes: Classes, legend: bool = True) -> Image.Image:
     """Picture H x W x 3 uint8 and label map H x W -> the picture with the classes over it, edges a bit brighter.
 
     The blended picture keeps its size and stands at the top left.  With `legend`, the classes present follow below it
     (beside it where the picture is upright): swatch, name, share of all pixels in percent, largest first, and the
-    ignored pixels last.  `opacity` 0 .. 1.  Raises ValueError for sizes that differ, values out of range.
+    ignored pixels last.  Raises ValueError for sizes that differ, values out of range.
     """
     label_HW = _checked(label_HW, classes)
     image_HW3 = _checked_image(image_HW3, label_HW)
-    if not 0.0 <= opacity <= 1.0:
-        raise ValueError(f"opacity is {opacity}, expected 0 to 1")
-    blended = Image.fromarray(_blend(image_HW3, label_HW, palette(classes), opacity))
+    blended = Image.fromarray(_blend(image_HW3, label_HW, palette(classes)))
     return with_legend(blended, _entries(label_HW, classes)) if legend else blended
 
 
@@ -121,6 +120,13 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
+def jpeg(picture: Image.Image) -> bytes:
+    """An RGB picture of at most `LARGEST_JPEG_SIDE` as a JPEG file."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
 def grid(images: Sequence[Image.Image], columns: int) -> Image.Image:
     """Pictures -> one contact sheet, row by row, each in the middle of a cell as large as the largest."""
     if not images or columns < 1:
@@ -165,19 +171,17 @@ def palette(classes: Classes) -> np.ndarray:
     return palette_256x3
 
 
-def _blend(image_HW3: np.ndarray, label_HW: np.ndarray, palette: np.ndarray, opacity: float) -> np.ndarray:
+def _blend(image_HW3: np.ndarray, label_HW: np.ndarray, palette: np.ndarray) -> np.ndarray:
     # Tables of 256 entries instead of arithmetic on pixels: both addends are rounded down, so no sum passes 255.
-    under = (np.arange(256) * (1.0 - opacity)).astype(np.uint8)
-    over = (palette * opacity).astype(np.uint8)
+    under = (np.arange(256) * (1.0 - _OPACITY)).astype(np.uint8)
+    over = (palette * _OPACITY).astype(np.uint8)
     bright = palette + ((255 - palette) * 0.4).astype(np.uint8)
     blended_HW3 = np.empty_like(image_HW3)
     for top in range(0, len(label_HW), _STRIP_ROWS):
         rows = slice(top, top + _STRIP_ROWS)
         np.add(under[image_HW3[rows]], over[label_HW[rows]], out=blended_HW3[rows])
-    edge = _edges(label_HW) if opacity else np.zeros_like(label_HW, bool)
-    # The picture stays visible through an edge, but less than through the area around it.
-    strong = min(1.0, opacity + 0.3)
-    blended_HW3[edge] = (image_HW3[edge] * (1.0 - strong) + bright[label_HW[edge]] * strong).astype(np.uint8)
+    edge = _edges(label_HW)
+    blended_HW3[edge] = (image_HW3[edge] * (1.0 - _OF_EDGES) + bright[label_HW[edge]] * _OF_EDGES).astype(np.uint8)
     return blended_HW3
 
 

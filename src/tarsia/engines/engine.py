@@ -55,19 +55,15 @@ class Engine(Protocol):
 
     def describe(self) -> Description:
         """What runs the network; runs nothing, so that it may be asked of a service at any time."""
-        ...
 
     def run(self, images_BHWC: np.ndarray) -> Any:
         """uint8 pictures, H and W multiples of the stride -> B x K x H x W scores."""
-        ...
 
     def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x h x w uint8 class indices at `size`: resized bilinearly, then the largest."""
-        ...
 
     def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
-        ...
 
     def run_to_labels(self, images_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """As `run` -> B x H x W uint8 labels and the float32 probability of each, by the card's temperature.

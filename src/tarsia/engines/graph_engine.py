@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,9 @@ INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
 class GraphEngine(Engine, ABC):
     """An ONNX file behind the Engine protocol (engines/engine.py); what it gives are numpy arrays."""
 
-    name: str  # as --engine has it
     precision = "float32"  # of what the file does not hold in 8 bits
     device = "cpu"
-    _gives_labels: bool  # exported with --probabilities
+    _gives_labels: bool  # exported with probabilities
 
     def __init__(self, file: OnnxFile, where: str, threads: int | None = None, streams: int = 1) -> None:
         """`streams`: how many calls may run at once, each on its share of the `threads`, by default one a core.
@@ -44,28 +42,19 @@ class GraphEngine(Engine, ABC):
         self._parameters = file.parameters
         self._footprint = Footprint()
 
-    @classmethod
-    def open(cls, path: Path, *arguments: Any, **options: Any) -> Any:
-        """The engine for the file at `path`; ModelFileError where it is not sound."""
-        return cls(onnx_file.read(path), str(path), *arguments, **options)
-
     def run(self, images_BHWC: np.ndarray) -> np.ndarray:
-        """uint8 pictures, H and W multiples of the stride -> B x K x H x W float32 scores."""
         return self._given([SCORES], images_BHWC)[0]
 
     def run_to_labels(self, images_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """As Engine's, of a file that was exported with them."""
         if not self._gives_labels:
             return None
         label_BHW, confidence_BHW = self._given([LABEL, CONFIDENCE], images_BHWC)
         return label_BHW, confidence_BHW
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Scores -> B x h x w uint8 at `size`."""
         return resample.labels(scores_BKHW, size)
 
     def probabilities(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Scores -> B x K x h x w float32 at `size`."""
         return resample.probabilities(scores_BKHW, size)
 
     def describe(self) -> Description:
@@ -84,7 +73,6 @@ class GraphEngine(Engine, ABC):
         """The engine, its version, and what it runs on."""
 
     def give_back(self) -> None:
-        """Give back the memory that is kept for the next picture, where it is more than a little."""
         if self._footprint.forget():
             self._release()
             trim()

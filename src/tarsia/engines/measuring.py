@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from tarsia.engines import memory_limit
+from tarsia.engines.memory_limit import is_exhausted
 
 T = TypeVar("T", bound=Hashable)
 
@@ -63,7 +63,7 @@ def measure(candidates: Sequence[T], run: Callable[[T], float], least_seconds: f
         try:
             seconds = run(one)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_exhausted(error):
                 raise
             left.remove(one)
             found.tries[one] = []
@@ -80,8 +80,3 @@ def _too_slow(found: Measured[T], one: T) -> bool:
     if len(tries) == 1:  # what is new to the machine is slow for that alone: compared with the default when it was
         return bool(first) and tries[0] > _FAR_SLOWER * first[0]
     return min(tries) > _SLOWER * min(found.seconds.values())
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch (on any device) or the system ran out of memory."""
-    return isinstance(error, RuntimeError | MemoryError) and memory_limit.is_exhausted(error)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 _LATELY = 16  # pictures
 _TIMES = 2  # as much as lately is needed may be kept: to have it anew costs up to 4 parts in 10 of a run
@@ -44,7 +43,8 @@ class Footprint:
 
 def trim() -> None:
     """Give back to the system what the C library has free: it keeps that for this process otherwise."""
-    _trim()()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other libraries than glibc have none, and need none
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextlib.contextmanager
@@ -70,10 +70,3 @@ def _set(parameter: int, value: int) -> bool:
     with contextlib.suppress(OSError, AttributeError, TypeError):
         return bool(ctypes.CDLL(None).mallopt(parameter, value))
     return False
-
-
-@functools.cache
-def _trim() -> Callable[[], object]:
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # other libraries than glibc have none, and need none
-        return functools.partial(ctypes.CDLL(None).malloc_trim, 0)
-    return lambda: None

@@ -21,8 +21,6 @@ _TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 class OnnxEngine(GraphEngine):
     """ONNX Runtime, in float32 (and 8 bits where the file has them)."""
 
-    name = "onnxruntime"
-
     def __init__(
         self, file: OnnxFile, where: str, device: str = "auto", threads: int | None = None, streams: int = 1
     ) -> None:
@@ -40,7 +38,6 @@ class OnnxEngine(GraphEngine):
         self._check_interface(takes, {name: _kind(one)[1:] for name, one in gives.items()}, classes)
 
     def _program(self) -> str:
-        """The engine, its version, and the provider in use."""
         return f"onnxruntime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
 
     def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:

@@ -36,8 +36,6 @@ _INSIDE: dict[int, dict[int, int]] = {
 _METADATA, _KEY, _VALUE = 14, 1, 2
 _DIMENSIONS, _TYPE, _NAME, _OUTSIDE, _LOCATION = 1, 2, 8, 13, 14
 _WEIGHTS = {1, 2, 3, 10, 11, 16}  # float, uint8, int8, float16, double, bfloat16; other types are sizes and positions
-
-
 # How the values of a field (4: floats, 9: raw, 10: doubles) of a type lie in the file.
 _BFLOAT16 = 16
 _STORED = {(4, 1): "<f4", (9, 1): "<f4", (9, 10): "<f2", (9, 11): "<f8", (10, 11): "<f8", (9, _BFLOAT16): "<u2"}
@@ -78,7 +76,7 @@ def read(path: Path) -> OnnxFile:
 def parse(content: bytes, where: str) -> OnnxFile:
     """`read` for the content of a file; errors name `where`."""
     try:
-        metadata = _metadata(content)
+        metadata = {key: place for key, place, _ in _entries(content)}
         is_ours = CARD_KEY in metadata and SUM_KEY in metadata
         if is_ours and _text(content, metadata[SUM_KEY]) != _sum(content, metadata[SUM_KEY]):
             raise ModelFileError(f"{where}: its sha256 does not match, the file was changed or damaged: get it again")
@@ -101,7 +99,7 @@ def parse(content: bytes, where: str) -> OnnxFile:
 def with_card(content: bytes, card: Card, **entries: str) -> bytes:
     """An ONNX file's content -> the same with this card, these entries of metadata, and its sum."""
     texts = {**entries, CARD_KEY: card.to_json(), SUM_KEY: _NO_SUM}
-    old = [field for key, field in _entries(content) if key in texts]
+    old = [field for key, _, field in _entries(content) if key in texts]
     kept = b"".join(content[part.start : part.stop] for part in _between(len(content), old))
     # Fields may come in any order, and an entry's two may be longer than a byte can count.
     added = [_encoded(_KEY, key.encode()) + _encoded(_VALUE, text.encode()) for key, text in texts.items()]
@@ -126,20 +124,12 @@ def _sum(content: bytes, place: range) -> str:
     return total.hexdigest()
 
 
-def _metadata(content: bytes) -> dict[str, range]:
-    """The keys of the metadata, and where in the file their texts are."""
-    found = {}
-    for key, entry in _entries(content):
-        texts = {field.number: field.inside for field in _fields(content, entry.inside)}
-        found[key] = texts.get(_VALUE, range(0))
-    return found
-
-
-def _entries(content: bytes) -> Iterator[tuple[str, _Field]]:
+def _entries(content: bytes) -> Iterator[tuple[str, range, _Field]]:
+    """The keys of the metadata, where in the file their texts are, and the whole entries."""
     for field in _fields(content, range(len(content))):
         if field.number == _METADATA:
-            keys = [part.inside for part in _fields(content, field.inside) if part.number == _KEY]
-            yield formerly.key(_text(content, keys[0] if keys else range(0))), field
+            texts = {part.number: part.inside for part in _fields(content, field.inside)}
+            yield formerly.key(_text(content, texts.get(_KEY, range(0)))), texts.get(_VALUE, range(0)), field
 
 
 def check_numbers(content: bytes, where: str) -> None:

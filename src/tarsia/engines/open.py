@@ -11,7 +11,7 @@ from tarsia.card import Card
 from tarsia.engines import onnx_file
 from tarsia.engines.engine import DOES_NOT_RUN, ENGINES, PRECISIONS, Engine, check_numbers
 from tarsia.engines.model_file import find_model_file, is_onnx
-from tarsia.errors import MissingExtraError, ModelFileError, RecipeError, ScoresError, TarsiaError, nearest
+from tarsia.errors import ModelFileError, RecipeError, ScoresError, TarsiaError, nearest, needs
 from tarsia.plain_text import command
 
 
@@ -28,14 +28,18 @@ def open_engine(
     _check_choice(engine, precision)
     path = find_model_file(path)
     if is_onnx(path):
-        return _tried(_of_onnx_file(path, device, engine, precision, streams), path)
+        file = onnx_file.read(path)
+        options: dict[str, Any] = {"streams": streams}
+        if engine == "openvino":
+            _check_judged(file.card, path, precision)
+            options["precision"] = precision
+        name = "onnxruntime" if engine == "auto" else engine
+        return _tried(engine_class(name)(file, str(path), device, **options), path)
     for name, value, usual in ("engine", engine, "auto"), ("precision", precision, "float32"), ("streams", streams, 1):
         if value != usual:
             raise RecipeError(f"`{name}={value!r}` is for .onnx files: `{command('export', path)}` makes one")
-    try:
+    with needs(f"running {path.name}", "train"):
         from tarsia.engines.torch_engine import TorchEngine
-    except ImportError as error:
-        raise MissingExtraError(f"running {path.name}", "train") from error
     return _tried(TorchEngine.open(path, device), path)
 
 
@@ -73,10 +77,8 @@ def engine_class(name: str) -> Any:
         from tarsia.engines.onnx_engine import OnnxEngine
 
         return OnnxEngine
-    try:
+    with needs("engine='openvino'", "openvino"):
         import openvino  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("engine='openvino'", "openvino") from error
     from tarsia.engines.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine
@@ -89,14 +91,6 @@ def _check_choice(engine: str, precision: str) -> None:
         raise RecipeError(f"{precision=}: no such precision{nearest(precision, PRECISIONS)}")
     if precision != "float32" and engine != "openvino":
         raise RecipeError(f"{precision=}: only engine='openvino' computes in it")
-
-
-def _of_onnx_file(path: Path, device: str, engine: str, precision: str, streams: int) -> Engine:
-    file = onnx_file.read(path)
-    if engine != "openvino":
-        return engine_class("onnxruntime")(file, str(path), device, streams=streams)
-    _check_judged(file.card, path, precision)
-    return engine_class("openvino")(file, str(path), device, streams=streams, precision=precision)
 
 
 def _check_judged(card: Card, path: Path, precision: str) -> None:

@@ -32,8 +32,6 @@ class _Request(NamedTuple):
 class OpenVinoEngine(GraphEngine):
     """OpenVINO in the precision that is asked for: left to itself it would choose bfloat16 and not say so."""
 
-    name = "openvino"
-
     def __init__(
         self,
         file: OnnxFile,
@@ -65,7 +63,6 @@ class OpenVinoEngine(GraphEngine):
         self._check_interface(takes, gives, _side(compiled.output(SCORES), 1) if SCORES in gives else None)
 
     def _program(self) -> str:
-        """The engine and its version."""
         return f"openvino {_version()}, CPU"
 
     def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:

@@ -31,16 +31,11 @@ def probabilities(scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return shares_BKHW
 
 
-def resize(scores_KHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """K x H x W float32 -> K x h x w, bilinear by pixel centres; smaller sizes are not smoothed.
+def _strips(scores_KHW: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[slice, np.ndarray]]:
+    """The rows of a strip of the result, and the scores there: bilinear by pixel centres, smaller sizes not smoothed.
 
     What torch's interpolate does with align_corners=False, to rounding.
     """
-    return np.concatenate([strip_KhW for _, strip_KhW in _strips(scores_KHW, size)], axis=1)
-
-
-def _strips(scores_KHW: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[slice, np.ndarray]]:
-    """The rows of a strip of the result, and the scores there."""
     height, width = size
     step = max(1, _STRIP_PIXELS // width)
     same = scores_KHW.shape[1:] == (height, width)

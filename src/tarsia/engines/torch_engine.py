@@ -60,24 +60,20 @@ class TorchEngine(Engine):
         return None if self._to_choose else self.model.memory_format
 
     def keep(self, memory_format: str) -> None:
-        """Compute in this layout, whatever would be faster, as what has been computed before was."""
         self._to_choose = False
         self.model.arrange(memory_format)
 
     def run(self, images_BHWC: np.ndarray) -> Tensor:
-        """uint8 pictures, H and W multiples of the stride -> B x K x H x W scores."""
         return self._run(self.model, images_BHWC)
 
     @torch.inference_mode()
     def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
-        """Scores -> B x h x w uint8 at `size`."""
         with memory_limit.exhaustion(self.card.architecture):
             # max is several times faster than argmax on CPUs in this layout.
             return _at(scores_BKHW, size).max(1).indices.to(torch.uint8).cpu().numpy()
 
     @torch.inference_mode()
     def probabilities(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
-        """Scores -> B x K x h x w float32 at `size`."""
         with memory_limit.exhaustion(self.card.architecture):
             return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
 
@@ -149,7 +145,6 @@ class TorchEngine(Engine):
             torch.cuda.empty_cache()
 
     def describe(self) -> Description:
-        """As Engine's."""
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         program, on_gpu = f"torch {torch.__version__}, {self.device}", self.device != "cpu"
         return Description(program, self.precision, torch.get_num_threads(), parameters, on_gpu=on_gpu)

@@ -21,8 +21,9 @@ from tarsia.plain_text import some
 
 def save_model(path: Path, model: Segmenter, card: Card) -> None:
     """Write weights and card as one model file, atomically."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with writing(path) as part:
-        write_tensors(part, _contiguous(model.state_dict()), CARD_KEY, card.to_json())
+        write_tensors(part, tensors, CARD_KEY, card.to_json())
 
 
 def load_model(path: Path) -> tuple[Segmenter, Card]:
@@ -43,7 +44,7 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
         reason = str(error) if isinstance(error, TarsiaError) else str(error).partition("\n")[0]
         raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {reason}") from error
     if model is None:
-        raise ModelFileError(f"{path}: its weights do not fit its card: {'; '.join(faults[:5])}")
+        raise ModelFileError(f"{path}: its weights do not fit its card: {some(faults, 5, '; ')}")
     model.load_state_dict(tensors)
     return model, card
 
@@ -142,7 +143,3 @@ def _sum(tensors: dict[str, Tensor], text: str) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
-
-
-def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}

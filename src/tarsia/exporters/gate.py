@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tarsia.card import Card
 from tarsia.console import Table
 from tarsia.data._dataset import Dataset
-from tarsia.engines.engine import DOES_NOT_RUN, Engine
+from tarsia.engines.engine import DOES_NOT_RUN
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.engines.open import engine_class
 from tarsia.errors import ModelFileError, RecipeError
@@ -181,6 +180,7 @@ def judge(
 
     Raises DatasetError as `parity` does.
     """
+    settings = file.card.input
     stored = (file.card.provenance.get("export") or {}).get("precision", "float32")
     sides: dict[Runner, Side] = {}
     errors: dict[Runner, str] = {}
@@ -188,7 +188,8 @@ def judge(
         options = {"precision": runner.precision} if runner.engine == "openvino" else {}
         try:
             engine = engine_class(runner.engine)(file, where, "cpu", threads=threads, **options)
-            _run_once(engine, file.card)
+            # What opens may still fail on every picture: that is told of here and not in the midst of all.
+            engine.run(np.zeros((1, settings.stride, settings.stride, file.card.bands), np.uint8))
             sides[runner] = Side(runner.name, Predictor(engine), len(file.content))
         except (ModelFileError, RecipeError) as error:
             errors[runner] = str(error)
@@ -199,8 +200,3 @@ def judge(
         Verdict(runner, Limit.of(stored, runner, tolerance), reports.get(runner), errors.get(runner, ""))
         for runner in chosen
     ]
-
-
-def _run_once(engine: Engine, card: Card) -> None:
-    """What opens may still fail on every picture: where it does, it is told of here and not in the midst of all."""
-    engine.run(np.zeros((1, card.input.stride, card.input.stride, card.bands), np.uint8))

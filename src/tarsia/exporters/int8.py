@@ -9,7 +9,6 @@ comes before the first layer with weights and after the last stays in float32: n
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
@@ -26,11 +25,13 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from tarsia import console
 from tarsia.engines.graph_engine import INPUT, SCORES
+from tarsia.exporters.writer import without_logs
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _BETWEEN = ("Add", "Concat", "MaxPool", "AveragePool", "Resize")  # 8 bits from one layer to the next
 _ACTIVATIONS = ("Relu", "Clip")  # belong to the layer they follow: in 8 bits, its range does what they do
 _SHORT = 16  # layers: each is looked at
+_ROOT = ""  # the logger of ONNX Runtime's tools
 _KINDS = (*_WEIGHTED, *_BETWEEN, *_ACTIVATIONS)
 
 
@@ -40,7 +41,7 @@ class Quantizer:
     def __init__(self, model: onnx.ModelProto, images: Iterable[np.ndarray], threads: int) -> None:
         """`images`: 1 x H x W x 3 uint8, as the network takes them, looked at one after the other."""
         self.threads = threads
-        with tempfile.TemporaryDirectory() as folder, _quiet():
+        with tempfile.TemporaryDirectory() as folder, without_logs(_ROOT):
             given, plain = Path(folder, "given.onnx"), Path(folder, "plain.onnx")
             given.write_bytes(model.SerializeToString())
             quant_pre_process(str(given), str(plain), skip_symbolic_shape=True)  # which knows no H and W
@@ -92,7 +93,7 @@ class Quantizer:
         model = copy.deepcopy(self._model)
         if not nodes:
             return model
-        with _quiet():
+        with without_logs(_ROOT):
             quantizer = QDQQuantizer(
                 model,
                 per_channel=True,
@@ -165,14 +166,3 @@ def _reached(nodes: Sequence[Any], start: list[Any], backwards: bool) -> set[str
             names.add(node.name)
             reached.update(node.input if backwards else node.output)
     return names
-
-
-class _quiet:
-    """ONNX Runtime's tools log on the root logger."""
-
-    def __enter__(self) -> None:
-        self._level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.CRITICAL)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger().setLevel(self._level)

@@ -116,7 +116,6 @@ class ParityReport:
     before: Side
     after: Side
     pictures: int
-    picture_size: tuple[int, int]  # the first one's
     on_pictures: Difference = field(default_factory=Difference)
     at_sizes: Difference = field(default_factory=Difference)
     largest_score: float = 0.0
@@ -197,12 +196,15 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
     """
     bands = before.predictor.card.bands
     check_bands(dataset, bands)
-    chosen = _chosen(before.predictor.classes, dataset, images)
+    if not len(dataset):
+        raise DatasetError("the split has no samples: nothing to check on")
+    check_same_classes(before.predictor.classes, dataset.classes)
+    chosen = evenly(images, len(dataset))
     samples = ((index, check_sample(dataset[index], dataset.classes, bands)) for index in chosen)
     first: list[Sample] = []
     for side in (before, *others):
         side.begin()
-    reports = [ParityReport(before, after, len(chosen), (0, 0)) for after in others]
+    reports = [ParityReport(before, after, len(chosen)) for after in others]
     with memory_limit.limited() if before.predictor.engine.device == "cpu" else contextlib.nullcontext():
         for index, sample in console.track(samples, len(chosen), "checking"):
             first += [sample] if len(first) < max(_BATCHES) else []
@@ -212,7 +214,6 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
         for images_BHW3 in _at_sizes(first, before.predictor.card.input.stride):
             answer = _of_network(before, images_BHW3)
             for report in reports:
-                report.picture_size = (first[0].label.shape[0], first[0].label.shape[1])
                 report.at_sizes.add(answer, _of_network(report.after, images_BHW3))
         for _ in range(_ROUNDS):  # not picture by picture: the threads of one engine would still be in the other's way
             for side in (before, *others):
@@ -237,13 +238,6 @@ def _of_network(side: Side, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.nda
     scores, given = engine.run(images_BHW3), engine.run_to_labels(images_BHW3)
     label_BHW = engine.labels(scores, images_BHW3.shape[1:3]) if given is None else given[0]
     return np.asarray(scores), label_BHW
-
-
-def _chosen(classes: Classes, dataset: Dataset, images: int) -> list[int]:
-    if not len(dataset):
-        raise DatasetError("the split has no samples: nothing to check on")
-    check_same_classes(classes, dataset.classes)
-    return evenly(images, len(dataset))
 
 
 def _at_sizes(samples: list[Sample], stride: int) -> Iterator[np.ndarray]:

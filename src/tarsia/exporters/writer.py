@@ -48,7 +48,9 @@ def exported(model: Segmenter, architecture: str) -> onnx.ModelProto:
     example = torch.zeros((2, model.bands, 2 * model.stride, 3 * model.stride), dtype=torch.uint8)
     sizes = {0: Dim("batch", min=1), 2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
     try:
-        with _quiet():
+        # The exporter's progress and warnings are for those who write networks.
+        with without_logs(*_LOGGERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 _with_fixed_padding(model.eval()),
                 (example,),
@@ -158,16 +160,13 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress and no warnings: the exporter's are for those who write networks."""
-    loggers: list[Any] = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
+def without_logs(*names: str) -> Iterator[None]:
+    """Loggers of these names say nothing within."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
         logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from tarsia import console
-from tarsia.errors import MissingExtraError, OutputError
+from tarsia.errors import MissingExtraError, OutputError, needs
 from tarsia.files import write_text, writing
 from tarsia.plain_text import plain
 
@@ -55,7 +55,8 @@ def write_page(
     picture cannot be read or the page not written.
     """
     script = _source("sort.js") if sorts else ""
-    known = {"version": "", **values, "script": script, "script_hash": _policy_hash(script)}
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    known = {"version": "", **values, "script": script, "script_hash": f"sha256-{digest}"}
     template = _template(package)
     empty = template.render(**known, figures=[], pictures=[], note="")
     room = PAGE_LIMIT_BYTES - len(empty.encode()) - 2000
@@ -64,10 +65,8 @@ def write_page(
 
 
 def _template(package: str) -> Any:
-    try:
+    with needs("writing the report page", "report"):
         import jinja2
-    except ImportError as error:
-        raise MissingExtraError("writing the report page", "report") from error
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: _source("page.html", package) if name == package else _source(name)),
         autoescape=True,
@@ -85,11 +84,6 @@ def _source(name: str, package: str = __name__) -> str:
 def _plain(value: Any) -> Any:
     """What a template prints: autoescaping sees to markup, and this to characters that do not print."""
     return plain(value, lines=True) if type(value) is str else value
-
-
-def _policy_hash(script: str) -> str:
-    """What the page's policy knows its one script by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def save_pictures(folder: Path, pictures: Iterable[tuple[str, str, Image.Image]]) -> list[Path]:

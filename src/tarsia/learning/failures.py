@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tarsia.engines import measuring
+from tarsia.engines import memory_limit
 from tarsia.errors import TrainingError
 from tarsia.files import writing
 from tarsia.learning import probe
@@ -26,7 +26,7 @@ def within_memory(explain: Callable[[], TrainingError], work: Callable[..., T], 
     try:
         return work(*arguments)
     except (RuntimeError, MemoryError) as error:
-        if not measuring.is_out_of_memory(error):
+        if not memory_limit.is_exhausted(error):
             raise
     # Not within `except`, which holds on to the failed step's tensors: `explain` tries what would fit.
     raise explain()

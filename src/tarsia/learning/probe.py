@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from tarsia import hardware
-from tarsia.engines.measuring import Measured, is_out_of_memory, measure
+from tarsia.engines.measuring import Measured, measure
+from tarsia.engines.memory_limit import is_exhausted
 from tarsia.engines.torch_engine import autocast
 from tarsia.learning.loader import Batch
 from tarsia.models._segmenter import MEMORY_FORMATS, Criterion, Segmenter
@@ -67,7 +68,7 @@ def fitting_batch(model: Segmenter, batch: Batch, criterion: Criterion, device: 
                 _step(copy.deepcopy(model).train(), part, criterion, device, precision)
             return size
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_exhausted(error):
                 raise
             size //= 2
     return 0

@@ -79,31 +79,29 @@ class Fitting:
         """The tiles for a picture; None for a picture that goes whole.  Raises TooLargeError as `run` does."""
         if self._asked:
             return self._asked if max(rows.size) > self._asked.side else None
-        pixels, most = self._predictor.pixels_seen(rows.size), most_pixels(self._predictor.card.bands, MAX_PIXELS)
-        if pixels > most:
-            return self._tiles(where, rows, f"{pixels:,} pixels to the network, more than {most:,} at once")
-        tiling = self._possible()
-        if tiling is None or max(rows.size) <= tiling.side:
-            return None
-        least = self._journal.tiled_from
-        if least is not None and pixels >= least:
-            return self._tiles(where, rows, "as large as one that memory did not suffice for")
-        reason = self._would_not_fit(rows, 1)
+        reason = self._why_not(rows, 1)
         return self._tiles(where, rows, reason) if reason else None
 
     def together(self, rows: Rows, count: int) -> bool:
         """Whether `count` pictures, all like `rows`, may go through the network at once, whole."""
         if self._asked:
             return max(rows.size) <= self._asked.side
-        least, pixels = self._journal.tiled_from, self._predictor.pixels_seen(rows.size)
-        if pixels > most_pixels(self._predictor.card.bands, MAX_PIXELS) or (least is not None and pixels >= least):
-            return False
-        return self._possible() is None or not self._would_not_fit(rows, count)
+        return not self._why_not(rows, count)
 
-    def _would_not_fit(self, rows: Rows, count: int) -> str:
+    def _why_not(self, rows: Rows, count: int) -> str:
+        """Why `count` pictures like `rows` should not go whole, in words; empty where they may."""
+        pixels, most = self._predictor.pixels_seen(rows.size), most_pixels(self._predictor.card.bands, MAX_PIXELS)
+        if pixels > most:
+            return f"{pixels:,} pixels to the network, more than {most:,} at once"
+        tiling, least = self._possible(), self._journal.tiled_from
+        if tiling is None or (count == 1 and max(rows.size) <= tiling.side):
+            return ""
+        if least is not None and pixels >= least:
+            return "as large as one that memory did not suffice for"
+        return self._would_not_fit(rows, count, tiling)
+
+    def _would_not_fit(self, rows: Rows, count: int, tiling: Tiling) -> str:
         """Why not, in words; empty where it does, or nobody knows (on a GPU it is tried: that harms nobody else)."""
-        tiling = self._possible()
-        assert tiling is not None
         pixels = count * self._predictor.pixels_seen(rows.size)
         if self._predictor.engine.device != "cpu" or pixels <= max(self._largest, _TIMES * tiling.side**2):
             return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,6 @@ from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
 from tarsia.polygons.formats import coco_annotations, geojson
 
-_LARGEST_JPEG_SIDE = 65_500
-
 
 @dataclass(frozen=True)
 class Segmented:
@@ -41,29 +38,36 @@ def write(one: Segmented, source: Source, out: Path, what: WhatToWrite, classes:
     Raises ImageError, before anything is written, where a result cannot hold the picture.
     """
     save = what.save
-    sheet = None
     if "overlay" in save:
         sheet = paint.overlay(one.image_HW3, one.label_HW, classes)
-        if max(sheet.size) > _LARGEST_JPEG_SIDE:
+        if max(sheet.size) > paint.LARGEST_JPEG_SIDE:
             raise ImageError(
-                f"{shown(source.path)}: its overlay is too large for a JPEG ({_LARGEST_JPEG_SIDE} pixels a side): "
+                f"{shown(source.path)}: its overlay is too large for a JPEG ({paint.LARGEST_JPEG_SIDE} pixels a side): "
                 "leave `overlay` out of what is saved"
             )
-    if sheet is not None:
         save_jpeg(source.output(out, "overlay"), sheet)
     if "attention" in save:
         save_jpeg(source.output(out, "attention"), attention_sheet(one.image_HW3, one.maps, what.attention_at))
     if "confidence" in save:
         assert one.confidence_HW is not None
-        save_png(source.output(out, "confidence"), Image.fromarray(as_bytes(one.confidence_HW)))
-    if "geojson" in save:
-        found = geojson(one.label_HW, classes, tolerance=what.simplify)
-        write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
+        with writing(source.output(out, "confidence")) as part:
+            Image.fromarray(as_bytes(one.confidence_HW)).save(part, format="PNG")
+    more = write_polygons(one.label_HW, source, out, what, classes)
     if "label" in save:
         paint.save_label(source.output(out, "label"), one.label_HW, classes)
-    if "coco" not in save:
+    return more
+
+
+def write_polygons(
+    label_HW: np.ndarray, source: Source, out: Path, what: WhatToWrite, classes: Classes, **on_earth: Any
+) -> dict[str, Any]:
+    """Write the GeoJSON, in the coordinates that `on_earth` gives `geojson`; COCO's annotations for the journal."""
+    if "geojson" in what.save:
+        found = geojson(label_HW, classes, tolerance=what.simplify, **on_earth)
+        write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
+    if "coco" not in what.save:
         return {}
-    return {"coco": coco_annotations(one.label_HW, classes, tolerance=what.simplify)}
+    return {"coco": coco_annotations(label_HW, classes, tolerance=what.simplify)}
 
 
 def as_bytes(confidence_HW: np.ndarray) -> np.ndarray:
@@ -75,14 +79,5 @@ def as_bytes(confidence_HW: np.ndarray) -> np.ndarray:
 
 def save_jpeg(path: Path, sheet: Image.Image) -> None:
     """Write a picture as JPEG, whole or not at all."""
-    # Through memory: given a file, Pillow's JPEG writer takes a full disk for success and leaves a cut picture.
-    content = io.BytesIO()
-    sheet.convert("RGB").save(content, format="JPEG", quality=90)
-    with writing(path) as part:
-        part.write_bytes(content.getbuffer())
-
-
-def save_png(path: Path, picture: Image.Image) -> None:
-    """Write a picture as PNG, whole or not at all."""
-    with writing(path) as part:
-        picture.save(part, format="PNG")
+    with writing(path) as part:  # given a file, Pillow's JPEG writer takes a full disk for success
+        part.write_bytes(paint.jpeg(sheet))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,14 @@ from tarsia import console
 from tarsia.card import IGNORED
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
-from tarsia.files import write_text
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
-from tarsia.output.of_picture import as_bytes, save_jpeg
+from tarsia.output.of_picture import as_bytes, save_jpeg, write_polygons
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import MAX_PIXELS, shown
 from tarsia.pictures.rasters import Raster, RowWriter, open_raster, writing_raster
 from tarsia.pictures.rgb import as_visible
-from tarsia.polygons.formats import coco_annotations, geojson
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import Strip, strips
 
@@ -73,7 +70,10 @@ def write(
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
             for remark in raster.remarks():
                 console.note(remark)
-            more = _polygons(np.concatenate(kept), predictor, source, out, what, raster) if polygons else {}
+            more = {}
+            if polygons:
+                on_earth = {"transform": raster.transform, "crs": raster.crs}
+                more = write_polygons(np.concatenate(kept), source, out, what, predictor.classes, **on_earth)
         return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
 
 
@@ -114,20 +114,6 @@ def _as_written(found: Iterator[Strip], raster: Raster, what: WhatToWrite) -> It
 def _confidence(strip: Strip) -> np.ndarray:
     assert strip.confidence_HW is not None
     return as_bytes(strip.confidence_HW)
-
-
-def _polygons(
-    label_HW: np.ndarray, predictor: Predictor, source: Source, out: Path, what: WhatToWrite, raster: Raster
-) -> dict[str, Any]:
-    """Write GeoJSON in map coordinates; COCO's annotations, in pixels, for the journal."""
-    if "geojson" in what.save:
-        found = geojson(
-            label_HW, predictor.classes, tolerance=what.simplify, transform=raster.transform, crs=raster.crs
-        )
-        write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
-    if "coco" not in what.save:
-        return {}
-    return {"coco": coco_annotations(label_HW, predictor.classes, tolerance=what.simplify)}
 
 
 class Preview:

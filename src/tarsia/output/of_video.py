@@ -20,7 +20,7 @@ from tarsia.output import summary
 from tarsia.output.sources import Source, is_camera
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
-from tarsia.pictures.videos import Video, VideoWriter, open_video, writing_video
+from tarsia.pictures.videos import Video, open_video, writing_video
 from tarsia.plain_text import number
 
 _FRAME = re.compile(r"frame-\d{6,}\.png")
@@ -47,10 +47,11 @@ def write(
         first = next(frames, None)
         if first is None:
             raise ImageError(f"{video.where}: no frame in it can be read")
-        folder = (
-            stack.enter_context(_new_folder(source.output(out, "label"))) if "label" in what.kinds("video") else None
-        )
-        writer = None
+        folder = writer = None
+        if "label" in what.kinds("video"):
+            place = source.output(out, "label")
+            _check_frames(place)
+            folder = stack.enter_context(writing_folder(place))
         if "overlay" in what.kinds("video"):
             writer = stack.enter_context(writing_video(source.output(out, "overlay"), first.shape[:2], video.rate))
         counts = np.zeros(256, np.int64)
@@ -62,25 +63,12 @@ def write(
                     label_HW = what.selected(*found)
                     counts += summary.counted(label_HW)
                     work.step()
-                    _write_frame(image_HW3, label_HW, card, folder, writer, work.count)
-        if writer:
-            writer.finish()
+                    if writer:
+                        writer.write(np.asarray(paint.overlay(image_HW3, label_HW, card.classes, legend=False)))
+                    if folder:
+                        paint.save_label(folder / f"frame-{work.count:06d}.png", label_HW, card.classes)
         work.end()
     return {"row": summary.row_of(source, first.shape[:2], counts.tolist(), card, frames=work.count)}
-
-
-def _write_frame(
-    image_HW3: np.ndarray,
-    label_HW: np.ndarray,
-    card: Card,
-    folder: Path | None,
-    writer: VideoWriter | None,
-    number: int,
-) -> None:
-    if writer:
-        writer.write(np.asarray(paint.overlay(image_HW3, label_HW, card.classes, legend=False)))
-    if folder:
-        paint.save_label(folder / f"frame-{number:06d}.png", label_HW, card.classes)
 
 
 def _groups(frames: Iterator[np.ndarray], count: int, video: Video) -> Iterator[list[np.ndarray]]:
@@ -94,15 +82,9 @@ def _groups(frames: Iterator[np.ndarray], count: int, video: Video) -> Iterator[
         yield group
 
 
-@contextlib.contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` that takes its place once all is in it, and vanishes where something fails.
-
-    OutputError where `path` is a folder with anything but frames in it.
-    """
+def _check_frames(path: Path) -> None:
+    """OutputError where `path`, which will be replaced, is a folder with anything but frames in it."""
     if path.is_dir() and not path.is_symlink():
         strange = [one for one in path.iterdir() if not _FRAME.fullmatch(one.name) or not one.is_file()]
         if strange:
             raise OutputError(f"{shown(strange[0])} is in the way of a video's frames: choose another `out`")
-    with writing_folder(path) as part:
-        yield part

@@ -78,7 +78,7 @@ def find(
 
     def add(path: Path, relative: str) -> None:
         if os.path.abspath(path) not in found:
-            found[os.path.abspath(path)] = Source(path, relative, _medium(path, lambda file: is_raster(file, bands)))
+            found[os.path.abspath(path)] = Source(path, relative, _medium(path, is_raster, bands))
 
     def refused(error: OSError) -> None:
         failed.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
@@ -195,10 +195,10 @@ def _listed(path: Path) -> list[str]:
     return words
 
 
-def _medium(path: Path, is_raster: Callable[[Path], bool]) -> str:
+def _medium(path: Path, is_raster: Callable[[Path, int], bool], bands: int) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
-    return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path) else "picture"
+    return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path, bands) else "picture"
 
 
 def _same(name: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -15,7 +16,6 @@ from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError,
 from tarsia.card import MAX_PIXELS as MAX_PIXELS
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
 from tarsia.pictures.orientation import orientation_of, swaps_sides
-from tarsia.pictures.signatures import identified
 from tarsia.pictures.tiff import tiff_bands
 from tarsia.plain_text import plain
 
@@ -23,6 +23,35 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
 # What the formats' codes can reach: a bit for each 8 x 8 pixels; deflate's 1032 times 8 pixels; LZW's longest string.
 _MOST_PIXELS_PER_BYTE = {"JPEG": 512, "MPO": 512, "PNG": 8_256, "GIF": 4_096}
 _UNSUSPICIOUS_PIXELS = 1_000_000
+# (offset, bytes, what it is); formats without a reader come with them so that the error can name them.
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"BM", "BMP"),
+    (0, b"GIF8", "GIF"),
+    (4, b"ftypavi", "AVIF"),
+    *((0, b"P%d" % kind, "PPM") for kind in range(1, 7)),
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftyp", "MP4 or MOV video"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"%!PS", "EPS or PostScript"),
+    (0, b"\xc5\xd0\xd3\xc6", "EPS or PostScript"),
+    (0, b"%PDF", "PDF"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"\x93NUMPY", "NumPy array"),
+    (0, b"PK\3\4", "zip"),
+    (0, b"\x1f\x8b", "gzip"),
+)
+_UNHEARD: ContextVar[tuple[type[Warning], ...]] = ContextVar("unheard", default=())
 
 
 class Header(NamedTuple):
@@ -55,9 +84,8 @@ def opened(
         file = stack.enter_context(open_file(source, where) if isinstance(source, str | Path | bytes) else source)
         file.seek(0)
         head = file.read(1024)
-        with explained(where, head, formats):
-            never_warn(Image.DecompressionBombWarning)  # of the size, which is looked at below
-            never_warn(UserWarning, r"PIL\.")  # of damaged EXIF data and the like: names no file, changes no pixel
+        # Of the size, which is looked at below; of damaged EXIF data and the like, which changes no pixel.
+        with explained(where, head, formats), unheard(Image.DecompressionBombWarning, UserWarning):
             try:
                 image = stack.enter_context(Image.open(file, formats=formats))
             except UnidentifiedImageError:
@@ -103,7 +131,7 @@ def explained(where: str, head: bytes, formats: tuple[str, ...]) -> Iterator[Non
     except TarsiaError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{where}: {identified(head, formats, FORMATS)}") from error
+        raise ImageError(f"{where}: {_identified(head, formats)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = str(error).partition(",")[0]
         raise TooLargeError(f"{where}: refused, too many pixels ({reason}); cut it into smaller pictures") from error
@@ -113,14 +141,25 @@ def explained(where: str, head: bytes, formats: tuple[str, ...]) -> Iterator[Non
         raise ImageError(f"{where}: damaged or cut off ({shown(str(error))}); get the file again") from error
 
 
-def never_warn(category: type[Warning], module: str = "") -> None:
-    """What such warnings (of modules that fit a pattern) say is of no use to anybody.
+class _OfThisThread(type):
+    def __subclasscheck__(cls, category: type) -> bool:
+        return issubclass(category, _UNHEARD.get())
 
-    For the whole process, since `warnings.catch_warnings` is not for threads.
-    """
-    wanted = ("ignore", category, module)
-    if not any((action, found, getattr(of, "pattern", "")) == wanted for action, _, found, of, _ in warnings.filters):
-        warnings.filterwarnings("ignore", category=category, module=module)
+
+class _Unheard(Warning, metaclass=_OfThisThread):
+    """For the one filter: the warnings that are `unheard` just now, in the thread that asks."""
+
+
+@contextlib.contextmanager
+def unheard(*categories: type[Warning]) -> Iterator[None]:
+    """Within, such warnings are not heard in this thread; `warnings.catch_warnings` would be for the whole process."""
+    if ("ignore", None, _Unheard, None, 0) not in warnings.filters:
+        warnings.simplefilter("ignore", _Unheard)
+    token = _UNHEARD.set((*_UNHEARD.get(), *categories))
+    try:
+        yield
+    finally:
+        _UNHEARD.reset(token)
 
 
 def most_pixels(bands: int, limit: int) -> int:
@@ -159,3 +198,24 @@ def _check_bands(bands: int | None, where: str) -> None:
             f"three of them, as gdal_translate -b 1 -b 2 -b 3 does, or learn from all: bands: {bands} in dataset.yaml, "
             f"model.bands: {bands} in the recipe"
         )
+
+
+def _identified(head: bytes, formats: tuple[str, ...]) -> str:
+    """What a file is, by its first bytes, that none of `formats` could read; and what to do."""
+    if not head:
+        return "an empty file; get the file again"
+    for offset, signature, name in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            if name.upper() in formats:
+                return f"{name} data, but damaged or of a rare kind; get the file again or save it as 8-bit PNG"
+            if name.upper() in FORMATS:
+                return f"{name} data, which does not keep label values exactly; save labels as PNG"
+            return f"{name} data, which Tarsia does not read; save the picture as PNG or JPEG"
+    if head.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer in place of the picture; fetch it with `git lfs pull`"
+    if b"<svg" in head:
+        return "an SVG drawing, which Tarsia does not read; save the picture as PNG"
+    text = head.decode("utf-8", errors="ignore")
+    printable = sum(c.isprintable() or c.isspace() for c in text) > 0.9 * len(head)
+    what = "a text file" if printable else "a file of an unknown format"
+    return f"{what}, not a picture; expected one of {', '.join(formats)}"

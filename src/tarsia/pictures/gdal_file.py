@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tarsia.errors import ImageError, MissingExtraError, TarsiaError
-from tarsia.pictures.files import never_warn, shown
+from tarsia.errors import ImageError, TarsiaError, needs
+from tarsia.pictures.files import shown, unheard
 
 _CACHE_MEGABYTES = 64  # GDAL's own default is a twentieth of the machine's memory
 _LARGEST_BLOCK_BYTES = 256 * 2**20  # GDAL decodes whole blocks: a file in one strip would be held whole
@@ -22,11 +22,8 @@ _MOST_PIXELS = 2**40
 def opened(source: Path | bytes, what: str = "reading a TIFF this large, or its georeference,") -> Iterator[Any]:
     """A TIFF, or its content, open for reading; `what` needs rasterio, says the error where it is missing."""
     where = shown(source)
-    try:
-        import rasterio  # noqa: F401
+    with needs(f"{where}: {what}", "geo"):
         from rasterio.io import MemoryFile
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"{where}: {what}", "geo") from error
 
     # A name that GDAL would take for an address is never handed on.
     if not isinstance(source, bytes) and not os.path.isfile(source):
@@ -55,9 +52,9 @@ def gdal_file(file: Any, mode: str, **profile: Any) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    never_warn(NotGeoreferencedWarning)
     place = os.path.abspath(file) if isinstance(file, str | Path) else file.name
-    return rasterio.open(place, mode, sharing=False, **profile)
+    with unheard(NotGeoreferencedWarning):
+        return rasterio.open(place, mode, sharing=False, **profile)
 
 
 @contextlib.contextmanager

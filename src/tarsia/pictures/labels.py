@@ -19,7 +19,7 @@ def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
 
     Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
     DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `reader.read`
-    refuses.  `wide`: an RGB PNG of 16 bits a channel is H x W x 3 uint16.
+    refuses.  `wide`: an RGB PNG of 16 bits a band is H x W x 3 uint16.
     """
     where = shown(path)
     try:
@@ -37,7 +37,7 @@ def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
 
 
 def read_colors(path: str | Path) -> np.ndarray:
-    """A label file -> its colours, H x W x 3 uint8: those of its palette, greys as three equal channels.
+    """A label file -> its colours, H x W x 3 uint8: those of its palette, greys as three equal bands.
 
     What a file declares transparent keeps its colour: no background is laid under a label.  Raises DatasetError as
     `read_label` does, and for more than 8 bits of grey and for indices beyond the palette.

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from tarsia.card import MAX_BANDS
 from tarsia.errors import ImageError, TooLargeError
 from tarsia.pictures.files import (
     FORMATS,
@@ -36,7 +37,7 @@ from tarsia.pictures.files import (
     shown,
 )
 from tarsia.pictures.rasters import Place, open_raster
-from tarsia.pictures.rgb import check_grey, checked_array, to_rgb
+from tarsia.pictures.rgb import to_rgb
 from tarsia.pictures.tiff import HEIGHT, WIDTH, tiff_bands, tiff_tags
 from tarsia.plain_text import number
 
@@ -44,6 +45,7 @@ ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
 _NPY = b"\x93NUMPY"
 _MOST_HEADER = 10_000  # characters of a .npy file's header
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # of Pillow; and I;16 with its byte orders
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,7 @@ def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Pictur
         return _of_pillow(source, spec.bands, limit)
     if not isinstance(source, np.ndarray):
         raise ImageError(f"{type(source).__name__} given as picture: expected a path, bytes, PIL image or numpy array")
-    if spec.bands == 3:
-        return Picture(checked_array(source))
-    return Picture(_checked(source, "array given as picture", spec.bands))
+    return Picture(_checked(source, spec.bands))
 
 
 def stored_size(source: str | Path | bytes, limit: int = MAX_PIXELS) -> tuple[int, int]:
@@ -101,7 +101,7 @@ def stored_size(source: str | Path | bytes, limit: int = MAX_PIXELS) -> tuple[in
     """
     where = shown(source)
     try:
-        with opened(source, where, FORMATS, limit) as image:
+        with opened(source, where, FORMATS, limit) as image:  # no more of it: of a PNG its EXIF data is decoded
             return image.height, image.width
     except TooLargeError:
         raise
@@ -151,14 +151,15 @@ def _of_pillow(image: Image.Image, bands: int, limit: int) -> Picture:
 
 def _converted(image: Image.Image, where: str, bands: int, several: bool = True) -> Picture:
     """What Pillow has opened -> RGB, or grey; `several`: whether to remark that there are more of them."""
+    found = len(image.getbands()) if image.mode != "P" else 3
+    if bands == 1 and image.mode.partition(";")[0] not in _GREY_MODES:
+        what = f"a picture of {found} bands (mode {image.mode})"
+        raise ImageError(f"{where}: {what}, expected 1 (grey): save it as a grey PNG or TIFF")
+    if bands not in (1, 3) and found != bands:
+        raise _other_bands(where, found, bands)
     if bands not in (1, 3):  # a PNG's grey and alpha, or colours and alpha
-        found = len(image.getbands()) if image.mode != "P" else 3
-        if found != bands:
-            raise _other_bands(where, found, bands)
         what = f"a {image.format} of mode {image.mode}"
         raise ImageError(f"{where}: {what}, whose last is no band: give a TIFF or .npy file")
-    if bands == 1:
-        check_grey(image, where)
     remarks: list[str] = []
     image_HW3 = to_rgb(image, where, remarks)
     # A JPEG's further pictures (MPO) are previews of the first, which every phone and drone adds.
@@ -167,12 +168,21 @@ def _converted(image: Image.Image, where: str, bands: int, several: bool = True)
     return Picture(image_HW3 if bands == 3 else np.ascontiguousarray(image_HW3[..., :1]), remarks=tuple(remarks))
 
 
-def _checked(image: np.ndarray, where: str, bands: int) -> np.ndarray:
-    if image.ndim == 2 and bands == 1:
-        image = image[:, :, None]
-    _check_kind(image.dtype, image.shape, where, bands)
+def _checked(image: np.ndarray, bands: int) -> np.ndarray:
+    """An array as H x W x bands, itself where it is that; H x W grey is one band, or spread over three."""
+    where = f"array of {image.dtype} {image.shape} given as picture"
+    wanted = f"uint8 (H, W, {bands}){' RGB' if bands == 3 else ''}"
+    if image.ndim == 2 and bands in (1, 3):
+        image = np.repeat(image[:, :, None], bands, axis=2)
+    found = image.shape[2] if image.ndim == 3 else 0
+    if image.dtype == np.uint8 and 0 < found <= MAX_BANDS and found != bands:
+        remedy = f"choose {bands} of them" if found > bands else "give all of them"
+        raise ImageError(f"{where}: its last axis has {found} bands, expected {wanted}; {remedy}, or reorder its axes")
+    if image.dtype != np.uint8 or found != bands:
+        hint = "scale it to 0 .. 255 and use .astype(np.uint8)" if image.dtype != np.uint8 else "reorder its axes"
+        raise ImageError(f"{where}: expected {wanted}; {hint}")
     if not image.size:
-        raise ImageError(f"{where}: of shape {image.shape}, it has no pixels")
+        raise ImageError(f"{where}: it has no pixels")
     return image
 
 

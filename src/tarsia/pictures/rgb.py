@@ -7,7 +7,7 @@ What becomes of a picture that is not plain 8-bit RGB:
 | EXIF orientation | turned upright |
 | grey, 1-bit, palette, CMYK, YCbCr | converted to RGB (colour profiles are not applied) |
 | transparency of any kind | laid on white |
-| 16 bits a channel | the upper byte: 0 .. 65535 -> 0 .. 255, whatever values the picture happens to hold |
+| 16 bits a band | the upper byte: 0 .. 65535 -> 0 .. 255, whatever values the picture happens to hold |
 | 12-bit TIFF | the upper 8 of its 12 bits |
 | several pictures in a file (GIF, WebP, TIFF, APNG) | the first one, with a remark |
 | 32-bit integer, floating point, Lab | refused: nothing says which value is white |
@@ -28,17 +28,7 @@ from tarsia.pictures.orientation import orientation_of
 
 _STRIP_PIXELS = 4_000_000  # converted at a time: a large picture is never held twice
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO, _EXTRA_SAMPLES = 258, 262, 0, 338
-_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})  # and those that begin with I;16
 _UNSCALABLE = {"I": "32-bit integer", "F": "floating-point", "LAB": "Lab-coloured"}
-
-
-def check_grey(image: Image.Image, where: str) -> None:
-    """ImageError for a picture in colour, a palette's too, where one band is expected."""
-    if image.mode not in _GREY_MODES and not image.mode.startswith("I;16"):
-        bands = len(image.getbands()) if image.mode != "P" else 3
-        raise ImageError(
-            f"{where}: a picture of {bands} bands (mode {image.mode}), expected 1 (grey): save it as a grey PNG or TIFF"
-        )
 
 
 def as_visible(image_HWC: np.ndarray) -> np.ndarray:
@@ -84,21 +74,6 @@ def pad_to_multiple(images_BHWC: np.ndarray, multiple: int) -> np.ndarray:
     if not down and not right:
         return images_BHWC
     return np.pad(images_BHWC, [(0, 0)] * (images_BHWC.ndim - 3) + [(0, down), (0, right), (0, 0)], mode="edge")
-
-
-def checked_array(image: np.ndarray) -> np.ndarray:
-    """A uint8 array as H x W x 3, itself where it is that; H x W grey is spread.  ImageError for any other."""
-    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] not in (3, 0) and image.shape[2] < 64:
-        raise ImageError(
-            f"array of uint8 {image.shape} given as picture: its last axis has {image.shape[2]} bands, expected "
-            "uint8 (H, W, 3) RGB; choose three of them, or reorder its axes"
-        )
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        hint = "scale it to 0 .. 255 and use .astype(np.uint8)" if image.dtype != np.uint8 else "reorder its axes"
-        raise ImageError(f"array of {image.dtype} {image.shape} given as picture: expected uint8 (H, W, 3) RGB; {hint}")
-    if not image.size:
-        raise ImageError(f"array of shape {image.shape} given as picture: it has no pixels")
-    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
 def to_rgb(image: Image.Image, where: str, remarks: list[str]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tarsia.errors import ImageError, MissingExtraError
+from tarsia.errors import ImageError, needs
 from tarsia.files import refusal, writing
 from tarsia.pictures.files import MAX_PIXELS, shown
 
@@ -83,7 +83,9 @@ def writing_video(path: Path, size: tuple[int, int], rate: Fraction) -> Iterator
     with writing(path) as part:
         try:
             with av.open(os.path.abspath(part), "w", format="mp4") as container:
-                yield VideoWriter(container, size, rate)
+                writer = VideoWriter(container, size, rate)
+                yield writer
+                writer.finish()
         except av.error.FFmpegError as error:
             raise refusal(path, OSError(error.errno, error.strerror)) from error
 
@@ -116,8 +118,6 @@ class VideoWriter:
 
 
 def _av(what: str) -> Any:
-    try:
+    with needs(f"{what}: reading videos", "video"):
         import av
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"{what}: reading videos", "video") from error
     return av

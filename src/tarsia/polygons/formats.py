@@ -34,7 +34,7 @@ def geojson(
     of the coordinates' system ("EPSG:32633"), stored as GeoJSON did before RFC 7946 and as QGIS and GDAL still read.
     """
     features = []
-    for region in _by_class(label_HW, classes, tolerance):
+    for region in _sorted(outlines(label_HW, tolerance).regions, classes):
         rings = [_closed(ring, transform) for ring in (region.outer, *region.holes)]
         features.append(
             {
@@ -52,15 +52,6 @@ def geojson(
     return {"type": "FeatureCollection", **named, "features": features}
 
 
-def coco(label_HW: np.ndarray, classes: Classes, *, file_name: str, tolerance: float = 0.0) -> dict[str, Any]:
-    """Label map H x W of one picture -> a COCO data set (object detection) of that picture."""
-    annotations = coco_annotations(label_HW, classes, tolerance=tolerance)
-    numbered = [{"id": number, "image_id": 1} | one for number, one in enumerate(annotations, 1)]
-    height, width = label_HW.shape
-    image = {"id": 1, "file_name": file_name, "height": height, "width": width}
-    return {"images": [image], "annotations": numbered, "categories": coco_categories(classes)}
-
-
 def coco_categories(classes: Classes) -> list[dict[str, Any]]:
     """COCO's list of classes: class k has the id k + 1."""
     return [{"id": k + 1, "name": name, "supercategory": ""} for k, name in enumerate(classes.names)]
@@ -73,11 +64,10 @@ def coco_annotations(label_HW: np.ndarray, classes: Classes, *, tolerance: float
     whatever the tolerance.  `area` is in pixels as predicted, `bbox` is (x, y, width, height) of the outline.
     """
     found = outlines(label_HW, tolerance)
-    chosen = _sorted(found.regions, classes)
     # The runs of each region, sorted as they are down the columns.
     runs = found.runs[np.argsort(found.runs[:, 0], kind="stable")]
     annotations = []
-    for region in chosen:
+    for region in _sorted(found.regions, classes):
         segmentation: Any = [region.outer.reshape(-1).tolist()]
         if region.holes:
             first, last = np.searchsorted(runs[:, 0], [region.number, region.number + 1])
@@ -93,10 +83,6 @@ def coco_annotations(label_HW: np.ndarray, classes: Classes, *, tolerance: float
             }
         )
     return annotations
-
-
-def _by_class(label_HW: np.ndarray, classes: Classes, tolerance: float) -> list[Region]:
-    return _sorted(outlines(label_HW, tolerance).regions, classes)
 
 
 def _sorted(regions: list[Region], classes: Classes) -> list[Region]:

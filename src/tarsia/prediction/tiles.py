@@ -18,6 +18,7 @@ picture, and tiles as large as the pictures trained on are best.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,11 +38,9 @@ class Rows(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
-        ...
 
     def read(self, top: int, bottom: int) -> np.ndarray:
         """uint8 RGB (or the model's bands), bottom - top rows of full width."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,10 @@ def spread(length: int, tiling: Tiling) -> Side:
     gaps = math.ceil(over / step)
     starts = [k * over // max(1, gaps) * tiling.stride for k in range(gaps + 1)]
     # Zones must not meet: none is wider than the least step from one tile to the next.
-    least = min((after - before for before, after in zip(starts, starts[1:], strict=False)), default=0)
+    pairs = list(itertools.pairwise(starts))
+    least = min((after - before for before, after in pairs), default=0)
     half = min(tiling.overlap // 4, least) // 2
-    middles = [(after + before + tiling.side) // 2 for before, after in zip(starts, starts[1:], strict=False)]
+    middles = [(after + before + tiling.side) // 2 for before, after in pairs]
     return Side(starts, [(middle - half, middle + half) for middle in middles], length)
 
 
@@ -179,11 +179,9 @@ def _tiles(
             if len(tiles_BHW3) == 1:
                 raise
             found = None
-        if found is not None:
-            yield from found
-            continue
-        for tile_HW3 in tiles_BHW3:
-            yield from predictor.evidence(tile_HW3[None], confidence)
+        if found is None:  # the error is gone by now, and with it what the network had
+            found = (predictor.evidence(tile_HW3[None], confidence)[0] for tile_HW3 in tiles_BHW3)
+        yield from found
 
 
 def _rise(width: int) -> np.ndarray:

@@ -18,7 +18,6 @@ from tarsia.service.responses import FORMATS, Ask, Format
 from tarsia.service.service import Service
 
 _LEFT = 499  # as nginx has it: nobody reads this answer, but the log does
-_Model = Annotated[str | None, Query(description="one of /v1/models; the first one by default", max_length=64)]
 _Format = Annotated[Format | None, Query(description="png by default")]
 _Confidence = Annotated[float | None, Query(ge=0, le=1, description="pixels below it become 255, ignored")]
 
@@ -43,7 +42,7 @@ def _add_segment(router: APIRouter, service: Service) -> None:
     )
     async def segment(
         request: Request,
-        model: _Model = None,
+        model: openapi.ModelName = None,
         format: _Format = None,
         min_confidence: _Confidence = None,
     ) -> Response:

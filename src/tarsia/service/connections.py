@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import http
 import logging
+import resource
 import uuid
 from typing import Any, cast
 
@@ -158,10 +159,6 @@ class Connection(H11Protocol):
 
 def most_places(wanted: int) -> int:
     """`wanted`, or as many as the process may have files open: a connection is one.  RecipeError where none is left."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows has no such limit
-        return wanted
     files, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     others = _BESIDE + BACKLOG + _OTHER_FILES
     if files != resource.RLIM_INFINITY and files < wanted + others:

@@ -11,9 +11,9 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from PIL import Image
 
 from tarsia import data
@@ -36,7 +36,6 @@ _SCENES: dict[str, tuple[str, int, dict[str, Any]]] = {
 # road.
 _OF_STREETS = {"road", "sky", "building", "car"}
 _JPEG: openapi.Answers = {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}}
-_Model = Annotated[str | None, Query(description="one of /v1/models; the first one by default", max_length=64)]
 
 
 def knows_streets(card: Card) -> bool:
@@ -54,7 +53,7 @@ def add_to(app: FastAPI, service: Service, own: Mapping[str, Sequence[Path]]) ->
 
 def _add_list(app: FastAPI, service: Service, own: Mapping[str, Sequence[Path]]) -> None:
     @app.get("/v1/examples", summary="Pictures to try a model with", responses=openapi.refusals(404, 405, 422))
-    async def examples(request: Request, response: Response, model: _Model = None) -> openapi.Examples:
+    async def examples(request: Request, response: Response, model: openapi.ModelName = None) -> openapi.Examples:
         chosen = service.model(model)
         response.headers["Cache-Control"] = "private, no-cache"  # what is told depends on the key
         mine = own.get(chosen.name, ()) if service.keys.opened_by(request) else ()

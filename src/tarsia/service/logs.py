@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-import warnings
 from typing import Any
-
-from PIL import Image
 
 log = logging.getLogger("tarsia.service")
 
@@ -29,14 +26,12 @@ class _Lines(logging.Formatter):
         return json.dumps(line, default=str)  # ASCII: nothing in a request can forge a line of its own
 
 
-def configure(level: int = logging.INFO) -> None:
+def configure() -> None:
     """Send this process's log to standard error in that form; uvicorn's too, but for what is known without it."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines())
-    for name, least in (("tarsia.service", level), ("uvicorn", logging.ERROR), ("py.warnings", level)):
+    for name, least in (("tarsia.service", logging.INFO), ("uvicorn", logging.ERROR), ("py.warnings", logging.INFO)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(least)
     logging.captureWarnings(True)
-    # The limit on pixels is checked in any case, and a warning a request would be remembered for ever.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)

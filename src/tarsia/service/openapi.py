@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from tarsia.service.problems import MEDIA_TYPE
@@ -11,6 +12,7 @@ from tarsia.service.requests import PICTURE
 from tarsia.service.responses import FORMATS
 
 Answers = dict[int | str, dict[str, Any]]  # FastAPI's `responses`
+ModelName = Annotated[str | None, Query(description="one of /v1/models; the first one by default", max_length=64)]
 _Color = tuple[int, int, int]
 
 

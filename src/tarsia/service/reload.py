@@ -14,8 +14,6 @@ from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs
 from tarsia.service.service import Service, warm
 
-_State = tuple[int, int, int] | None
-
 
 class Watch:
     """Looks at each file every `seconds`; one that changed and then stayed as it is for as long is loaded.
@@ -73,7 +71,7 @@ class Watch:
         self._service.metrics.reloads.labels(name, "loaded").inc()
 
 
-def _state(path: Path) -> _State:
+def _state(path: Path) -> tuple[int, int, int] | None:
     """What tells a file from the one that was there before; None where there is none just now."""
     try:
         found = find_model_file(path).stat()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import time
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from tarsia.service.problems import Problem
 
 Format = Literal["png", "overlay", "json", "geojson"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-_LARGEST_JPEG_SIDE = 65_500
 _LONGEST_OUTLINES = 1_000_000  # pixel edges between classes; a photograph of 12 million pixels has about a tenth
 
 
@@ -91,11 +89,9 @@ def _check_outlines(label_HW: np.ndarray) -> None:
 
 def _overlay(seen: Seen, label_HW: np.ndarray) -> tuple[bytes, str]:
     picture = paint.overlay(seen.image_HW3, label_HW, seen.classes, legend=False)
-    if max(picture.size) > _LARGEST_JPEG_SIDE:
+    if max(picture.size) > paint.LARGEST_JPEG_SIDE:
         return paint.png(picture), "image/png"
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=90)
-    return file.getvalue(), "image/jpeg"
+    return paint.jpeg(picture), "image/jpeg"
 
 
 def _described(seen: Seen, label_HW: np.ndarray) -> dict[str, Any]:
