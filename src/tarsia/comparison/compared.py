@@ -59,12 +59,13 @@ def compared(
         _standing(model, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
         for k, model in enumerate(models)
     ]
-    domains = _domains(everything, pictures, sampling)
+    domains = _domains(everything, pictures, pictures.domains, sampling)
+    folds = _domains(everything, pictures, pictures.sequences, sampling) if pictures.protocol.get("folds") else []
     reference = _reference(domains, reference_domain)
     few = _too_few(blocks.count, len(pairs), sampling)
     differing = _differing(everything, pictures.names)
     found = [*notes, *([few] if few else [])]
-    return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found)
+    return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found, folds)
 
 
 def permutation_ps(
@@ -164,12 +165,12 @@ def _standing(
     )
 
 
-def _domains(sums_NM3K: np.ndarray, pictures: Pictures, sampling: Sampling) -> list[Domain]:
-    """One for each condition, in order of appearance; none where there are fewer than two."""
-    names = list(dict.fromkeys(pictures.domains))
+def _domains(sums_NM3K: np.ndarray, pictures: Pictures, labels: Sequence[str], sampling: Sampling) -> list[Domain]:
+    """One for each condition (or sequence), a label a picture, in order; none where there are fewer than two."""
+    names = list(dict.fromkeys(labels))
     found = []
     for name in names if len(names) > 1 else []:
-        chosen = [index for index, domain in enumerate(pictures.domains) if domain == name]
+        chosen = [index for index, label in enumerate(labels) if label == name]
         part = significance.blocks_of(*([texts[i] for i in chosen] for texts in (pictures.names, pictures.sequences)))
         sums_BM3K = _by_block(sums_NM3K[chosen], part)
         values_M = significance.miou(sums_BM3K.sum(0))
