@@ -53,7 +53,7 @@ def catalogue() -> list[str]:
             default = field.get_default(call_default_factory=True)
             lines.append(f"| `{key}` | {default!r} | {(field.description or '').replace('|', '/')} |")
         lines.append("")
-    lines += ["## Data sets (`data.name`)", ""]
+    lines += ["## Data sets (`data.name`)", "", "```", (data._folds.__doc__ or "").strip(), "```", ""]
     for name in data.names():
         document = importlib.import_module(f"tarsia.data.{name}").__doc__ or ""
         lines += [f"### {name}", "", "```", document.strip(), "```", ""]

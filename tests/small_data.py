@@ -27,6 +27,20 @@ def write_folder(
     return root
 
 
+def write_films(root: Path, films: dict[str, tuple[int, int]], size: tuple[int, int] = (64, 64), **more: Any) -> Path:
+    """Films by name, each with so many pictures in train and in val, and a dataset.yaml that tells them apart."""
+    for seed, (film, counts) in enumerate(films.items()):
+        for split, start, stop in (("train", 0, counts[0]), ("val", counts[0], sum(counts))):
+            for folder in (f"{split}/images", f"{split}/labels"):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+            for index in range(start, stop):
+                write_pair(root, split, f"{film}_{index:03d}", *draw(100 * seed + index, size))
+    splits = {split: {"images": f"{split}/images", "labels": f"{split}/labels"} for split in ("train", "val")}
+    tree = {"classes": list(CLASSES), "splits": splits, "sequence_by": "^(.+)_"} | more
+    (root / "dataset.yaml").write_text(yaml.safe_dump({key: value for key, value in tree.items() if value is not None}))
+    return root
+
+
 def write_pair(root: Path, split: str, name: str, image: np.ndarray, label: np.ndarray) -> None:
     Image.fromarray(image).save(root / split / "images" / f"{name}.png")
     Image.fromarray(label).save(root / split / "labels" / f"{name}.png")

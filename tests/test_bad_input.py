@@ -336,7 +336,7 @@ def spec_without_folder(place: Place) -> list[object]:
     return ["evaluate", place.model, "--data", "folder:"]
 
 
-@case("spilt: unknown key", "folder has no options")
+@case("spilt: unknown key; known: fold, folds, joined")
 def spec_with_unknown_option(place: Place) -> list[object]:
     return ["evaluate", place.model, "--data", f"folder:{place.data},spilt=val"]
 

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tarsia import cli, console, studying, yaml_tree
+from tarsia import cli, console, yaml_tree
 from tarsia.errors import OutputError, RecipeError, TarsiaError
 from tarsia.learning.interrupt import Interrupted
 from tarsia.recipe import Recipe
 from tarsia.studies.process import apart
 from tarsia.studies.run_state import alone, note_asked, run_folder, seconds_taken, state
+from tarsia.studies.scores import is_scored
 from tarsia.studies.study import Run, Study, Target, validation
 from tarsia.studying import StudyResult, run_study
 
@@ -449,11 +450,11 @@ def test_further_pictures_are_scored_once_and_compared_by_themselves(done, tmp_p
     spec = "streets,count=4,reach=12.0,size=64x64,condition=clear+night"
     assert provenance["command"] == f"tarsia evaluate {result.folder}/two-seed0 --data {spec} --split test"
     runs = {run.name: run for run in study.runs}
-    assert studying._is_scored(result.folder, runs["two-seed0"], study.evaluate[0])
-    assert not studying._is_scored(result.folder, runs["one-seed0"], study.evaluate[0])
+    assert is_scored(result.folder, runs["two-seed0"], study.evaluate[0])
+    assert not is_scored(result.folder, runs["one-seed0"], study.evaluate[0])
     scored = result.folder / "two-seed1/evaluations/test/scored.json"
     scored.write_text(scored.read_text().replace('"model_sha256": "', '"model_sha256": "0'))
-    assert not studying._is_scored(result.folder, runs["two-seed1"], study.evaluate[0]), "that was another model"
+    assert not is_scored(result.folder, runs["two-seed1"], study.evaluate[0]), "that was another model"
 
 
 def tarsia(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, str, str]:

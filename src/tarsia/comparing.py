@@ -9,9 +9,9 @@ from tarsia.comparison import Comparison, Pictures, Sampling, significance
 from tarsia.comparison.compared import compared
 from tarsia.comparison.folder import write_folder
 from tarsia.comparison.reports import ComparedReport, read_reports, require_one_protocol, sequences, shared_protocol
-from tarsia.comparison.seeds import models, notes, unsettled
+from tarsia.comparison.seeds import models, notes, of_folds, unsettled
 from tarsia.comparison.side_by_side import Panel, side_by_side
-from tarsia.data import open_spec
+from tarsia.data import open_spec, parse, spec
 from tarsia.data._dataset import Dataset, check_same_classes
 from tarsia.errors import DatasetError
 from tarsia.evaluation.report import Report
@@ -50,11 +50,11 @@ def compare(
     dataset = None if data is None else _opened(data, first)
     pooled = models(found, pool)
     comparison = compared(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
-    comparison.notes.extend(unsettled(comparison))
+    comparison.notes.extend([*unsettled(comparison), *of_folds(comparison)])
     if out is not None:
         panels: list[Panel] = []
         if dataset is not None:
-            files = {one.name: one.model_file for one in found}
+            files = {one.name: one.fold_files or one.model_file for one in found}
             panels, remarks = side_by_side(comparison, files, dataset, device)
             comparison.notes.extend(remarks)
         write_folder(Path(out), comparison, panels)
@@ -64,6 +64,9 @@ def compare(
 def _opened(data: str | Dataset, first: ComparedReport) -> Dataset:
     """The data set that the reports were made on; DatasetError where it is another."""
     split = first.protocol.get("split") or "val"
+    if isinstance(data, str) and first.protocol.get("folds"):
+        name, root, options = parse(data)
+        data = spec(name, root, {"folds": first.protocol["folds"]} | options)
     dataset = open_spec(data, default_split=split) if isinstance(data, str) else data
     remedy = "give the data set and options that the reports were made with"
     check_same_classes(dataset.classes, first.classes, ("`data`", f"the report {first.name}"), remedy)

@@ -3,6 +3,7 @@
     TarsiaError
     ├── RecipeError        a recipe or dataset.yaml: unknown key, wrong type, out of range
     ├── DatasetError       a data set: missing partner, other size, strange label value
+    │   └── NoSplitError   a split that it does not have
     ├── ImageError         one picture: truncated, not a picture
     │   ├── TooLargeError  more pixels than may be decoded, or than the model may see
     │   └── ScoresError    a model whose scores of it are no numbers
@@ -52,6 +53,10 @@ class RecipeError(TarsiaError):
 
 class DatasetError(TarsiaError):
     """A data set is incomplete or a sample breaks its promises."""
+
+
+class NoSplitError(DatasetError):
+    """A data set has no split of that name."""
 
 
 class ImageError(TarsiaError):

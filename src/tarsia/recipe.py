@@ -36,7 +36,7 @@ class _OpenNode(Node):
 
 
 class DataRecipe(_OpenNode):
-    """Which pictures; further keys are options of the data set (as `count` of streets)."""
+    """Which pictures; further keys are options of the data set (as `count` of streets), or of all (`folds`, `fold`)."""
 
     name: str
     root: str | None = None
@@ -44,6 +44,33 @@ class DataRecipe(_OpenNode):
     val: str | None = "val"
     val_options: dict[str, Any] = Field({}, description="options of the data set that differ for the val split")
     cache: str | None = Field(None, description="folder for decoded pictures (a memory map); none by default")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The further keys; with folds also which splits are joined, unless they have their usual names."""
+        found = super().options
+        for key in ("folds", "fold"):  # in the order in which they are read, whatever a card keeps them in
+            if key in found:
+                found[key] = found.pop(key)
+        if found.get("folds") is not None and self.val is not None and (self.train, self.val) != ("train", "val"):
+            found.setdefault("joined", f"{self.train}+{self.val}")
+        return found
+
+    @model_validator(mode="after")
+    def _one_division(self) -> DataRecipe:
+        """What is trained on and what is scored are the two sides of one division."""
+        known = self.options
+        divides = {"folds", "fold", "joined"} & self.val_options.keys() or (self.val_options and known.get("folds"))
+        if divides:
+            raise ValueError("folds are of train and val together: say folds and fold beside name, and no val_options")
+        joined = str(known.get("joined") or "train+val")
+        training, _, held_out = joined.partition("+")
+        alone = self.val is None and self.train in (training, held_out, joined)
+        if known.get("folds") is not None and not alone and (self.train, self.val) != (training, held_out):
+            raise ValueError(
+                f"the folds are of {training} and {held_out}: train and val have to be these, or joined those"
+            )
+        return self
 
 
 class ModelRecipe(_OpenNode):

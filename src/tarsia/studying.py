@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import console, evaluating
-from tarsia.card import SUM_KEY, read_header
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison, Figure
 from tarsia.comparison.table import interval, p_value, signed
 from tarsia.console import Table
-from tarsia.engines.model_file import find_model_file
 from tarsia.errors import OutputError, TarsiaError
 from tarsia.evaluation.report import Report
 from tarsia.evaluation.thresholds import judge
 from tarsia.files import write_json
 from tarsia.inference import load
 from tarsia.learning.interrupt import Interrupted
+from tarsia.studies import folds
 from tarsia.studies.process import apart
 from tarsia.studies.run_state import (
     State,
@@ -35,7 +34,8 @@ from tarsia.studies.run_state import (
     seconds_taken,
     state,
 )
-from tarsia.studies.study import Evaluation, Run, Study, Target, validation
+from tarsia.studies.scores import Scored, is_scored, scored, scored_on, scores_folder, target_of
+from tarsia.studies.study import Evaluation, Run, Study
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def run_study(
         return StudyResult(folder, states, _plan(study, runs, states), said=[_rest(folder, study, runs, states)])
     if not overwrite:
         _refuse_changed(folder, runs, states)
+    folds.refuse_others(folder, runs)
     result = StudyResult(folder, states)
     try:
         for count, run in enumerate(runs, 1):
@@ -128,7 +129,7 @@ def _complete(result: StudyResult, study: Study, run: Run, overwrite: bool, devi
             result.said.append(f"{run.name}: another process is at work on it, and it is left to that")
             return
         for evaluation in study.evaluate:
-            if not _is_scored(result.folder, run, evaluation):
+            if not is_scored(result.folder, run, evaluation):
                 console.note(f"{run.name}: scoring on {evaluation.name}")
                 apart(_score, result.folder, run, evaluation, device)
     except TarsiaError as error:
@@ -161,10 +162,10 @@ def _finish(study: Path, run: Run, overwrite: bool, device: str) -> str:
 
 def _score(study: Path, run: Run, evaluation: Evaluation, device: str) -> str:
     """In a process of its own: a report of `run` on further pictures, in its folder's evaluations/NAME."""
-    folder, target = _scores_folder(study, run, evaluation), evaluation.target(run.recipe)
+    folder, target = scores_folder(study, run, evaluation), target_of(run, evaluation)
     model = run_folder(study, run)
     sys.argv = ["tarsia", "evaluate", str(model), "--data", target.spec, "--split", target.split]
-    facts = _scored_on(model, target)
+    facts = scored_on(model, target)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model / "recipe.yaml", folder / "recipe.yaml")  # by which compare pools seeds
     predictor = load(model, device=device)
@@ -174,49 +175,35 @@ def _score(study: Path, run: Run, evaluation: Evaluation, device: str) -> str:
     return "done"
 
 
-def _is_scored(study: Path, run: Run, evaluation: Evaluation) -> bool:
-    """Whether the report of this very model on these very pictures is there."""
-    folder = _scores_folder(study, run, evaluation)
-    try:
-        found = json.loads((folder / "scored.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(found == _scored_on(run_folder(study, run), evaluation.target(run.recipe)))
-
-
-def _scored_on(model: Path, target: Target) -> dict[str, str]:
-    return {"model_sha256": read_header(find_model_file(model)).get(SUM_KEY, ""), "pictures": target.key}
-
-
-def _scores_folder(study: Path, run: Run, evaluation: Evaluation | None) -> Path:
-    """Where the report of `run` is, its own without `evaluation`."""
-    folder = run_folder(study, run)
-    return folder if evaluation is None else folder / "evaluations" / evaluation.name
-
-
 def _compare(
     result: StudyResult, study: Study, finished: Sequence[Run], evaluation: Evaluation | None, options: dict[str, Any]
 ) -> None:
     """Compare what was scored on the same pictures: one comparison for each data set among the runs."""
-    groups: dict[str, list[Run]] = {}
-    for run in finished:
-        if evaluation is None or _is_scored(result.folder, run, evaluation):
-            groups.setdefault(_target(run, evaluation).key, []).append(run)
+    try:
+        reports, said = scored(result.folder, study, finished, evaluation)
+    except TarsiaError as error:
+        result.failed["-".join(["comparison", *([evaluation.name] if evaluation else [])])] = str(error)
+        return
+    result.said.extend(said)
+    groups: dict[str, list[Scored]] = {}
+    for one in reports:
+        groups.setdefault(one.target.key, []).append(one)
     for count, group in enumerate(groups.values(), 1):
-        common = [part for part in group[0].parts if all(part in run.parts for run in group)]
+        common = [part for part in group[0].parts if all(part in one.parts for one in group)]
         which = (common or [str(count)]) if len(groups) > 1 else []
         out = result.folder / "-".join(["comparison", *([evaluation.name] if evaluation else []), *which])
         if len(group) < 2:
-            result.said.append(f"{out.name}: there is nothing to compare {group[0].name} with")
+            alone = group[0]
+            report = f"; the report of all its folds: {alone.folder}" if (alone.folder / folds.FILE).is_file() else ""
+            result.said.append(f"{out.name}: there is nothing to compare {alone.name} with{report}")
             continue
-        labels = [run.label for run in group]
-        names = labels if len(set(labels)) == len(labels) else [run.name for run in group]
-        folders = [_scores_folder(result.folder, run, evaluation) for run in group]
+        labels = [one.label for one in group]
+        names = labels if len(set(labels)) == len(labels) else [one.name for one in group]
         domain = (evaluation or study).reference_domain
         shown: dict[str, Any] = {"names": names, "reference_domain": domain, "out": out} | options
         try:
-            pictures = _target(group[0], evaluation).open(group[0].recipe.data.cache)
-            comparison = compare(folders, data=pictures, **shown)
+            pictures = group[0].target.open(group[0].cache)
+            comparison = compare([one.folder for one in group], data=pictures, **shown)
         except TarsiaError as error:
             result.failed[out.name] = str(error)
             continue
@@ -224,14 +211,9 @@ def _compare(
         result.said.extend(f"{out.name}: {line}" for line in _against(comparison, study.reference, group))
 
 
-def _target(run: Run, evaluation: Evaluation | None) -> Target:
-    """The pictures of a report of `run`, of its own without `evaluation`."""
-    return validation(run.recipe) if evaluation is None else evaluation.target(run.recipe)
-
-
-def _against(comparison: Comparison, reference: str | None, group: Sequence[Run]) -> list[str]:
+def _against(comparison: Comparison, reference: str | None, group: Sequence[Scored]) -> list[str]:
     """A line for each model: how far it is from the reference, and whether that is more than chance."""
-    names = {name for run in group if run.label == reference for name in (run.label, run.name)}
+    names = {name for one in group if one.label == reference for name in (one.label, one.name)}
     places = [k for k, one in enumerate(comparison.standings) if names & set(one.model.members)]
     lines = []
     for pair in comparison.pairs if places else ():

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from made_reports import classes, counts
 from tarsia.comparison import Model, Pictures, Sampling, significance
+from tarsia.comparison import table as words
 from tarsia.comparison.compared import compared
+from tarsia.comparison.seeds import of_folds
 from tarsia.errors import DatasetError
 from tarsia.evaluation.confusion import metrics
 from tarsia.evaluation.report import Report
@@ -183,6 +187,39 @@ def test_domains_are_scored_by_themselves():
         compared(both, pictures(24, domains=domains), QUICK, reference_domain="nihgt")
     with pytest.raises(DatasetError, match=r"reference domain day.*all of one domain"):
         compared(both, pictures(24), QUICK, reference_domain="day")
+
+
+def test_folds_are_scored_by_themselves():
+    """As domains are, by sequence, where the reports say that they are of folds."""
+    films = ["a"] * 10 + ["b"] * 14
+    models = of_skill({"x": 0.8, "y": 0.7})
+    plain = compared(models, pictures(24, sequences=films), QUICK)
+    assert plain.folds == [] and of_folds(plain) == []
+    given = pictures(24, sequences=films)
+    found = compared(models, replace(given, protocol={"folds": "sequence"}), QUICK)
+    by_domain = compared(models, pictures(24, domains=films, sequences=films), QUICK)
+    assert found.folds == by_domain.domains and found.domains == [] and not found.domains_are_folds
+    (said,) = of_folds(found)
+    assert said.startswith("Each picture was scored by a model that was trained on the other 1 of 2 sequences.  ")
+    (table,) = (one for one in words.tables(found, 80) if "mIoU by fold" in printed(one))
+    assert "a (10)" in printed(table) and "spread (sd)" in printed(table)
+    both = replace(given, protocol={"folds": "sequence"}, domains=films)
+    drives = compared(models, both, QUICK)
+    assert drives.domains_are_folds and "mIoU by domain" not in "".join(map(printed, words.tables(drives, 80)))
+
+
+def test_with_many_folds_the_intervals_speak_of_others():
+    films = [f"film {index // 2:02d}" for index in range(60)]
+    given = replace(pictures(60, sequences=films), protocol={"folds": "sequence"})
+    (said,) = of_folds(compared(of_skill({"x": 0.8}, 60), given, QUICK))
+    assert said == "Each picture was scored by a model that was trained on the other 29 of 30 sequences."
+
+
+def printed(table: object) -> str:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
 
 
 def test_a_domain_of_one_picture_or_without_truth_has_no_interval():

@@ -97,8 +97,8 @@ def test_option_faults_name_place_and_nearest(invented, options, faults):
             data.open("invented", **options)
 
 
-def test_a_data_set_without_options_says_so():
-    assert data.option_faults("folder", {"x": 1}) == [(("x",), "unknown key, folder has no options")]
+def test_a_data_set_without_options_has_those_of_all():
+    assert data.option_faults("folder", {"x": 1}) == [(("x",), "unknown key; known: fold, folds, joined")]
 
 
 def test_an_unknown_data_set_names_the_nearest():

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import tarsia
+from small_data import write_films
 from tarsia import data, models
 from tarsia.cli import app, main
 from tarsia.data._dataset import Dataset, check_sample
@@ -229,6 +230,11 @@ def added_model_keeps_the_contract(workspace: Workspace) -> None:
     assert ran >= 10
 
 
+def write_rides(workspace: Workspace) -> None:
+    """Films of one's own, as docs/folder-data.md describes them."""
+    write_films(workspace.folder / "rides", {"north": (2, 1), "south": (1, 0), "west": (0, 1)}, (32, 32))
+
+
 def run_folder_is_as_told(workspace: Workspace) -> None:
     """The page's table of files is the folder's content, but for what a run writes only sometimes."""
     rows = _table_rows("docs/resume-and-runs.md", "file")
@@ -239,6 +245,7 @@ def run_folder_is_as_told(workspace: Workspace) -> None:
 
 AROUND: dict[str, tuple[Callable[[Workspace], None] | None, Callable[[Workspace], None] | None]] = {
     "docs/resume-and-runs.md": (None, run_folder_is_as_told),
+    "docs/compare.md": (write_rides, None),
     "docs/add-a-model.md": (None, added_model_keeps_the_contract),
     "docs/add-a-data-set.md": (write_harbour, added_data_set_keeps_its_promises),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from PIL import Image
 
 import sick_data
 from sick_data import SICK, image, label, make_sick, pixels, scene, write_healthy
+from small_data import write_films
 from tarsia import checking, doctor
 from tarsia.checking import check
 from tarsia.doctor import files
@@ -262,6 +264,28 @@ def kept_pixels(result: CheckResult) -> dict[str, int]:
     names = result.checked.classes.names
     total = sum(split.pixels_K1[:-1] for split in result.checked.splits.values())
     return {name: int(pixels) for name, pixels in zip(names, total, strict=True) if pixels}
+
+
+@pytest.mark.parametrize("splits", [("train", "val"), ("training", "held")])
+def test_a_film_is_left_out_over_both_splits(splits: tuple[str, str], tmp_path: Path) -> None:
+    root = write_films(tmp_path / SPACED, {"a": (3, 1), "b": (3, 0), "c": (0, 2)}, (96, 128))
+    tree = yaml.safe_load((root / "dataset.yaml").read_text())
+    tree["splits"] = dict(zip(splits, tree["splits"].values(), strict=True))
+    (root / "dataset.yaml").write_text(yaml.safe_dump(tree))
+    (finding,) = of_kind(check(f"folder:{root}"), "divided-sequence")
+    (line,) = told_commands(finding.remedy)
+    assert finding.remedy.endswith(line) and "fold=a" in line
+    printed = in_a_shell(line, tmp_path)
+    assert "films that" not in printed
+    after = check(shlex.split(line)[2])
+    assert [len(after.checked.splits[split]) for split in splits] == [5, 4]
+    assert not of_kind(after, "divided-sequence")
+
+
+def test_a_film_without_another_is_not_left_out(tmp_path: Path) -> None:
+    root = write_films(tmp_path / SPACED, {"a": (3, 2)}, (96, 128))
+    (finding,) = of_kind(check(f"folder:{root}"), "divided-sequence")
+    assert "folds" not in finding.remedy
 
 
 # ---- recipes

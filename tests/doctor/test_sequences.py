@@ -45,7 +45,7 @@ def test_a_named_sequence_in_two_splits(tmp_path: Path) -> None:
     val = len(list(finding.places))
     assert finding.title == f"all {val} pictures of val are from films that train has too: a, b"
     assert "nearest frames are 10 numbers apart" in finding.why
-    assert finding.remedy.endswith("\nsplit: {val: 0.3, seed: 1, group_by: ^(.)_}")
+    assert finding.remedy.splitlines()[1] == "split: {val: 0.3, seed: 1, group_by: ^(.)_}"
     first = finding.places[0]
     assert first.other is not None and first.other[0] == "train" and "10 numbers from " in first.detail
     gaps = [abs(int(place.name[2:]) - int(place.other[1][2:])) for place in finding.places if place.other]
@@ -77,6 +77,7 @@ def test_camvid_s_val_is_of_a_drive_that_train_has_too(shared: Path) -> None:
     (finding,) = [one for one in result.findings if one.kind == "divided-sequence"]
     assert finding.title == "all 101 pictures of val are from films that train has too: 0016E5"
     assert "nearest frames are 31 numbers apart" in finding.why and len(finding.places) == 101
+    assert finding.remedy.splitlines()[-1].endswith("/camvid,folds=sequence,fold=0016E5")
     assert result.exit_code == 1 and list(result.checked.absent) == ["test"]
     facts = result.facts()
     shares = {row["name"]: row["pictures"] for row in facts["splits"]["train"]["classes"]}

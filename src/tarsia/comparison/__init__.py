@@ -133,9 +133,20 @@ class Differing(NamedTuple):
     miou: list[float]
 
 
+def worst(domains: Sequence[Domain], place: int) -> Domain:
+    """The domain in which a standing has its lowest mIoU."""
+    return min(domains, key=lambda domain: np.nan_to_num(domain.miou[place].value, nan=math.inf))
+
+
+def spread(domains: Sequence[Domain], place: int) -> float:
+    """The standard deviation of a standing's mIoU over domains, NaN for fewer than two."""
+    values = [domain.miou[place].value for domain in domains if not math.isnan(domain.miou[place].value)]
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Models on the same pictures: `standings` best first, a test of every pair, domains, and what must be known."""
+    """Models on the same pictures: `standings` best first, a test of every pair, domains, folds, what must be known."""
 
     pictures: Pictures
     sampling: Sampling
@@ -146,6 +157,7 @@ class Comparison:
     reference_domain: str | None
     differing: list[Differing]
     notes: list[str]
+    folds: list[Domain] = field(default_factory=list)  # where each was scored by models that have not seen it
 
     @property
     def names(self) -> list[str]:
@@ -157,14 +169,18 @@ class Comparison:
         """What of how the models were run is not the same for all."""
         return list(dict.fromkeys(key for one in self.standings for key in one.model.settings))
 
+    @property
+    def domains_are_folds(self) -> bool:
+        """Whether its folds say all that its domains would, as where both are the drives of a car."""
+        return bool(self.folds) and self.pictures.domains == self.pictures.sequences
+
     def worst_domain(self, place: int) -> Domain:
         """The domain in which a standing has its lowest mIoU."""
-        return min(self.domains, key=lambda domain: np.nan_to_num(domain.miou[place].value, nan=math.inf))
+        return worst(self.domains, place)
 
     def spread(self, place: int) -> float:
         """The standard deviation of a standing's mIoU over the domains."""
-        values = [domain.miou[place].value for domain in self.domains if not math.isnan(domain.miou[place].value)]
-        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return spread(self.domains, place)
 
     def gap(self, domain: Domain, place: int) -> float:
         """What a standing's mIoU in the reference domain is above that in `domain`."""
@@ -201,6 +217,16 @@ class Comparison:
                     "models": {self.names[k]: {**one.miou[k]._asdict(), "gap": self.gap(one, k)} for k in places},
                 }
                 for one in self.domains
+            ],
+            "folds": [
+                {
+                    "name": one.name,
+                    "images": one.images,
+                    "blocks": one.blocks,
+                    "classes": one.classes,
+                    "models": {self.names[k]: one.miou[k]._asdict() for k in places},
+                }
+                for one in self.folds
             ],
             "over_domains": {
                 self.names[k]: {"worst": self.worst_domain(k).name, "spread": self.spread(k)}

@@ -59,12 +59,13 @@ def compared(
         _standing(model, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
         for k, model in enumerate(models)
     ]
-    domains = _domains(everything, pictures, sampling)
+    domains = _domains(everything, pictures, pictures.domains, sampling)
+    folds = _domains(everything, pictures, pictures.sequences, sampling) if pictures.protocol.get("folds") else []
     reference = _reference(domains, reference_domain)
     few = _too_few(blocks.count, len(pairs), sampling)
     differing = _differing(everything, pictures.names)
     found = [*notes, *([few] if few else [])]
-    return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found)
+    return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found, folds)
 
 
 def _by_block(values_N: np.ndarray, blocks: Blocks) -> np.ndarray:
@@ -123,10 +124,10 @@ def _standing(
     )
 
 
-def _domains(sums_NM3K: np.ndarray, pictures: Pictures, sampling: Sampling) -> list[Domain]:
-    """One for each condition, in order of appearance; none where there are fewer than two."""
+def _domains(sums_NM3K: np.ndarray, pictures: Pictures, labels: Sequence[str], sampling: Sampling) -> list[Domain]:
+    """One for each condition (or sequence), a label a picture, in order; none where there are fewer than two."""
     found = []
-    for name, chosen in by_domain(pictures.domains).items():
+    for name, chosen in by_domain(labels).items():
         part = significance.blocks_of(*([texts[i] for i in chosen] for texts in (pictures.names, pictures.sequences)))
         sums_BM3K = _by_block(sums_NM3K[chosen], part)
         values_M = significance.miou(sums_BM3K.sum(0))

@@ -72,6 +72,7 @@ def _row(one: Standing, comparison: Comparison) -> dict[str, Any]:
             f"iou {name}": figure.value for name, figure in zip(comparison.pictures.classes.names, one.iou, strict=True)
         },
         **{f"miou in {domain.name}": domain.miou[place].value for domain in comparison.domains},
+        **{f"miou of fold {fold.name}": fold.miou[place].value for fold in comparison.folds},
     }
 
 

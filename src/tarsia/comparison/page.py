@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import formerly, html
-from tarsia.comparison import Comparison, Figure, Pair, Standing, plots
+from tarsia.comparison import Comparison, Figure, Pair, Standing, plots, spread, worst
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
 from tarsia.evaluation.details import FIGURES
@@ -45,7 +45,8 @@ def write_page(
         "matrix": _matrix(comparison),
         "costs": _costs(comparison),
         "classes": _classes(comparison),
-        "domains": _domains(comparison),
+        "folds": _folds(comparison),
+        "domains": None if comparison.domains_are_folds else _domains(comparison),
         "details": _details(comparison),
         "differing": [
             {"name": one.name, "cells": [decimal(value, 3) for value in one.miou]} for one in comparison.differing
@@ -179,6 +180,32 @@ def _class_cell(one: Standing, k: int, place: int, best: float) -> dict[str, Any
     strong = ";font-weight:650" if figure.value == best and best >= 0.0005 else ""
     title = words.interval(figure)
     return {"text": f"{figure.value:.3f}", "sort": figure.value, "title": title, "style": bar + strong}
+
+
+def _folds(comparison: Comparison) -> dict[str, Any] | None:
+    if not comparison.folds:
+        return None
+    places = range(len(comparison.names))
+    lowest = [worst(comparison.folds, k) for k in places]
+    rows = [
+        {
+            "name": fold.name,
+            "images": fold.images,
+            "blocks": fold.blocks,
+            "classes": fold.classes,
+            "cells": [
+                {
+                    "text": decimal(fold.miou[k].value, 3),
+                    "small": words.interval(fold.miou[k]),
+                    "worst": lowest[k] is fold,
+                }
+                for k in places
+            ],
+        }
+        for fold in comparison.folds
+    ]
+    spreads = [decimal(spread(comparison.folds, k), 3) for k in places]
+    return {"rows": rows, "spreads": spreads}
 
 
 def _domains(comparison: Comparison) -> dict[str, Any] | None:

@@ -45,6 +45,7 @@ class ComparedReport:
     sums_N3K: np.ndarray
     details: dict[str, np.ndarray]
     model_file: Path | None
+    fold_files: dict[str, Path]  # of a joined report, the model of each fold
     recipe: dict[str, Any] | None
     knows_sequences: bool  # reports of the first versions do not
     expected: str  # whether it reached what its recipe expects, in words; empty where that says nothing
@@ -116,6 +117,7 @@ def _reduced(given: Any, folder: Path | None, name: str) -> ComparedReport:
         sums_N3K=significance.picture_sums(report.counts_NKK1),
         details=per_picture(report.details, count, len(classes), where),
         model_file=model_file,
+        fold_files={} if folder is None or model_file else _fold_files(folder),
         recipe=None if folder is None else _recipe(folder, model_file),
         knows_sequences=folder is None or _knows_sequences(folder / "counts.npz"),
         expected="" if folder is None else _expected(folder / "report.json"),
@@ -154,6 +156,16 @@ def _model_file(folder: Path, provenance: dict[str, Any]) -> Path | None:
         return None if later else path
     except (TarsiaError, OSError, KeyError, TypeError, ValueError):
         return None
+
+
+def _fold_files(folder: Path) -> dict[str, Path]:
+    """The models of a joined report by fold (studies/folds.py writes where they are); none where one is missing."""
+    try:
+        found = json.loads((folder / "folds.json").read_text(encoding="utf-8"))
+        files = {fold: folder / said["report"] / "model.safetensors" for fold, said in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return files if all(path.is_file() for path in files.values()) else {}
 
 
 def _recipe(folder: Path, model_file: Path | None) -> dict[str, Any] | None:

@@ -1,4 +1,7 @@
-"""Seeds: which reports are of one recipe trained with several seeds, and what a reader of their figures must know."""
+"""Seeds: which reports are of one recipe trained with several seeds, and what a reader of their figures must know.
+
+Trainings that have each left out another fold are of one recipe too, where they are scored on the same pictures.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from tarsia.plain_text import listed, number, some
 
 _NAMED = 3
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
-# Where a training ran and what it is called; all else in a recipe makes another model.
-_OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"))
+# Where a training ran, what it is called, and what it has left out; all else in a recipe makes another model.
+_OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"), ("data", "fold"))
 # How it was computed, which each machine measures for itself: it makes no other model, but in its last bits.
 _HOW = (("train", "memory_format"), ("train", "threads"), ("train", "workers"))
 _PATHS = (("data", "root"), ("model", "weights"))  # of these the last part counts: two machines, one data set
@@ -66,8 +69,14 @@ def _identity(one: ComparedReport, but: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def _seeds_differ(group: Sequence[ComparedReport]) -> bool:
-    seeds = [(one.recipe or {}).get("seed") for one in group]
-    return len(set(map(str, seeds))) == len(seeds)
+    seeds = [_seed(one.recipe or {}) for one in group]
+    return len(set(seeds)) == len(seeds)
+
+
+def _seed(recipe: dict[str, Any]) -> tuple[str, str]:
+    """The seed of a training, and the fold that it has left out."""
+    section = recipe.get("data")
+    return str(recipe.get("seed")), str(section.get("fold") if isinstance(section, dict) else None)
 
 
 def _common_name(names: Sequence[str]) -> str:
@@ -171,6 +180,20 @@ def _uncommon(found: Sequence[ComparedReport]) -> list[str]:
     return [
         f"Shown for none, for not all were evaluated alike ({why}): {', '.join(keys)}." for why, keys in missing.items()
     ]
+
+
+def of_folds(comparison: Comparison) -> list[str]:
+    """What reports of folds say of pictures from elsewhere."""
+    sequences = len({*comparison.pictures.sequences})
+    if not comparison.folds:
+        return []
+    said = f"Each picture was scored by a model that was trained on the other {sequences - 1} of {sequences} sequences."
+    if comparison.blocks.count > sequences:
+        said += (
+            f"  Intervals and tests speak of other frames of these {sequences}; how much another sequence may differ, "
+            "the spread over the folds shows."
+        )
+    return [said]
 
 
 def unsettled(comparison: Comparison) -> list[str]:

@@ -28,6 +28,9 @@ _LETTER = 8  # about the width of a letter
 _AGREE = 0.01  # share of a picture's pixels that may differ from what its report counted
 
 
+Files = Path | Mapping[str, Path]
+
+
 class Panel(NamedTuple):
     """One picture as all models see it.  `kind`: sample, or differ for one that they differ most on."""
 
@@ -38,13 +41,13 @@ class Panel(NamedTuple):
 
 
 def side_by_side(
-    comparison: Comparison, model_files: Mapping[str, Path | None], dataset: Dataset, device: str
+    comparison: Comparison, model_files: Mapping[str, Files | None], dataset: Dataset, device: str
 ) -> tuple[list[Panel], list[str]]:
     """Panels of evenly spaced pictures and of those the models differ most on, and what a reader must know of them.
 
-    `model_files` by member name; of several trainings the first that has one draws.  What a model sees is counted once
-    more and held against its report.  Raises DatasetError where a picture's truth is not the reports', and whatever
-    loading a model raises.
+    `model_files` by member name, a file for each sequence of one that was scored in folds; of several trainings the
+    first that has one draws.  What a model sees is counted once more and held against its report.  Raises DatasetError
+    where a picture's truth is not the reports', and whatever loading a model raises.
     """
     names = comparison.pictures.names
     spaced = evenly(_SPACED, len(names))
@@ -54,13 +57,13 @@ def side_by_side(
     remarks = []
     for place, one in enumerate(console.track(comparison.standings, len(comparison.standings), "drawing")):
         member = next((name for name in one.model.members if model_files.get(name)), "")
-        path = model_files.get(member)
-        if path is None:
+        files = model_files.get(member)
+        if not files:
             remarks.append(
                 f"{one.name} has no model file beside its report or in its command: it is not in the pictures."
             )
             continue
-        labels = _labels(path, one, samples, comparison, device)
+        labels = _labels(files, one, samples, comparison, device)
         drawn.append((place, one, labels))
         remarks += _remarks(one, member, labels, samples, comparison.pictures.protocol)
     if not drawn:
@@ -81,12 +84,19 @@ def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
 
 
 def _labels(
-    path: Path, one: Standing, samples: Mapping[int, Sample], comparison: Comparison, device: str
+    files: Files, one: Standing, samples: Mapping[int, Sample], comparison: Comparison, device: str
 ) -> dict[int, np.ndarray]:
-    predictor = load(path, device=device)
-    whose, remedy = (str(path), f"the report of {one.name}"), "it is not the model of that report"
-    check_same_classes(predictor.classes, comparison.pictures.classes, whose, remedy)
-    return {index: predictor.labels(sample.image[None])[0] for index, sample in samples.items()}
+    by_file: dict[Path, list[int]] = {}
+    for index in samples:
+        path = files if isinstance(files, Path) else files[comparison.pictures.sequences[index]]
+        by_file.setdefault(path, []).append(index)
+    labels: dict[int, np.ndarray] = {}
+    for path, indices in by_file.items():
+        predictor = load(path, device=device)
+        whose, remedy = (str(path), f"the report of {one.name}"), "it is not the model of that report"
+        check_same_classes(predictor.classes, comparison.pictures.classes, whose, remedy)
+        labels |= {index: predictor.labels(samples[index].image[None])[0] for index in indices}
+    return labels
 
 
 def _remarks(

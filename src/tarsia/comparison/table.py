@@ -10,7 +10,7 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Group
 
-from tarsia.comparison import Comparison, Figure, Standing
+from tarsia.comparison import Comparison, Figure, Standing, spread, worst
 from tarsia.console import Table, stack
 from tarsia.evaluation.details import FIGURES
 from tarsia.plain_text import decimal
@@ -104,7 +104,9 @@ def tables(comparison: Comparison, width: int) -> list[Group]:
     found = [_leaderboard(comparison, width), _classes(comparison, width)]
     if comparison.pairs:
         found.insert(1, _pairs(comparison, width))
-    if comparison.domains:
+    if comparison.folds:
+        found.append(_folds(comparison, width))
+    if comparison.domains and not comparison.domains_are_folds:
         found.append(_domains(comparison, width))
     if any(one.details for one in comparison.standings):
         found.append(_details(comparison, width))
@@ -155,6 +157,20 @@ def _classes(comparison: Comparison, width: int) -> Group:
     standings = enumerate(comparison.standings)
     cells = [(str(k + 1), [decimal(figure.value, 3) for figure in one.iou], k) for k, one in standings]
     return _fitted("IoU of the classes", "class", comparison.pictures.classes.names, cells, width, "")
+
+
+def _folds(comparison: Comparison, width: int) -> Group:
+    places, shown = range(len(comparison.standings)), comparison.folds[:_DOMAINS]
+    rows = [f"{fold.name} ({fold.images})" for fold in shown] + ["worst", "spread (sd)"]
+    cells = []
+    for k in places:
+        values = [fold.miou[k].value for fold in shown]
+        summary = [worst(comparison.folds, k).miou[k].value, spread(comparison.folds, k)]
+        cells.append((str(k + 1), [decimal(value, 3) for value in [*values, *summary]], k))
+    more = len(comparison.folds) - len(shown)
+    caption = "Images in brackets; each fold is scored by the models that were not trained on it."
+    caption += f"  {more} more folds: comparison.json." if more else ""
+    return _fitted("mIoU by fold", "fold", rows, cells, width, caption)
 
 
 def _domains(comparison: Comparison, width: int) -> Group:

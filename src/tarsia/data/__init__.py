@@ -1,7 +1,8 @@
 """Data sets.  The folder is the catalogue: `NAME.py` here is the data set NAME, its class `Data` a split of it.
 
 `Data(root, split, *, option=default, ...)` satisfies `Dataset`; its keyword-only parameters are the options that a
-recipe or `NAME[:ROOT][,key=value...]` may set, checked against their annotations.
+recipe or `NAME[:ROOT][,key=value...]` may set, checked against their annotations.  Every data set has the options of
+`_folds` besides.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from tarsia.data import _folds
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.errors import DatasetError, nearest
 from tarsia.yaml_tree import short, unknown_key
@@ -25,6 +27,7 @@ __all__ = [
     "Sample",
     "bands_of",
     "check_sample",
+    "folds",
     "names",
     "open",
     "open_incomplete",
@@ -53,10 +56,47 @@ def open(
     Options may be text, as from a command line.  Raises DatasetError for unknown names and options (with the nearest
     known ones), wrong types, and whatever is missing on disk.
     """
+    values = _sound(name, options)
+    divided = _folds.taken(values)
+
+    def opened(split: str) -> Dataset:
+        return _whole(name, root, split, values, cache)
+
+    return divided.part(split, opened, _where(name, root)) if divided else opened(split)
+
+
+def open_incomplete(name: str, root: str | Path | None, split: str, options: Mapping[str, Any]) -> Dataset:
+    """As `open`, but with the pairs there are where pictures or labels have no partner, as long as there is one."""
+    values = _sound(name, options)
+    divided = _folds.taken(values)
+
+    def opened(split: str) -> Dataset:
+        dataset: Dataset = _constructor(name)(root, split, **values)
+        return dataset
+
+    return divided.part(split, opened, _where(name, root)) if divided else opened(split)
+
+
+def folds(name: str, root: str | Path | None, options: Mapping[str, Any]) -> dict[str, int]:
+    """The folds that `options`, which say `folds`, divide a data set into: names in order, and how many samples each.
+
+    Raises DatasetError where it cannot be divided, and whatever `open` raises.
+    """
+    values = _sound(name, options)
+    divided = _folds.taken(values)
+    if divided is None:
+        raise DatasetError(f"{_where(name, root)}: what its folds are divided by is not said: add folds=sequence")
+    return divided.counts(lambda split: _whole(name, root, split, values, None), _where(name, root))
+
+
+def _whole(
+    name: str, root: str | Path | None, split: str, values: Mapping[str, Any], cache: str | Path | None
+) -> Dataset:
+    """A split as the data set itself has it, nothing missing, read through `cache` where there is one."""
     from tarsia.data._paired import PairedData
     from tarsia.data._pairing import require_complete
 
-    dataset = open_incomplete(name, root, split, options)
+    dataset: Dataset = _constructor(name)(root, split, **values)
     if isinstance(dataset, PairedData):
         require_complete(dataset.pairing)
     if cache is None:
@@ -66,14 +106,17 @@ def open(
     return Cached(dataset, Path(cache))
 
 
-def open_incomplete(name: str, root: str | Path | None, split: str, options: Mapping[str, Any]) -> Dataset:
-    """As `open`, but with the pairs there are where pictures or labels have no partner, as long as there is one."""
+def _sound(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in their declared types; DatasetError with all that is wrong with them."""
     values, faults = _checked(name, options, ())
     if faults:
         listed = "; ".join(f"{'.'.join(str(part) for part in where)}: {what}" for where, what in faults)
         raise DatasetError(listed.removeprefix("name: ") if _unknown(name) else f"data set {name}: {listed}")
-    dataset: Dataset = _constructor(name)(root, split, **values)
-    return dataset
+    return values
+
+
+def _where(name: str, root: str | Path | None) -> str:
+    return name if root is None else f"{name}:{root}"
 
 
 def open_spec(
@@ -143,7 +186,7 @@ def spec(name: str, root: str | Path | None = None, options: Mapping[str, Any] |
     for key, value in known.items():
         if value is not None and (key not in again or again[key] != value or type(again[key]) is not type(value)):
             raise DatasetError(f"data set {name}: {key} = {value!r} cannot be written as {key}=value: give a recipe")
-        if value is None and _defaults(name)[key] is not None:
+        if value is None and _defaults(name).get(key) is not None:
             raise DatasetError(f"data set {name}: {key} = null cannot be written as {key}=value: give a recipe")
     return found
 
@@ -181,19 +224,18 @@ def _checked(name: str, options: Mapping[str, Any], known: Iterable[str]) -> tup
     """The options in their declared types, and the faults."""
     if _unknown(name):
         return {}, [(("name",), f"unknown data set {name}{nearest(name, names())}")]
-    annotations = _options(name)
+    annotations = _options(name) | _folds.OPTIONS
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for key, value in options.items():
         if key not in annotations:
-            what = unknown_key(key, [*annotations, *known], len(faults))
-            faults.append(((key,), what if annotations or known else f"{what}, {name} has no options"))
+            faults.append(((key,), unknown_key(key, [*annotations, *known], len(faults))))
             continue
         try:
             values[key] = _coerced(annotations[key], value)
         except ValidationError as error:
             faults += [(_place(key, item["loc"]), f"{item['msg']}, got {short(value)}") for item in error.errors()[:1]]
-    return values, faults
+    return values, faults or list(_folds.faults(values))
 
 
 def _unknown(name: str) -> bool:

@@ -45,7 +45,7 @@ class Cached:
         self.classes, self.bands = dataset.classes, bands_of(dataset)
         self.source = dataset
         name = type(dataset).__module__.rpartition(".")[2].strip("_")
-        self.folder = Path(folder).expanduser() / f"{name}-{_key(dataset)}"
+        self.folder = Path(folder).expanduser() / f"{name}-{key_of(dataset)}"
         entries = _opened(self.folder, len(dataset))
         self._entries = _build(dataset, self.folder) if entries is None else entries
 
@@ -68,6 +68,11 @@ class Cached:
         label_HW = stored[self.bands * pixels :].reshape(height, width)
         return check_sample(Sample(image_HWC, label_HW, name, domain, sequence), self.classes, self.bands)
 
+    @property
+    def sequences(self) -> list[str]:
+        """The sequence of each sample."""
+        return [str(entry[2]) for entry in self._entries]
+
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""
         return str(self._entries[index][0])
@@ -77,7 +82,7 @@ class Cached:
         return self.folder.name.rpartition("-")[2]
 
 
-def _key(dataset: Dataset) -> str:
+def key_of(dataset: Dataset) -> str:
     """Hex digest of what a data set is: its own fingerprint, or class, arguments, all names and first sample."""
     digest = hashlib.sha256(f"{_FORMAT} {type(dataset).__module__} {dataset.classes!r}".encode())
     fingerprint = getattr(dataset, "fingerprint", None)

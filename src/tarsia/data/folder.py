@@ -52,7 +52,7 @@ from tarsia.data._folders import nearby, require_root
 from tarsia.data._layout import Layout, divide
 from tarsia.data._paired import PairedData
 from tarsia.data._pairing import Pairing, pair, read_names, require_complete
-from tarsia.errors import DatasetError, nearest
+from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.pictures.find import suffixes
 from tarsia.pictures.labels import read_colors, read_label
 
@@ -130,17 +130,17 @@ def _pairing(source: Path, layout: Layout, split: str) -> Pairing:
     root, known = source.parent, suffixes(layout.bands)
     if layout.splits:
         if split not in layout.splits:
-            raise DatasetError(f"{source} has no split {split}{nearest(split, layout.splits)}")
+            raise NoSplitError(f"{source} has no split {split}{nearest(split, layout.splits)}")
         images, labels, listed = layout.place(split)
         only = read_names(root / listed) if listed else None
         return pair(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only, suffixes=known)
     parts = ("train", "val", "test", "all")
     if split not in parts:
-        raise DatasetError(f"{source} has no split {split}{nearest(split, parts)}")
+        raise NoSplitError(f"{source} has no split {split}{nearest(split, parts)}")
     share = getattr(layout.split, split, 1) if layout.split else split in ("train", "all")
     if not share:
         wish = "{test: 0.1}" if split == "test" else "{val: 0.2}"
-        raise DatasetError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
+        raise NoSplitError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
     pairing = pair(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY, suffixes=known)
     if split == "all" or layout.split is None:
         return pairing

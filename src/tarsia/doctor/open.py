@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import data
-from tarsia.data import folder
+from tarsia.data import _folds, folder
 from tarsia.data._dataset import Dataset
 from tarsia.data._layout import Layout
 from tarsia.data._paired import PairedData
@@ -53,7 +53,8 @@ def _taken(
     if name not in data.names():
         data.open(name, root)  # says which names are near
     opened: dict[str, Opened] = {}
-    for one in [asked] if asked else splits_of(name, root):
+    divided = [] if data.option_faults(name, options) else _folds.names(options)
+    for one in [asked] if asked else dict.fromkeys([*splits_of(name, root), *divided]):
         opened[one] = open_split(name, root, one, options)
     there = {one: found for one, found in opened.items() if found.dataset is not None}
     if not there:

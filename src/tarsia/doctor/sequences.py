@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tarsia import data
+from tarsia.data import _folds
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.duplicates import Spot, in_order
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.perceptual_hash import standardised
 from tarsia.doctor.redraw import rule_line
 from tarsia.doctor.split_statistics import CheckedSplit
-from tarsia.plain_text import some
+from tarsia.errors import DatasetError
+from tarsia.plain_text import command, some
 
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _FILM = r"^(.*?)\d*\D*$"  # all before the last number of a name, "" where there is none
@@ -42,7 +45,7 @@ def divided_sequences(checked: CheckedData) -> Iterator[Finding]:
         which = "all" if len(near) == len(split) else f"{len(near):,} of"
         title = f"{which} {len(split):,} pictures of {split.name} are from films that {training.name} has too: "
         apart = f" (here the nearest frames are {near[0][0]:,} numbers apart)" if near[0][0] < _FAR else ""
-        remedy = _remedy(checked, split)
+        remedy = _remedy(checked, split) + _by_folds(checked, training, split, min(shared))
         yield Finding("divided-sequence", "warning", title + some([*shared], _SHOWN), _why(apart), remedy, places)
 
 
@@ -106,8 +109,24 @@ def _remedy(checked: CheckedData, split: CheckedSplit) -> str:
     if checked.layout:
         return f"move whole films: from {split.name} to the split they belong to, in dataset.yaml's folders or lists"
     return (
-        "if the split is the published one, keep it: compare only with scores on the same split, and say so beside "
-        "them; how good a network is on a new drive, a split of other films tells"
+        "if the split is the published one, keep it: compare only with scores on the same split, and say so beside them"
+    )
+
+
+def _by_folds(checked: CheckedData, training: CheckedSplit, split: CheckedSplit, film: str) -> str:
+    """How to hold out each film in turn over both splits, where they can be divided so; else nothing."""
+    try:
+        name, root, options = data.parse(checked.spec)
+        if split.name == "test" or "folds" in options:
+            return ""
+        _folds.divided([training.dataset, split.dataset], checked.spec)
+        joined = {} if (training.name, split.name) == ("train", "val") else {"joined": f"{training.name}+{split.name}"}
+        found = data.spec(name, root, {**options, "folds": "sequence", "fold": film, **joined})
+    except DatasetError:
+        return ""
+    return (
+        "\nhow good a network is on a film that it has not seen, leaving out each in turn over both splits tells: "
+        "`folds: sequence` in a study, or data.folds and data.fold in a recipe, as in\n" + command("check", found)
     )
 
 

@@ -147,17 +147,25 @@ def _setting_faults(document: Document) -> Iterator[Fault]:
     for where, given in _all_sets(document):
         for key in given.keys() & {"seed", "name"}:
             yield (*where, "set", key), "the study says it itself, by seeds and the names of variations"
+        for key in given.keys() & _said_by_folds(document):
+            yield (*where, "set", key), "the study says it itself, by folds"
 
 
 def refuse_taken(document: Document, overrides: Sequence[str]) -> None:
     """RecipeError for --set of what differs between the trainings: it would make them equal."""
-    varied = {"seed", "name"}.union(*(given for where, given in _all_sets(document) if where))
+    varied = ({"seed", "name"} | _said_by_folds(document)).union(
+        *(given for where, given in _all_sets(document) if where)
+    )
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key in varied:
             raise RecipeError(
                 f"{as_override(override)}: {document.source} varies {key} from run to run; `only` chooses runs"
             )
+
+
+def _said_by_folds(document: Document) -> set[str]:
+    return {"data.folds", "data.fold"} if document.tree.get("folds") else set()
 
 
 def _all_sets(document: Document) -> Iterator[tuple[Location, dict[str, Any]]]:
@@ -192,6 +200,12 @@ def _evaluation_faults(document: Document, runs: Sequence[Run]) -> Iterator[Faul
         except DatasetError as error:
             yield ("evaluate", k, "data"), str(error)
             continue
+        trained = evaluation.data is None and evaluation.split in {run.recipe.data.train for run in runs}
+        if trained and document.tree.get("folds"):
+            yield (
+                ("evaluate", k, "split"),
+                "each fold is trained on other pictures of it: give a split beyond the folds",
+            )
         for target in targets.values():
             for place, what in data.option_faults(target.name, target.options):
                 yield ("evaluate", k, *(("data",) if place == ("name",) else ("options", *place))), what

@@ -63,9 +63,15 @@ def as_other_seeds(study: Path, run: Run) -> Recipe:
         if path == asked_path(study, run) or not stored.is_file():
             continue
         with contextlib.suppress(RecipeError):
-            if not _difference(run.recipe, Recipe.load(path).model_copy(update={"seed": run.recipe.seed})):
+            if not _difference(run.recipe, _as(run, Recipe.load(path))):
                 return _settled(run.recipe, Recipe.load(stored), ("precision", "memory_format"))
     return run.recipe
+
+
+def _as(run: Run, other: Recipe) -> Recipe:
+    """`other` with the seed of `run`, and the fold."""
+    data = other.data.model_copy(update={"fold": run.fold}) if run.fold else other.data
+    return other.model_copy(update={"seed": run.recipe.seed, "data": data})
 
 
 def state(study: Path, run: Run) -> State:

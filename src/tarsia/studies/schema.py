@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
 from tarsia import data
-from tarsia.data import Dataset
+from tarsia.data import Dataset, _folds
 from tarsia.errors import DatasetError
+from tarsia.evaluation.thresholds import Expected
 from tarsia.plain_text import command
 from tarsia.recipe import Recipe
 from tarsia.yaml_tree import Node
@@ -46,10 +47,18 @@ class Target(NamedTuple):
     @property
     def spec(self) -> str:
         """The data set as on a command line, without its split."""
-        values = {
-            key: "x".join(map(str, one)) if isinstance(one, list | tuple) else one for key, one in self[3].items()
-        }
-        return ",".join([self.name + (f":{self.root}" if self.root else ""), *(f"{k}={v}" for k, v in values.items())])
+        return data.spec(self.name, self.root, self.options)
+
+    @property
+    def is_fold(self) -> bool:
+        """Whether it is a fold of all pictures, which other models of the study score the rest of."""
+        return _folds.concerns(self.options, self.split)
+
+    @property
+    def whole(self) -> Target:
+        """All folds, of a target that is one of them."""
+        split, options = _folds.whole(self.options)
+        return self._replace(split=split, options=options)
 
 
 def validation(recipe: Recipe) -> Target:
@@ -84,7 +93,8 @@ class Evaluation(Node):
         """The pictures, for a model of `recipe`; DatasetError where `data` is not of its form."""
         if self.data is None:
             own = validation(recipe)
-            return own._replace(split=self.split or own.split, options=own.options | self.options)
+            target = own._replace(split=self.split or own.split, options=own.options | self.options)
+            return target if target.is_fold else target._replace(options=_folds.without(target.options))
         name, root, options = data.parse(self.data)
         split = options.pop("split", None)
         if split and self.split and split != self.split:
@@ -102,6 +112,7 @@ class Tree(Node):
     variations: tuple[Variation, ...] = ()
     data: tuple[Variation, ...] = ()
     seeds: Annotated[tuple[_Seed, ...], Field(min_length=1)] = (0,)
+    folds: Literal["sequence"] | None = Field(None, description="each training once for each fold that it leaves out")
     evaluate: tuple[Evaluation, ...] = ()
     reference: str | None = None
     reference_domain: str | None = None
@@ -115,10 +126,15 @@ class Tree(Node):
 
 @dataclass(frozen=True)
 class Run:
-    """One training.  `parts`: its names in the study, of recipe, variation and data, as far as there are several."""
+    """One training.  `parts`: its names in the study, of recipe, variation and data, as far as there are several.
+
+    `fold`: what it leaves out and is scored on, "" where it is no fold; `expected`: of all folds of its seed together.
+    """
 
     parts: tuple[str, ...]
     recipe: Recipe
+    fold: str = ""
+    expected: Expected | None = None
 
     @property
     def label(self) -> str:
@@ -126,6 +142,12 @@ class Run:
         return "-".join(self.parts)
 
     @property
+    def seed_name(self) -> str:
+        """What all folds have in common."""
+        return f"{self.label}-seed{self.recipe.seed}"
+
+    @property
     def name(self) -> str:
         """Of its folder within the study's."""
-        return f"{self.label}-seed{self.recipe.seed}"
+        folder = self.fold.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+        return f"{self.seed_name}-{folder}" if folder else self.seed_name

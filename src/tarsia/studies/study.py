@@ -9,6 +9,7 @@
     data:                                   # variations of the data: each of those above is trained on each
       - {name: few, set: {data.train: few}}
     seeds: [0, 1, 2]
+    folds: sequence                         # each once for every film: without it, and scored on it (data/_folds.py)
     evaluate:                               # what models are scored on besides data.val
       - {name: test, split: test}           # of the recipe's data set, whose options `options` changes; or of another:
       - {name: city, data: "cityscapes:data/cityscapes,classes=8", reference_domain: bonn}
@@ -16,7 +17,9 @@
     reference_domain: dawn                  # of data.val, the condition that others are held against
 
 The trainings are the product of recipes, variations, data and seeds, named VARIATION-seedN; RECIPE-VARIATION-DATA-seedN
-where there are several of each.  Later settings win: recipe, `set`, data, variation, then --set of the command line.
+where there are several of each, and -FOLD after that with folds.  What is compared are then the folds of a seed as one:
+every picture of data.train and data.val, scored by the model that has seen nothing of its film.  Later settings win:
+recipe, `set`, data, variation, then --set of the command line.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pathlib import Path
 
 from tarsia import shipped
 from tarsia.errors import RecipeError, nearest
+from tarsia.studies.folds import folded
 from tarsia.studies.reading import faults_of, read_runs, refuse_taken
 from tarsia.studies.schema import Evaluation, Run, Target, Tree, validation
 from tarsia.yaml_tree import Document
@@ -62,11 +66,15 @@ class Study:
             lines[:0] = error.args
         if lines:
             raise RecipeError(*lines)
+        if tree.folds:
+            runs = folded(runs, tree.folds, f"{document.lines[('folds',)]}: folds")
         return cls(tree.name, str(path), tuple(runs), tree.evaluate, tree.reference, tree.reference_domain)
 
     def chosen(self, only: Sequence[str] = ()) -> list[Run]:
-        """All trainings, or those that `only` names: single ones, or all of a recipe, a variation or data."""
-        names = [{run.name, run.label, *run.parts} for run in self.runs]
+        """All trainings, or those that `only` names: single ones, or all of a recipe, variation, data, seed or fold."""
+        names = [
+            {run.name, run.seed_name, run.label, *run.parts, *([run.fold] if run.fold else [])} for run in self.runs
+        ]
         for name in only:
             if not any(name in known for known in names):
                 raise RecipeError(f"only=[{name!r}]: {self.source} has no such run{nearest(name, set().union(*names))}")
