@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,9 +91,31 @@ def test_a_training_of_that_time_was_channels_last(old: Path) -> None:
     assert command("train", "--resume", "broken") == 0
     settings = Recipe.load("broken/recipe.yaml").train
     assert settings.memory_format == "channels_last" and settings.precision == "float32"
-    tree = {"data": {"name": "folder"}, "model": {"name": "unet"}, "train": {"memory_format": "contiguous"}}
+    tree = {"data": {"name": "folder"}, "model": {"name": "unet", "head_start": 0}}
+    tree |= {"train": {"memory_format": "contiguous"}}
     contiguous = Recipe.model_validate(tree)
     assert formerly.resumed(contiguous) is contiguous
+
+
+@pytest.mark.parametrize(
+    ("model", "start"),
+    [
+        ({"name": "pspnet"}, "he"),
+        ({"name": "fcn"}, 0),
+        ({"name": "msanet"}, 0.01),
+        ({"name": "msanet", "init": "kaiming"}, "he"),
+        ({"name": "fcn", "head_start": "fan_in"}, "fan_in"),
+    ],
+)
+def test_scores_started_as_each_network_did_by_itself(model: dict[str, Any], start: object) -> None:
+    recipe = Recipe.model_validate({"data": {"name": "folder"}, "model": model})
+    assert formerly.started(recipe).model.head_start == start
+
+
+def test_a_broken_training_says_how_its_scores_started_and_is_the_one_that_began(old: Path) -> None:
+    assert "head_start" not in Path("broken/recipe.yaml").read_text()
+    assert command("train", "--resume", "broken") == 0
+    assert Recipe.load("broken/recipe.yaml").model.head_start == "he"
 
 
 def test_a_broken_prediction_goes_on(old: Path) -> None:

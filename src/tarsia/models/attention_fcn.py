@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from tarsia.models._blocks import ConvNormReLU, Norm, SpatialPyramid, SqueezeExcitation, kaiming
+from tarsia.models._blocks import Classifier, ConvNormReLU, Norm, SpatialPyramid, SqueezeExcitation, kaiming
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._vgg import Vgg16
 
@@ -75,8 +75,8 @@ class Model(Segmenter):
         self.context = SpatialPyramid(last, branch, config.rates, last) if config.context else nn.Identity()
         widths = [last, *reversed(channels)]  # 128-128-128-64-32-16 at width 1/4
         self.decoder = nn.ModuleList(_Up(a, b, config) for a, b in zip(widths, widths[1:], strict=False))
-        self.classifier = nn.Conv2d(widths[-1], class_count, 1)
-        for part in (self.shrinks, self.context, self.decoder, self.classifier):
+        self.classifier = Classifier(widths[-1], class_count, 1)
+        for part in (self.shrinks, self.context, self.decoder):
             kaiming(part)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:

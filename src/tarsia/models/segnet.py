@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tarsia.errors import RecipeError
-from tarsia.models._blocks import ConvNormReLU, kaiming
+from tarsia.models._blocks import Classifier, ConvNormReLU, kaiming
 from tarsia.models._encoders import Encoder
 from tarsia.models._segmenter import EncoderConfig, Segmenter
 from tarsia.models._vgg import Vgg16
@@ -70,9 +70,8 @@ class Model(Segmenter):
             self.stride = encoder.stride
             levels = _narrowing(encoder, config.channels or _CHANNELS)
         self.decoder = nn.ModuleList(nn.Sequential(*(ConvNormReLU(a, b) for a, b in level)) for level in levels)
-        self.classifier = nn.Conv2d(levels[-1][-1][1], class_count, 3, padding=1)
+        self.classifier = Classifier(levels[-1][-1][1], class_count, 3, padding=1)
         kaiming(self.decoder)
-        kaiming(self.classifier)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         if isinstance(self.encoder, Encoder):
