@@ -59,6 +59,13 @@ class ConvNormReLU(nn.Sequential):
         )
 
 
+class ConvReLU(nn.Sequential):
+    """3x3 convolution (same size) with a bias, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
+
+
 class SqueezeExcitation(nn.Module):
     """B x C x H x W -> the same, each channel weighted by what all channels are on average.
 

@@ -9,8 +9,8 @@ every level the encoder's map of that size is projected by 1x1 and added, and a 
 What the publication leaves open: its 1.58 M parameters without skips and 1.63 M with them are no full VGG16, a quarter
 of VGG16's width meets them (1,586,239 and 1,625,119 for 19 classes), with batch normalisation after each convolution
 in place of a bias, biases in the squeeze-and-excitation, and pyramid branches of a quarter of their input's channels.
-That is the default.  `width: 1` takes VGG16's ImageNet weights into the thirteen convolutions; the strided ones stay
-new.
+That is the default.  `width: 1` takes VGG16's weights into the thirteen convolutions, those of vgg16_bn, or with
+`batch_norm: false` of vgg16, the network of 2014; the strided ones stay new.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Config(ModelConfig):
     width: Annotated[float, Field(gt=0, le=4)] = Field(
         0.25, description="times VGG16's 64, 128, 256, 512, 512 channels; 0.25 meets the published 1.63 M parameters"
     )
+    batch_norm: bool = Field(True, description="after VGG16's convolutions, in place of their bias; all others have it")
     skips: bool = Field(True, description="published: 1.58 M parameters without, 1.63 M with")
     attention: bool = Field(True, description="squeeze-and-excitation each fusion; published: 42 ms without, 47 with")
     context: bool = Field(True, description="atrous spatial pyramid pooling on the last map")
@@ -67,7 +68,7 @@ class Model(Segmenter):
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
         super().__init__(*config.normalisation())
-        self.encoder = Vgg16(config.width, weights, config.bands)
+        self.encoder = Vgg16(config.width, weights, config.bands, config.batch_norm)
         channels = self.encoder.channels
         self.shrinks = nn.ModuleList(ConvNormReLU(width, width, stride=2) for width in channels)
         last = channels[-1]

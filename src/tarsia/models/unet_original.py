@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import Classifier, ConvNormReLU, convolutions
+from tarsia.models._blocks import Classifier, ConvNormReLU, ConvReLU, convolutions
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._weights import refuse_weights
 
@@ -44,13 +44,8 @@ class _Pair(nn.Sequential):
     """Two 3x3 convolutions, each with ReLU."""
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
-        super().__init__(*(_convolution(each, outputs, batch_norm) for each in (inputs, outputs)))
-
-
-def _convolution(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
-    if batch_norm:
-        return ConvNormReLU(inputs, outputs)
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
+        block = ConvNormReLU if batch_norm else ConvReLU
+        super().__init__(block(inputs, outputs), block(outputs, outputs))
 
 
 class _Up(nn.Module):
