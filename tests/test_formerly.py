@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,8 @@ def test_a_training_of_that_time_was_channels_last(old: Path) -> None:
     assert command("train", "--resume", "broken") == 0
     settings = Recipe.load("broken/recipe.yaml").train
     assert settings.memory_format == "channels_last" and settings.precision == "float32"
-    tree = {"data": {"name": "folder"}, "model": {"name": "unet"}, "train": {"memory_format": "contiguous"}}
+    tree = {"data": {"name": "folder"}, "model": {"name": "unet", "head_start": 0}}
+    tree |= {"train": {"memory_format": "contiguous"}}
     contiguous = Recipe.model_validate(tree)
     assert formerly.resumed(contiguous) is contiguous
 
@@ -104,6 +106,27 @@ def test_squeeze_excitation_meant_refining_too(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(text)
     model = models.create("pspnet", 3, options=Recipe.load(tmp_path / "old.yaml").model.options)
     assert {"excitation.weigh.squeeze.weight", "excitation.merge.0.weight"} <= model.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("model", "start"),
+    [
+        ({"name": "pspnet"}, "he"),
+        ({"name": "fcn"}, 0),
+        ({"name": "msanet"}, 0.01),
+        ({"name": "msanet", "init": "kaiming"}, "he"),
+        ({"name": "fcn", "head_start": "fan_in"}, "fan_in"),
+    ],
+)
+def test_scores_started_as_each_network_did_by_itself(model: dict[str, Any], start: object) -> None:
+    recipe = Recipe.model_validate({"data": {"name": "folder"}, "model": model})
+    assert formerly.started(recipe).model.head_start == start
+
+
+def test_a_broken_training_says_how_its_scores_started_and_is_the_one_that_began(old: Path) -> None:
+    assert "head_start" not in Path("broken/recipe.yaml").read_text()
+    assert command("train", "--resume", "broken") == 0
+    assert Recipe.load("broken/recipe.yaml").model.head_start == "he"
 
 
 def test_a_broken_prediction_goes_on(old: Path) -> None:

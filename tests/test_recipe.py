@@ -75,6 +75,9 @@ def test_a_recipe_is_typed_named_after_its_file_and_keeps_its_options(tmp_path):
         ("  channels: [8, 0]\n", "r.yaml:5: model.channels.1: Input should be greater than or equal to 1, got 0"),
         ("  upsampling: cubic\n", "r.yaml:5: model.upsampling: Input should be 'transposed' or 'nearest', got 'cubic'"),
         ("  std: [1, 1, 0]\n", "r.yaml:5: model.std.2: Input should be greater than 0, got 0"),
+        ("  head_start: -1\n", "r.yaml:5: model.head_start: Input should be greater than or equal to 0; or: Input"),
+        ("  head_start: fanin\n", "r.yaml:5: model.head_start: Input should be a valid number, unable to parse string"),
+        ("  head_start: .inf\n", "r.yaml:5: model.head_start: Input should be"),
         ("  freeze: all\n", "r.yaml:5: model.freeze: Input should be a valid tuple, got 'all'"),
         ("train: {epochs: 0}\n", "r.yaml:5: train.epochs: Input should be greater than or equal to 1, got 0"),
         ("train: {epochs: 1.5}\n", "r.yaml:5: train.epochs: Input should be a valid integer"),
@@ -178,6 +181,14 @@ def test_overrides_reach_options_and_are_named_in_faults(tmp_path):
 def test_another_model_s_options_are_refused(tmp_path):
     assert faults(tmp_path, BASE + "  bins: [1]\n")[0].startswith("r.yaml:5: model.bins: unknown key")
     assert load(tmp_path, BASE + "  bins: [1]\n", ["model.name=pspnet"]).model.options == {"bins": [1]}
+
+
+@pytest.mark.parametrize(
+    ("written", "start"), [("0", 0), ("0.01", 0.01), ("1e-2", 0.01), ("fan_in", "fan_in"), ("he", "he")]
+)
+def test_how_scores_start(tmp_path, written, start):
+    assert load(tmp_path, f"{BASE}  head_start: {written}\n").model.head_start == start
+    assert load(tmp_path, BASE, [f"model.head_start={written}"]).model.head_start == start
 
 
 def test_every_default_comes_back_from_yaml(tmp_path):

@@ -241,6 +241,16 @@ def test_a_finished_run_is_one_of_the_same_recipe(tmp_path, override, kind, deta
     assert now.kind == kind and now.detail.startswith(detail)
 
 
+def test_a_run_of_before_began_with_other_scores(tmp_path):
+    run = Study.load(write(tmp_path)).runs[0]
+    pretend(run_folder(tmp_path, run), run)
+    stored = run_folder(tmp_path, run) / "recipe.yaml"
+    stored.write_text(stored.read_text().replace(f"  head_start: {run.recipe.model.head_start}\n", ""))
+    assert state(tmp_path, run).kind == "changed"
+    assert state(tmp_path, run).detail.startswith('model.head_start is "he" there and ')
+    assert state(tmp_path, Study.load(write(tmp_path), ["model.head_start=he"]).runs[0]).kind == "finished"
+
+
 def test_what_a_training_measures_itself_is_no_change_but_what_was_asked_is(tmp_path):
     path = write(tmp_path, precision="auto", class_weights="median_frequency")
     run = Study.load(path).runs[0]

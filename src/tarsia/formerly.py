@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 from tarsia.errors import RecipeError
 
 if TYPE_CHECKING:
+    from tarsia.models import HeadStart
     from tarsia.recipe import Recipe
 
 _NAME, _NOW = "inlay", "tarsia"
+# How the layers that give scores started before recipes said it, in today's words; all others by he, or near it.
+_HEAD_STARTS: dict[str, HeadStart] = {"fcn": 0.0, "msanet": 0.01}
 
 
 def key(name: str) -> str:
@@ -35,8 +38,18 @@ def version_of(versions: Mapping[str, Any]) -> str | None:
     return versions.get(_NOW) or versions.get(_NAME)
 
 
+def started(recipe: Recipe) -> Recipe:
+    """The recipe of a training that has begun.  One without `model.head_start` began as its network did by itself."""
+    model = recipe.model
+    if "head_start" in model.model_fields_set:
+        return recipe
+    own = "he" if model.options.get("init") == "kaiming" else _HEAD_STARTS.get(model.name, "he")
+    return recipe.model_copy(update={"model": model.model_copy(update={"head_start": own})})
+
+
 def resumed(recipe: Recipe) -> Recipe:
     """A run's own recipe, to go on with.  One of that time names no memory layout: then all were channels-last."""
+    recipe = started(recipe)
     if recipe.train.memory_format != "auto":  # which a run's own recipe never says
         return recipe
     train = recipe.train.model_copy(update={"memory_format": "channels_last"})

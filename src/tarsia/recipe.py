@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tarsia import shipped
 from tarsia.evaluation.thresholds import Expected
+from tarsia.models import HEAD_START, HeadStart
 from tarsia.plain_text import command
 from tarsia.yaml_tree import Document, Fault, Node
 
@@ -78,6 +79,11 @@ class ModelRecipe(_OpenNode):
 
     name: str
     weights: str = Field("none", description="none | imagenet | a .safetensors file with the encoder's weights")
+    head_start: HeadStart = Field(
+        HEAD_START,
+        description="how the layers that give scores start: a standard deviation, fan_in (1 / sqrt(what comes into a "
+        "score)) or he (sqrt(2 / what comes of a feature)); docs/networks.md",
+    )
     freeze: tuple[str, ...] = Field((), description="encoder parts that stay as they are; [all] for the whole encoder")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tarsia import formerly
 from tarsia.errors import RecipeError
 from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
@@ -62,7 +63,7 @@ def taken(before: dict[str, Any], now: Recipe, where: str) -> list[str]:
 def _settings(before: dict[str, Any]) -> dict[str, Any]:
     """The settings of a stored recipe, with defaults for those that there were not when it was stored."""
     with contextlib.suppress(ValidationError):  # of another version, which knew other settings: as it stands
-        before = Recipe.model_validate(before).model_dump(mode="json")
+        before = formerly.started(Recipe.model_validate(before)).model_dump(mode="json")
     return dict(flat(before))
 
 

@@ -273,7 +273,7 @@ def _without_tags(where: Location, kind: str) -> Location:
 def _is_tag(part: str | int) -> bool:
     """Pydantic names the branch of a union within the location; a person did not write it."""
     return isinstance(part, str) and (
-        part in ("int", "float", "str", "bool") or re.match(r"[a-z-]+\[", part) is not None
+        part.removeprefix("constrained-") in ("int", "float", "str", "bool") or re.match(r"[a-z-]+\[", part) is not None
     )
 
 

@@ -107,7 +107,6 @@ def test_learns_and_every_parameter_takes_part(name):
     losses = train_steps(model, batch=3, steps=8)
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.6 * losses[0], losses
-    # After steps, because a layer that starts at zero (FCN's) passes nothing on before the first.
     still = [key for key, one in model.named_parameters() if one.grad is None or not one.grad.any()]
     assert still == []
     assert all(one.grad.isfinite().all() for one in model.parameters())

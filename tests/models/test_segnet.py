@@ -128,6 +128,10 @@ def test_other_decoder_channels():
         ({"channels": [64]}, r"model\.channels: encoder vgg16_bn takes no channels.*leave channels out"),
         ({"encoder_options": {"drop_rate": 0.1}}, r"model\.encoder_options: encoder vgg16_bn takes no encoder_options"),
         ({"encoder": "test_resnet", "width": 0.5}, r"model\.width: encoder test_resnet takes no width, only vgg16_bn"),
+        (
+            {"encoder": "vgg16", "batch_norm": False},
+            r"batch_norm: encoder vgg16 takes no batch_norm, only vgg16_bn",
+        ),
         ({"encoder": "test_resnet", "channels": [4] * 6}, r"6 levels double the size 6 times.*at 1/32"),
         ({"channels": []}, r"model\.channels"),
         ({"width": 0}, r"model\.width"),

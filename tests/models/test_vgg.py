@@ -54,10 +54,11 @@ def test_width_multiplies_the_channels(width, channels):
     assert [stage[-1][0].out_channels for stage in encoder.stages] == channels
 
 
-def test_a_file_s_weights_give_timm_s_maps(narrow_check, tmp_path):
-    full = random_vgg()
-    save_file(full.state_dict(), tmp_path / "vgg16_bn.safetensors")
-    encoder = Vgg16(weights=str(tmp_path / "vgg16_bn.safetensors")).eval()
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_a_file_s_weights_give_timm_s_maps(narrow_check, tmp_path, batch_norm):
+    full = random_vgg("vgg16_bn" if batch_norm else "vgg16")
+    save_file(full.state_dict(), tmp_path / "vgg16.safetensors")
+    encoder = Vgg16(weights=str(tmp_path / "vgg16.safetensors"), batch_norm=batch_norm).eval()
     mine = theirs = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(3))
     stages, part = [], []
     for module in full.features:
@@ -72,6 +73,21 @@ def test_a_file_s_weights_give_timm_s_maps(narrow_check, tmp_path):
             assert theirs.any()
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
             mine, theirs = functional.max_pool2d(mine, 2), functional.max_pool2d(theirs, 2)
+
+
+@pytest.mark.parametrize(("batch_norm", "other"), [(True, "vgg16"), (False, "vgg16_bn")])
+def test_weights_with_and_without_norms_are_not_confused(narrow_check, tmp_path, batch_norm, other):
+    save_file(random_vgg(other).state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(ModelFileError, match=rf"does not fit encoder vgg16{'_bn' * batch_norm}: features"):
+        Vgg16(weights=str(tmp_path / "other.safetensors"), batch_norm=batch_norm)
+
+
+def test_without_norms_every_convolution_has_a_bias():
+    with torch.device("meta"):
+        encoder = Vgg16(batch_norm=False)
+        full = timm.create_model("vgg16").features
+    assert sum(one.numel() for one in encoder.parameters()) == sum(one.numel() for one in full.parameters())
+    assert not [one for one in encoder.modules() if isinstance(one, torch.nn.BatchNorm2d)]
 
 
 def test_weights_of_another_depth_are_refused(narrow_check, tmp_path):

@@ -266,7 +266,8 @@ def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
 def _create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Segmenter, Card]:
     node = recipe.model
     classes = train_data.classes
-    model = models.create(node.name, len(classes), seed=recipe.seed, weights=weights, options=node.options)
+    given: Any = {"weights": weights, "head_start": node.head_start, "options": node.options}
+    model = models.create(node.name, len(classes), seed=recipe.seed, **given)
     config = models.config_class(node.name).model_validate(node.options)
     if node.freeze:
         encoder = getattr(model, "encoder", None)

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tarsia.errors import MissingExtraError, RecipeError, nearest
 from tarsia.yaml_tree import Fault, faults_of, unknown_key
 
 if TYPE_CHECKING:
     from tarsia.models._segmenter import ModelConfig, Segmenter
+
+
+# How the layers that give scores start: a standard deviation, or a word for one (models/_blocks.py: start_heads).
+HeadStart = Annotated[float, Field(ge=0, le=100)] | Literal["fan_in", "he"]
+HEAD_START: HeadStart = "fan_in"
 
 
 def names() -> list[str]:
@@ -29,14 +34,23 @@ def config_class(name: str) -> type[ModelConfig]:
 
 
 def create(
-    name: str, class_count: int, *, seed: int = 0, weights: str = "none", options: dict[str, Any] | None = None
+    name: str,
+    class_count: int,
+    *,
+    seed: int = 0,
+    weights: str = "none",
+    head_start: HeadStart = HEAD_START,
+    options: dict[str, Any] | None = None,
 ) -> Segmenter:
     """A network for `class_count` classes; the same seed gives the same weights.
 
-    `options` are fields of the architecture's Config; `weights`: none, imagenet, or a file for the encoder.
+    `options` are fields of the architecture's Config; `weights`: none, imagenet, or a file for the encoder;
+    `head_start`: how the layers that give scores start, the recipe's `model.head_start`.
     Raises RecipeError for unknown names or options, ModelFileError for weights that cannot be had or do not fit.
     """
     import torch
+
+    from tarsia.models._blocks import start_heads
 
     faults = option_faults(name, options or {}, [])
     if faults:
@@ -45,7 +59,9 @@ def create(
     config = module.Config.model_validate(options or {})
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # networks are made on the CPU; torch.manual_seed would seed GPUs too
-        return module.Model(config, class_count, weights)
+        model: Segmenter = module.Model(config, class_count, weights)
+        start_heads(model, head_start)  # last, so that another start leaves all other weights as they are
+    return model
 
 
 def option_faults(name: str, options: dict[str, Any], known: list[str]) -> list[Fault]:

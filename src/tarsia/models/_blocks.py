@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Self
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tarsia.errors import RecipeError, nearest
+from tarsia.models import HeadStart
 from tarsia.models._attention import Attended
 
 _POSITIONS_A_CHANNEL = 8
@@ -55,6 +57,13 @@ class ConvNormReLU(nn.Sequential):
             Norm(outputs),
             nn.ReLU(inplace=True),
         )
+
+
+class ConvReLU(nn.Sequential):
+    """3x3 convolution (same size) with a bias, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
 
 
 class SqueezeExcitation(nn.Module):
@@ -165,10 +174,44 @@ def convolve_upsampled(x: Tensor, skip: Tensor | None, weight: Tensor) -> Tensor
     return out if skip is None else out + functional.conv2d(skip, weight[:, x.shape[1] :], padding=1)
 
 
-def kaiming(module: nn.Module) -> None:
-    """He initialisation of a decoder's convolutions (He et al. 2015, eq. 10), zero biases."""
+class Classifier(nn.Conv2d):
+    """A layer that gives scores, B x C x H x W -> B x K x H x W.  How it starts is the recipe's choice: start_heads."""
+
+
+def start_heads(model: nn.Module, start: HeadStart) -> None:
+    """Draw the weights of every Classifier of `model` from a Gaussian of mean 0, as `model.head_start` says; no biases.
+
+    A number is its standard deviation.  `fan_in`: 1 / sqrt(N), where N values come into a score, so that scores vary as
+    the features do.  `he`: sqrt(2 / M), where M values come of a feature (He et al. 2015, eq. 14): in layers with many
+    outputs this keeps gradients as large as they are, in one with a few classes it makes large scores of any features.
+    """
+    for head in model.modules():
+        if isinstance(head, Classifier):
+            nn.init.normal_(head.weight, std=_deviation(head.weight, start))
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
+
+
+def _deviation(weight_KChw: Tensor, start: HeadStart) -> float:
+    if start == "fan_in":
+        return weight_KChw[0].numel() ** -0.5
+    if start == "he":
+        return (2 / weight_KChw[:, 0].numel()) ** 0.5
+    if isinstance(start, int | float) and start >= 0:
+        return start
+    raise RecipeError(f"model.head_start: {start}: expected a standard deviation from 0 up, fan_in or he")
+
+
+def convolutions(module: nn.Module) -> Iterator[nn.Conv2d | nn.ConvTranspose2d]:
+    """The convolutions that start as the network says: all but the classifiers."""
     for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-            if part.bias is not None:
-                torch.nn.init.zeros_(part.bias)
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d) and not isinstance(part, Classifier):
+            yield part
+
+
+def kaiming(module: nn.Module) -> None:
+    """He initialisation of the convolutions (He et al. 2015, eq. 14), zero biases."""
+    for part in convolutions(module):
+        nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)

@@ -7,9 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tarsia import console
 from tarsia.errors import ModelFileError
 from tarsia.models._blocks import kaiming
 from tarsia.models._weights import encoder_weights
+
+_PREFIX = "pre_logits."  # of timm's names of these layers
 
 
 class FullyConnected(nn.Module):
@@ -34,10 +37,14 @@ class FullyConnected(nn.Module):
         """Take the layers of timm's VGG `name` from `weights` (see encoder_weights).
 
         A smaller kernel or fewer channels take evenly spaced ones (Chen et al., DeepLab, ICLR 2015, section 3.2).
-        Raises ModelFileError where the weights lack the layers or have fewer channels than are wanted.
+        Weights of convolutions alone leave them as they start, with a note.  Raises ModelFileError where the weights
+        have a part of the layers, or fewer channels than are wanted.
         """
         tensors = encoder_weights(name, weights, options)
-        for own, key in ((self.fc6, "pre_logits.fc1"), (self.fc7, "pre_logits.fc2")):
+        if not any(key.startswith(_PREFIX) for key in tensors):
+            console.note(f"model.weights: {weights} has no fully connected layers: fc6 and fc7 start anew")
+            return
+        for own, key in ((self.fc6, f"{_PREFIX}fc1"), (self.fc7, f"{_PREFIX}fc2")):
             for kind, parameter in own.named_parameters():
                 stored = tensors.get(f"{key}.{kind}")
                 if stored is None or any(a < b for a, b in zip(stored.shape, parameter.shape, strict=True)):

@@ -20,11 +20,13 @@ from tarsia.plain_text import some
 _REACH_SECONDS = 3.0
 # Buffers that older timm versions stored and newer ones compute.
 _COMPUTED = {"num_batches_tracked", "relative_position_index", "attn_mask"}
+_WRAPPINGS = ("model.", "body.")  # where timm's encoders of some families keep the network
 
 
 def encoder_weights(name: str, weights: str, options: dict[str, Any]) -> dict[str, Tensor]:
-    """The state dict for timm's network `name`; `weights`: imagenet (from the hub), or a file.
+    """The state dict for timm's network `name`, in float32; `weights`: imagenet (from the hub), or a file.
 
+    A file may lack what comes after the last map of features: the classifier and layers before it.
     Raises ModelFileError for a file that is absent, damaged or of another network, and where the hub cannot be had.
     """
     if weights == "imagenet":
@@ -56,9 +58,14 @@ def _read(file: Path) -> dict[str, Tensor]:
         raise ModelFileError(f"{file}: a file of weights has a path that is UTF-8 text: rename it")
     try:
         with safe_open(str(file), "pt") as stored:
-            return {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            return {key: _single(stored.get_tensor(key)) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{file}: damaged or not a .safetensors file ({error}): get the file again") from error
+
+
+def _single(tensor: Tensor) -> Tensor:
+    """A tensor in float32, if it is one of numbers in half or double precision."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _from_hub(name: str) -> Path:
@@ -110,19 +117,30 @@ def _unreachable(address: str) -> str | None:
 
 
 def _check_fits(name: str, file: Path, tensors: dict[str, Tensor], options: dict[str, Any]) -> None:
-    """Raise ModelFileError listing the tensors of `file` that do not fit timm's `name` (its classifier aside)."""
+    """Raise ModelFileError listing the tensors of `file` that do not fit timm's `name`.
+
+    Its classifier is not looked at, and what else an encoder does without may be missing.
+    """
     with torch.device("meta"):
         full: Any = timm.create_model(name, **{key: value for key, value in options.items() if key != "out_indices"})
+        encoder: Any = timm.create_model(name, features_only=True, **options)
     heads = full.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    needed = {_one_word(key.removeprefix(part)) for key in encoder.state_dict() for part in ("", *_WRAPPINGS)}
     wanted = {key: tuple(value.shape) for key, value in full.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     faults = [
         f"{key}: {found.get(key, 'missing')}, expected {wanted.get(key, 'no such tensor')}"
         for key in [*wanted, *(key for key in found if key not in wanted)]
         if found.get(key) != wanted.get(key)
+        and (key in found or _one_word(key) in needed)
         and not key.startswith(prefixes)
         and key.rpartition(".")[2] not in _COMPUTED
     ]
     if faults:
         raise ModelFileError(f"{file} does not fit encoder {name}: {some(faults, 5, '; ')}")
+
+
+def _one_word(key: str) -> str:
+    """A tensor's name as whole networks and encoders have it alike: timm makes `features_0` of `features.0`."""
+    return key.replace(".", "_")

@@ -13,8 +13,8 @@ difference may be owed to these as much as to the way of halving.
 What the publication leaves open: its 1.58 M parameters without skips and 1.63 M with them are no full VGG16, a quarter
 of VGG16's width meets them (1,586,239 and 1,625,119 for 19 classes), with batch normalisation after each convolution
 in place of a bias, biases in the squeeze-and-excitation, and pyramid branches of a quarter of their input's channels.
-That is the default.  `width: 1` takes VGG16's ImageNet weights into the thirteen convolutions; the strided ones stay
-new.
+That is the default.  `width: 1` takes VGG16's weights into the thirteen convolutions, those of vgg16_bn, or with
+`batch_norm: false` of vgg16, the network of 2014; the strided ones stay new.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from tarsia.models._blocks import ConvNormReLU, Norm, SpatialPyramid, SqueezeExcitation, kaiming
+from tarsia.models._blocks import Classifier, ConvNormReLU, Norm, SpatialPyramid, SqueezeExcitation, kaiming
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._vgg import Vgg16
 
@@ -40,6 +40,7 @@ class Config(ModelConfig):
     down: Literal["strided", "max"] = Field(
         "strided", description="how maps are halved: by a 3x3 convolution of stride 2 (published), or by max-pooling"
     )
+    batch_norm: bool = Field(True, description="after VGG16's convolutions, in place of their bias; all others have it")
     skips: bool = Field(True, description="published: 1.58 M parameters without, 1.63 M with")
     attention: bool = Field(True, description="squeeze-and-excitation each fusion; published: 42 ms without, 47 with")
     context: bool = Field(True, description="atrous spatial pyramid pooling on the last map")
@@ -79,7 +80,7 @@ class Model(Segmenter):
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
         super().__init__(*config.normalisation())
-        self.encoder = Vgg16(config.width, weights, config.bands)
+        self.encoder = Vgg16(config.width, weights, config.bands, config.batch_norm)
         channels = self.encoder.channels
         self.shrinks = nn.ModuleList(_shrink(width, config.down) for width in channels)
         last = channels[-1]
@@ -87,8 +88,8 @@ class Model(Segmenter):
         self.context = SpatialPyramid(last, branch, config.rates, last) if config.context else nn.Identity()
         widths = [last, *reversed(channels)]  # 128-128-128-64-32-16 at width 1/4
         self.decoder = nn.ModuleList(_Up(a, b, config) for a, b in zip(widths, widths[1:], strict=False))
-        self.classifier = nn.Conv2d(widths[-1], class_count, 1)
-        for part in (self.shrinks, self.context, self.decoder, self.classifier):
+        self.classifier = Classifier(widths[-1], class_count, 1)
+        for part in (self.shrinks, self.context, self.decoder):
             kaiming(part)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:

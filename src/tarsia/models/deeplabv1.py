@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tarsia.models._blocks import kaiming
+from tarsia.models._blocks import Classifier, kaiming
 from tarsia.models._encoders import output_stride_near
 from tarsia.models._fully_connected import FullyConnected, is_vgg
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
@@ -70,9 +70,8 @@ class Model(EncoderSegmenter):
         self.beside = nn.ModuleList(
             _Beside(inputs, self.stride // reduction) for inputs, reduction in finer if config.multi_scale
         )
-        self.classifier = nn.Conv2d(config.channels + _BESIDE * len(self.beside), class_count, 1)
+        self.classifier = Classifier(config.channels + _BESIDE * len(self.beside), class_count, 1)
         kaiming(self.beside)
-        kaiming(self.classifier)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         maps = [image_B3HW, *self.encoder(image_B3HW)]

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tarsia.errors import RecipeError
-from tarsia.models._blocks import SpatialPyramid, kaiming
+from tarsia.models._blocks import Classifier, SpatialPyramid, kaiming
 from tarsia.models._encoders import Encoder, output_stride_near
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
 
@@ -57,9 +57,8 @@ class Model(EncoderSegmenter):
         _set_grid(self.encoder, config)
         rates = tuple(max(1, rate * 16 // self.stride) for rate in config.rates)
         self.pyramid = SpatialPyramid(self.encoder.channels[-1], config.channels, rates, config.channels)
-        self.classifier = nn.Conv2d(config.channels, class_count, 1)
+        self.classifier = Classifier(config.channels, class_count, 1)
         kaiming(self.pyramid)
-        kaiming(self.classifier)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         return self.classifier(self.pyramid(self.encoder(image_B3HW)[-1]))

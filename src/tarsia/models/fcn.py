@@ -6,8 +6,9 @@ fc7's map alone (FCN-32s), 16 adds the scores of pool4 (FCN-16s), 8 those of poo
 
 What differs: by default VGG16 has batch normalisation, which it can be trained with from scratch (`encoder: vgg16` is
 the publication's); padding keeps the size, in place of the 100 pixels around the picture; the x2 and x8 upsampling are
-fixed bilinear ones, as the publication initialises them and as its authors' own code later fixed them.  On encoders
-other than VGG the encoder's maps at 1/32, 1/16 and 1/8 are scored, without fc6 and fc7 unless they are asked for.
+fixed bilinear ones, as the publication initialises them and as its authors' own code later fixed them.  Its classifiers
+start at zero (section 4.3): `head_start: 0`.  On encoders other than VGG the encoder's maps at 1/32, 1/16 and 1/8 are
+scored, without fc6 and fc7 unless they are asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tarsia.errors import RecipeError
-from tarsia.models._blocks import resize_as
+from tarsia.models._blocks import Classifier, resize_as
 from tarsia.models._fully_connected import FullyConnected, is_vgg
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
 
@@ -59,12 +60,8 @@ class Model(EncoderSegmenter):
         self.fully_connected = FullyConnected(channels[0], width, dropout=config.dropout) if width else None
         if self.fully_connected and is_vgg(config.encoder) and weights != "none":
             self.fully_connected.take(config.encoder, weights, config.encoder_options)
-        classifiers = [nn.Conv2d(inputs, class_count, 1) for inputs in (width or channels[0], *channels[1:])]
-        for classifier in classifiers:
-            # "We zero-initialize the class scoring layer" (section 4.3).
-            nn.init.zeros_(classifier.weight)
-            nn.init.zeros_(classifier.bias)  # type: ignore[arg-type]
-        self.classifiers = nn.ModuleList(classifiers)
+        inputs = (width or channels[0], *channels[1:])
+        self.classifiers = nn.ModuleList(Classifier(each, class_count, 1) for each in inputs)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         maps = dict(zip(self.encoder.reductions, self.encoder(image_B3HW), strict=True))

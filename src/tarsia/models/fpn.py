@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import ConvNormReLU, kaiming, resize_as
+from tarsia.models._blocks import Classifier, ConvNormReLU, kaiming, resize_as
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
 
 
@@ -53,8 +53,8 @@ class Model(EncoderSegmenter):
         self.context = ConvNormReLU(self.encoder.channels[-1], channels, kernel=1)
         self.smooth = nn.ModuleList(_Separable(channels) for _ in self.kept)
         self.dropout = nn.Dropout2d(config.dropout)
-        self.classifier = nn.Conv2d(channels, class_count, 1)
-        for part in (self.laterals, self.context, self.smooth, self.classifier):
+        self.classifier = Classifier(channels, class_count, 1)
+        for part in (self.laterals, self.context, self.smooth):
             kaiming(part)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:

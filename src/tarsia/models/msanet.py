@@ -11,7 +11,8 @@ What the publication leaves open: table 1's third convolution of block 2 is read
 strided ones, which are built; section 3.2 multiplies C by the transpose of S, eq. 2 by S, which is done.  "Zero-mean
 Gaussian" initialisation has no published deviation: 0.01 is Krizhevsky et al.'s (2012).  Before a batch normalisation
 the deviation does not change what the network computes; for A and B it does, as eq. 1 has no scaling: with 0.01 all
-positions are attended about equally at first, with He's deviation one position would get everything.  What differs:
+positions are attended about equally at first, with He's deviation one position would get everything.  The scores start
+so by `head_start: 0.01`.  What differs:
 `width` for smaller networks, `init: kaiming` for all but A and B, and `scale: sqrt`, which divides A_i . B_j by the
 square root of their channels (Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1): no parameter more, and
 a choice among positions that more channels do not harden.
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tarsia.models._attention import Attended, attend
-from tarsia.models._blocks import ConvNormReLU, Norm, kaiming
+from tarsia.models._blocks import Classifier, ConvNormReLU, Norm, convolutions, kaiming
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._weights import refuse_weights
 
@@ -134,7 +135,7 @@ class Model(Segmenter):
         self.decode_56 = _Decode(quarter + beside_56, (eighth, quarter, half))
         self.decode_112 = _Decode(half + beside_112, (quarter, half, fine))
         self.decode_224 = nn.Sequential(
-            ConvNormReLU(fine, half), ConvNormReLU(half, fine, kernel=1), nn.Conv2d(fine, class_count, 3, padding=1)
+            ConvNormReLU(fine, half), ConvNormReLU(half, fine, kernel=1), Classifier(fine, class_count, 3, padding=1)
         )
         self._initialise(config.init)
 
@@ -153,11 +154,12 @@ class Model(Segmenter):
     def _initialise(self, init: str) -> None:
         if init == "kaiming":
             kaiming(self)
-        for name, part in self.named_modules():
-            if isinstance(part, nn.Conv2d) and (init == "gaussian" or name.rpartition(".")[2] in ("a", "b")):
-                nn.init.normal_(part.weight, std=_DEVIATION)
-                if part.bias is not None:
-                    nn.init.zeros_(part.bias)
+        modules = [one for one in self.modules() if isinstance(one, SpatialAttention)]
+        scored = [part for one in modules for part in (one.a, one.b)]
+        for part in convolutions(self) if init == "gaussian" else scored:
+            nn.init.normal_(part.weight, std=_DEVIATION)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 def unpool(x_BCHW: Tensor, position_BCHW: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from tarsia import formerly
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.models._blocks import ConvNormReLU, SqueezeExcitation, kaiming, resize_as
+from tarsia.models._blocks import Classifier, ConvNormReLU, SqueezeExcitation, kaiming, resize_as
 from tarsia.models._encoders import output_stride_near
 from tarsia.models._segmenter import Criterion, EncoderConfig, EncoderSegmenter
 
@@ -134,10 +134,10 @@ class Model(EncoderSegmenter):
         self.fusion = ConvNormReLU(fused, config.fusion_channels, kernel=config.fusion_kernel)
         self.excitation = _Excitation(config.fusion_channels, channels, config)
         self.dropout = nn.Dropout2d(config.dropout)
-        self.classifier = nn.Conv2d(config.fusion_channels, class_count, 1)
+        self.classifier = Classifier(config.fusion_channels, class_count, 1)
         self.auxiliary = _auxiliary(self.encoder.channels, class_count) if config.auxiliary else None
         self.auxiliary_weight = config.auxiliary
-        for part in (self.pyramid, self.fusion, self.excitation, self.classifier, self.auxiliary):
+        for part in (self.pyramid, self.fusion, self.excitation, self.auxiliary):
             if part is not None:
                 kaiming(part)
 
@@ -168,7 +168,7 @@ def _auxiliary(channels: list[int], class_count: int) -> nn.Module:
     if len(channels) < 2:
         raise RecipeError("model.auxiliary: the encoder has one map only, it needs the one before it: leave it out")
     hidden = max(1, channels[-2] // 4)
-    return nn.Sequential(ConvNormReLU(channels[-2], hidden), nn.Dropout2d(0.1), nn.Conv2d(hidden, class_count, 1))
+    return nn.Sequential(ConvNormReLU(channels[-2], hidden), nn.Dropout2d(0.1), Classifier(hidden, class_count, 1))
 
 
 def _with_stem(config: Config, weights: str) -> Config:

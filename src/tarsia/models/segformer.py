@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import Norm, kaiming, resize_as
+from tarsia.models._blocks import Classifier, Norm, kaiming, resize_as
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
 
 _LEVELS = 4
@@ -44,8 +44,8 @@ class Model(EncoderSegmenter):
         self.fusion = nn.Conv2d(config.channels * len(widths), config.channels, 1, bias=False)
         self.norm = Norm(config.channels)
         self.dropout = nn.Dropout2d(config.dropout)
-        self.classifier = nn.Conv2d(config.channels, class_count, 1)
-        for part in (self.linear, self.fusion, self.classifier):
+        self.classifier = Classifier(config.channels, class_count, 1)
+        for part in (self.linear, self.fusion):
             kaiming(part)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:

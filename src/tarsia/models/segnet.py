@@ -3,7 +3,8 @@
 Badrinarayanan, Kendall & Cipolla, "SegNet", TPAMI 2017, section 3: VGG16's thirteen convolutions with batch
 normalisation and 2x2 max-pooling that stores where each maximum was.  The decoder puts values back at the stored
 positions, zeros around them, and passes them through the same convolutions mirrored, 3-3-3-2-2; the last of its
-thirteen gives the classes, without normalisation.  About 29.4 M parameters.
+thirteen gives the classes, without normalisation.  About 29.4 M parameters.  `batch_norm: false` has VGG16 as it was
+published in 2014 for the encoder, so that its weights can be taken; the decoder keeps its normalisation.
 
 Saraceno, "Image Semantic Segmentation", 2022, puts MobileNet V1 in VGG16's place (`encoder: mobilenetv1_100`),
 which has no poolings.  That form serves every timm encoder: its last map goes through levels of 512, 256, 128 and 64
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tarsia.errors import RecipeError
-from tarsia.models._blocks import ConvNormReLU, kaiming
+from tarsia.models._blocks import Classifier, ConvNormReLU, kaiming
 from tarsia.models._encoders import Encoder
 from tarsia.models._segmenter import EncoderConfig, Segmenter
 from tarsia.models._vgg import Vgg16
@@ -38,17 +39,19 @@ class Config(EncoderConfig):
         _POOLED, description=f"{_POOLED}: unpools by stored positions; any other of timm.list_models(): interpolates"
     )
     width: Annotated[float, Field(gt=0, le=4)] = Field(1.0, description=f"times {_POOLED}'s channels")
+    batch_norm: bool = Field(True, description="after VGG16's convolutions; false: vgg16's, with a bias")
     channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         None, min_length=1, description=f"of the levels that interpolate, coarse to fine; default: {_CHANNELS}"
     )
 
-    @field_validator("encoder_options", "width", "channels")
+    @field_validator("encoder_options", "width", "batch_norm", "channels")
     @classmethod
     def _of_this_encoder(cls, value: Any, info: ValidationInfo) -> Any:
         encoder, field = info.data.get("encoder"), str(info.field_name)
-        default = {"encoder_options": {}, "width": 1.0, "channels": None}[field]
-        if value != default and (encoder == _POOLED) != (field == "width"):
-            other = f"only {_POOLED} can be given it" if field == "width" else f"{_POOLED} is mirrored as it is"
+        default = {"encoder_options": {}, "width": 1.0, "batch_norm": True, "channels": None}[field]
+        of_pooled = field in ("width", "batch_norm")
+        if value != default and (encoder == _POOLED) != of_pooled:
+            other = f"only {_POOLED} can be given it" if of_pooled else f"{_POOLED} is mirrored as it is"
             raise ValueError(f"encoder {encoder} takes no {field}, {other}: leave {field} out")
         return value
 
@@ -58,7 +61,7 @@ class Model(Segmenter):
 
     def __init__(self, config: Config, class_count: int, weights: str = "none") -> None:
         if config.encoder == _POOLED:
-            pooled = Vgg16(config.width, weights, config.bands)
+            pooled = Vgg16(config.width, weights, config.bands, config.batch_norm)
             super().__init__(*config.normalisation())
             self.encoder: Vgg16 | Encoder = pooled
             self.stride = 2 ** len(pooled.stages)
@@ -70,9 +73,8 @@ class Model(Segmenter):
             self.stride = encoder.stride
             levels = _narrowing(encoder, config.channels or _CHANNELS)
         self.decoder = nn.ModuleList(nn.Sequential(*(ConvNormReLU(a, b) for a, b in level)) for level in levels)
-        self.classifier = nn.Conv2d(levels[-1][-1][1], class_count, 3, padding=1)
+        self.classifier = Classifier(levels[-1][-1][1], class_count, 3, padding=1)
         kaiming(self.decoder)
-        kaiming(self.classifier)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         if isinstance(self.encoder, Encoder):

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import ConvNormReLU, convolve_upsampled, kaiming
+from tarsia.models._blocks import Classifier, ConvNormReLU, convolve_upsampled, kaiming
 from tarsia.models._segmenter import EncoderConfig, EncoderSegmenter
 
 
@@ -64,9 +64,8 @@ class Model(EncoderSegmenter):
         self.decoder = nn.ModuleList(
             _Up(inputs[step], channels_at.get(level, 0), widths[step], config) for step, level in enumerate(self.levels)
         )
-        self.classifier = nn.Conv2d(widths[-1], class_count, 3, padding=1)
+        self.classifier = Classifier(widths[-1], class_count, 3, padding=1)
         kaiming(self.decoder)
-        kaiming(self.classifier)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
         maps = self.encoder(image_B3HW)

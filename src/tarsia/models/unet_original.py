@@ -4,7 +4,7 @@ Ronneberger, Fischer & Brox, "U-Net: Convolutional Networks for Biomedical Image
 and section 2: 64 to 1024 channels, two 3x3 convolutions with ReLU a level, 2x2 max-pooling down; up by a 2x2
 up-convolution that halves the channels, the contracting path's map concatenated, two 3x3 convolutions; a 1x1
 classifier; dropout at the end of the contracting path; Gaussian weights of deviation sqrt(2 / N), where N values come
-into one.  About 31.0 M parameters.
+into one (the classifier's are `head_start`'s).  About 31.0 M parameters.
 
 What differs: the convolutions are padded, so that maps need no cropping and the scores are as large as the picture,
 and pictures are coloured.  The published network has no normalisation (`batch_norm: false`) and relied on a momentum
@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import ConvNormReLU
+from tarsia.models._blocks import Classifier, ConvNormReLU, ConvReLU, convolutions
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._weights import refuse_weights
 
@@ -44,13 +44,8 @@ class _Pair(nn.Sequential):
     """Two 3x3 convolutions, each with ReLU."""
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool) -> None:
-        super().__init__(*(_convolution(each, outputs, batch_norm) for each in (inputs, outputs)))
-
-
-def _convolution(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
-    if batch_norm:
-        return ConvNormReLU(inputs, outputs)
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
+        block = ConvNormReLU if batch_norm else ConvReLU
+        super().__init__(block(inputs, outputs), block(outputs, outputs))
 
 
 class _Up(nn.Module):
@@ -78,7 +73,7 @@ class Model(Segmenter):
         up = list(reversed(channels))
         self.expansive = nn.ModuleList(_Up(a, b, norm) for a, b in zip(up, up[1:], strict=False))
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Conv2d(channels[0], class_count, 1)
+        self.classifier = Classifier(channels[0], class_count, 1)
         _gaussian(self)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
@@ -95,9 +90,8 @@ class Model(Segmenter):
 
 def _gaussian(module: nn.Module) -> None:
     """Weights of deviation sqrt(2 / N) (section 3), zero biases; an up-convolution's window meets one position."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            window = part.kernel_size[0] * part.kernel_size[1] // (part.stride[0] * part.stride[1])
-            nn.init.normal_(part.weight, std=(2 / (part.in_channels * window)) ** 0.5)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+    for part in convolutions(module):
+        window = part.kernel_size[0] * part.kernel_size[1] // (part.stride[0] * part.stride[1])
+        nn.init.normal_(part.weight, std=(2 / (part.in_channels * window)) ** 0.5)
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)

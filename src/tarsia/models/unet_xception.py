@@ -8,7 +8,7 @@ entry's stride; a 3x3 classifier follows.  No skips between the halves.  Depthwi
 CVPR 2017) have no bias, all others have one: 2,055,203 trainable parameters for 3 classes.
 
 Weights start as Glorot & Bengio's (AISTATS 2010, eq. 16), the default of Keras, where this form comes from: nothing
-normalises the residuals, and by He's they would double at every stage upwards.
+normalises the residuals, and by He's they would double at every stage upwards.  The classifier's are `head_start`'s.
 
 What differs, without any effect on the answers: upsampling by repetition and a 1x1 convolution can change places, so
 an up stage adds its residual before it upsamples, at a quarter of the work.
@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tarsia.models._blocks import Norm
+from tarsia.models._blocks import Classifier, Norm, convolutions
 from tarsia.models._segmenter import ModelConfig, Segmenter
 from tarsia.models._weights import refuse_weights
 
@@ -91,7 +91,7 @@ class Model(Segmenter):
         self.down = nn.Sequential(*(_Down(a, b) for a, b in zip(channels, channels[1:], strict=False)))
         up = [channels[-1], *reversed(channels)]
         self.up = nn.Sequential(*(_Up(a, b) for a, b in zip(up, up[1:], strict=False)))
-        self.classifier = nn.Conv2d(channels[0], class_count, 3, padding=1)
+        self.classifier = Classifier(channels[0], class_count, 3, padding=1)
         _glorot(self)
 
     def segment(self, image_B3HW: Tensor) -> Tensor:
@@ -99,8 +99,7 @@ class Model(Segmenter):
 
 
 def _glorot(module: nn.Module) -> None:
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+    for part in convolutions(module):
+        nn.init.xavier_uniform_(part.weight)
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)

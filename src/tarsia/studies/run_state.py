@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tarsia import yaml_tree
+from tarsia import formerly, yaml_tree
 from tarsia.errors import RecipeError
 from tarsia.files import LOCK
 from tarsia.folder_lock import Busy, holding
@@ -63,7 +63,7 @@ def as_other_seeds(study: Path, run: Run) -> Recipe:
         if path == asked_path(study, run) or not stored.is_file():
             continue
         with contextlib.suppress(RecipeError):
-            if not _difference(run.recipe, _as(run, Recipe.load(path))):
+            if not _difference(run.recipe, _as(run, _begun(path))):
                 return _settled(run.recipe, Recipe.load(stored), ("precision", "memory_format"))
     return run.recipe
 
@@ -83,10 +83,10 @@ def state(study: Path, run: Run) -> State:
         return State("changed", f"{others[0]}, but no recipe.yaml") if others else State("missing", "")
     asked = asked_path(study, run)
     try:
-        there = Recipe.load(stored)
+        there = _begun(stored)
         difference = _difference(_settled(run.recipe, there), there)
         if not difference and asked.is_file():  # which other class weights gave the numbers that are stored
-            difference = _difference(run.recipe, Recipe.load(asked))
+            difference = _difference(run.recipe, _begun(asked))
     except RecipeError as error:
         difference = f"a recipe that is not sound: {error}"
     if difference:
@@ -127,6 +127,11 @@ def alone(study: Path, run: Run) -> Iterator[bool]:
     finally:
         with contextlib.suppress(OSError):  # there is something in it, as there should be
             folder.rmdir()
+
+
+def _begun(path: Path) -> Recipe:
+    """The recipe of a training that has begun, as that training understood it."""
+    return formerly.started(Recipe.load(path))
 
 
 def _last_files() -> list[str]:
