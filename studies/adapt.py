@@ -78,6 +78,8 @@ AT_TEST_TIME = {
     "published style + fused": ("published style", "published style", 0),
     "published style + refined": ("published style", "published style", KL_STEPS),
 }
+# Row -> whose batch-norm statistics are taken of each condition's own target pictures; of streets alone.
+EACH = {"source+batch-norm, each": "source", "style+batch-norm, each": "style"}
 
 
 def main() -> None:
@@ -89,7 +91,7 @@ def main() -> None:
     parser.add_argument("--weights", default="none", help="of mobilenetv2_100")
     parser.add_argument("--cities", nargs="+", default=["highway", "town"])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
-    parser.add_argument("--methods", nargs="+", default=[JITTER, *METHODS, *AT_TEST_TIME])
+    parser.add_argument("--methods", nargs="+", default=[JITTER, *METHODS, *AT_TEST_TIME, *EACH])
     parser.add_argument("--train-steps", type=int, default=250)
     parser.add_argument("--steps", type=int, default=60, help="of each adaptation")
     parser.add_argument("--style-steps", type=int, default=300)
@@ -129,8 +131,8 @@ def figures(asked: argparse.Namespace, network: str, folder: Path, root: Path, s
     work, conditions = Work(asked, network, folder, root, str(root / "target"), seed), list(CONDITIONS)
     rates = by_domain(work.compared(), conditions)
     small = {name: Report.read(work.report(name)).detail_figures["recall_small"] for name in rates}
-    for start in [name for name in ("source", "style") if name in rates]:
-        rates[f"{start}+batch-norm, each"] = [work.for_one(start, one) for one in conditions]
+    for name in [name for name in EACH if name in asked.methods]:
+        rates[name] = [work.for_one(EACH[name], one) for one in conditions]
     unknown = float("nan")
     return {
         name: [*values, float(np.mean(values)), min(values), small.get(name, unknown)] for name, values in rates.items()
@@ -190,7 +192,7 @@ class Work:
                 self.trained(JITTER, "train", settings | self.jitter())
             elif name in METHODS:
                 self.adapted(name)
-        names = ["source", *self.asked.methods]
+        names = ["source", *(name for name in self.asked.methods if name not in EACH)]
         if labelled:
             self.trained("labels", labelled, settings)
             names.append("labels")
@@ -266,6 +268,8 @@ class Work:
         """The mIoU in a condition with batch normalisation's statistics of its own target pictures."""
         out = self.folder / f"{start}+batch-norm-each" / condition
         if not (out / "report.json").is_file():
+            if start != "source":
+                self.adapted(start)
             target = f"{self.target}/{condition}"
             found = adapt(
                 self.folder / start, source=self.source, target=target, out=out, method="batch-norm", overwrite=True

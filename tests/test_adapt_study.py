@@ -22,15 +22,15 @@ def program(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_every_kind_of_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["--train-steps", "2", "--steps", "1", "--style-steps", "1", "--pictures", "8", "1", "1"]
-    rows = ["more steps", "published style", "published style + fused", "published style + refined"]
-    place = ["--out", str(tmp_path), "--cities", "town", "--networks", "se-pspnet", "--seeds", "0", "1"]
+    rows = ["more steps", "published style", "published style + refined"]
+    place = ["--out", str(tmp_path), "--cities", "town", "--networks", "se-pspnet"]
     monkeypatch.setattr(sys, "argv", ["adapt.py", "streets", *place, *short, "--methods", *rows])
     program("adapt", monkeypatch).main()
     table = (tmp_path / "table.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert cells[0][:3] == ["city", "network", "method"] and cells[0][-3:] == ["mean", "worst", "small"]
-    assert [row[2] for row in cells[2:]] == ["source", *rows, "source+batch-norm, each"]
-    assert all(" ± " in row[-3] for row in cells[2:]) and cells[-1][-1] == "-"
+    assert [row[2] for row in cells[2:]] == ["source", *rows]
+    assert all(float(cell) >= 0 for row in cells[2:] for cell in row[3:])
     assert "minutes" in capsys.readouterr().out
     drawn = ["--city", "town", "--network", "se-pspnet", "--style", "published-style", "--method", "published style"]
     monkeypatch.setattr(sys, "argv", ["adapt_pictures.py", str(tmp_path), *drawn, "--out", str(tmp_path / "seen")])
