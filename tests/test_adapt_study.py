@@ -25,7 +25,10 @@ def test_every_kind_of_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     rows = ["more steps", "published style", "published style + refined"]
     place = ["--out", str(tmp_path), "--cities", "town", "--networks", "se-pspnet"]
     monkeypatch.setattr(sys, "argv", ["adapt.py", "streets", *place, *short, "--methods", *rows])
-    program("adapt", monkeypatch).main()
+    study = program("adapt", monkeypatch)
+    monkeypatch.setattr(sys.modules["adapt_data"], "SIZE", (64, 64))
+    monkeypatch.setitem(study.PSPNET, "encoder", "test_resnet")
+    study.main()
     table = (tmp_path / "table.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert cells[0][:3] == ["city", "network", "method"] and cells[0][-3:] == ["mean", "worst", "small"]
