@@ -6,15 +6,22 @@
 Each draws or sorts its pictures, trains a model on the source condition alone, adapts it by every method, scores all on
 the same pictures, and writes table.md and, for each network, a folder of `tarsia compare`.  What is there already is
 not done again, so that an interrupted run goes on where it was.  --weights: a timm state dict of mobilenetv2_100 (none:
-from scratch, longer and worse).
+from scratch, longer and worse).  --seeds 0 1 2: all of it with each; the table then has means, and ± is half of their
+95 % interval by t over the seeds.
 
 streets (Song, Zhang & Park 2021, tables 3 and 4): two cities, PSPNet and SE-PSPNet, trained on labelled dawn; 50
 unlabelled pictures of each of the nine conditions, all of which are the target; 200 labelled ones of each to score.
-`+batch-norm, each` takes the statistics of each condition's own target pictures, for a user who knows which it is.
+`small` is the recall of small objects, the mean over the classes.  `+batch-norm, each` takes the statistics of each
+condition's own target pictures, for a user who knows which it is.
 
 camvid: trained on the day drives of the train split (0006R0, 0016E5).  Of the dusk drive 0001TP, in order: the first 31
 frames are the unlabelled target, five are skipped, the last 26 are scored.  `labels` is trained on the labels of the
 31 too: what adapting could reach.
+
+Controls: `more steps` is the source model trained on as long as an adaptation, on the source alone; `colour jitter` the
+same with strong jitter.  `published style` is adapted by the style network as published (mirrored, the code alone,
+eq. 2 alone).  `+ fused`: that model, which also sees each picture in the source's style; `+ refined`: after
+KL_STEPS steps that bring the two closer, as the publication's whole pipeline has it.
 """
 
 from __future__ import annotations
@@ -27,8 +34,8 @@ from typing import Any
 
 import numpy as np
 from adapt_data import OneDomain, draw_city, sort_camvid
+from adapt_table import heads, line, mean_and_margin, percent
 
-from tarsia.adaptation.test_time import styled
 from tarsia.adapting import Tuning, adapt, train_style
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison
@@ -37,7 +44,8 @@ from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.evaluating import evaluate
 from tarsia.evaluation.report import Report
 from tarsia.files import write_text
-from tarsia.prediction.predictor import Predictor, load
+from tarsia.inference import load
+from tarsia.prediction.predictor import Predictor
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -47,17 +55,31 @@ PSPNET = {"name": "pspnet", **ENCODER, "output_stride": 8, "fusion_channels": 12
 NETWORKS = {"pspnet": {}, "se-pspnet": {"bins": [1, 2, 3, 4], "squeeze_excitation": True}}
 RATE = 1e-3  # of every fine-tuning; the source model has learned at twice that
 JITTER = "colour jitter"  # the source model, trained on with strong colour jitter: no picture of the target at all
+MORE = "more steps"
+STYLES: dict[str, dict[str, Any]] = {"style": {}, "published style": {"published": True}}
 # Method -> what it starts from (the model of another method, or of the source), and what is done then.
 METHODS = {
+    MORE: ("source", "source"),
     "batch-norm": ("source", "batch-norm"),
     "histogram": ("source", "histogram"),
     "fourier": ("source", "fourier"),
     "style": ("source", "style"),
+    "published style": ("source", "style"),
     "self-training": ("source", "self-training"),
     "style+batch-norm": ("style", "batch-norm"),
     "style+self-training": ("style", "self-training"),
 }
-FUSED = "style at test time"  # the source model, which sees each picture restyled too
+KL_STEPS = 5
+# Row -> the model, the style network that also shows it each picture in the source's style, and steps before.
+AT_TEST_TIME = {
+    "style at test time": ("source", "style", 0),
+    "style + fused": ("style", "style", 0),
+    "style + refined": ("style", "style", KL_STEPS),
+    "published style + fused": ("published style", "published style", 0),
+    "published style + refined": ("published style", "published style", KL_STEPS),
+}
+# Row -> whose batch-norm statistics are taken of each condition's own target pictures; of streets alone.
+EACH = {"source+batch-norm, each": "source", "style+batch-norm, each": "style"}
 
 
 def main() -> None:
@@ -69,13 +91,14 @@ def main() -> None:
     parser.add_argument("--weights", default="none", help="of mobilenetv2_100")
     parser.add_argument("--cities", nargs="+", default=["highway", "town"])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
-    parser.add_argument("--methods", nargs="+", default=[JITTER, *METHODS, FUSED])
+    parser.add_argument("--methods", nargs="+", default=[JITTER, *METHODS, *AT_TEST_TIME, *EACH])
     parser.add_argument("--train-steps", type=int, default=250)
     parser.add_argument("--steps", type=int, default=60, help="of each adaptation")
     parser.add_argument("--style-steps", type=int, default=300)
     parser.add_argument("--skips", choices=("none", "maps", "picture"), default="picture", help="of the style network")
-    parser.add_argument("--pictures", type=int, default=200, help="to score, of each condition")
-    parser.add_argument("--seed", type=int, default=0)
+    counts = {"nargs": 3, "metavar": ("SOURCE", "TARGET", "SCORED"), "default": [300, 50, 200]}
+    parser.add_argument("--pictures", type=int, **counts, help="of streets: of dawn, and two of each condition")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     asked = parser.parse_args()
     asked.out = asked.out or Path("runs") / f"adapt-{asked.what}"
     began = time.monotonic()
@@ -90,38 +113,53 @@ def main() -> None:
 
 
 def streets(asked: argparse.Namespace) -> list[str]:
-    """Every city and network -> the lines of a table: mIoU (%) of each condition, mean over them, worst."""
-    conditions = list(CONDITIONS)
-    rows = heads("city", "network", "method", *conditions, "mean", "worst")
+    """Every city and network -> the lines of a table: mIoU (%) of each condition, mean over them, worst, small."""
+    rows = heads("city", "network", "method", *CONDITIONS, "mean", "worst", "small")
     for city in asked.cities:
-        folder, root = asked.out / city, draw_city(asked.out / "pictures" / city, city, asked.pictures)
+        root = draw_city(asked.out / "pictures" / city, city, *asked.pictures)
         for network in asked.networks:
-            work = Work(asked, network, folder, root, str(root / "target"))
-            rates = by_domain(work.compared(), conditions)
-            for start in [name for name in ("source", "style") if name in rates]:
-                rates[f"{start}+batch-norm, each"] = [work.for_one(start, one) for one in conditions]
-            for name, values in rates.items():
-                figures = [*values, float(np.mean(values)), min(values)]
-                rows.append(line(city, network, name, *(f"{100 * one:.1f}" for one in figures)))
+            found = [figures(asked, network, asked.out / city, root, seed) for seed in asked.seeds]
+            for name in found[0]:
+                columns = zip(*(one[name] for one in found), strict=True)
+                cells = [percent(column, k >= len(CONDITIONS)) for k, column in enumerate(columns)]
+                rows.append(line(city, network, name, *cells))
     return rows
+
+
+def figures(asked: argparse.Namespace, network: str, folder: Path, root: Path, seed: int) -> dict[str, list[float]]:
+    """Every row of one network and seed -> mIoU of each condition, their mean, the worst, recall of small objects."""
+    work, conditions = Work(asked, network, folder, root, str(root / "target"), seed), list(CONDITIONS)
+    rates = by_domain(work.compared(), conditions)
+    small = {name: Report.read(work.report(name)).detail_figures["recall_small"] for name in rates}
+    for name in [name for name in EACH if name in asked.methods]:
+        rates[name] = [work.for_one(EACH[name], one) for one in conditions]
+    unknown = float("nan")
+    return {
+        name: [*values, float(np.mean(values)), min(values), small.get(name, unknown)] for name, values in rates.items()
+    }
 
 
 # ---- CamVid
 
 
 def camvid(asked: argparse.Namespace) -> list[str]:
-    """Every network -> the lines of a table: mIoU (%) of the scored dusk frames, and the share of the gap closed."""
+    """Every network -> the lines of a table: mIoU (%) of the scored dusk frames, and the share of the gap closed.
+
+    The interval is over the pictures, with several seeds over those.
+    """
     root = sort_camvid(asked.out / "pictures", asked.root.resolve())
     rows = heads("network", "method", "mIoU", "interval", "share of the gap")
     for network in asked.networks:
-        work = Work(asked, network, asked.out, root, f"folder:{root},split=target")
-        found = work.compared({"input": {"short_side": 120}}, labelled="labelled")
-        miou = {one.name: one.miou for one in found.standings}
-        gap = miou["labels"].value - miou["source"].value
-        for name, one in sorted(miou.items(), key=lambda pair: pair[1].value):
-            closed = (one.value - miou["source"].value) / gap
-            interval = f"{100 * one.low:.1f} to {100 * one.high:.1f}"
-            rows.append(line(network, name, f"{100 * one.value:.1f}", interval, f"{100 * closed:.0f} %"))
+        settings = {"input": {"short_side": 120}}
+        works = [Work(asked, network, asked.out, root, f"folder:{root},split=target", seed) for seed in asked.seeds]
+        found = [{one.name: one.miou for one in work.compared(settings, "labelled").standings} for work in works]
+        means = {name: mean_and_margin([one[name].value for one in found]) for name in found[0]}
+        gap = means["labels"][0] - means["source"][0]
+        for name, (mean, half) in sorted(means.items(), key=lambda pair: pair[1]):
+            low, high = found[0][name][1:] if len(found) == 1 else (mean - half, mean + half)
+            closed = (mean - means["source"][0]) / gap
+            cells = (f"{100 * mean:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", f"{100 * closed:.0f} %")
+            rows.append(line(network, name, *cells))
     return rows
 
 
@@ -129,15 +167,16 @@ def camvid(asked: argparse.Namespace) -> list[str]:
 
 
 class Work:
-    """One network's models, each made once: `folder`/NETWORK/METHOD, and its report in reports/METHOD beside them.
+    """One network's models of one seed, each made once: `folder`/seedN/NETWORK/METHOD, and reports/METHOD beside them.
 
-    `root` is a data set of `folder` with the splits train and test.  The style network, which all networks share, is
-    `folder`/style.safetensors.
+    `root` is a data set of `folder` with the splits train and test.  The style networks, which all networks share, are
+    `folder`/seedN/STYLE.safetensors.
     """
 
-    def __init__(self, asked: argparse.Namespace, network: str, folder: Path, root: Path, target: str) -> None:
-        self.asked, self.network, self.root, self.target = asked, network, root, target
-        self.folder, self.style = folder / network, folder / "style.safetensors"
+    def __init__(self, asked: argparse.Namespace, network: str, folder: Path, root: Path, target: str, seed: int):
+        self.asked, self.network, self.root, self.target, self.seed = asked, network, root, target, seed
+        self.shared = folder / f"seed{seed}"
+        self.folder = self.shared / network
         self.source = f"folder:{root},split=train"
         self.scored = open_spec(f"folder:{root},split=test")
 
@@ -148,14 +187,12 @@ class Work:
         """
         settings = settings or {}
         self.trained("source", "train", settings)
-        if any("style" in method for method in self.asked.methods):
-            self.styled()
         for name in self.asked.methods:
             if name == JITTER:
                 self.trained(JITTER, "train", settings | self.jitter())
-            elif name != FUSED:
+            elif name in METHODS:
                 self.adapted(name)
-        names = ["source", *self.asked.methods]
+        names = ["source", *(name for name in self.asked.methods if name not in EACH)]
         if labelled:
             self.trained("labels", labelled, settings)
             names.append("labels")
@@ -175,7 +212,7 @@ class Work:
             return
         tree = {
             "name": name,
-            "seed": self.asked.seed,
+            "seed": self.seed,
             "data": {"name": "folder", "root": str(self.root), "train": split, "val": None},
             "model": PSPNET | NETWORKS[self.network] | {"weights": self.asked.weights},
             "augment": {"horizontal_flip": 0.5},
@@ -194,12 +231,15 @@ class Work:
         }
         train(Recipe.model_validate(tree), out=self.folder / name, overwrite=True)
 
-    def styled(self) -> None:
-        """The style network between the source's pictures and the target's."""
-        if not self.style.is_file():
+    def style(self, name: str) -> Path:
+        """The style network of that name between the source's pictures and the target's."""
+        path = self.shared / f"{name.replace(' ', '-')}.safetensors"
+        if not path.is_file():
             encoder = str(self.folder / "source")
-            training: dict[str, Any] = {"steps": self.asked.style_steps, "batch": 4, "seed": self.asked.seed}
-            train_style(self.source, self.target, self.style, encoder=encoder, skips=self.asked.skips, **training)
+            training: dict[str, Any] = {"steps": self.asked.style_steps, "batch": 4, "seed": self.seed, **STYLES[name]}
+            training |= {} if STYLES[name] else {"skips": self.asked.skips}
+            train_style(self.source, self.target, path, encoder=encoder, **training)
+        return path
 
     def adapted(self, name: str) -> None:
         """What the method of that name makes of the model it starts from, which is made first where it is missing."""
@@ -208,14 +248,14 @@ class Work:
         start, method = METHODS[name]
         if start != "source":
             self.adapted(start)
-        tuning = Tuning(steps=self.asked.steps, seed=self.asked.seed, workers=0, learning_rate=RATE)
+        tuning = Tuning(steps=self.asked.steps, seed=self.seed, workers=0, learning_rate=RATE)
         adapt(
             self.folder / start,
             source=self.source,
             target=self.target,
             out=self.folder / name,
             method=method,
-            style=self.style if method == "style" else None,
+            style=self.style(name) if method == "style" else None,
             tuning=tuning,
             overwrite=True,
         )
@@ -228,6 +268,8 @@ class Work:
         """The mIoU in a condition with batch normalisation's statistics of its own target pictures."""
         out = self.folder / f"{start}+batch-norm-each" / condition
         if not (out / "report.json").is_file():
+            if start != "source":
+                self.adapted(start)
             target = f"{self.target}/{condition}"
             found = adapt(
                 self.folder / start, source=self.source, target=target, out=out, method="batch-norm", overwrite=True
@@ -239,10 +281,14 @@ class Work:
         """The folder with the report of a method on the scored pictures."""
         out = self.folder / "reports" / name.replace(" ", "-")
         if not (out / "report.json").is_file():
-            predictor = load(self.folder / ("source" if name == FUSED else name))
-            if name == FUSED:
-                predictor = styled(predictor, str(self.style), self.source)
-            score(predictor, self.scored, out)
+            if name in AT_TEST_TIME:
+                model, style, steps = AT_TEST_TIME[name]
+                if model != "source":
+                    self.adapted(model)
+                shown: dict[str, Any] = {"style": str(self.style(style)), "reference": self.source, "kl_steps": steps}
+                score(load(self.folder / model, **shown), self.scored, out)
+            else:
+                score(load(self.folder / name), self.scored, out)
         return out
 
 
@@ -255,16 +301,6 @@ def by_domain(found: Comparison, domains: Sequence[str]) -> dict[str, list[float
     """The mIoU of each standing in each domain."""
     by_name = {one.name: one for one in found.domains}
     return {name: [by_name[one].miou[k].value for one in domains] for k, name in enumerate(found.names)}
-
-
-def heads(*columns: str) -> list[str]:
-    """The first two lines of a table in Markdown."""
-    return [line(*columns), line(*["---"] * len(columns))]
-
-
-def line(*cells: str) -> str:
-    """A line of a table in Markdown."""
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

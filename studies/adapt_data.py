@@ -22,18 +22,21 @@ SIZE = (96, 128)  # of the street scenes
 DUSK, TARGET_FRAMES, SKIPPED_FRAMES = "0001TP", 31, 5
 
 
-def draw_city(root: Path, city: str, count: int) -> Path:
-    """Pictures of a city as a data set of `folder` below `root`: train (dawn), test (nine conditions); and target/."""
+def draw_city(root: Path, city: str, source: int, target: int, scored: int) -> Path:
+    """Pictures of a city as a data set of `folder` below `root`: train (dawn), test (nine conditions); and target/.
+
+    `source` of dawn, `target` and `scored` of each condition.
+    """
     if (root / "dataset.yaml").is_file():
         return root
 
     def drawn(split: str, count: int, condition: str, **more: Any) -> Dataset:
         return open_data("streets", None, split, count=count, condition=condition, city=city, size=SIZE, **more)
 
-    dawn, each = drawn("train", 300, "dawn"), len(CONDITIONS)
+    dawn, each = drawn("train", source, "dawn"), len(CONDITIONS)
     write_pictures(root / "train", dawn, labels=True)
-    write_pictures(root / "test", drawn("test", count * each, "all"), labels=True)
-    write_pictures(root / "target", drawn("train", 50 * each, "all", seed=1), labels=False)
+    write_pictures(root / "test", drawn("test", scored * each, "all"), labels=True)
+    write_pictures(root / "target", drawn("train", target * each, "all", seed=1), labels=False)
     classes = [{"name": n, "color": list(c)} for n, c in zip(dawn.classes.names, dawn.classes.colors, strict=True)]
     splits = {name: {"images": f"{name}/images", "labels": f"{name}/labels"} for name in ("train", "test")}
     tree = {"classes": classes, "format": "index", "splits": splits, "domain_by": "^([a-z_]+)-"}

@@ -21,7 +21,7 @@ from tarsia.data._paired import PairedData
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data._unlabelled import open_unlabelled
 from tarsia.drawing.sheet import Row, Tile, sheet
-from tarsia.prediction.predictor import load
+from tarsia.inference import load
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--city", default="town")
     parser.add_argument("--network", default="pspnet")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--style", default="style", help="which style network restyles: style, or published-style")
     parser.add_argument("--method", default="style+batch-norm", help="whose model is shown as the adapted one")
     parser.add_argument("--conditions", nargs="+", default=["night", "winter_night", "fog", "winter"])
     parser.add_argument("--scene", type=int, default=0, help="which of the scored scenes of each condition")
@@ -38,9 +40,10 @@ def main() -> None:
     root = asked.run / "pictures" / asked.city
     scored = open_spec(f"folder:{root},split=test")
     assert isinstance(scored, PairedData)
-    rows = restyled(root, asked.run / asked.city / "style.safetensors", list(CONDITIONS))
+    made = asked.run / asked.city / f"seed{asked.seed}"
+    rows = restyled(root, made / f"{asked.style}.safetensors", list(CONDITIONS))
     save(rows, scored.classes, asked.out / "restyled.jpg")
-    models = {name: asked.run / asked.city / asked.network / name for name in ("source", asked.method)}
+    models = {name: made / asked.network / name for name in ("source", asked.method)}
     save(adapted(scored, models, asked.conditions, asked.scene), scored.classes, asked.out / "adapted.jpg")
 
 

@@ -237,6 +237,22 @@ def test_a_style_network_on_the_encoder_of_a_model(data: Path, run: Path, night:
     assert card.provenance["style"]["pictures"] == 4
 
 
+def test_a_style_network_as_published(data: Path, night: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"encoder": "test_resnet", "weights": "none", "steps": 1, "device": "cpu", "batch": 2}
+    card = train_style(f"folder:{data}", night, tmp_path / "a.safetensors", published=True, **given)
+    assert (card.generator, card.skips) == ("mirrored", "none")
+    said = card.provenance["training"]
+    assert (said["stages_weight"], said["identity_weight"], said["norm"]) == (0, 0, "l2")
+    usual = train_style(f"folder:{data}", night, tmp_path / "b.safetensors", **given)
+    assert (usual.generator, usual.skips) == ("plain", "picture")
+    assert usual.provenance["training"]["stages_weight"] == usual.provenance["training"]["identity_weight"] == 1
+    some = train_style(f"folder:{data}", night, tmp_path / "c.safetensors", published=True, skips="maps", **given)
+    assert (some.generator, some.skips) == ("mirrored", "maps"), "what is given wins"
+    for wrong in ({"skips": "all"}, {"generator": "deep"}, {"stride": 1}):
+        with pytest.raises(RecipeError, match=next(iter(wrong))):
+            train_style(f"folder:{data}", night, tmp_path / "d.safetensors", **given, **wrong)
+
+
 # ---- the command line
 
 
@@ -262,6 +278,11 @@ def test_command_line(
     train_it = ("adapt", "--train-style", "--content", spec, "--style", night, "--out", "s.safetensors", *made)
     assert tarsia(monkeypatch, *train_it) == 0
     assert "Style file: s.safetensors" in capsys.readouterr().out
+    chosen = ("--published", "--identity-weight", "0.5", "--overwrite")
+    assert tarsia(monkeypatch, *train_it, *chosen) == 0
+    card = load_style("s.safetensors")[1]
+    assert card.generator == "mirrored" and card.provenance["training"]["identity_weight"] == 0.5
+    capsys.readouterr()
     common = ("adapt", run, "--source", spec, "--target", night, "--steps", "2", "--batch", "2", "-q")
     assert tarsia(monkeypatch, *common, "--style", "s.safetensors", "--score", spec, "--out", "out") == 0
     printed = capsys.readouterr().out
@@ -277,6 +298,7 @@ def test_command_line(
         (("RUN",), "adapt needs MODEL and --target"),
         (("--train-style", "--content", "streets"), "--train-style needs --content, --style and --out"),
         (("RUN", "--source", "streets", "--target", "streets", "--method", "nothing"), "no method 'nothing'"),
+        (("RUN", "--target", "streets", "--norm", "l2"), "--norm are for --train-style"),
     ],
 )
 def test_command_line_faults(

@@ -30,7 +30,11 @@ WITH_TORCH = ("models/", "learning/", "training.py", "exporting.py", "adapting.p
 WITH_TORCH += ("engines/torch_engine.py", "engines/weights.py")
 WITH_TORCH += ("exporters/writer.py", "exporters/int8.py", "exporters/attention.py")
 WITH_TORCH += tuple(
-    f"adaptation/{name}.py" for name in ("batch_statistics", "pseudo_labels", "restyle", "style", "style_training")
+    f"adaptation/{name}.py"
+    for name in (
+        *("batch_statistics", "pseudo_labels", "refinement", "restyle"),
+        *("style", "style_generators", "style_training"),
+    )
 )
 
 

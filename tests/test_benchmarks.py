@@ -42,7 +42,7 @@ def test_no_benchmark_takes_a_layout_for_granted(path: Path) -> None:
     assert "torch.channels_last" not in path.read_text(encoding="utf-8")
 
 
-PROGRAMS = sorted(FOLDER.glob("*.py"))
+PROGRAMS = sorted([*FOLDER.glob("*.py"), *FOLDER.parent.joinpath("studies").glob("*.py")])
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

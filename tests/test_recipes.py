@@ -10,29 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tarsia import data, models
 from tarsia.evaluation.report import Report
 from tarsia.recipe import Recipe
+from tarsia.studies.tiny import tiny_recipe
 from tarsia.training import train
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
-SCENES = {"name": "streets", "count": 4, "size": [64, 64], "val_options": {"count": 2}}
-
-
-def tiny(tree: dict[str, Any]) -> dict[str, Any]:
-    """The recipe with all its settings but those that make it long, large, or of other pictures."""
-    small = {key: value for key, value in tree["model"].items() if key not in ("encoder_options", "weights", "freeze")}
-    small |= models.config_class(small["name"]).smallest
-    section = dict(tree["train"], epochs=1, steps_per_epoch=2, batch=2, accumulate=1, workers=0)
-    section |= {"precision": "float32", "memory_format": "contiguous"}
-    if isinstance(section.get("class_weights"), list):
-        section["class_weights"] = [1.0] * len(data.open("streets", split="train", count=1).classes)
-    seen = {"size": [64, 64]} if "size" in tree.get("input", {}) else {}
-    augment = dict(tree.get("augment", {}))
-    if "crop" in augment:
-        augment["crop"] = [48, 48]
-    return {"name": "tiny", "data": SCENES, "model": small, "input": seen, "augment": augment, "train": section}
 
 
 def test_there_are_recipes() -> None:
@@ -64,8 +48,7 @@ def test_nothing_of_a_machine_is_written_in(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipe_trains(path: Path, tmp_path: Path) -> None:
-    recipe = Recipe.model_validate(tiny(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    run = train(recipe, out=tmp_path / "run")
+    run = train(tiny_recipe(Recipe.load(path)), out=tmp_path / "run")
     report = Report.read(run)
     assert 0 <= report.metrics.pixel_accuracy <= 1 and len(report.names) == 2
     steps = (run / "metrics.csv").read_text().splitlines()

@@ -25,6 +25,7 @@ from tarsia.studies.process import apart
 from tarsia.studies.run_state import alone, note_asked, run_folder, seconds_taken, state
 from tarsia.studies.scores import is_scored
 from tarsia.studies.study import Run, Study, Target, validation
+from tarsia.studies.tiny import tiny_study
 from tarsia.studying import StudyResult, run_study
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
@@ -552,4 +553,33 @@ def test_studies_that_ship_are_sound(path, tmp_path):
 
 
 def test_every_publication_s_table_has_a_study():
-    assert {path.stem for path in STUDIES} >= {"attention-fcn", "sis-cnn", "squeeze-excitation", "msanet"}
+    named = {"attention-fcn", "sis-cnn", "squeeze-excitation", "synthia", "msanet", "augmentation"}
+    assert {path.stem for path in STUDIES} >= named
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_studies_that_ship_work_from_end_to_end(path, tmp_path):
+    study = Study.load(path)
+    result = run_study(study, tiny=True, out=tmp_path / "out", resamples=100, permutations=100, device="cpu")
+    assert result.failures() == []
+    assert {now.kind for now in result.states.values()} == {"finished"}
+    assert list(result.states) == [run.name for run in study.runs if run.recipe.seed == study.runs[0].recipe.seed]
+    places = ["comparison", *(f"comparison-{one.name}" for one in study.evaluate)]
+    assert sorted(folder.name for folder in result.comparisons) == sorted(places)
+    for one in study.evaluate:
+        domains = result.comparisons[tmp_path / "out" / f"comparison-{one.name}"].domains
+        assert {domain.name for domain in domains} >= {"dawn", "fog", "winter_night"}
+
+
+def test_a_tiny_study_keeps_what_its_variations_switch(tmp_path):
+    text = STUDY + "evaluate: [{name: far, options: {reach: 50.0}, reference_domain: north}]\n"
+    study = Study.load(write(tmp_path, text, learning_rate=0.5, epochs=9, batch=4096))
+    tiny = tiny_study(study)
+    assert tiny.name == "study-tiny" and [run.name for run in tiny.runs] == ["one-seed0", "two-seed0"]
+    one, two = (run.recipe for run in tiny.runs)
+    assert "convolutions" not in one.model.options and two.model.options["convolutions"] == 2
+    assert (one.train.learning_rate, one.train.epochs, one.train.batch, one.data.name) == (0.5, 1, 2, "streets")
+    assert one.name == "one-seed0" and tiny.evaluate[0].reference_domain is None
+    assert tiny.evaluate[0].target(one).options["condition"] == "all"
+    named = run_study(study, tiny=True, dry_run=True)
+    assert named.folder == Path("runs/study-tiny")

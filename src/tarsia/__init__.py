@@ -162,6 +162,7 @@ def study(
     set: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     only: Sequence[str] = (),
+    tiny: bool = False,
     dry_run: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -173,8 +174,9 @@ def study(
 
     `set`: settings of all its recipes, in place of theirs.  A finished training with the same recipe is skipped, a
     killed one resumed, one that fails is noted and the rest goes on; each runs in a process of its own.  With
-    `overwrite`, trainings whose recipe has changed are begun anew.  `dry_run`: only what would be done.  `drawing`:
-    level, resamples, permutations and seed of `compare`.
+    `overwrite`, trainings whose recipe has changed are begun anew.  `tiny`: on drawn streets, in seconds, to see that
+    all of it works.  `dry_run`: only what would be done.  `drawing`: level, resamples, permutations and seed of
+    `compare`.
 
     Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
     trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.
@@ -182,7 +184,7 @@ def study(
     run = _found("studying", "run_study")
     if set is not None:
         study = _found("studies.study", "Study").load(study, _overrides(study, set))
-    return run(study, out=out, only=only, dry_run=dry_run, overwrite=overwrite, device=device, **drawing)
+    return run(study, out=out, only=only, tiny=tiny, dry_run=dry_run, overwrite=overwrite, device=device, **drawing)
 
 
 def adapt(

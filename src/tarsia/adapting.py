@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tarsia import data, environment
 from tarsia.adaptation.batch_statistics import take_statistics
-from tarsia.adaptation.style import Skips, StyleCard, StyleNetwork, is_style, load_style, save_style
-from tarsia.adaptation.style_training import StyleTraining, encoder_of, is_model, take_encoder
+from tarsia.adaptation.style import StyleCard, StyleNetwork, is_style, load_style, save_style
+from tarsia.adaptation.style_generators import Form, Skips
+from tarsia.adaptation.style_training import PUBLISHED, StyleTraining, encoder_of, is_model, take_encoder
 from tarsia.card import SUM_KEY, Card, read_header
 from tarsia.comparing import compare
 from tarsia.comparison import Comparison
@@ -123,7 +126,9 @@ def train_style(
     encoder: str = "resnet50",
     weights: str = "imagenet",
     stride: int = 8,
-    skips: Skips = "picture",
+    published: bool = False,
+    generator: Form | None = None,
+    skips: Skips | None = None,
     encoder_options: dict[str, Any] | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
@@ -135,7 +140,10 @@ def train_style(
     """Train a style network between two collections of unlabelled pictures and write it to file `out`.
 
     `encoder`: a timm name with `weights` (imagenet, none or a .safetensors file), or a Tarsia model whose encoder to
-    take, weights and all.  `training`: as of StyleTraining.  One network serves both directions.
+    take, weights and all.  `generator`: plain (the default) or mirrored; `skips`: picture (the default), maps or none
+    (adaptation/style.py).  `training`: batch, learning_rate, stages_weight, identity_weight, norm and seed, as of
+    StyleTraining.  `published` chooses all of these as Song, Zhang & Park 2021 have it, but for those that are given:
+    mirrored, none, weights 0, norm l2.  One network serves both directions.
     """
     out, device = Path(out), pick_device(device)
     if out.exists() and not overwrite:
@@ -146,12 +154,18 @@ def train_style(
         taken, given = encoder_of(Path(encoder))
         _check_colors(read_card(find_model_file(Path(encoder))), Path(encoder))
         weights = "none"
-    card = StyleCard(**given, stride=stride, skips=skips)
+    chosen = {"generator": generator, "skips": skips} | training
+    settings = (PUBLISHED if published else {}) | {key: one for key, one in chosen.items() if one is not None}
+    form = {key: settings.pop(key) for key in ("generator", "skips") if key in settings}
+    try:
+        card = StyleCard(**given, **form, stride=stride)
+    except ValidationError as error:
+        raise RecipeError(*(f"{one['loc'][0]}={one['input']!r}: {one['msg']}" for one in error.errors())) from error
     collections = open_unlabelled(content), open_unlabelled(style)
-    network = StyleNetwork(card, weights, training.get("seed", 0))
+    network = StyleNetwork(card, weights, settings.get("seed", 0))
     if taken is not None:
         take_encoder(network, taken)
-    learning = StyleTraining(network, collections, device=device, **training)
+    learning = StyleTraining(network, collections, device=device, **settings)
     losses = learning.run(steps)
     facts = {
         "content": _described(collections[0]),
@@ -160,7 +174,7 @@ def train_style(
         "steps": steps,
         "crop": learning.crop,
         "loss": sum(losses[-50:]) / max(len(losses[-50:]), 1),
-        "training": training,
+        "training": learning.settings(),
         "environment": environment.describe(),
     }
     card = card.model_copy(update={"provenance": facts})

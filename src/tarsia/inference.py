@@ -21,7 +21,10 @@ class Inference:
 
     `tta` averages the probabilities of several views, `crf` refines them.  `style`, a style file or `histogram`, also
     shows the network each picture in the look of `reference`: pictures like those it was trained on, a folder or
-    NAME[:ROOT][,key=value...].  `tile`: side of the tiles that pictures larger than one go in, which share the part
+    NAME[:ROOT][,key=value...]; the two answers are fused.  Before, `kl_steps` at `kl_learning_rate` may bring them
+    closer: on their KL divergence, over the scale and shift of the network's normalisation, anew for each picture.
+
+    `tile`: side of the tiles that pictures larger than one go in, which share the part
     `overlap` of it; evaluate and serve take whole pictures and refuse tiles.
     """
 
@@ -34,6 +37,8 @@ class Inference:
     style: str | None = None
     reference: str | None = None
     fuse: bool = True  # else the restyled picture's answer alone
+    kl_steps: int = 0
+    kl_learning_rate: float = 1e-3
     tile: int | None = None
     overlap: float | None = None
 
@@ -55,9 +60,12 @@ def load(path: str | Path, inference: Inference = DEFAULT, **chosen: Any) -> Pre
     engine = open_engine(Path(path), how.device, how.engine, how.precision, how.streams)
     style = None
     if how.style is not None or how.reference is not None:
-        from tarsia.adaptation.test_time import open_style
+        from tarsia.adaptation.test_time import Steps, open_style
 
-        style = open_style(engine.card, how.style, how.reference, how.device, how.fuse)
+        steps = Steps(how.kl_steps, how.kl_learning_rate)
+        style = open_style(engine, how.style, how.reference, how.device, how.fuse, steps)
+    elif how.kl_steps:
+        raise RecipeError("`kl_steps` bring a picture and the restyled one closer: give `style` and `reference` too")
     return Predictor(engine, how.tta, how.crf, style).in_tiles(how.tile, how.overlap)
 
 

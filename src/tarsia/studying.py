@@ -36,6 +36,7 @@ from tarsia.studies.run_state import (
 )
 from tarsia.studies.scores import Scored, is_scored, scored, scored_on, scores_folder, target_of
 from tarsia.studies.study import Evaluation, Run, Study
+from tarsia.studies.tiny import tiny_study
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def run_study(
     *,
     out: str | Path | None = None,
     only: Sequence[str] = (),
+    tiny: bool = False,
     dry_run: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -89,13 +91,15 @@ def run_study(
 
     A finished training with the same recipe is skipped, a killed one resumed, one that fails is noted and the rest goes
     on; each runs in a process of its own.  Several such calls at once share the work.  Every model is scored on each of
-    `study.evaluate` too.  With `overwrite`, trainings whose recipe has changed are begun anew.  `dry_run` prints what
-    would be done.  `drawing`: level, resamples, permutations and seed of `compare`.
+    `study.evaluate` too.  With `overwrite`, trainings whose recipe has changed are begun anew.  `tiny`: on drawn
+    streets, in seconds (studies/tiny.py).  `dry_run` prints what would be done.  `drawing`: level, resamples,
+    permutations and seed of `compare`.
 
     Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
     trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.
     """
     study = study if isinstance(study, Study) else Study.load(study)
+    study = tiny_study(study) if tiny else study
     folder = Path(out) if out else Path("runs") / study.name
     runs = study.chosen(only)
     states = {run.name: state(folder, run) for run in runs}

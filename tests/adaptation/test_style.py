@@ -23,11 +23,13 @@ from tarsia.adaptation.style import (
     statistics,
     style_loss,
 )
-from tarsia.adaptation.style_training import StyleTraining, encoder_of, take_encoder
+from tarsia.adaptation.style_generators import Mirrored, parts_of
+from tarsia.adaptation.style_training import PUBLISHED, StyleTraining, encoder_of, take_encoder
 from tarsia.card import Card, Classes
 from tarsia.data._unlabelled import open_unlabelled
 from tarsia.engines.weights import save_model
 from tarsia.errors import ModelFileError, RecipeError
+from tarsia.models._encoders import Encoder
 
 CARD = StyleCard(encoder="test_resnet")
 
@@ -81,8 +83,9 @@ def test_strength_runs_from_the_own_code_to_the_styles() -> None:
 
 @pytest.mark.parametrize("size", [(40, 56), (33, 47), (3, 200), (1, 1)])
 @pytest.mark.parametrize("skips", ["none", "maps", "picture"])
-def test_every_size_is_kept(size: tuple[int, int], skips: str) -> None:
-    found = network(skips=skips).restyle(pictures(size=size), pictures(1, size=(21, 80)))
+@pytest.mark.parametrize("generator", ["plain", "mirrored"])
+def test_every_size_is_kept(size: tuple[int, int], skips: str, generator: str) -> None:
+    found = network(skips=skips, generator=generator).restyle(pictures(size=size), pictures(1, size=(21, 80)))
     assert found.dtype == torch.uint8 and found.shape == (2, 3, *size)
 
 
@@ -100,15 +103,21 @@ def test_grey_and_constant_pictures_have_a_result(kind: str) -> None:
         assert found.shape == (2, 3, 40, 56)
 
 
-def test_loss_is_equation_2() -> None:
+@pytest.mark.parametrize("norm", ["rms", "l2"])
+def test_loss_is_equation_2(norm: Any) -> None:
     torch.manual_seed(0)
     code, wanted, style = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5), torch.randn(2, 3, 6, 2)
-    rms = [
-        ((code - wanted) ** 2).mean() ** 0.5,
-        ((code.mean((2, 3)) - style.mean((2, 3))) ** 2).mean() ** 0.5,
-        ((code.std((2, 3), correction=0) - style.std((2, 3), correction=0)) ** 2).mean() ** 0.5,
+    apart = [
+        code - wanted,
+        code.mean((2, 3)) - style.mean((2, 3)),
+        code.std((2, 3), correction=0) - style.std((2, 3), correction=0),
     ]
-    assert float(style_loss(code, wanted, statistics(style))) == pytest.approx(float(sum(rms)), abs=1e-5)
+    if norm == "rms":
+        terms = [(one**2).mean() ** 0.5 for one in apart]
+    else:
+        terms = [torch.stack([picture.norm() for picture in one]).mean() for one in apart]
+    found = float(style_loss(code, wanted, statistics(style), norm))
+    assert found == pytest.approx(float(sum(terms)), abs=1e-5)
 
 
 @pytest.fixture
@@ -139,6 +148,29 @@ def test_learns_and_only_the_generator_does(folders: tuple[Path, Path]) -> None:
     restyled = open_restyler(path, folders[1], device="cpu")(day[None])[0]
     assert abs(restyled.mean() - night.mean()) < abs(day.mean() - night.mean()) / 2
     assert not list(path.parent.glob("*.part"))
+
+
+def test_the_published_loss_is_equation_2_alone(folders: tuple[Path, Path]) -> None:
+    pairs: Any = tuple(map(open_unlabelled, folders))
+    settings = {key: PUBLISHED[key] for key in ("stages_weight", "identity_weight", "norm")}
+    net = network(generator="mirrored", skips="none").train()
+    content, style = pictures(2, (32, 48)), pictures(2, (32, 48), 1)
+    maps, its = net.maps(content), statistics(net.maps(style)[-1])
+    wanted = adain(maps[-1], *its)
+    found = net.maps(net.generated([*maps[:-1], wanted]))[-1]
+    alone = float(style_loss(found, wanted, its, "l2").detach())
+    published = StyleTraining(net, pairs, batch=2, **settings)
+    assert float(published.loss(content, style).detach()) == pytest.approx(alone, rel=1e-5)
+    for term in ("stages_weight", "identity_weight"):
+        more = StyleTraining(net, pairs, batch=2, **settings | {term: 0.5})
+        assert float(more.loss(content, style).detach()) > alone
+        assert more.settings()[term] == 0.5
+
+
+@pytest.mark.parametrize("settings", [{"stages_weight": -1.0}, {"identity_weight": float("nan")}, {"norm": "l1"}])
+def test_settings_out_of_range(settings: dict[str, Any], folders: tuple[Path, Path]) -> None:
+    with pytest.raises(RecipeError, match=next(iter(settings))):
+        StyleTraining(network(), tuple(map(open_unlabelled, folders)), **settings)  # type: ignore[arg-type]
 
 
 def test_the_same_seed_learns_the_same(folders: tuple[Path, Path]) -> None:
@@ -223,3 +255,68 @@ def test_encoders_without_the_stride() -> None:
         StyleNetwork(StyleCard(encoder="test_vit"))
     with pytest.raises(RecipeError, match="unknown encoder"):
         StyleNetwork(StyleCard(encoder="resnet999"))
+
+
+# ---- the mirrored generator
+
+
+def convolutions(module: torch.nn.Module) -> list[tuple[int, int, int]]:
+    return [
+        (one.in_channels, one.out_channels, one.kernel_size[0])
+        for one in module.modules()
+        if isinstance(one, torch.nn.Conv2d)
+    ]
+
+
+def test_a_resnet50_mirrored() -> None:
+    encoder = Encoder("resnet50", options={"out_indices": (0, 1, 2)})
+    forwards, backwards = convolutions(encoder), convolutions(Mirrored(encoder, "none"))
+    assert len(forwards) == len(backwards) == 24, "the stem, 3 and 4 bottlenecks, and 2 shortcuts"
+    assert sorted(backwards) == sorted((outputs, inputs, kernel) for inputs, outputs, kernel in forwards)
+    parts = parts_of(encoder)
+    assert [part.channels for part in parts] == [(3, 64), (64, 256), *[(256, 256)] * 2, (256, 512), *[(512, 512)] * 3]
+    assert [part.reduced for part in parts] == [2, 4, 4, 4, 8, 8, 8, 8]
+    assert all(part.residual for part in parts[1:]) and not any(part.linear for part in parts)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18d", "resnext50_32x4d", "vgg11_bn", "efficientnet_b0"])
+def test_other_encoders_mirrored(name: str) -> None:
+    net = StyleNetwork(StyleCard(encoder=name, generator="mirrored", skips="maps")).eval()
+    assert net.restyle(pictures(), pictures()).shape == (2, 3, 40, 56)
+    assert parts_of(net.encoder)[-1].reduced == 8
+
+
+def test_encoders_that_cannot_be_mirrored() -> None:
+    with pytest.raises(RecipeError, match="no chain of convolutions"):
+        StyleNetwork(StyleCard(encoder="densenet121", generator="mirrored"))
+
+
+@pytest.mark.parametrize("generator", ["plain", "mirrored"])
+def test_skips_none_is_the_code_alone(generator: str) -> None:
+    for skips, depends in (("none", False), ("maps", True), ("picture", True)):
+        net = network(generator=generator, skips=skips)
+        for part in net.generator.parameters():  # a block that begins as its shortcut hides nothing
+            torch.nn.init.normal_(part, std=0.1)
+        *finer, code = net.maps(pictures(size=(32, 48)))
+        others = net.maps(pictures(size=(32, 48), seed=1))[:-1]
+        same = torch.equal(net.generated([*finer, code]), net.generated([*others, code]))
+        assert same != depends
+
+
+def test_the_published_form_learns(folders: tuple[Path, Path]) -> None:
+    net = network(generator="mirrored", skips="none")
+    settings = {key: PUBLISHED[key] for key in ("stages_weight", "identity_weight", "norm")}
+    learning = StyleTraining(net, tuple(map(open_unlabelled, folders)), batch=4, seed=1, **settings)  # type: ignore[arg-type]
+    losses = learning.run(60)
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_a_file_says_which_generator_it_has_and_an_older_one_is_plain(tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    card = CARD.model_copy(update={"generator": "mirrored", "skips": "none"})
+    net = StyleNetwork(card).eval()
+    save_style(path, net, card)
+    again, found = load_style(path)
+    assert found.generator == "mirrored"
+    assert torch.equal(again.restyle(pictures(), pictures(seed=1)), net.restyle(pictures(), pictures(seed=1)))
+    assert StyleCard.model_validate_json('{"encoder": "test_resnet", "skips": "maps"}').generator == "plain"

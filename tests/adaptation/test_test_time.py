@@ -117,21 +117,21 @@ def reference(tmp_path: Path) -> Path:
 
 
 def test_histogram_needs_no_file(reference: Path, images: np.ndarray) -> None:
-    style = open_style(Colors().card, "histogram", str(reference))
+    style = open_style(Colors(), "histogram", str(reference))
     assert "histogram" in style.described and set(np.unique(style.restyle(images))) == {100, 150}
     assert Predictor(Colors(), style=style).labels(images).shape == (2, 9, 14)
 
 
 def test_style_and_reference_go_together(reference: Path, tmp_path: Path) -> None:
-    card = Colors().card
+    engine = Colors()
     for given in (("histogram", None), (None, str(reference))):
         with pytest.raises(RecipeError, match="go together"):
-            open_style(card, *given)
+            open_style(engine, *given)
     with pytest.raises(ModelFileError, match="no such style file"):
-        open_style(card, str(tmp_path / "style.safetensors"), str(reference))
+        open_style(engine, str(tmp_path / "style.safetensors"), str(reference))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no pictures"):
-        open_style(card, "histogram", str(tmp_path / "empty"))
+        open_style(engine, "histogram", str(tmp_path / "empty"))
 
 
 def test_load_says_whether_the_picture_as_it_is_counts_too(reference: Path, images: np.ndarray, tmp_path: Path) -> None:

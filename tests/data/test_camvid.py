@@ -43,6 +43,32 @@ def test_original_masks_in_32_colours(tmp_path, suffix):
     assert data[1].label.ravel().tolist() == [label for _, label in merged]
 
 
+def test_eight_categories(tmp_path):
+    data = Data(tree(tmp_path), "train", classes=8)
+    names = ("void", "flat", "construction", "object", "nature", "sky", "human", "vehicle")
+    assert data.classes.names == names
+    found = [names[value] for value in data[0].label.ravel()]
+    assert found == [
+        *("sky", "construction", "object", "flat", "flat", "nature", "object", "construction", "vehicle", "human"),
+        *("human", "void"),
+    ]
+    ignoring = Data(tmp_path, "train", classes=8, void="ignored")
+    assert ignoring.classes.names == names[1:]
+    assert [names[1:][value] for value in ignoring[0].label.ravel()[:-1]] == found[:-1]
+    assert ignoring[0].label.ravel()[-1] == 255
+    assert Data(tmp_path, "train", void="scored").classes.names == (*CLASSES.names, "void")
+    with pytest.raises(DatasetError, match="classes is 7, expected 11 or 8"):
+        Data(tmp_path, "train", classes=7)
+
+
+def test_eight_categories_of_the_original_masks(tmp_path):
+    colors = np.array(
+        [ORIGINAL_VOID, ORIGINAL_COLORS["road"]["LaneMkgsDriv"], ORIGINAL_COLORS["car"]["Train"]], np.uint8
+    )
+    data = Data(tree(tmp_path, labels=colors.reshape(1, 3, 3)), "train", classes=8)
+    assert [data.classes.names[value] for value in data[0].label.ravel()] == ["void", "flat", "vehicle"]
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

@@ -2,18 +2,19 @@
 
 Song, Zhang & Park 2021, style transfer, after Huang and Belongie, "Arbitrary Style Transfer in Real-time with
 Adaptive Instance Normalization", ICCV 2017.  A frozen encoder gives the code of a picture at 1/8 of its size, AdaIN
-gives the code the mean and deviation of another picture's code (eq. 1), and a generator, the encoder's mirror, makes a
-picture of it.
+gives the code the mean and deviation of another picture's code (eq. 1), and a generator makes a picture of it.
 
-What differs from the publication, and why.  A code at 1/8 alone cannot hold kerbs, poles and far cars, and a restyled
-picture whose objects have moved or melted teaches the wrong labels.  So `skips` brings the generator more, normalised
-in the same way: `maps`, the encoder's finer maps at their size, or `picture`, these and the picture itself, to which
-the generator then only adds.  On drawn streets `picture` is sharp from the first step and comes down to a transfer of
-each colour's mean and deviation: the generator adds less than a hundredth of a deviation.  `maps` changes contrast
-and haze from place to place, and is blurred until it has learned for long.  `none` is the publication's.
+As published, the generator is symmetrical to the encoder (`mirrored`) and is fed by the code alone (`skips: none`).
 
-The generator enlarges by repetition and pads by reflection, and pictures are padded by reflection before the encoder:
-no checkerboard, no frame of other colours.
+What else there is, and why.  A code at 1/8 alone cannot hold kerbs, poles and far cars, and a restyled picture whose
+objects have moved or melted teaches the wrong labels.  So `skips` brings the generator more, normalised in the same
+way: `maps`, the encoder's finer maps at their size, or `picture`, these and the picture itself, to which the generator
+then only adds.  On drawn streets `picture` is sharp from the first step and comes down to a transfer of each colour's
+mean and deviation: the generator adds less than a hundredth of a deviation.  `maps` changes contrast and haze from
+place to place, and is blurred until it has learned for long.  With them a `plain` generator will do: the encoder's
+levels and widths, two convolutions each.
+
+Pictures are padded by reflection before the encoder: no frame of other colours.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tarsia.adaptation.style_generators import Form, Skips, generator
 from tarsia.card import CARD_KEY, STYLE_KEY, read_header
 from tarsia.data._unlabelled import open_unlabelled
 from tarsia.engines.torch_engine import pick_device
@@ -42,7 +44,7 @@ _REFERENCES = 64  # pictures that a style is the average of
 _MARGIN = 1  # codes' positions that pictures are padded by
 _MADE = f"`{command('adapt', '--train-style')}` makes one"
 
-Skips = Literal["none", "maps", "picture"]
+Norm = Literal["rms", "l2"]
 Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation of each map, B x C x 1 x 1
 
 
@@ -57,6 +59,7 @@ class StyleCard(BaseModel):
     mean: tuple[float, float, float] | None = None  # of RGB / 255; the encoder's own by default
     std: tuple[float, float, float] | None = None
     stride: int = Field(8, ge=2, le=32, description="of the code; Song et al.: 8")
+    generator: Form = "plain"  # what every file is that does not say it
     skips: Skips = "picture"
     provenance: dict[str, Any] = {}
 
@@ -72,7 +75,7 @@ class StyleNetwork(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
             self.encoder = _encoder(card, weights).requires_grad_(False)
-            self.generator = _Generator(self.encoder.channels, self.encoder.reductions, card.skips)
+            self.generator = generator(card.generator, self.encoder, card.skips)
         self.stride = self.encoder.stride
         for name, given, own in (("mean", card.mean, self.encoder.mean), ("std", card.std, self.encoder.std)):
             self.register_buffer(name, torch.tensor(given or own).view(1, 3, 1, 1) * 255, persistent=False)
@@ -134,34 +137,6 @@ class StyleNetwork(nn.Module):
         return padded, (margin, margin)
 
 
-class _Generator(nn.Module):
-    """Maps -> normalised picture: the encoder mirrored, 3x3 convolutions and enlargement by repetition."""
-
-    def __init__(self, channels: list[int], reductions: list[int], skips: Skips) -> None:
-        super().__init__()
-        self.skips = skips
-        self.steps = [coarse // fine for fine, coarse in zip([1, *reductions], reductions, strict=False)][::-1]
-        widths = [max(16, channels[0] // 4), *channels]
-        self.before = nn.ModuleList(_convolution(widths[k], widths[k - 1]) for k in range(len(channels), 0, -1))
-        self.after = nn.ModuleList(_convolution(widths[k - 1], widths[k - 1]) for k in range(len(channels), 0, -1))
-        self.last = nn.Conv2d(widths[0], 3, 3, padding=1, padding_mode="reflect")
-
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        picture, *finer, x = maps
-        beside = [*reversed(finer), None]
-        for step, before, after, skip in zip(self.steps, self.before, self.after, beside, strict=True):
-            x = functional.interpolate(before(x).relu(), scale_factor=step, mode="nearest")
-            if self.skips != "none" and skip is not None:
-                x = x + skip
-            x = after(x).relu()
-        found: Tensor = self.last(x)
-        return found + picture if self.skips == "picture" else found
-
-
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
-
-
 def statistics(map_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     """A map -> mean and standard deviation of each channel over space, B x C x 1 x 1."""
     variance, mean = torch.var_mean(map_BCHW, (2, 3), correction=0, keepdim=True)
@@ -177,17 +152,24 @@ def adain(map_BCHW: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return deviation * (map_BCHW - own_mean) / own_deviation + mean
 
 
-def style_loss(code: Tensor, wanted: Tensor, style: tuple[Tensor, Tensor]) -> Tensor:
+def style_loss(code: Tensor, wanted: Tensor, style: tuple[Tensor, Tensor], norm: Norm = "rms") -> Tensor:
     """|| E(g(Z^)) - Z^ || + || mu(.) - mu(Z_i) || + || sigma(.) - sigma(Z_i) || (eq. 2), `code` being E(g(Z^)).
 
-    Each norm is a root of the mean of squares, so that it does not depend on the size.
+    `norm` l2 is the published one: the root of the sum of squares, of each picture.  A code of H x W positions then
+    weighs about the root of H x W times as much as the two statistics.  rms is the root of their mean, in which the
+    three terms weigh the same whatever the size.
     """
     mean, deviation = statistics(code)
-    return _rms(code - wanted) + _rms(mean - style[0]) + _rms(deviation - style[1])
+    apart = distance(mean, style[0], norm) + distance(deviation, style[1], norm)
+    return distance(code, wanted, norm) + apart
 
 
-def _rms(difference: Tensor) -> Tensor:
-    return (difference.square().mean() + 1e-12).sqrt()
+def distance(found_B: Tensor, wanted_B: Tensor, norm: Norm) -> Tensor:
+    """Two arrays of one value or more a picture -> how far they are apart: by `norm`, the mean over the pictures."""
+    squares = (found_B - wanted_B).square()
+    if norm == "rms":
+        return (squares.mean() + 1e-12).sqrt()
+    return (squares.flatten(1).sum(1) + 1e-12).sqrt().mean()
 
 
 def save_style(path: Path, network: StyleNetwork, card: StyleCard) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -12,24 +12,38 @@ import torch
 from torch import Tensor
 
 from tarsia import console
-from tarsia.adaptation.style import Statistics, StyleNetwork, statistics, style_loss
+from tarsia.adaptation.style import Norm, Statistics, StyleNetwork, distance, statistics, style_loss
 from tarsia.card import CARD_KEY, Card, read_header
 from tarsia.data._unlabelled import Unlabelled
 from tarsia.engines import weights
 from tarsia.engines.model_file import find_model_file, read_card
-from tarsia.errors import ModelFileError, TrainingError
+from tarsia.errors import ModelFileError, RecipeError, TrainingError
 
 _LARGEST_CROP = 256
 _LOOKED_AT = 32  # pictures of each collection that the crop's size is taken from
 _WARM_UP = 50
 
+# Song et al.: a generator symmetrical to the encoder, fed by the code alone, which learns eq. 2 alone.
+PUBLISHED: dict[str, Any] = {
+    "generator": "mirrored",
+    "skips": "none",
+    "stages_weight": 0.0,
+    "identity_weight": 0.0,
+    "norm": "l2",
+}
+
 
 class StyleTraining:
     """How a generator learns: Adam, random pairs within and across the two collections, square crops.
 
-    The loss is eq. 2 at the code, plus `stages` times the mean and deviation terms of every finer map (an option in
-    Song et al.: "further encoder stages"), plus `identity` times the difference between a picture and itself restyled
-    after itself.
+    The loss is Song et al.'s eq. 2 at the code, in `norm` (style.style_loss), and two terms beside it, which their
+    weights of 0 leave out, as published:
+
+    - `stages_weight` times the distances of mean and deviation at every finer map and at the picture itself: the style
+      loss over several stages of Huang and Belongie (eq. 13), where Song et al. have one.
+    - `identity_weight` times the mean absolute difference between a picture, normalised, and what the generator makes
+      of its own code: an identity loss, as in Park and Lee, "Arbitrary Style Transfer with Style-Attentional
+      Networks", CVPR 2019, here in L1.
     """
 
     def __init__(
@@ -39,17 +53,30 @@ class StyleTraining:
         *,
         batch: int = 8,
         learning_rate: float = 1e-3,
-        stages: float = 1.0,
-        identity: float = 1.0,
+        stages_weight: float = 1.0,
+        identity_weight: float = 1.0,
+        norm: Norm = "rms",
         device: str = "cpu",
         seed: int = 0,
     ) -> None:
+        """Raises RecipeError for a weight below 0 and a norm that there is not."""
+        for name, weight in (("stages_weight", stages_weight), ("identity_weight", identity_weight)):
+            if not 0 <= weight < math.inf:
+                raise RecipeError(f"{name}={weight}: expected 0, which leaves the term out, or more")
+        if norm not in get_args(Norm):
+            raise RecipeError(f"{norm=}: expected {' or '.join(get_args(Norm))}")
         self.network = network.to(device).train()
         self.collections, self.batch, self.device = collections, batch, device
-        self.learning_rate, self.stages, self.identity = learning_rate, stages, identity
+        self.learning_rate, self.seed = learning_rate, seed
+        self.stages_weight, self.identity_weight, self.norm = stages_weight, identity_weight, norm
         self.random = np.random.default_rng(np.random.SeedSequence(seed))
         self.crop = _crop(collections, network.stride)
         self.optimizer = torch.optim.Adam(network.generator.parameters(), lr=learning_rate)
+
+    def settings(self) -> dict[str, Any]:
+        """All that was chosen, for the card."""
+        names = ("batch", "learning_rate", "stages_weight", "identity_weight", "norm", "seed")
+        return {name: getattr(self, name) for name in names}
 
     def run(self, steps: int) -> list[float]:
         """Train for `steps` -> the loss of each; TrainingError where it is not finite."""
@@ -78,13 +105,13 @@ class StyleTraining:
             style: Statistics = [statistics(one) for one in theirs]
             wanted = network.mixed(maps, style)
         found = network.maps(network.generated(wanted))
-        total = style_loss(found[-1], wanted[-1], style[-1])
-        if self.stages:
-            finer = [_apart(statistics(one), its) for one, its in zip(found[:-1], style[:-1], strict=True)]
-            total = total + self.stages * torch.stack(finer).sum()
-        if self.identity:
-            own = network.generator(maps)
-            total = total + self.identity * (own - maps[0]).abs().mean()
+        total = style_loss(found[-1], wanted[-1], style[-1], self.norm)
+        if self.stages_weight:
+            for one, its in zip(found[:-1], style[:-1], strict=True):
+                parts = zip(statistics(one), its, strict=True)
+                total = total + self.stages_weight * sum(distance(*pair, self.norm) for pair in parts)
+        if self.identity_weight:
+            total = total + self.identity_weight * (network.generator(maps) - maps[0]).abs().mean()
         return total
 
     def _pairs(self) -> tuple[Tensor, Tensor]:
@@ -141,8 +168,3 @@ def _crop(collections: tuple[Unlabelled, Unlabelled], stride: int) -> int:
     """The side of the crops: at most 256, no larger than the smallest side seen, a multiple of the stride."""
     smallest = min(min(image.shape[:2]) for one in collections for image in one.spread(_LOOKED_AT))
     return max(2 * stride, min(_LARGEST_CROP, smallest) // stride * stride)
-
-
-def _apart(found: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
-    differences = [(one - other).square().mean() for one, other in zip(found, wanted, strict=True)]
-    return torch.stack([(one + 1e-12).sqrt() for one in differences]).sum()

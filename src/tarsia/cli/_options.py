@@ -28,6 +28,11 @@ def share(_: object, value: float | None) -> None:
         raise ValueError("expected 0 to 1")
 
 
+def above_zero(_: object, value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError("expected more than 0")
+
+
 def level_of(_: object, value: float) -> None:
     if not 0.5 <= value < 1:
         raise ValueError("expected 0.5 or more, and less than 1")
@@ -47,6 +52,11 @@ Style = Annotated[
     Parameter(help="also see each picture in the style of --reference, and fuse both: a style file, or `histogram`"),
 ]
 Reference = Annotated[str | None, Parameter(help="with --style: pictures like those of the training, a folder or DATA")]
+KlSteps = Annotated[
+    int,
+    Parameter(help="with --style: steps on the KL of both answers first, anew each picture", validator=at_least(0)),
+]
+KlLearningRate = Annotated[float, Parameter(help="of --kl-steps", validator=above_zero)]
 Crf = Annotated[
     bool | str,
     Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),

@@ -9,13 +9,19 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, at_least, needs_training, share, writing_to
+from tarsia.cli._options import (
+    Device,
+    Json,
+    Out,
+    Overwrite,
+    Quiet,
+    above_zero,
+    at_least,
+    needs_training,
+    share,
+    writing_to,
+)
 from tarsia.plain_text import command
-
-
-def above_zero(_: object, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError("expected more than 0")
 
 
 def adapt(
@@ -46,9 +52,25 @@ def adapt(
     encoder: Annotated[str, Parameter(help="with --train-style: a timm name, or a Tarsia model with one")] = "resnet50",
     weights: Annotated[str, Parameter(help="with --train-style: imagenet, none, or a .safetensors file")] = "imagenet",
     stride: Annotated[int, Parameter(help="with --train-style: of the code", validator=at_least(2))] = 8,
+    published: Annotated[
+        bool, Parameter(help="with --train-style: all that follows as Song et al. 2021, unless given", negative="")
+    ] = False,
+    generator: Annotated[
+        Literal["mirrored", "plain"] | None, Parameter(help="with --train-style [plain]; published: mirrored")
+    ] = None,
     skips: Annotated[
-        Literal["none", "maps", "picture"], Parameter(help="with --train-style: what joins the generator")
-    ] = "picture",
+        Literal["none", "maps", "picture"] | None,
+        Parameter(help="with --train-style: what the generator gets beside the code [picture]; published: none"),
+    ] = None,
+    stages_weight: Annotated[
+        float | None, Parameter(help="with --train-style: of the style loss at finer maps [1]; published: 0")
+    ] = None,
+    identity_weight: Annotated[
+        float | None, Parameter(help="with --train-style: of the identity loss [1]; published: 0")
+    ] = None,
+    norm: Annotated[
+        Literal["rms", "l2"] | None, Parameter(help="with --train-style: of eq. 2 [rms]; published: l2")
+    ] = None,
     out: Out = None,
     device: Device = "auto",
     seed: Annotated[int, Parameter(validator=at_least(0))] = 0,
@@ -78,8 +100,13 @@ def adapt(
     if train_style:
         if content is None or style is None or out is None or model is not None:
             raise RecipeError("--train-style needs --content, --style and --out FILE, and no MODEL")
-        given: dict[str, Any] = {"encoder": encoder, "weights": weights, "stride": stride, "skips": skips}
+        given: dict[str, Any] = {"encoder": encoder, "weights": weights, "stride": stride, "published": published}
         training: dict[str, Any] = {
+            "generator": generator,
+            "skips": skips,
+            "stages_weight": stages_weight,
+            "identity_weight": identity_weight,
+            "norm": norm,
             "batch": batch,
             "learning_rate": learning_rate or 1e-3,
             "seed": seed,
@@ -88,6 +115,10 @@ def adapt(
         card = adapting.train_style(content, style, out, device=device, overwrite=overwrite, **given, **training)
         console.say(f"Style file: {out}, loss {card.provenance['loss']:.4f}")
         return
+    if published or any(one is not None for one in (generator, skips, stages_weight, identity_weight, norm)):
+        raise RecipeError(
+            "--published, --generator, --skips, --stages-weight, --identity-weight and --norm are for --train-style"
+        )
     if model is None or target is None:
         raise RecipeError("adapt needs MODEL and --target FOLDER or DATA; or --train-style")
     if source is None:

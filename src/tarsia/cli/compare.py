@@ -20,6 +20,9 @@ def compare(
     overrides: Annotated[
         tuple[str, ...], Parameter(name="--set", help="of a study: a setting of all its recipes", negative="")
     ] = (),
+    tiny: Annotated[
+        bool, Parameter(help="of a study: on drawn streets, in seconds: does all of it work?", negative="")
+    ] = False,
     dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False,
     data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
     names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
@@ -50,15 +53,16 @@ def compare(
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
-    if study is None and (only or overrides or dry_run):
-        raise RecipeError("--only, --set and --dry-run are for --study STUDY.yaml, which trains")
+    if study is None and (only or overrides or tiny or dry_run):
+        raise RecipeError("--only, --set, --tiny and --dry-run are for --study STUDY.yaml, which trains")
     if study is not None and (reports or names or data or reference_domain or not pool):
         raise RecipeError("--study says itself what is compared: leave out reports, and options on them")
     called = None if names is None else [name.strip() for name in names.split(",")]
     draws: dict[str, Any] = {"level": level, "resamples": resamples, "permutations": permutations, "seed": seed}
     shown: dict[str, Any] = {"names": called, "pool": pool, "data": data, "reference_domain": reference_domain}
     if study is not None:
-        plan: dict[str, Any] = {"out": out, "only": only, "dry_run": dry_run, "overwrite": overwrite, "device": device}
+        plan: dict[str, Any] = {"out": out, "only": only, "tiny": tiny, "dry_run": dry_run, "overwrite": overwrite}
+        plan["device"] = device
         return _study(study, overrides, json, **plan, **draws)
     with writing_to(out, "compare", overwrite) as folder:
         found = run(reports, out=folder, device=device, **draws, **shown)

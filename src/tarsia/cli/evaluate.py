@@ -13,6 +13,8 @@ from tarsia.cli._options import (
     Device,
     Engine,
     Json,
+    KlLearningRate,
+    KlSteps,
     Out,
     Overwrite,
     Precision,
@@ -42,6 +44,8 @@ def evaluate(
     crf: Crf = False,
     style: Style = None,
     reference: Reference = None,
+    kl_steps: KlSteps = 0,
+    kl_learning_rate: KlLearningRate = 1e-3,
     calibrate: Annotated[
         bool, Parameter(help="also fit a temperature on this split, and store it in MODEL's card", negative="")
     ] = False,
@@ -82,9 +86,9 @@ def evaluate(
         raise RecipeError("--predictions needs --data: which labelled pictures they are of")
     dataset, name, split = Labelled.of(data, model, split)
     if model is not None:
-        chosen = Inference(
-            device, engine, precision, tta=tta_of(tta), crf=crf_of(crf), style=style, reference=reference
-        )
+        restyled: dict[str, Any] = {"style": style, "reference": reference, "kl_steps": kl_steps}
+        restyled["kl_learning_rate"] = kl_learning_rate
+        chosen = Inference(device, engine, precision, tta=tta_of(tta), crf=crf_of(crf), **restyled)
         predictor = load(model, chosen)
     with writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}

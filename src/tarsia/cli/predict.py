@@ -12,6 +12,8 @@ from tarsia.cli._options import (
     Device,
     Engine,
     Json,
+    KlLearningRate,
+    KlSteps,
     Model,
     Out,
     Overwrite,
@@ -49,6 +51,8 @@ def predict(
     crf: Crf = False,
     style: Style = None,
     reference: Reference = None,
+    kl_steps: KlSteps = 0,
+    kl_learning_rate: KlLearningRate = 1e-3,
     attention: Annotated[
         bool, Parameter(help="also draw what the network's attention modules do", negative="")
     ] = False,
@@ -86,11 +90,20 @@ def predict(
         kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
     if json and kinds is not None and "shares" not in kinds:
         raise OutputError("--json prints shares.json: add `shares` to --save")
-    views = tta_of(tta)
-    predictor = load(
-        model,
-        Inference(device, engine, precision, 1, views, refinement, style, reference, tile=tile, overlap=overlap),
+    chosen = Inference(
+        device,
+        engine,
+        precision,
+        tta=tta_of(tta),
+        crf=refinement,
+        style=style,
+        reference=reference,
+        kl_steps=kl_steps,
+        kl_learning_rate=kl_learning_rate,
+        tile=tile,
+        overlap=overlap,
     )
+    predictor = load(model, chosen)
     console.note(f"{predictor.engine.describe()}")
     with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
         result = run(

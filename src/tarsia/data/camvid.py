@@ -9,12 +9,19 @@ Badrinarayanan, Kendall, Cipolla (SegNet, PAMI 2017); images PNG, WebP or JPEG. 
 
 The two agree but for OtherMoving, which is a car here and void in the reduced masks (seen in five frames of both).
 
+- `classes`: 11; or 8, the categories of Cityscapes that Saraceno, "Image Semantic Segmentation", 2022 learns.
+- `void`: ignored, or scored as a class of its own.  Unless told it is ignored with 11 and, as in Cityscapes' 8, scored
+  with 8, where it comes first; ignored, it leaves 7.
+
+CamVid has one class for a cyclist and what he rides, human and vehicle there: it counts as human.
+
 The domain of a sample is its drive, the name before the underscore: 0016E5_07959 -> 0016E5.  It is its sequence too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import nearby, require_root
@@ -56,6 +63,17 @@ CLASSES = Classes(
     ),
 )
 
+# The categories of Cityscapes, and what of the 11 belongs to each; the first gives it its colour.
+CATEGORIES = {
+    "flat": ("road", "pavement"),
+    "construction": ("building", "fence"),
+    "object": ("pole", "sign_symbol"),
+    "nature": ("tree",),
+    "sky": ("sky",),
+    "human": ("pedestrian", "bicyclist"),
+    "vehicle": ("car",),
+}
+
 # The 32 colours of the original masks (label_colors.txt of the data set), by the class each is merged into.
 ORIGINAL_COLORS: dict[str, dict[str, Rgb]] = {
     "sky": {"Sky": (128, 128, 128)},
@@ -91,9 +109,21 @@ ORIGINAL_VOID: Rgb = (0, 0, 0)
 
 
 class Data(PairedData):
-    """One split of CamVid below `root`: train, val or test.  Raises DatasetError where files are missing."""
+    """One split of CamVid below `root`: train, val or test; options as this module says.
 
-    def __init__(self, root: str | Path | None, split: str = "train") -> None:
+    Raises DatasetError where files are missing, and for another number of classes.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None,
+        split: str = "train",
+        *,
+        classes: int = 11,
+        void: Literal["ignored", "scored"] | None = None,
+    ) -> None:
+        if classes not in (11, 8):
+            raise DatasetError(f"camvid: classes is {classes}, expected 11 or 8 (categories)")
         if split not in SPLITS:
             raise DatasetError(f"camvid has no split {split}{nearest(split, SPLITS)}")
         folder = require_root(root, "camvid", "train/ and trainannot/ in it")
@@ -104,14 +134,30 @@ class Data(PairedData):
         suffix = "_L" if common_suffix(images, labels) == "_L" else ""
         pairing = pair(images, labels, suffix)
         drives = [Path(one.name).name.partition("_")[0] for one in pairing.pairs]
-        super().__init__(pairing, CLASSES, _table(), drives, drives)
+        found, labels_of = meaning(classes, void or ("ignored" if classes == 11 else "scored"))
+        super().__init__(pairing, found, _table(labels_of), drives, drives)
 
 
-def _table() -> LabelTable:
-    values = {index: index for index in range(len(CLASSES))} | {VOID: IGNORED}
-    colors = {ORIGINAL_VOID: IGNORED}
+def meaning(count: int, void: str) -> tuple[Classes, list[int]]:
+    """The classes for `count` (11 or 8) with void scored or ignored, and the label of each of the 11, then of void."""
+    homes = {name: name for name in CLASSES.names}
+    colors = dict(zip(CLASSES.names, CLASSES.colors, strict=True)) | {"void": (0, 0, 0)}
+    if count == 8:
+        homes = {name: category for category, names in CATEGORIES.items() for name in names}
+        colors |= {category: colors[names[0]] for category, names in CATEGORIES.items()}
+    names = list(CATEGORIES if count == 8 else CLASSES.names)
+    if void == "scored":
+        names.insert(0 if count == 8 else len(names), "void")
+    labels = [names.index(homes[name]) for name in CLASSES.names]
+    found = Classes(names=tuple(names), colors=tuple(colors[name] for name in names))
+    return found, [*labels, names.index("void") if void == "scored" else IGNORED]
+
+
+def _table(labels: list[int]) -> LabelTable:
+    values = dict(enumerate(labels))
+    colors = {ORIGINAL_VOID: labels[VOID]}
     for index, name in enumerate(CLASSES.names):
-        colors |= dict.fromkeys(ORIGINAL_COLORS[name].values(), index)
+        colors |= dict.fromkeys(ORIGINAL_COLORS[name].values(), labels[index])
     remedy = (
         "CamVid's masks hold 0 to 10 and 11 for void, or its 32 RGB colours; for masks of your own write a "
         "dataset.yaml and use folder:ROOT"

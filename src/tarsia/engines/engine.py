@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tarsia.card import Card
-from tarsia.errors import OutputError, ScoresError
+from tarsia.errors import OutputError, RecipeError, ScoresError
 
 ENGINES = ("onnxruntime", "openvino")  # of .onnx files
 PRECISIONS = ("float32", "bfloat16")
@@ -75,6 +75,13 @@ class Engine(Protocol):
     def multiply_adds(self, size: tuple[int, int]) -> int | None:
         """Of one picture of `size` (multiples of the stride), for which the network may run; None where unknown."""
         return None
+
+    def network(self) -> Any:
+        """The network itself, of which gradients can be taken; RecipeError where there is none."""
+        raise RecipeError(
+            "`kl_steps` learns from each picture, which a .safetensors model alone can: give the file that this one "
+            "was exported from, or leave it out"
+        )
 
     def check_attention(self, of_a_position: bool = False) -> None:
         """OutputError, with what to do, where there is no attention to show, or none that one position pays."""

@@ -77,6 +77,10 @@ class TorchEngine(Engine):
         with memory_limit.exhaustion(self.card.architecture):
             return _at(scores_BKHW.float(), size).softmax(1).cpu().numpy()
 
+    def network(self) -> Segmenter:
+        """The network, on its device."""
+        return self.model
+
     def check_attention(self, of_a_position: bool = False) -> None:
         """OutputError naming what would have attention, where this network has none to show."""
         what = self.card.architecture
@@ -128,8 +132,12 @@ class TorchEngine(Engine):
         most = max(self.model.stride, _LARGEST_SIDE // self.model.stride * self.model.stride)
         part = images_B3HW[:1, :, :most, :most]
 
+        def arrange(memory_format: str) -> None:
+            with torch.inference_mode(False):  # else the weights could never again be learned from
+                self.model.arrange(memory_format)
+
         def seconds(memory_format: str) -> float:
-            self.model.arrange(memory_format)
+            arrange(memory_format)
             started = time.perf_counter()
             self.model(part)
             if self.device.startswith("cuda"):
@@ -137,7 +145,7 @@ class TorchEngine(Engine):
             return time.perf_counter() - started
 
         others = [one for one in MEMORY_FORMATS if one != _DEFAULT]
-        self.model.arrange(measure([_DEFAULT, *others], seconds, _LEAST_SECONDS).chosen)
+        arrange(measure([_DEFAULT, *others], seconds, _LEAST_SECONDS).chosen)
 
     def give_back(self) -> None:
         """Give back the GPU's memory that torch keeps for the next picture."""

@@ -18,7 +18,7 @@ from tarsia.pictures.reader import ImageLike, Spec, read
 from tarsia.plain_text import number
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
-from tarsia.prediction.style import Style, fuse
+from tarsia.prediction.style import Style
 from tarsia.prediction.tiling import Tiling
 
 _LEAST = 1e-30  # of a probability: log 0 would be no score
@@ -243,11 +243,7 @@ class Predictor:
         """Probabilities by `tta`, at each temperature; those of the restyled pictures and, fused, of the others."""
         if self.style is None:
             return self._of_views(images_BHW3, temperatures)
-        restyled = self._of_views(self.style.restyle(images_BHW3), temperatures)
-        if not self.style.fuse:
-            return restyled
-        plain = self._of_views(images_BHW3, temperatures)
-        return {temperature: fuse(plain[temperature], restyled[temperature]) for temperature in temperatures}
+        return self.style.answers(images_BHW3, lambda seen: self._of_views(seen, temperatures))
 
     def _of_views(self, images_BHW3: np.ndarray, temperatures: set[float]) -> dict[float, np.ndarray]:
         """The mean of the probabilities over the views of `tta`, at each temperature; the network runs once a view."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+
+Answers = dict[float, np.ndarray]  # at each temperature: B x K x H x W probabilities
+Refine = Callable[[np.ndarray, np.ndarray], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -14,11 +18,31 @@ class Style:
 
     Whole pictures only: a style's mean and deviation, or its histogram, are those of the whole picture, and a tile
     would be restyled by its own.
+
+    `refine`: pictures of one size as they are and restyled -> what the network answers within, tuned so that its two
+    segmentations come closer; afterwards it is as before (adaptation/refinement.py).
     """
 
     restyle: Callable[[np.ndarray], np.ndarray]  # B x H x W x 3 uint8 RGB -> the same, in the model's style
     fuse: bool = True  # else the restyled picture's answer alone
     described: str = "restyled"  # in words, for a report's protocol
+    refine: Refine | None = None
+
+    def answers(self, images_BHW3: np.ndarray, of: Callable[[np.ndarray], Answers]) -> Answers:
+        """What `of`, which segments pictures, says of them in the model's style; fused with what it says as they are.
+
+        Where the network is refined, each picture has its own: what comes with it in a batch has no part in that.
+        """
+        if self.refine is not None and len(images_BHW3) > 1:
+            each = [self.answers(images_BHW3[k : k + 1], of) for k in range(len(images_BHW3))]
+            return {key: np.concatenate([one[key] for one in each]) for key in each[0]}
+        restyled_BHW3 = self.restyle(images_BHW3)
+        with nullcontext() if self.refine is None else self.refine(images_BHW3, restyled_BHW3):
+            restyled = of(restyled_BHW3)
+            if not self.fuse:
+                return restyled
+            plain = of(images_BHW3)
+        return {key: fuse(plain[key], restyled[key]) for key in restyled}
 
 
 def fuse(*probabilities_BKHW: np.ndarray) -> np.ndarray:
