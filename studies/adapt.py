@@ -135,7 +135,8 @@ def figures(asked: argparse.Namespace, network: str, folder: Path, root: Path, s
         rates[name] = [work.for_one(EACH[name], one) for one in conditions]
     unknown = float("nan")
     return {
-        name: [*values, float(np.mean(values)), min(values), small.get(name, unknown)] for name, values in rates.items()
+        name: [*rates[name], float(np.mean(rates[name])), min(rates[name]), small.get(name, unknown)]
+        for name in ("source", *asked.methods)
     }
 
 

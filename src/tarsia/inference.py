@@ -38,7 +38,7 @@ class Inference:
     reference: str | None = None
     fuse: bool = True  # else the restyled picture's answer alone
     kl_steps: int = 0
-    kl_learning_rate: float = 1e-3
+    kl_learning_rate: float = 1e-4
     tile: int | None = None
     overlap: float | None = None
 

@@ -124,7 +124,7 @@ def saved(tmp_path: Path) -> Path:
 def test_is_chosen_where_a_model_is_opened_and_told_by_the_protocol(saved: Path, images: np.ndarray) -> None:
     given: dict[str, Any] = {"style": "histogram", "reference": str(saved / "day"), "device": "cpu"}
     plain, some = (load(saved / "model.safetensors", kl_steps=steps, **given) for steps in (0, 2))
-    assert "after 2 steps at 0.001 on their KL" in inference_of(some)["style"]
+    assert "after 2 steps at 0.0001 on their KL" in inference_of(some)["style"]
     assert inference_of(some) != inference_of(plain) and "steps" not in inference_of(plain)["style"]
     assert not np.array_equal(some.probabilities(images), plain.probabilities(images))
 

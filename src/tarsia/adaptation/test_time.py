@@ -25,7 +25,7 @@ class Steps:
     """The refinement's: how many for each picture, 0 for none, and their learning rate."""
 
     count: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
 
 
 NO_STEPS = Steps()

@@ -45,7 +45,7 @@ def evaluate(
     style: Style = None,
     reference: Reference = None,
     kl_steps: KlSteps = 0,
-    kl_learning_rate: KlLearningRate = 1e-3,
+    kl_learning_rate: KlLearningRate = 1e-4,
     calibrate: Annotated[
         bool, Parameter(help="also fit a temperature on this split, and store it in MODEL's card", negative="")
     ] = False,

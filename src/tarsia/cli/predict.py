@@ -52,7 +52,7 @@ def predict(
     style: Style = None,
     reference: Reference = None,
     kl_steps: KlSteps = 0,
-    kl_learning_rate: KlLearningRate = 1e-3,
+    kl_learning_rate: KlLearningRate = 1e-4,
     attention: Annotated[
         bool, Parameter(help="also draw what the network's attention modules do", negative="")
     ] = False,
