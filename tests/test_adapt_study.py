@@ -21,7 +21,7 @@ def program(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_kind_of_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    short = ["--train-steps", "2", "--steps", "1", "--style-steps", "1", "--pictures", "8", "1", "1"]
+    short = ["--train-steps", "2", "--steps", "1", "--style-steps", "1", "--pictures", "8", "2", "1"]
     rows = ["more steps", "published style", "published style + refined"]
     place = ["--out", str(tmp_path), "--cities", "town", "--networks", "se-pspnet"]
     monkeypatch.setattr(sys, "argv", ["adapt.py", "streets", *place, *short, "--methods", *rows])

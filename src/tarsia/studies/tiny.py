@@ -42,10 +42,14 @@ def tiny_study(study: Study) -> Study:
 def tiny_recipe(recipe: Recipe) -> Recipe:
     """The recipe with all its settings but those that make it long, large, or of other pictures."""
     from tarsia import data, models
+    from tarsia.models._segmenter import EncoderConfig
 
     tree = recipe.model_dump(mode="json")
     options = {key: value for key, value in recipe.model.options.items() if key not in _OF_OTHERS}
-    network = {"name": recipe.model.name, **options, **models.config_class(recipe.model.name).smallest}
+    smallest = models.config_class(recipe.model.name).smallest
+    if "encoder" in options and "encoder" not in smallest:
+        smallest = EncoderConfig.smallest  # the other is that of the network's own encoder
+    network = {"name": recipe.model.name, **options, **smallest}
     train = tree["train"] | {"epochs": 1, "steps_per_epoch": 2, "batch": 2, "accumulate": 1, "workers": 0}
     train |= {"precision": "float32", "memory_format": "contiguous", "start_from": None}
     if isinstance(train["class_weights"], list):
