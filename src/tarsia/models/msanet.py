@@ -12,10 +12,9 @@ strided ones, which are built; section 3.2 multiplies C by the transpose of S, e
 Gaussian" initialisation has no published deviation: 0.01 is Krizhevsky et al.'s (2012).  Before a batch normalisation
 the deviation does not change what the network computes; for A and B it does, as eq. 1 has no scaling: with 0.01 all
 positions are attended about equally at first, with He's deviation one position would get everything.  The scores start
-so by `head_start: 0.01`.  What differs:
-`width` for smaller networks, `init: kaiming` for all but A and B, and `scale: sqrt`, which divides A_i . B_j by the
-square root of their channels (Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1): no parameter more, and
-a choice among positions that more channels do not harden.
+so by `head_start: 0.01`.  What differs: `width` for smaller networks, `init: kaiming` for all but A and B, and
+`scale: sqrt`, which divides A_i . B_j by the square root of their channels (Vaswani et al., "Attention Is All You
+Need", 2017, section 3.2.1): no parameter more, and a choice among positions that more channels do not harden.
 """
 
 from __future__ import annotations
