@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Files of minutes.  They begin first: one that began last would run on while all other workers are done.
 MINUTES = (
     *("docs/test_docs.py", "models/test_export.py", "test_resume.py", "test_printed_commands.py", "test_zoo.py"),
-    *("test_study.py", "test_exporting_int8.py", "test_cli.py", "test_adapting.py", "page/test_keeping.py"),
+    *("test_study.py", "test_exporting_int8.py", "test_cli.py", "test_adapting.py", "test_study_folds.py"),
 )
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -559,11 +560,14 @@ def test_every_publication_s_table_has_a_study():
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_studies_that_ship_work_from_end_to_end(path, tmp_path):
+    """Its first and its last variation; that the recipes of all are sound, loading it says."""
     study = Study.load(path)
+    runs = [run for run in study.runs if run.recipe.seed == study.runs[0].recipe.seed]
+    study = replace(study, runs=(runs[0], runs[-1]), reference=None)
     result = run_study(study, tiny=True, out=tmp_path / "out", resamples=100, permutations=100, device="cpu")
     assert result.failures() == []
     assert {now.kind for now in result.states.values()} == {"finished"}
-    assert list(result.states) == [run.name for run in study.runs if run.recipe.seed == study.runs[0].recipe.seed]
+    assert list(result.states) == [runs[0].name, runs[-1].name]
     places = ["comparison", *(f"comparison-{one.name}" for one in study.evaluate)]
     assert sorted(folder.name for folder in result.comparisons) == sorted(places)
     for one in study.evaluate:

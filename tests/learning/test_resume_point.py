@@ -372,7 +372,8 @@ def test_no_class_in_common_keeps_the_rest(model_file):
     assert words.endswith("classes kept: none; new: a, b, c")
     theirs = load_model(model_file)[0].state_dict()
     assert torch.equal(model.state_dict()["encoder.net.bn1.weight"], theirs["encoder.net.bn1.weight"])
-    assert not model.state_dict()["classifiers.0.weight"].any()
+    fresh = models.create("fcn", 3, seed=5, options=RESNET).state_dict()["classifiers.0.weight"]
+    assert torch.equal(model.state_dict()["classifiers.0.weight"], fresh)
 
 
 def test_a_run_folder_stands_for_its_model(model_file):

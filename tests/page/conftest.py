@@ -57,6 +57,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         path.write_bytes(encoded(drawing(seed + 10, (48, 60)), "PNG" if path.suffix == ".png" else "JPEG"))
     with serving(create_app(models, Limits(body_bytes=LARGEST_BODY, queue=1), examples=examples)) as url:
         yield Served(url, models)
+        for model in models.values():
+            model.gate.set()  # a picture that still waits would hold up the service's end
 
 
 @pytest.fixture
