@@ -55,6 +55,17 @@ def test_work_goes_on_where_an_earlier_process_ended(
     assert capsys.readouterr().err == "step: 45 of 50, 10 s left  loss 0.5\n"
 
 
+def test_a_narrow_terminal_shows_how_far_it_is_whatever_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, force_terminal=True, width=80))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
+    with console.Work("step", 450) as work:
+        work.step(7, "epoch 1/20  loss 0.5123  lr 3.00e-03  images/s 12.3  waiting 0 %  memory 1.2 GB")
+        console.err._live_stack[0].refresh()
+    text = shown.getvalue()
+    assert "7/450" in text and "loss 0.5123" in text and "memory" not in text
+
+
 def test_quiet_says_nothing(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     console.quiet(True)
     with console.Work("a.mp4", 9, "frames") as work:

@@ -139,9 +139,9 @@ class Work:
         self.count = 0  # of what is done
         self._what, self._total, self._unit, self._before = what, total, unit, before
         self._started = self._shown = time.monotonic()
-        columns = (BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(), _description())
+        columns = (BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), _description())
         live = not err.quiet and sys.stderr.isatty()
-        self._bar = Progress(*columns, console=err, transient=True, disable=not live)
+        self._bar = Progress(*columns, console=err, transient=True, disable=not live, expand=True)
         self._task = self._bar.add_task(plain(what), total=total, completed=before)
 
     def __enter__(self) -> Work:
@@ -188,4 +188,6 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
 
 
 def _description() -> TextColumn:
-    return TextColumn("{task.description}", markup=False)
+    """What is done, in the room that the bar, the count and the time leave."""
+    room = rich.table.Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    return TextColumn("{task.description}", markup=False, table_column=room)
