@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import sys
@@ -50,12 +49,12 @@ def test_what_a_program_imports_is_there(path: Path) -> None:
     """Also in the text of the processes it starts, which nothing else reads."""
     text = path.read_text(encoding="utf-8")
     lines = re.findall(r"^\s*(from tarsia[\w.]* import (?:\([^)]*\)|.+?)|import tarsia[\w.]*)(?: as \w+)?$", text, re.M)
-    for line in lines:
-        (statement,) = ast.parse(line).body
-        if isinstance(statement, ast.ImportFrom):
-            module = importlib.import_module(str(statement.module))
-            for one in statement.names:
-                if not hasattr(module, one.name):
-                    importlib.import_module(f"{statement.module}.{one.name}")
-        else:
-            importlib.import_module(line.split()[1])
+    assert [line for line in lines if not works(line)] == []
+
+
+def works(line: str) -> bool:
+    try:
+        exec(line, {})
+    except ImportError:
+        return False
+    return True
