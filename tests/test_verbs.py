@@ -177,7 +177,7 @@ def test_a_model_is_scored_by_its_path_on_data_by_their_name(model: Path, capsys
     assert twice.protocol["tta"] != wanted.protocol["tta"]
     with pytest.raises(RecipeError, match="`inference` is for a model file"):
         tarsia.evaluate(opened, spec, inference=tarsia.Inference())
-    with pytest.raises(RecipeError, match="which labelled pictures"):
+    with pytest.raises(RecipeError, match=r"which labelled pictures.*`dataset`"):
         tarsia.evaluate(opened)
 
 

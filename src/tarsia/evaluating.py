@@ -63,7 +63,8 @@ def evaluate(
     predictor was told to cut pictures into tiles.  Samples are read by threads: `dataset[index]` must bear that.
     """
     predictor = predictor_of(model, inference)
-    dataset, name, chosen = Labelled.of(dataset, None if isinstance(model, Predictor) else model, split or None)
+    file = None if isinstance(model, Predictor) else model
+    dataset, name, chosen = Labelled.of(dataset, file, split or None, option="dataset")
     predictor.check_whole("evaluate")
     check_same_classes(predictor.classes, dataset.classes)
     check_bands(dataset, predictor.card.bands)
@@ -108,7 +109,7 @@ def calibrate(
     path = find_model_file(Path(model))
     if path.suffix != ".safetensors":
         raise RecipeError(f"{path}: calibrate the .safetensors model that it was exported from, and export it again")
-    dataset, name, chosen = Labelled.of(dataset, model, split or None)
+    dataset, name, chosen = Labelled.of(dataset, model, split or None, option="dataset")
     if chosen == "train":
         console.note("the network has learned the train split and is surer there than elsewhere: calibrate on another")
     predictor = predictor.at_temperature(1.0)

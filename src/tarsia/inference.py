@@ -24,8 +24,8 @@ class Inference:
     NAME[:ROOT][,key=value...]; the two answers are fused.  Before, `kl_steps` at `kl_learning_rate` may bring them
     closer: on their KL divergence, over the scale and shift of the network's normalisation, anew for each picture.
 
-    `tile`: side of the tiles that pictures larger than one go in, which share the part
-    `overlap` of it; evaluate and serve take whole pictures and refuse tiles.
+    `tile`: side of the tiles that pictures larger than one go in, which share the part `overlap` of it; evaluate and
+    serve take whole pictures and refuse tiles.
     """
 
     device: str = "auto"
