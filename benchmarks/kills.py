@@ -319,7 +319,11 @@ def rounds_of_predict(programs: Programs, folder: Path, kills: int, check: Check
                 check.that(known, f"predict: {said}")
                 counts["damaged journals refused"] += 1
                 code = programs.run(*asked, "--out", out, "--overwrite", within=lasts)
-        check.that(_contents(out) == wanted, f"predict: {out} is not as {whole}")
+        found = _contents(out)
+        unlike = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        check.that(not unlike, f"predict: {out} is not as {whole}: {', '.join(unlike[:9])}")
+        if unlike:
+            shutil.copytree(out, folder / f"unlike-{counts['predictions']}")
         left = [one for one in out.rglob("*") if one.name.endswith(".part") or one.name == LOCK]
         check.that(not left, f"predict: left over: {left}")
         counts["predictions compared"] += 1

@@ -9,10 +9,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tarsia import formerly
 from tarsia.errors import ModelFileError
@@ -32,6 +43,33 @@ _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card
 _Channel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[_Channel, _Channel, _Channel]
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+
+
+def masked(label_HW: np.ndarray, valid_HW: np.ndarray | None) -> np.ndarray:
+    """Labels with 255 where there is no data; `valid_HW`: where there is, None for everywhere."""
+    return label_HW if valid_HW is None else np.where(valid_HW, label_HW, np.uint8(IGNORED))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model, or a data set, takes pictures as (pictures/reader.py).
+
+    `bands`: how many.  `dtype`: uint8, uint16, int16 or float32.  `alpha`: what a sample beyond the bands is: "none",
+    "last" (where it is 0 there is no data), "drop"; None: by its values.  `take`: which samples of a file are the
+    bands, counted from 1.  `nodata`: the value of no data; "none": there is none, whatever a file's tag says.
+    `low`: what other kinds than uint8 hold where there is no data, for each band; as stored where it is empty.
+    """
+
+    bands: int = 3
+    dtype: str = "uint8"
+    alpha: str | None = None
+    take: tuple[int, ...] = ()
+    nodata: str | float | None = None
+    low: tuple[float, ...] = ()
+
+
+# The fields of `Input` that came with format 2, and what says nothing there.
+_NEW: dict[str, Any] = {"dtype": "uint8", "alpha": None, "take": [], "nodata": None, "range": None}
 
 
 class _Frozen(BaseModel):
@@ -58,11 +96,41 @@ class Classes(_Frozen):
         return len(self.names)
 
 
+class Range(_Frozen):
+    """Which values become 0 and 255, for each band (pictures/ranges.py), and how that was decided.
+
+    `percentiles` of the values of the train split's `pixels`, of each band or of all together; `below` and `above`: how
+    many values of each band lie beyond.
+    """
+
+    rule: Literal["limits", "fixed", "percentiles"]
+    low: tuple[float, ...] = Field(min_length=1, max_length=MAX_BANDS)
+    high: tuple[float, ...] = Field(min_length=1, max_length=MAX_BANDS)
+    percentiles: tuple[str, str] | None = None
+    per: Literal["band", "all"] | None = None
+    pixels: int | None = None
+    below: tuple[int, ...] = ()
+    above: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _rises(self) -> Range:
+        if len(self.low) != len(self.high):
+            raise ValueError(f"{len(self.low)} values of low and {len(self.high)} of high")
+        for low, high in zip(self.low, self.high, strict=True):
+            step = (np.float64(np.float32(high)) - np.float64(np.float32(low))) / 255
+            if not (math.isfinite(low + high) and 0 < np.float32(step) < np.inf):
+                raise ValueError(f"low {low:g} and high {high:g}: expected low below high, both float32")
+        return self
+
+
 class Input(_Frozen):
     """How a picture is brought to the network: resized (or not), then padded to multiples of `stride`.
 
     `size` (height, width) resizes to exactly that; `short_side` keeps the aspect ratio; with neither the picture
     keeps its size.  Scores are always brought back to the picture's own size.
+
+    What pictures are read as: `dtype`, `alpha`, `take`, `nodata` (see `Spec`), and the `range` of their values; None: 8
+    bits as they are.
     """
 
     size: tuple[_Side, _Side] | None = None
@@ -70,6 +138,23 @@ class Input(_Frozen):
     tile: tuple[_Side, _Side] | None = None
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
     stride: Annotated[int, Field(ge=1, le=MAX_STRIDE)] = 32
+    dtype: Literal["uint8", "uint16", "int16", "float32"] = "uint8"
+    alpha: Literal["none", "last", "drop"] | None = None
+    take: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((), max_length=MAX_BANDS)
+    nodata: Literal["none"] | float | None = None
+    range: Range | None = None
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Input:
+        if self.dtype != "uint8" and self.range is None:
+            raise ValueError(f"pictures of {self.dtype} without a range")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What format 1 had no word for is left out where it says nothing: cards of before keep their text."""
+        found: dict[str, Any] = serialize(self)
+        return {name: value for name, value in found.items() if name not in _NEW or value != _NEW[name]}
 
     @model_validator(mode="after")
     def _some_picture_fits(self) -> Input:
@@ -131,9 +216,18 @@ class Card(_Frozen):
         """How many bands the pictures have; 3 are red, green and blue, as in cards from before there were others."""
         return int(self.model.get("bands", 3))
 
+    @property
+    def spec(self) -> Spec:
+        """What the model takes pictures as."""
+        seen = self.input
+        low = seen.range.low if seen.range else ()
+        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low)
+
     def to_json(self) -> str:
         """The card as compact JSON, always the same text for the same card."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        tree = self.model_dump(mode="json")
+        tree["format"] = 1 if tree["input"].keys().isdisjoint(_NEW) else 2
+        text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace").decode()  # of a path that is no UTF-8
 
     @classmethod
@@ -141,9 +235,9 @@ class Card(_Frozen):
         """The card in `text`; ModelFileError naming `where` if it is not one."""
         try:
             found = json.loads(text)
-            if found.get("format") != 1:
+            if found.get("format") not in (1, 2):
                 what = found.get("format")
-                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads format 1: update tarsia")
+                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 and 2: update tarsia")
             return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
             first = str(error).splitlines()[0]

@@ -15,7 +15,7 @@ import numpy as np
 
 from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_bands, check_classes, check_same_classes, check_sample
+from tarsia.data._dataset import Dataset, Sample, check_classes, check_same_classes, check_sample, read_as, spec_of
 from tarsia.data._predictions import known_values, read_prediction, require_files
 from tarsia.engines import memory_limit
 from tarsia.engines.model_file import find_model_file
@@ -67,7 +67,7 @@ def evaluate(
     dataset, name, chosen = Labelled.of(dataset, file, split or None, option="dataset")
     predictor.check_whole("evaluate")
     check_same_classes(predictor.classes, dataset.classes)
-    check_bands(dataset, predictor.card.bands)
+    dataset = read_as(dataset, predictor.card.spec)
     if observe is not None and predictor.needs_probabilities:
         raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
     if out is not None and not details:
@@ -296,4 +296,4 @@ def _read_ahead(dataset: Dataset) -> Generator[Sample]:
 
 
 def _read(dataset: Dataset, index: int) -> Sample:
-    return check_sample(dataset[index], dataset.classes, bands_of(dataset))
+    return check_sample(dataset[index], dataset.classes, spec_of(dataset))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tarsia.data._dataset import Dataset, bands_of, evenly
+from tarsia.data._dataset import Dataset, evenly, spec_of
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import RecipeError
 from tarsia.files import writing
@@ -22,10 +22,10 @@ _LONGEST = 1024  # pixels of a side; a larger picture is made smaller
 def keep(run: Path, dataset: Dataset) -> None:
     """Write a few evenly spaced pictures of `dataset` as `run`/examples/validation-N.jpg.
 
-    Pictures that a browser cannot show, of other than one band or three, are not written.  Raises OutputError where
-    the folder cannot be written, and what reading a sample raises.
+    Pictures that a browser cannot show, of other than one band or three or of more than 8 bits, are not written.
+    Raises OutputError where the folder cannot be written, and what reading a sample raises.
     """
-    if bands_of(dataset) not in (1, 3):
+    if spec_of(dataset).bands not in (1, 3) or spec_of(dataset).dtype != "uint8":
         return
     for number, index in enumerate(evenly(_KEPT, len(dataset)), 1):
         image_HWC = dataset[index].image

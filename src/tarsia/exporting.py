@@ -83,7 +83,7 @@ def export(
     reference = TorchEngine(network, card, "cpu")
     side = Side("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
     export = _Export(path, card, side, check_on, images, tolerance, probabilities)
-    graph = exported(network, card.architecture)
+    graph = exported(network, card)
     facts = _facts(path, reference, check_on) | {"dataset": dataset_name, "split": split}
     if int8 is None:
         file = export.file(graph, facts)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
+from tarsia.card import masked
 from tarsia.engines import memory_limit
 from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
 from tarsia.files import remove_parts
@@ -39,7 +40,7 @@ from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, 
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
 from tarsia.pictures.files import shown
 from tarsia.pictures.rasters import is_raster
-from tarsia.pictures.reader import Spec, read
+from tarsia.pictures.reader import read
 from tarsia.plain_text import be, some
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import InMemory, segment
@@ -120,7 +121,7 @@ def predict(
         predictor.engine.check_attention(of_a_position=attention_at is not None)
     run = PredictionRun()
     raster = partial(is_raster, tell=console.note)
-    sources = named(find(paths, out, recursive, run.failed, raster, predictor.card.bands), run.failed, kinds)
+    sources = named(find(paths, out, recursive, run.failed, raster, predictor.card.spec), run.failed, kinds)
     if not sources:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
@@ -155,6 +156,7 @@ class _Work:
     fitting: Fitting
     frames: int | None
     look: Callable[[], None]  # again how much memory there is
+    valid: dict[Source, np.ndarray] = field(default_factory=dict)  # of pictures in hand: where they have data
 
     def all(self, sources: Sequence[Source]) -> None:
         """Every source that is not finished; then the summaries, also of a run that is interrupted."""
@@ -227,7 +229,9 @@ class _Work:
 
     def _read(self, source: Source) -> tuple[np.ndarray, bool]:
         """The picture, and whether it may wait for others of its size."""
-        image_HW3, _, _, remarks = read(source.path, Spec(self.predictor.card.bands))
+        image_HW3, valid_HW, remarks = read(source.path, self.predictor.card.spec)
+        if valid_HW is not None:
+            self.valid[source] = valid_HW
         for remark in remarks:
             console.note(remark)
         return image_HW3, self.batch > 1 and self.fitting.together(InMemory(image_HW3), self.batch)
@@ -276,7 +280,7 @@ class _Work:
         confidence_HW: np.ndarray | None,
         tile: dict[str, int],
     ) -> None:
-        label_HW = self.what.selected(label_HW, confidence_HW)
+        label_HW = masked(self.what.selected(label_HW, confidence_HW), self.valid.pop(source, None))
         at = self.what.attention_at
         maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
         self._note_memory_format()

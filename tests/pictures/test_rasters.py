@@ -16,8 +16,8 @@ from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input
 from tarsia.errors import ImageError
 from tarsia.output import fitting, of_raster
-from tarsia.pictures import gdal_file, rasters
-from tarsia.pictures.reader import read
+from tarsia.pictures import rasters, tiff
+from tarsia.pictures.reader import open_picture, read
 from tarsia.predicting import predict
 from tarsia.prediction.predictor import Predictor
 
@@ -80,7 +80,7 @@ def test_labels_are_the_pictures_and_lie_where_it_lies(stored, tiles, predictor,
     run = predict(predictor.in_tiles(*tiles), [source], tmp_path / "out", save=saved)
     assert run.exit_code == 0 and run.done == [(source, tmp_path / "out" / "map.tif")]
     with rasterio.open(tmp_path / "out" / "map.tif") as found, rasterio.open(source) as given:
-        image_HW3 = given.read().transpose(1, 2, 0)  # of lossy ones as decoded
+        image_HW3 = read(source).values_HWC
         assert (found.crs, found.transform) == (given.crs, given.transform) and found.nodata == 255
         assert found.colormap(1)[1] == (0, 200, 0, 255) and found.block_shapes == [(512, 512)]
         label_HW = found.read(1)
@@ -107,8 +107,8 @@ KINDS = [
 @pytest.mark.parametrize(("values_HWC", "stored"), [case[1:] for case in KINDS], ids=[case[0] for case in KINDS])
 def test_kinds_of_pixels_are_read_as_in_pictures(values_HWC, stored, tmp_path):
     path = save(tmp_path / "map.tif", values_HWC, **stored)
-    with rasters.open_raster(path) as found:
-        rows = np.concatenate([found.read(0, 17), found.read(17, 40)])
+    with open_picture(path, limit=None) as found:
+        rows = np.concatenate([found.rows(0, 17)[0], found.rows(17, 40)[0]])
     narrow = (values_HWC >> 8).astype(np.uint8) if values_HWC.dtype == np.uint16 else values_HWC
     np.testing.assert_array_equal(rows, np.broadcast_to(narrow, (40, 30, 3)))
 
@@ -116,8 +116,8 @@ def test_kinds_of_pixels_are_read_as_in_pictures(values_HWC, stored, tmp_path):
 def test_a_palette_gives_its_colours(tmp_path):
     path = tmp_path / "map.tif"
     Image.fromarray(picture(40, 30)).quantize(9).save(path)
-    with rasters.open_raster(path) as found:
-        np.testing.assert_array_equal(found.read(0, 40), read(path).values_HWC)
+    with Image.open(path) as given:
+        np.testing.assert_array_equal(read(path).values_HWC, np.asarray(given.convert("RGB")))
 
 
 def test_where_there_is_no_data_there_is_no_class(predictor, tmp_path):
@@ -143,25 +143,27 @@ def test_further_bands_are_left_out_and_that_is_said(predictor, tmp_path, capsys
     run = predict(predictor, [save(tmp_path / "map.tif", bands_HW5, photometric="rgb")], tmp_path / "out")
     with rasterio.open(run.done[0][1]) as found:
         np.testing.assert_array_equal(found.read(1), predictor(picture(40, 30)).label_HW)
-    assert "map.tif: has 5 bands; those after red, green and blue are left out" in capsys.readouterr().err
+    assert "map.tif: a TIFF of 5 bands; those after red, green and blue are left out" in capsys.readouterr().err
 
 
 def test_dark_and_several_pictures_are_announced(predictor, tmp_path, capsys):
     dark = save(tmp_path / "dark.tif", picture(40, 30).astype(np.uint16))
     several = tmp_path / "several.tif"
     Image.fromarray(picture(40, 30)).save(several, save_all=True, append_images=[Image.fromarray(picture(30, 40))])
-    with rasters.open_raster(several) as found:
+    with open_picture(several, limit=None) as found:
         assert found.size == (40, 30) and "holds several pictures" in found.remarks()[0]
     run = predict(predictor, [dark], tmp_path / "out")
     assert run.exit_code == 0
-    assert f"dark.tif: 16-bit raster whose largest value is {picture(40, 30).max()} of 65535" in capsys.readouterr().err
+    assert (
+        f"dark.tif: 16-bit picture whose largest value is {picture(40, 30).max()} of 65535" in capsys.readouterr().err
+    )
 
 
 REFUSED = [
-    ("six bands", np.zeros((9, 9, 6), np.uint8), {}, "has 6 bands"),
-    ("float", np.zeros((9, 9, 3), np.float32), {}, "hold float32; nothing says which value is white"),
-    ("signed", np.zeros((9, 9, 1), np.int16), {}, "hold int16"),
-    ("two bands", np.zeros((9, 9, 2), np.uint8), {}, "has 2 bands"),
+    ("six bands", np.zeros((9, 9, 6), np.uint8), {}, "a TIFF of 6 bands"),
+    ("float", np.zeros((9, 9, 3), np.float32), {}, "are float32, expected uint8: nothing says which value is white"),
+    ("signed", np.zeros((9, 9, 1), np.int16), {}, "are int16"),
+    ("two bands", np.zeros((9, 9, 2), np.uint8), {}, "a TIFF of 2 bands"),
 ]
 
 
@@ -177,8 +179,8 @@ def test_what_is_no_picture_is_refused(values_HWC, stored, message, predictor, t
 
 
 def test_one_strip_of_everything_is_refused(predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr(gdal_file, "_LARGEST_BLOCK_BYTES", 1000)
-    source = save(tmp_path / "map.tif", picture(40, 30), blockysize=40)
+    monkeypatch.setattr(tiff, "_LARGEST_SEGMENT", 1000)
+    source = save(tmp_path / "map.tif", picture(40, 30), blockysize=40, compress="deflate")
     run = predict(predictor, [source], tmp_path / "out")
     assert "is stored in pieces of 40x30" in run.failed[0][1]
 
@@ -232,7 +234,7 @@ def test_a_preview_has_every_nth_pixel():
 def test_rows_in_any_number_are_written_in_order(tmp_path):
     source = save(tmp_path / "map.tif", picture(1300, 40))
     rows_HW = np.random.default_rng(0).integers(0, 256, (1300, 40), np.uint8)
-    with rasters.open_raster(source) as like, rasters.writing_raster(tmp_path / "out.tif", like) as writer:
+    with rasters.writing_raster(tmp_path / "out.tif", (1300, 40), rasters.place_of(source)) as writer:
         for top, bottom in ((0, 3), (3, 700), (700, 701), (701, 1300)):
             writer.write(rows_HW[top:bottom])
     with rasterio.open(tmp_path / "out.tif") as found:
@@ -257,14 +259,11 @@ def test_without_rasterio(tmp_path):
 
 def test_a_missing_file_and_one_of_another_kind(tmp_path):
     for name in ("none.tif", "/vsicurl/none.tif"):
-        with pytest.raises(ImageError, match="no such file"), rasters.open_raster(Path(name)):
-            pass
+        with pytest.raises(ImageError, match="no such file"):
+            rasters.place_of(Path(name))
     (tmp_path / "text.tif").write_text("hello")
-    with (
-        pytest.raises(ImageError, match="damaged, cut off or no TIFF"),
-        rasters.open_raster(tmp_path / "text.tif"),
-    ):
-        pass
+    with pytest.raises(ImageError, match="damaged, cut off or no TIFF"):
+        rasters.place_of(tmp_path / "text.tif")
 
 
 @pytest.mark.parametrize(("side", "limit"), [(300, 4_000), (300, 600), (1000, 20_000)])

@@ -14,9 +14,10 @@ import numpy as np
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import distinct_colors
 from tarsia.errors import DatasetError
-from tarsia.pictures.files import read_header, shown
+from tarsia.pictures.files import shown
 from tarsia.pictures.find import SUFFIXES
 from tarsia.pictures.orientation import swaps_sides, upright
+from tarsia.pictures.reader import read_header
 from tarsia.plain_text import shortened, some
 from tarsia.polygons.fill import Region, Size, paint
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tarsia import console
 from tarsia.comparison import Comparison, Standing, significance
 from tarsia.comparison.table import cut
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_same_classes, check_sample, evenly
+from tarsia.data._dataset import Dataset, Sample, check_same_classes, check_sample, evenly, spec_of
 from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
@@ -73,7 +73,7 @@ def side_by_side(
 
 
 def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
-    sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
+    sample = check_sample(dataset[index], dataset.classes, spec_of(dataset))
     truth_K = np.bincount(sample.label.ravel(), minlength=256)[: len(dataset.classes)]
     if not np.array_equal(truth_K, comparison.standings[0].model.sums_N3K[index, 1]):
         raise DatasetError(

@@ -1,9 +1,9 @@
 """A data set decoded once: all pictures and labels in one file of raw bytes, read through memory maps.
 
-FOLDER/NAME-KEY/samples.bin holds each sample's image and label, H x W x 3 (the data set's bands) and H x W uint8, one
-after the other; index.json says where each begins, with sums of it and of each sample.  KEY follows from what the data
-set is, so a changed one is decoded anew beside it.  Formats for data sets (LMDB, WebDataset) hold encoded samples that
-are decoded or copied again each time; these are arrays where they lie.
+FOLDER/NAME-KEY/samples.bin holds each sample's image and label, H x W x 3 (the data set's bands, in its kind of
+numbers) and H x W uint8, one after the other; index.json says where each begins, with sums of it and of each sample.
+KEY follows from what the data set is, so a changed one is decoded anew beside it.  Formats for data sets (LMDB,
+WebDataset) hold encoded samples that are decoded or copied again each time; these are arrays where they lie.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
+from tarsia.card import Spec
+from tarsia.data._dataset import Dataset, Sample, check_sample, picture_of, read_as, spec_of
 from tarsia.errors import DatasetError, OutputError
+from tarsia.pictures.reader import Picture
 
 _FORMAT = 3  # raised whenever what is stored, or how it is decoded, changes
 _SAMPLES, _INDEX = "samples.bin", "index.json"
@@ -42,8 +44,8 @@ class Cached:
     """
 
     def __init__(self, dataset: Dataset, folder: str | Path) -> None:
-        self.classes, self.bands = dataset.classes, bands_of(dataset)
-        self.source = dataset
+        self.classes, self.spec = dataset.classes, spec_of(dataset)
+        self.source, self.range_rule = dataset, getattr(dataset, "range_rule", None)
         name = type(dataset).__module__.rpartition(".")[2].strip("_")
         self.folder = Path(folder).expanduser() / f"{name}-{key_of(dataset)}"
         entries = _opened(self.folder, len(dataset))
@@ -55,18 +57,26 @@ class Cached:
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; DatasetError where the cache was damaged or removed meanwhile."""
         name, domain, sequence, height, width, offset, told = self._entries[index]
-        path = self.folder / _SAMPLES
+        path, pixels = self.folder / _SAMPLES, height * width
+        deep = self.spec.bands * np.dtype(self.spec.dtype).itemsize  # bytes a pixel
         try:
-            stored = np.array(np.memmap(path, np.uint8, "r", offset, (height, width, self.bands + 1)).reshape(-1))
+            stored = np.array(np.memmap(path, np.uint8, "r", offset, (pixels * (deep + 1),)))
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path}: removed or cut while in use ({error}): start again, it is rebuilt") from error
         if zlib.crc32(stored.data) != told:
             (self.folder / _INDEX).unlink(missing_ok=True)  # so that it is not taken for whole again
             raise DatasetError(f"{path}: damaged ({name} is not what was stored): start again, it is rebuilt")
-        pixels = height * width
-        image_HWC = stored[: self.bands * pixels].reshape(height, width, self.bands)
-        label_HW = stored[self.bands * pixels :].reshape(height, width)
-        return check_sample(Sample(image_HWC, label_HW, name, domain, sequence), self.classes, self.bands)
+        image_HWC = stored[: deep * pixels].view(self.spec.dtype).reshape(height, width, self.spec.bands)
+        label_HW = stored[deep * pixels :].reshape(height, width)
+        return check_sample(Sample(image_HWC, label_HW, name, domain, sequence), self.classes, self.spec)
+
+    def read_as(self, spec: Spec) -> Cached:
+        """The same with pictures read by `spec`, in a cache of their own."""
+        return Cached(read_as(self.source, spec), self.folder.parent)
+
+    def picture(self, index: int) -> Picture:
+        """The picture of sample `index` as the file has it."""
+        return picture_of(self.source, index)
 
     @property
     def sequences(self) -> list[str]:
@@ -144,15 +154,15 @@ def _decode(dataset: Dataset, folder: Path) -> list[Any]:
     offset = 0
     with (folder / _SAMPLES).open("wb") as file:
         for index in console.track(range(len(dataset)), len(dataset), "decoding into the cache"):
-            sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
+            sample = check_sample(dataset[index], dataset.classes, spec_of(dataset))
             image_HWC, label_HW, name, domain, sequence = sample
             told = 0
             for part in (image_HWC, label_HW):
-                content = np.ascontiguousarray(part).data
+                content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
                 file.write(content)
                 told = zlib.crc32(content, told)
             entries.append([name, domain, sequence, *label_HW.shape, offset, told])
-            offset += image_HWC.size + label_HW.size
+            offset += image_HWC.nbytes + label_HW.nbytes
         _sync(file)
     with (folder / _INDEX).open("w", encoding="utf-8") as file:
         whole = {"format": _FORMAT, "bytes": offset, "sum": _sum(entries), "samples": entries}

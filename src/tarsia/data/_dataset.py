@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from tarsia.card import IGNORED, Classes
+from tarsia.card import IGNORED, Classes, Spec
 from tarsia.errors import DatasetError
+from tarsia.pictures.reader import RGB, Picture
 
 _NAMED = 5  # classes named one by one
 
@@ -46,9 +48,48 @@ class Dataset(Protocol):
         ...
 
 
+def spec_of(dataset: Dataset) -> Spec:
+    """What the pictures of a data set are: its `spec`, or so many bands of 8 bits as its `bands` says."""
+    return getattr(dataset, "spec", None) or Spec(bands_of(dataset))
+
+
 def bands_of(dataset: Dataset) -> int:
     """How many bands the pictures of a data set have: its `bands`, or 3 (red, green and blue) where it has none."""
     return getattr(dataset, "bands", 3)
+
+
+def read_as(dataset: Dataset, spec: Spec) -> Dataset:
+    """The data set with its pictures read as a model takes them.
+
+    What dataset.yaml says of its files (alpha, take, nodata) stands; the kind of numbers is the model's.  DatasetError
+    where it has other bands, or another kind and no files to read anew.
+    """
+    check_bands(dataset, spec.bands)
+    found = spec_of(dataset)
+    ours = replace(
+        spec,
+        alpha=spec.alpha if found.alpha is None else found.alpha,
+        take=found.take or spec.take,
+        nodata=spec.nodata if found.nodata is None else found.nodata,
+    )
+    if found == ours:
+        return dataset
+    again = getattr(dataset, "read_as", None)
+    if again is not None:
+        seen: Dataset = again(ours)
+        return seen
+    if found.dtype != ours.dtype:
+        raise DatasetError(
+            f"the pictures of the data set are {found.dtype}, the model takes {ours.dtype}: use the data set that the "
+            "model was trained for"
+        )
+    return dataset
+
+
+def picture_of(dataset: Dataset, index: int) -> Picture:
+    """The picture of sample `index`, with where it has data; of a data set without files all has."""
+    own = getattr(dataset, "picture", None)
+    return own(index) if own is not None else Picture(dataset[index].image)
 
 
 def check_bands(dataset: Dataset, model_bands: int) -> None:
@@ -121,15 +162,15 @@ def check_labelled(dataset: Dataset, split: str) -> None:
         )
 
 
-def check_sample(sample: Sample, classes: Classes, bands: int = 3) -> Sample:
+def check_sample(sample: Sample, classes: Classes, spec: Spec = RGB) -> Sample:
     """`sample` itself, if it keeps its promises.
 
-    Raises DatasetError naming the sample, what was found and the remedy: image not H x W x `bands` uint8, sizes that
+    Raises DatasetError naming the sample, what was found and the remedy: image not H x W x bands of `spec`, sizes that
     differ, a label that is neither a class nor 255.
     """
     image, label, name = sample.image, sample.label, sample.name
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != bands:
-        raise DatasetError(f"{name}: image is {image.dtype} {image.shape}, expected uint8 (H, W, {bands})")
+    if image.dtype != spec.dtype or image.ndim != 3 or image.shape[2] != spec.bands:
+        raise DatasetError(f"{name}: image is {image.dtype} {image.shape}, expected {spec.dtype} (H, W, {spec.bands})")
     if label.dtype != np.uint8 or label.ndim != 2:
         raise DatasetError(f"{name}: label is {label.dtype} {label.shape}, expected uint8 (H, W)")
     if image.shape[:2] != label.shape:

@@ -20,8 +20,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tarsia import console
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_same_classes
+from tarsia.card import Spec
+from tarsia.data._dataset import Dataset, Sample, check_same_classes, picture_of, read_as, spec_of
 from tarsia.errors import DatasetError, NoSplitError, nearest
+from tarsia.pictures.reader import Picture
 from tarsia.plain_text import number, some
 from tarsia.yaml_tree import Fault, short
 
@@ -208,7 +210,8 @@ class Chosen:
     """Some samples of several data sets: their part and number in `places`, in this order."""
 
     def __init__(self, parts: Sequence[Dataset], places: Sequence[Place]) -> None:
-        self.classes, self.bands = parts[0].classes, bands_of(parts[0])
+        self.classes, self.spec = parts[0].classes, spec_of(parts[0])
+        self.range_rule = getattr(parts[0], "range_rule", None)
         self.parts, self.places = parts, list(places)
         known = [sequences_of(part) for part in parts]
         self.sequences = [known[part][index] for part, index in self.places]
@@ -219,6 +222,15 @@ class Chosen:
     def __getitem__(self, index: int) -> Sample:
         part, place = self.places[index]
         return self.parts[part][place]
+
+    def read_as(self, spec: Spec) -> Chosen:
+        """The same with pictures read by `spec`."""
+        return Chosen([read_as(part, spec) for part in self.parts], self.places)
+
+    def picture(self, index: int) -> Picture:
+        """The picture of sample `index`."""
+        part, place = self.places[index]
+        return picture_of(self.parts[part], place)
 
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tarsia.card import IGNORED, MAX_BANDS, MAX_CLASSES, Classes, Color
+from tarsia.card import IGNORED, MAX_BANDS, MAX_CLASSES, Classes, Color, Spec
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
 from tarsia.errors import DatasetError
 from tarsia.yaml_tree import Document, Fault
@@ -73,6 +73,16 @@ def _listed(found: Any) -> Any:
     return [found] if isinstance(found, int) else found
 
 
+Taken = Annotated[int, Field(strict=True, ge=1, le=1024)]  # of a file's samples
+
+
+def _rising(found: tuple[float, float]) -> tuple[float, float]:
+    if found[0] >= found[1]:
+        raise ValueError(f"{found[0]:g} is not below {found[1]:g}")
+    return found
+
+
+Percent = Annotated[float, Field(ge=0, le=100)]
 Inside = Annotated[str, AfterValidator(_inside)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Value = Annotated[int, Field(ge=0, le=MAX_VALUE)]
@@ -117,6 +127,20 @@ class RandomSplit(_Node):
         return self
 
 
+class Percentiles(_Node):
+    """Which values become 0 and 255: at these percentiles of the train split, of each band or of all together."""
+
+    percentiles: Annotated[tuple[Percent, Percent], AfterValidator(_rising)]
+    per: Literal["band", "all"] | None = None
+
+
+class Ends(_Node):
+    """Which values become 0 and 255, one for all bands or one for each."""
+
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+
+
 class Layout(_Node):
     """All of dataset.yaml."""
 
@@ -126,6 +150,11 @@ class Layout(_Node):
     ignore: Annotated[tuple[Annotated[Any, BeforeValidator(_value_or_color)], ...], BeforeValidator(_listed)] = ()
     format: Literal["index", "rgb"] | None = None
     bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
+    alpha: Literal["none", "last", "drop"] | None = None
+    take: Annotated[tuple[Taken, ...], AfterValidator(_some)] | None = None
+    nodata: Literal["none"] | float | None = None
+    dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
+    range: Annotated[Literal["limits"] | Percentiles | Ends | None, Field(union_mode="left_to_right")] = None
     images: Inside = "images"
     labels: Inside = "labels"
     splits: Annotated[dict[str, Place], Field(min_length=1)] | None = None
@@ -141,6 +170,18 @@ class Layout(_Node):
         layout = document.validate(cls)
         faults = layout._faults()
         return document.validate(cls, faults) if faults else layout
+
+    @property
+    def spec(self) -> Spec:
+        """How its pictures are read."""
+        return Spec(
+            len(self.take) if self.take else self.bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata
+        )
+
+    @property
+    def range_rule(self) -> Any:
+        """Which values become 0 and 255, as data/_range.py takes it; None where nothing is said."""
+        return self.range if self.range is None or self.range == "limits" else self.range.model_dump()
 
     def palette(self) -> Classes:
         """Names and colours; a class without a colour gets one far from the others."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
-from tarsia.card import Classes
+from tarsia.card import Classes, Spec, masked
 from tarsia.data._dataset import Sample, check_sample
 from tarsia.data._labels import LabelTable
 from tarsia.data._pairing import Pairing
 from tarsia.errors import DatasetError
 from tarsia.pictures.labels import read_label
-from tarsia.pictures.reader import Spec, read
+from tarsia.pictures.reader import RGB, Picture, read
 
 
 class PairedData:
@@ -30,10 +32,11 @@ class PairedData:
         table: LabelTable,
         domains: Sequence[str] = (),
         sequences: Sequence[str] = (),
-        bands: int = 3,
+        spec: Spec = RGB,
     ) -> None:
         self.classes = classes
-        self.bands = bands
+        self.range_rule: Any = None  # of dataset.yaml: which values become 0 and 255 (data/_range.py)
+        self.spec, self.bands = spec, spec.bands
         self.pairing = pairing
         self.pairs = pairing.pairs
         self.table = table
@@ -46,16 +49,27 @@ class PairedData:
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; ImageError or DatasetError naming the file where it is damaged or strange."""
         name, image, label = self.pairs[index]
-        image_HWC = read(image, Spec(self.bands)).warned()
+        picture = self.picture(index)
+        image_HWC = picture.warned()
         stored = self.read_label(label)
         if image_HWC.shape[:2] != stored.shape[:2]:
             raise DatasetError(
                 f"{image} is {_size(image_HWC)} but its label {label} is {_size(stored)} (height x width): "
                 "resize one of the two files, labels with nearest neighbour"
             )
-        label_HW = self.table(stored, label)
+        label_HW = masked(self.table(stored, label), picture.valid_HW)
         sample = Sample(image_HWC, label_HW, name, self.domains[index], self.sequences[index])
-        return check_sample(sample, self.classes, self.bands)
+        return check_sample(sample, self.classes, self.spec)
+
+    def picture(self, index: int) -> Picture:
+        """The picture of sample `index`."""
+        return read(self.pairs[index].image, self.spec)
+
+    def read_as(self, spec: Spec) -> Self:
+        """The same with pictures read by `spec`."""
+        other = copy.copy(self)
+        other.spec, other.bands = spec, spec.bands
+        return other
 
     def name(self, index: int) -> str:
         """The name of sample `index` without reading it."""
@@ -68,7 +82,7 @@ class PairedData:
     def fingerprint(self) -> str:
         """Hex digest that changes with classes, table, bands and names, and with the size or date of any file."""
         table = [sorted(self.table.values.items()), sorted(self.table.colors.items())]
-        more = () if self.bands == 3 else (self.bands,)
+        more = () if self.spec == RGB else (self.spec,)
         digest = hashlib.sha256(repr((self.classes, table, *more)).encode())
         for index, (name, *paths) in enumerate(self.pairs):
             try:

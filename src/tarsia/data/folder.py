@@ -22,6 +22,18 @@ Everything it can say:
     bands: 4                          # of the pictures, 1 to 64; without it 3, which are red, green and blue.  Other
                                       # numbers: TIFFs of so many bands, .npy files (uint8, height x width x bands),
                                       # and for 1 any grey pictures
+    dtype: uint16                     # of the pictures' numbers: uint8, uint16, int16, float32; without it what those
+                                      # for training hold.  Other than uint8, they reach the network with all levels
+    range: {percentiles: [0.1, 99.9], per: band}
+                                      # which values become 0 and 255 there: at percentiles of the training split
+                                      # (this is what is done without it; `per: all`, the bands together, where there
+                                      # are one or three), {low: 0, high: 3000}, {low: [..], high: [..]} one a band, or
+                                      # limits: the least and largest of their kind
+    alpha: none                       # a sample beyond the bands: none (it is a band), last (0: no data), drop; without
+                                      # it it is transparency where it holds 0 and the maximum alone, else refused
+    take: [4, 3, 2]                   # which samples of a file are the bands, counted from 1
+    nodata: -9999                     # pixels that hold it in all bands have no data, and are not learned; without it
+                                      # what a TIFF's tag says; `none` switches that off
     images: images                    # folders, relative to this file; subfolders are looked through
     labels: labels
     label_suffix: _mask               # a.jpg goes with a_mask.png; without it with a.png
@@ -42,19 +54,24 @@ A picture's name is its path below the image folder without suffix; image and la
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tarsia.card import Spec
 from tarsia.data._folders import nearby, require_root
 from tarsia.data._layout import Layout, divide
 from tarsia.data._paired import PairedData
 from tarsia.data._pairing import Pairing, pair, read_names, require_complete
-from tarsia.errors import DatasetError, NoSplitError, nearest
+from tarsia.errors import DatasetError, ImageError, NoSplitError, nearest
 from tarsia.pictures.find import suffixes
 from tarsia.pictures.labels import read_colors, read_label
+from tarsia.pictures.reader import stored_kind
+from tarsia.plain_text import number
 
 NAME = "dataset.yaml"
 UNDECIDED = "undecided.yaml"  # of a copy by `tarsia check --fix` whose labels may be meant in several ways
@@ -77,7 +94,30 @@ class Data(PairedData):
         sequence_by = self.layout.sequence_by or (self.layout.split.group_by if self.layout.split else None)
         sequences = [_part(self.source, "sequence_by", sequence_by, name) for name in names]
         table = self.layout.table(str(self.source))
-        super().__init__(pairing, self.layout.palette(), table, domains, sequences, self.layout.bands)
+        super().__init__(pairing, self.layout.palette(), table, domains, sequences, self._spec(pairing, split))
+        self.range_rule = self.layout.range_rule
+
+    def _spec(self, pairing: Pairing, split: str) -> Spec:
+        """How pictures are read: of the kind of numbers that dataset.yaml says, or that those for training are of.
+
+        DatasetError where they are of several.
+        """
+        spec = self.layout.spec
+        if self.layout.dtype is not None:
+            return spec
+        kinds = _kinds(pairing)
+        if kinds.keys() <= {"uint8"}:
+            return spec
+        with contextlib.suppress(NoSplitError):
+            if split != "train":
+                kinds = _kinds(_pairing(self.source, self.layout, "train"))
+        if len(kinds) > 1:
+            found = ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in kinds.most_common())
+            raise DatasetError(
+                f"{self.source}: pictures of several kinds ({found}): save all of one kind, or say which in {NAME}: "
+                "dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
+            )
+        return replace(spec, dtype=next(iter(kinds)))
 
     def read_label(self, path: str) -> np.ndarray:
         """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
@@ -105,6 +145,15 @@ class Data(PairedData):
         return stored_HW3
 
 
+def _kinds(pairing: Pairing) -> Counter[str]:
+    """How many pictures are of which kind of numbers, by their headers; those that cannot be read are left aside."""
+    found: Counter[str] = Counter()
+    for pair_ in pairing.pairs:
+        with contextlib.suppress(ImageError):
+            found[stored_kind(pair_.image)] += 1
+    return found
+
+
 def find(root: str | Path | None) -> Path:
     """The dataset.yaml that `root` is or holds; DatasetError where there is none."""
     path = require_root(root, "folder", f"a {NAME} in it")
@@ -127,7 +176,7 @@ def find(root: str | Path | None) -> Path:
 
 
 def _pairing(source: Path, layout: Layout, split: str) -> Pairing:
-    root, known = source.parent, suffixes(layout.bands)
+    root, known = source.parent, suffixes(layout.spec)
     if layout.splits:
         if split not in layout.splits:
             raise NoSplitError(f"{source} has no split {split}{nearest(split, layout.splits)}")

@@ -43,9 +43,8 @@ from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, TarsiaError
 from tarsia.files import require_others, write_text, writing
-from tarsia.pictures.files import read_header
 from tarsia.pictures.orientation import upright
-from tarsia.pictures.reader import Spec, read
+from tarsia.pictures.reader import read, read_header
 from tarsia.pictures.rgb import resize_label
 from tarsia.plain_text import number
 from tarsia.yaml_tree import in_braces
@@ -211,7 +210,7 @@ def _write(
     source = index if correction is None or correction.label_of is None else correction.label_of
     picture, label_file = dataset.pairs[index].image, dataset.pairs[source].label
     try:
-        image_HW3 = read(picture, Spec(dataset.bands)).values_HWC
+        image_HW3 = read(picture, dataset.spec).values_HWC
         label = rewriter(dataset, split.name, source)
     except TarsiaError as error:
         return Correction(str(error), left_out=True)

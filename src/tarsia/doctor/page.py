@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia import console, html
-from tarsia.data._dataset import bands_of
+from tarsia.data._dataset import spec_of
 from tarsia.doctor.balance import weights
 from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.finding import SHOWN, Finding, by_severity, storable
@@ -149,7 +149,7 @@ def _drawn(split: CheckedSplit, index: int) -> list[str]:
         image_HW3, label_HW = read(split.dataset, index)[:2]
     except Exception:  # damaged: that is why it is shown
         with contextlib.suppress(Exception):
-            spec = reader.Spec(bands_of(split.dataset))
+            spec = spec_of(split.dataset)
             return [_uri(_fitted(reader.read(split.files(index)[0], spec).values_HWC))]
         return []
     classes = split.dataset.classes

@@ -16,14 +16,13 @@ import numpy as np
 from PIL import Image
 
 from tarsia.card import IGNORED
-from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
+from tarsia.data._dataset import Dataset, Sample, check_sample, spec_of
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb
 from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import NEAR, Alignment, alignment, edges
 from tarsia.doctor.perceptual_hash import Hashes, hashes
 from tarsia.errors import DatasetError, ImageError, TarsiaError
 from tarsia.pictures import reader
-from tarsia.pictures.files import read_header
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.orientation import swaps_sides, upright
 from tarsia.pictures.rgb import as_visible, resize_label
@@ -80,7 +79,7 @@ def examine(dataset: Dataset, index: int) -> CheckedSample:
         if isinstance(dataset, PairedData):
             _examine_files(dataset, index, checked)
         else:
-            sample = check_sample(dataset[index], dataset.classes, bands_of(dataset))
+            sample = check_sample(dataset[index], dataset.classes, spec_of(dataset))
             _see_picture(checked, sample.image)
             every = _see_label(checked, sample.label, len(dataset.classes))
             checked.values = _held(every)
@@ -94,7 +93,7 @@ def _examine_files(dataset: PairedData, index: int, checked: CheckedSample) -> N
     _, image, label = dataset.pairs[index]
     turned, pixels = _header(checked, image)
     with _one_at_a_time if pixels > _LARGE_PIXELS else contextlib.nullcontext():
-        spec = reader.Spec(dataset.bands)
+        spec = dataset.spec
         picture: reader.Picture | None = _attempt(checked, "unreadable-image", lambda: reader.read(image, spec))
         if picture is not None:
             checked.remarks = picture.remarks
@@ -134,7 +133,7 @@ def read(dataset: Dataset, index: int) -> Sample:
     if not isinstance(dataset, PairedData):
         return dataset[index]
     name, image, label = dataset.pairs[index]
-    image_HWC = reader.read(image, reader.Spec(dataset.bands)).values_HWC  # remarked on when it was examined
+    image_HWC = reader.read(image, dataset.spec).values_HWC  # remarked on when it was examined
     return Sample(image_HWC, translated(stored_label(dataset, label), dataset.table), name)
 
 
@@ -155,7 +154,7 @@ def _said(error: Exception) -> str:
 def _header(checked: CheckedSample, path: str) -> tuple[int, int]:
     """EXIF orientation and pixels of a picture by its first bytes; 1 and 0 where it has none to tell."""
     try:
-        (height, width), orientation, checked.mode = read_header(path)
+        (height, width), orientation, checked.mode = reader.read_header(path)
         return orientation, height * width
     except ImageError:  # what is wrong, the reader says
         return 1, 0

@@ -100,7 +100,7 @@ class GraphEngine(Engine, ABC):
 
     def _smallest(self) -> np.ndarray:
         """The smallest picture that the network takes, black, B x bands x H x W."""
-        return np.zeros((1, self.card.bands, self.card.input.stride, self.card.input.stride), np.uint8)
+        return np.zeros((1, self.card.bands, self.card.input.stride, self.card.input.stride), self.card.input.dtype)
 
     def _check_interface(self, takes: list[Any], gives: dict[str, Any], classes: int | None) -> None:
         """ModelFileError unless inputs and outputs, (type, number of axes), and the scores' classes are Tarsia's."""
@@ -108,10 +108,10 @@ class GraphEngine(Engine, ABC):
         self._gives_labels = LABEL in gives or CONFIDENCE in gives
         expected = wanted if self._gives_labels else {SCORES: wanted[SCORES]}
         found = {name: gives.get(name) for name in expected}
-        bands = self.card.bands
-        if takes != [(INPUT, "uint8", 4, bands)] or found != expected:
+        bands, dtype = self.card.bands, self.card.input.dtype
+        if takes != [(INPUT, dtype, 4, bands)] or found != expected:
             raise ModelFileError(
-                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, uint8, B x {bands} x H x W, and "
+                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, {dtype}, B x {bands} x H x W, and "
                 f"{SCORES}, float32, B x K x H x W (with {LABEL}, uint8, and {CONFIDENCE}, float32, B x H x W, or "
                 "neither): export the model again"
             )

@@ -15,7 +15,7 @@ from tarsia.errors import ModelFileError, RecipeError
 
 _FATAL_ONLY = 4  # what goes wrong is raised; ONNX Runtime would print it as well
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+_TYPES = {"tensor(float)": "float32"} | {f"tensor({kind})": kind for kind in ("uint8", "uint16", "int16")}
 
 
 class OnnxEngine(GraphEngine):

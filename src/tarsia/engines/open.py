@@ -43,13 +43,20 @@ def open_engine(
     return _tried(TorchEngine.open(path, device), path)
 
 
+def _grey(size: tuple[int, int], card: Card) -> np.ndarray:
+    """A picture of the kind that the model takes, each band in the middle of its range."""
+    rule = card.input.range
+    middle = np.full(card.bands, 128.0) if rule is None else np.add(rule.low, rule.high) / 2
+    return np.broadcast_to(middle, (1, *size, card.bands)).astype(card.input.dtype)
+
+
 def _tried(engine: Engine, path: Path) -> Engine:
     """`engine`, which has seen a small picture; ModelFileError where nothing sound comes of it."""
     card = engine.card
     height, width = 2 * card.input.stride, 3 * card.input.stride  # as small as any encoder takes
     expected = (1, len(card.classes), height, width)
     try:
-        scores = engine.run(np.full((1, height, width, card.bands), 128, np.uint8))
+        scores = engine.run(_grey((height, width), card))
         check_numbers(scores, "scores")
     except ScoresError as error:
         raise ModelFileError(

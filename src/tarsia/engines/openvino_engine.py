@@ -18,7 +18,7 @@ from tarsia.errors import ModelFileError, RecipeError
 if TYPE_CHECKING:
     import openvino
 
-_TYPES = {"f32": "float32", "u8": "uint8"}
+_TYPES = {"f32": "float32", "u8": "uint8", "u16": "uint16", "i16": "int16"}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 

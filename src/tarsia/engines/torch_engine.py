@@ -22,6 +22,7 @@ from tarsia.engines.measuring import measure
 from tarsia.engines.weights import load_model
 from tarsia.errors import ModelFileError, OutputError, RecipeError
 from tarsia.models._attention import Attention, Attentive
+from tarsia.models._ranged import Ranged
 from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
 
 _DEFAULT = "contiguous"
@@ -42,6 +43,8 @@ class TorchEngine(Engine):
         """
         self.model = model
         self.card = card
+        rule = card.input.range
+        self._range = None if rule is None else Ranged(model, rule, card.input.dtype == "float32").to(device)
         self.device = device
         self.precision = precision
         self._to_choose = memory_format == "auto"
@@ -87,7 +90,7 @@ class TorchEngine(Engine):
         if not _attends(self.model):
             raise OutputError(f"this {what} has no attention to draw: {_where_attention_is(self.card)}")
         if of_a_position:
-            blank = np.zeros((self.model.stride, self.model.stride, self.model.bands), np.uint8)
+            blank = np.zeros((self.model.stride, self.model.stride, self.model.bands), self.card.input.dtype)
             if all(found.kind != "paid" for found in self.attention(blank, (0, 0))):
                 raise OutputError(
                     f"`attention_at`: in this {what} no position attends to others, channels are weighed: leave it out"
@@ -119,6 +122,8 @@ class TorchEngine(Engine):
         was_training = self.model.training
         self.model.eval()
         try:
+            if self._range is not None:  # in float32, whatever the network computes in
+                images = self._range.scaled(images)
             with autocast(self.device, self.precision):
                 if self._to_choose and images[0, 0].numel() >= _REAL_SIZE:
                     self._choose_memory_format(images)

@@ -189,7 +189,7 @@ def judge(
         try:
             engine = engine_class(runner.engine)(file, where, "cpu", threads=threads, **options)
             # What opens may still fail on every picture: that is told of here and not in the midst of all.
-            engine.run(np.zeros((1, settings.stride, settings.stride, file.card.bands), np.uint8))
+            engine.run(np.zeros((1, settings.stride, settings.stride, file.card.bands), settings.dtype))
             sides[runner] = Side(runner.name, Predictor(engine), len(file.content))
         except (ModelFileError, RecipeError) as error:
             errors[runner] = str(error)

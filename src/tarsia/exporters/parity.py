@@ -14,7 +14,7 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.card import Classes
-from tarsia.data._dataset import Dataset, Sample, check_bands, check_same_classes, check_sample, evenly
+from tarsia.data._dataset import Dataset, Sample, check_same_classes, check_sample, evenly, read_as, spec_of
 from tarsia.drawing import paint
 from tarsia.engines import memory_limit
 from tarsia.errors import DatasetError, ScoresError
@@ -194,13 +194,12 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
     Raises DatasetError for an empty data set or one of other classes, MemoryError for pictures that memory does not
     suffice for, and what the engines raise.
     """
-    bands = before.predictor.card.bands
-    check_bands(dataset, bands)
+    dataset = read_as(dataset, before.predictor.card.spec)
     if not len(dataset):
         raise DatasetError("the split has no samples: nothing to check on")
     check_same_classes(before.predictor.classes, dataset.classes)
     chosen = evenly(images, len(dataset))
-    samples = ((index, check_sample(dataset[index], dataset.classes, bands)) for index in chosen)
+    samples = ((index, check_sample(dataset[index], dataset.classes, spec_of(dataset))) for index in chosen)
     first: list[Sample] = []
     for side in (before, *others):
         side.begin()

@@ -29,6 +29,7 @@ from tarsia.engines.graph_engine import CONFIDENCE, INPUT, LABEL, SCORES
 from tarsia.engines.onnx_file import with_card
 from tarsia.errors import ExportError
 from tarsia.exporters.attention import TRANSLATIONS
+from tarsia.models._ranged import ranged
 from tarsia.models._segmenter import Segmenter
 
 # ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator for five.
@@ -37,22 +38,22 @@ _PADDED: dict[type, type] = {Conv2dSame: nn.Conv2d, MaxPool2dSame: nn.MaxPool2d,
 _LOGGERS = ("torch", "torch.__trace", "onnxscript", "onnx_ir")
 
 
-def exported(model: Segmenter, architecture: str) -> onnx.ModelProto:
+def exported(model: Segmenter, card: Card) -> onnx.ModelProto:
     """The network as an ONNX graph.
 
-    Input `image`: uint8 RGB (or the model's bands), B x 3 x H x W, any B, H and W multiples of the stride.  Output
-    `scores`: float32, B x K x H x W.  Normalising and upsampling are inside.  Raises ExportError where torch's exporter
-    cannot write the network.
+    Input `image`: uint8 RGB (or the card's bands and kind of numbers, as stored), B x 3 x H x W, any B, H and W
+    multiples of the stride.  Output `scores`: float32, B x K x H x W.  The range of values, normalising and upsampling
+    are inside.  Raises ExportError where torch's exporter cannot write the network.
     """
     # Sides that differ, none of 1.
-    example = torch.zeros((2, model.bands, 2 * model.stride, 3 * model.stride), dtype=torch.uint8)
+    example = torch.zeros((2, model.bands, 2 * model.stride, 3 * model.stride), dtype=getattr(torch, card.input.dtype))
     sizes = {0: Dim("batch", min=1), 2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
     try:
         # The exporter's progress and warnings are for those who write networks.
         with without_logs(*_LOGGERS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _with_fixed_padding(model.eval()),
+                ranged(_with_fixed_padding(model.eval()), card).eval(),
                 (example,),
                 dynamo=True,
                 dynamic_shapes=(sizes,),
@@ -67,8 +68,8 @@ def exported(model: Segmenter, architecture: str) -> onnx.ModelProto:
         cause = error.__cause__ or error
         first = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
         raise ExportError(
-            f"torch's exporter cannot write this {architecture} for pictures of any size ({first[:300]}): nothing was "
-            "written; a network on another encoder may go"
+            f"torch's exporter cannot write this {card.architecture} for pictures of any size ({first[:300]}): nothing "
+            "was written; a network on another encoder may go"
         ) from error
     return _plain(program.model_proto)
 
@@ -103,7 +104,7 @@ def with_interface(model: onnx.ModelProto, card: Card) -> bytes:
     stride, count, bands = card.input.stride, len(card.classes), card.bands
     seen = "RGB, B x 3 x H x W" if bands == 3 else f"pictures of {bands} bands, B x {bands} x H x W"
     interface = {
-        INPUT: f"uint8 {seen}, H and W multiples of {stride}",
+        INPUT: f"{card.input.dtype} {seen}, H and W multiples of {stride}",
         SCORES: f"float32, B x {count} x H x W, one a class; the largest is the class",
         LABEL: "uint8, B x H x W, the class of the largest score",
         CONFIDENCE: "float32, B x H x W, the probability of the label",

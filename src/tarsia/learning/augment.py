@@ -55,7 +55,7 @@ class Augment:
     def __call__(
         self, image_HW3: np.ndarray, label_HW: np.ndarray, random: np.random.Generator, variant: int = 0
     ) -> Pair:
-        """uint8 picture and label -> uint8 picture and label, of the size `crop` or else of the size they came in.
+        """Picture (uint8, or float32 of 0 .. 255) and label -> both, of the size `crop` or else that they came in.
 
         `variant` of the threefold set: 0 as it is, 1 flipped horizontally, 2 vertically.  Label values stay, and 255
         marks what lies beyond the picture.  Arrays handed in are never written to; where nothing applies they are
@@ -85,6 +85,8 @@ class Augment:
             image = weather.add_noise(image, recipe.noise.std * draw["noise"], random)
         if self.extra is not None:
             image, label = _call(self.extra, image, label, int(draw["extra"] * 2**32))
+        if image.dtype != np.uint8 and image is not image_HW3:
+            image = np.clip(image, 0, 255)
         return image, label
 
     def _window(self, size: tuple[int, ...], draw: dict[str, float]) -> Window | None:
@@ -160,9 +162,9 @@ def _call(extra: Extra, image: np.ndarray, label: np.ndarray, seed: int) -> Pair
     except (KeyError, TypeError, IndexError) as error:
         raise TrainingError(f'extra augmentation: returned no dict with "image" and "mask" ({error!r})') from error
     for what, new, old in (("image", new_image, image), ("mask", new_label, label)):
-        if new.dtype != np.uint8 or new.shape != old.shape:
+        if new.dtype != old.dtype or new.shape != old.shape:
             raise TrainingError(
-                f"extra augmentation: {what} came back as {new.dtype} {new.shape}, expected uint8 {old.shape}; "
+                f"extra augmentation: {what} came back as {new.dtype} {new.shape}, expected {old.dtype} {old.shape}; "
                 "leave cropping, normalising and tensors to Tarsia"
             )
     before, after = (np.bincount(array.ravel(), minlength=256) > 0 for array in (label, new_label))

@@ -19,6 +19,7 @@ from tarsia.errors import DatasetError
 from tarsia.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
 from tarsia.learning.workers import Failure, set_up, started
 from tarsia.pictures import rgb as pictures
+from tarsia.pictures.ranges import scaled
 from tarsia.prediction.network_input import network_size
 
 TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
@@ -32,10 +33,10 @@ class TargetBatch(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pictures of one size: uint8 RGB, channels last in memory; uint8 labels, 255 = ignored; the samples' names.
+    """Pictures of one size: uint8 RGB (float32, 0 .. 255, where the input has a range), channels last in memory.
 
-    Of a data set with other bands than RGB, B x bands x H x W.  `target`: as many unlabelled pictures, where a recipe's
-    `adapt` has some.
+    Labels are uint8, 255 = ignored; `names` are the samples'.  Of a data set with other bands than RGB, B x bands x H x
+    W.  `target`: as many unlabelled pictures, where a recipe's `adapt` has some.
     """
 
     image_B3HW: torch.Tensor
@@ -181,6 +182,7 @@ class Samples(TorchDataset[Any]):
         size = network_size(label.shape, self.settings)
         if size != label.shape:
             image, label = pictures.resize(image, size), pictures.resize_label(label, size)
+        image = scaled(image, self.settings.range)
         return *self.augment(image, label, random, key.variant), sample.name
 
     def _of_target(self, target: Unlabelled, key: Key, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -223,7 +225,7 @@ def _batch(stride: int, samples: list[tuple[Any, ...]]) -> Batch:
 
 def _padded(stride: int, samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
     height, width = (math.ceil(max(label.shape[axis] for _, label in samples) / stride) * stride for axis in (0, 1))
-    images_BHW3 = np.empty((len(samples), height, width, samples[0][0].shape[2]), np.uint8)
+    images_BHW3 = np.empty((len(samples), height, width, samples[0][0].shape[2]), samples[0][0].dtype)
     labels_BHW = np.full((len(samples), height, width), IGNORED, np.uint8)
     for row, (image, label) in enumerate(samples):
         h, w = label.shape

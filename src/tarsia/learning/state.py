@@ -15,7 +15,8 @@ from tarsia import console, data, models, recipe_changes
 from tarsia.card import Card, Input
 from tarsia.data import Dataset
 from tarsia.data._class_pixels import class_pixel_counts, class_weights
-from tarsia.data._dataset import check_classes, check_labelled
+from tarsia.data._dataset import check_classes, check_labelled, read_as, spec_of
+from tarsia.data._range import settled
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import carry_over
 from tarsia.errors import DatasetError, RecipeError, TrainingError
@@ -102,6 +103,8 @@ class TrainingState:
         # What self-training learns from is the network at its start: a resumed one needs that again.
         at_start = not resuming or (recipe.adapt is not None and recipe.adapt.method == "self-training")
         model, card = _create_model(recipe, train_data, weights=recipe.model.weights if at_start else "none")
+        train_data = read_as(train_data, card.spec)
+        val_data = None if val_data is None else read_as(val_data, card.spec)
         if recipe.train.start_from and at_start:
             console.note(carry_over(model, card, Path(recipe.train.start_from)))
         model.to(device)
@@ -276,7 +279,10 @@ def _create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Se
         encoder.freeze(node.freeze)
         if node.weights == "none" and not recipe.train.start_from:
             console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
-    seen = Input(size=recipe.input.size, short_side=recipe.input.short_side, stride=model.stride)
+    spec = spec_of(train_data)
+    kept = {"dtype": spec.dtype, "alpha": spec.alpha, "take": spec.take, "nodata": spec.nodata}
+    size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
+    seen = Input.model_validate(size | kept | {"range": settled(train_data)})
     return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)
 
 

@@ -132,6 +132,8 @@ def add_noise(image_HW3: np.ndarray, std: float, random: np.random.Generator) ->
     table = np.rint(_NORMAL * std).astype(np.int16)
     words = random.integers(2**64, size=-(-image_HW3.size // 8), dtype=np.uint64)
     which = words.view(np.uint8)[: image_HW3.size].reshape(image_HW3.shape)
+    if image_HW3.dtype != np.uint8:
+        return image_HW3 + table[which]
     return cv2.add(image_HW3, cv2.LUT(which, table), dtype=cv2.CV_8U)
 
 

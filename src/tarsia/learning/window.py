@@ -92,7 +92,7 @@ def _cut_upright(image: np.ndarray, label: np.ndarray, window: Window) -> Pair:
         part_label = cv2.resize(part_label, size, interpolation=cv2.INTER_NEAREST_EXACT)
     if size[::-1] == window.out:
         return np.ascontiguousarray(part), np.ascontiguousarray(part_label)
-    new_image = np.empty((*window.out, image.shape[2]), np.uint8)
+    new_image = np.empty((*window.out, image.shape[2]), image.dtype)
     new_image[:] = np.array(BORDER_COLOR if image.shape[2] == 3 else BORDER_VALUE, np.uint8)
     new_label = np.full(window.out, IGNORED, np.uint8)
     new_image[out_rows, out_columns] = part

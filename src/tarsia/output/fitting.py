@@ -90,7 +90,7 @@ class Fitting:
 
     def _why_not(self, rows: Rows, count: int) -> str:
         """Why `count` pictures like `rows` should not go whole, in words; empty where they may."""
-        pixels, most = self._predictor.pixels_seen(rows.size), most_pixels(self._predictor.card.bands, MAX_PIXELS)
+        pixels, most = self._predictor.pixels_seen(rows.size), most_pixels(self._predictor.card.spec, MAX_PIXELS)
         if pixels > most:
             return f"{pixels:,} pixels to the network, more than {most:,} at once"
         tiling, least = self._possible(), self._journal.tiled_from

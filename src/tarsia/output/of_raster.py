@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
-from tarsia.card import IGNORED
+from tarsia.card import IGNORED, Spec
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
 from tarsia.output import summary
@@ -19,7 +19,8 @@ from tarsia.output.of_picture import as_bytes, save_jpeg, write_polygons
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import MAX_PIXELS, shown
-from tarsia.pictures.rasters import Raster, RowWriter, open_raster, writing_raster
+from tarsia.pictures.rasters import Place, RowWriter, place_of, writing_raster
+from tarsia.pictures.reader import ByRows, filled, open_picture
 from tarsia.pictures.rgb import as_visible
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import Strip, strips
@@ -33,9 +34,15 @@ def write(
     A raster larger than a picture may be goes through the network in tiles, as `fitting` says.  Pixels without data get
     255.  Raises ImageError for a raster that cannot be read or is too large for polygons.
     """
-    bands = predictor.card.bands
-    with open_raster(source.path, bands) as raster:
+    place = place_of(source.path)
+    with open_picture(source.path, predictor.card.spec, limit=None) as picture:
+        raster = _Raster(picture, predictor.card.spec)
         polygons = not {"geojson", "coco"}.isdisjoint(what.save)
+        if "geojson" in what.save and place is not None and place.affine is None:
+            raise ImageError(
+                f"{raster.where}: lies on earth by control points alone, and polygons need a transform: warp it first "
+                "(gdalwarp), or leave geojson out of what is saved"
+            )
         pixels = raster.size[0] * raster.size[1]
         if polygons and pixels > MAX_PIXELS:
             raise ImageError(
@@ -55,7 +62,7 @@ def write(
         preview = Preview(raster.size)
         kept: list[np.ndarray] = []
         with contextlib.ExitStack() as stack:
-            writers = _writers(stack, predictor, source, out, what, raster)
+            writers = _writers(stack, predictor, source, out, what, (raster.size, place))
             work = stack.enter_context(console.Work(shown(source.path), raster.size[0], "rows"))
             for strip in _as_written(found, raster, what):
                 counts += summary.counted(strip.label_HW)
@@ -68,31 +75,36 @@ def write(
                 work.step(len(strip.label_HW))
             if "overlay" in what.save:
                 save_jpeg(source.output(out, "overlay"), paint.overlay(*preview.arrays(), predictor.classes))
-            for remark in raster.remarks():
+            for remark in picture.remarks():
                 console.note(remark)
             more = {}
             if polygons:
-                on_earth = {"transform": raster.transform, "crs": raster.crs}
+                on_earth = {"transform": place.affine, "crs": place.crs_name} if place else {}
                 more = write_polygons(np.concatenate(kept), source, out, what, predictor.classes, **on_earth)
         return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
 
 
 def _writers(
-    stack: contextlib.ExitStack, predictor: Predictor, source: Source, out: Path, what: WhatToWrite, raster: Raster
+    stack: contextlib.ExitStack,
+    predictor: Predictor,
+    source: Source,
+    out: Path,
+    what: WhatToWrite,
+    lies: _Lies,
 ) -> dict[str, RowWriter]:
     """The label map first, so that it is in place last."""
     writers = {}
     if "label" in what.save:
         palette = paint.palette(predictor.classes)
         path = source.output(out, "label")
-        writers["label"] = stack.enter_context(writing_raster(path, raster, palette, no_data=IGNORED))
+        writers["label"] = stack.enter_context(writing_raster(path, *lies, palette, no_data=IGNORED))
     if "confidence" in what.save:
         path = source.output(out, "confidence")
-        writers["confidence"] = stack.enter_context(writing_raster(path, raster))
+        writers["confidence"] = stack.enter_context(writing_raster(path, *lies))
     return writers
 
 
-def _whole(predictor: Predictor, raster: Raster, what: WhatToWrite, fitting: Fitting) -> Iterator[Strip]:
+def _whole(predictor: Predictor, raster: _Raster, what: WhatToWrite, fitting: Fitting) -> Iterator[Strip]:
     """All its rows at once, which are there before any of them is written."""
     predictor.check_size(raster.size)
     image_HW3 = raster.read(0, raster.size[0])
@@ -101,7 +113,7 @@ def _whole(predictor: Predictor, raster: Raster, what: WhatToWrite, fitting: Fit
     return iter([Strip(0, prediction.label_HW, prediction.confidence_HW, image_HW3)])
 
 
-def _as_written(found: Iterator[Strip], raster: Raster, what: WhatToWrite) -> Iterator[Strip]:
+def _as_written(found: Iterator[Strip], raster: _Raster, what: WhatToWrite) -> Iterator[Strip]:
     """Finished rows, their labels as they are to be written."""
     for strip in found:
         label_HW = what.selected(strip.label_HW, strip.confidence_HW)
@@ -109,6 +121,35 @@ def _as_written(found: Iterator[Strip], raster: Raster, what: WhatToWrite) -> It
         if nowhere_HW is not None:
             label_HW = np.where(nowhere_HW, np.uint8(IGNORED), label_HW)
         yield strip._replace(label_HW=label_HW)
+
+
+_Lies = tuple[tuple[int, int], Place | None]  # (height, width), and where on earth
+
+
+class _Raster:
+    """A picture that is open, as `tiles.Rows`; where there is no data is kept of the rows that were read last."""
+
+    def __init__(self, picture: ByRows, spec: Spec) -> None:
+        self._spec = spec
+        self._picture, self.where, self.size = picture, picture.where, picture.size
+        self._seen: list[tuple[int, np.ndarray]] = []
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        values, valid = self._picture.rows(top, bottom)
+        values = filled(values, valid, self._spec)
+        if valid is not None:
+            self._seen = [(begin, part) for begin, part in self._seen if begin + len(part) > top] + [(top, ~valid)]
+        return values
+
+    def nowhere(self, top: int, bottom: int) -> np.ndarray | None:
+        """True where rows that were read have no data; None where all have."""
+        found = None
+        for begin, part in self._seen:
+            first, last = max(top, begin), min(bottom, begin + len(part))
+            if first < last:
+                found = np.zeros((bottom - top, self.size[1]), bool) if found is None else found
+                found[first - top : last - top] |= part[first - begin : last - begin]
+        return found
 
 
 def _confidence(strip: Strip) -> np.ndarray:

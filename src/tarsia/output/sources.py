@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tarsia.card import Spec
 from tarsia.errors import ImageError, OutputError
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import suffixes, walk
+from tarsia.pictures.reader import RGB
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
 ENDINGS = {
@@ -65,20 +67,20 @@ def find(
     out: Path,
     recursive: bool,
     failed: Failed,
-    is_raster: Callable[[Path, int], bool],
-    bands: int = 3,
+    is_raster: Callable[[Path, Spec], bool],
+    spec: Spec = RGB,
 ) -> list[Source]:
     """Every picture once, in the order of `words`, each folder's sorted; what has none is added to `failed`.
 
     A word is a file, a folder, a pattern (`photos/*.jpg`, `**` for folders at any depth), `@FILE` with a word a line,
-    or a number, which is a camera.  What is there by that very name is never taken for anything else.  `bands`: of the
-    pictures that are wanted.
+    or a number, which is a camera.  What is there by that very name is never taken for anything else.  `spec`: of
+    the pictures that are wanted.
     """
     found: dict[str, Source] = {}
 
     def add(path: Path, relative: str) -> None:
         if os.path.abspath(path) not in found:
-            found[os.path.abspath(path)] = Source(path, relative, _medium(path, is_raster, bands))
+            found[os.path.abspath(path)] = Source(path, relative, _medium(path, is_raster, spec))
 
     def refused(error: OSError) -> None:
         failed.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
@@ -92,9 +94,9 @@ def find(
             continue
         if out.exists() and real(out) == real(path):
             raise OutputError(f"{out}: results would lie among the pictures; choose an `out` of its own")
-        inside = walk(path, suffixes(bands), (out,), recursive, refused)
+        inside = walk(path, suffixes(spec), (out,), recursive, refused)
         if not inside:
-            failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(bands)))}"))
+            failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(spec)))}"))
         for relative in inside:
             add(path / relative, relative)
     return list(found.values())
@@ -195,10 +197,10 @@ def _listed(path: Path) -> list[str]:
     return words
 
 
-def _medium(path: Path, is_raster: Callable[[Path, int], bool], bands: int) -> str:
+def _medium(path: Path, is_raster: Callable[[Path, Spec], bool], spec: Spec) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
-    return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path, bands) else "picture"
+    return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path, spec) else "picture"
 
 
 def _same(name: str) -> str:

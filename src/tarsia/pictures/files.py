@@ -8,15 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
+
+import numpy as np
 
 # The plugins are named so that Pillow registers these formats alone and never starts its forty other readers.
 from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from tarsia.card import MAX_PIXELS as MAX_PIXELS
+from tarsia.card import Spec
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
-from tarsia.pictures.orientation import orientation_of, swaps_sides
-from tarsia.pictures.tiff import tiff_bands
 from tarsia.plain_text import plain
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
@@ -54,17 +55,6 @@ _SIGNATURES = (
 _UNHEARD: ContextVar[tuple[type[Warning], ...]] = ContextVar("unheard", default=())
 
 
-class Header(NamedTuple):
-    """What a picture says of itself before it is decoded.
-
-    `size`: (height, width) as stored.  `orientation`: see orientation.py.  `mode`: as Pillow calls it.
-    """
-
-    size: tuple[int, int]
-    orientation: int
-    mode: str
-
-
 def shown(source: str | Path | bytes) -> str:
     """How a file is named in a message: line breaks and other unprintable characters escaped, bytes by their count."""
     if isinstance(source, bytes):
@@ -86,23 +76,10 @@ def opened(
         head = file.read(1024)
         # Of the size, which is looked at below; of damaged EXIF data and the like, which changes no pixel.
         with explained(where, head, formats), unheard(Image.DecompressionBombWarning, UserWarning):
-            try:
-                image = stack.enter_context(Image.open(file, formats=formats))
-            except UnidentifiedImageError:
-                _check_bands(tiff_bands(file), where)
-                raise
+            image = stack.enter_context(Image.open(file, formats=formats))
             check_size(image.size, where, limit)
             _check_content(image, file, where)
             yield image
-
-
-def read_header(source: str | Path | bytes, limit: int = MAX_PIXELS) -> Header:
-    """The header of a picture that Pillow reads; ImageError as `opened` raises it."""
-    with opened(source, shown(source), FORMATS, limit) as image:
-        orientation, size = orientation_of(image), (image.height, image.width)
-        if image.format == "TIFF" and swaps_sides(orientation):  # of these Pillow gives the upright size
-            size = size[::-1]
-        return Header(size, orientation, image.mode)
 
 
 def open_file(source: str | Path | bytes, where: str) -> Any:
@@ -162,9 +139,9 @@ def unheard(*categories: type[Warning]) -> Iterator[None]:
         _UNHEARD.reset(token)
 
 
-def most_pixels(bands: int, limit: int) -> int:
-    """How many pixels a picture of `bands` may have, so that it takes no more memory than `limit` of RGB."""
-    return limit * 3 // max(3, bands)
+def most_pixels(spec: Spec, limit: int) -> int:
+    """How many pixels a picture of `spec` may have, so that it takes no more memory than `limit` of 8-bit RGB."""
+    return limit * 3 // max(3, spec.bands * np.dtype(spec.dtype).itemsize)
 
 
 def check_size(size: tuple[int, int], where: str, limit: int) -> None:
@@ -188,16 +165,6 @@ def _check_content(image: Image.Image, file: Any, where: str) -> None:
     most = _MOST_PIXELS_PER_BYTE.get(image.format or "")
     if most and width * height > max(_UNSUSPICIOUS_PIXELS, most * length):
         raise ImageError(f"{where}: damaged, {length} bytes cannot hold {height}x{width} pixels; get the file again")
-
-
-def _check_bands(bands: int | None, where: str) -> None:
-    """ImageError for a TIFF that is neither grey nor RGB; None: not a TIFF, or nobody knows."""
-    if bands is not None and bands not in (1, 3):
-        raise ImageError(
-            f"{where}: a TIFF of {bands} bands; Tarsia reads one (grey) or three (red, green and blue) here: choose "
-            f"three of them, as gdal_translate -b 1 -b 2 -b 3 does, or learn from all: bands: {bands} in dataset.yaml, "
-            f"model.bands: {bands} in the recipe"
-        )
 
 
 def _identified(head: bytes, formats: tuple[str, ...]) -> str:

@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from tarsia.card import Spec
+
 ARRAY_SUFFIX = ".npy"
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".jp2", ".bmp", ".gif", ".avif"}
     | {".ppm", ".pgm", ".pnm", ".pbm"}
 )  # what a folder is searched for; a file named outright is read whatever its suffix
 
 
-def suffixes(bands: int) -> frozenset[str]:
-    """What a folder is searched for: pictures, and arrays where pictures are not RGB."""
-    return SUFFIXES if bands == 3 else SUFFIXES | {ARRAY_SUFFIX}
+def suffixes(spec: Spec) -> frozenset[str]:
+    """What a folder is searched for: pictures, and arrays where pictures are not 8-bit RGB."""
+    return SUFFIXES if spec.bands == 3 and spec.dtype == "uint8" else SUFFIXES | {ARRAY_SUFFIX}
 
 
 def walk(

@@ -1,74 +1,58 @@
 """The one reader of pictures: a file of any kind, or what is in memory -> H x W x N values, and what to know of them.
 
-The file chooses the decoder, never the task.  Three bands are red, green and blue, and become what `rgb.py` says.  For
-other numbers:
+The file chooses the decoder, never the task: training, check, evaluation, prediction, the gate and the service get the
+same array.  A `Spec` (of a model's card, or of a data set) says how many bands, and in which kind of numbers.
 
 | file | becomes |
 |---|---|
-| TIFF of N bands, chunky or planar, of 8 or 16 bits | its bands; of 16 bits the upper byte (needs the extra `geo`) |
-| .npy, uint8, H x W x N | its values; nothing in it is run (no pickles) |
-| one band: any grey picture | grey, as `rgb.py` has it (upright, transparency on white); one .npy may be H x W |
-| another number of bands than N, colours for one band | refused; transparency is a band in a TIFF and nowhere else |
-| other numbers than these, TIFFs of turned or inverted values | refused: nothing says which value is white |
+| JPEG, PNG, WebP, GIF, BMP, AVIF, PPM of 8 bits | RGB, or grey for one band, as `rgb.py` says |
+| PNG of 16 bits, JPEG of 12, PPM beyond 8, JPEG 2000, .npy | its samples (`deep.py`), in the kind wanted (`kinds.py`) |
+| TIFF | its samples, as `tiff_picture.py` says |
+| another number of bands, or kind of numbers, than wanted | refused, both named |
 
-Windows of huge TIFFs: `rasters.open_raster`.
+Where there is no data (the file's value for it, a mask, alpha 0 beside samples as stored, NaN) `valid_HW` is False, and
+labels there are 255.
 """
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
-from tarsia.card import MAX_BANDS
-from tarsia.errors import ImageError, TooLargeError
-from tarsia.pictures.files import (
-    FORMATS,
-    MAX_PIXELS,
-    check_size,
-    explained,
-    most_pixels,
-    open_file,
-    opened,
-    shown,
-)
-from tarsia.pictures.rasters import Place, open_raster
-from tarsia.pictures.rgb import to_rgb
-from tarsia.pictures.tiff import HEIGHT, WIDTH, tiff_bands, tiff_tags
+from tarsia.card import MAX_BANDS, Spec
+from tarsia.errors import ImageError
+from tarsia.pictures import deep, kinds
+from tarsia.pictures.deep import Samples
+from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, most_pixels, open_file, opened, shown
+from tarsia.pictures.orientation import orientation_of, upright
+from tarsia.pictures.rgb import flat, to_rgb
+from tarsia.pictures.tiff import PALETTE, is_tiff, open_tiff
+from tarsia.pictures.tiff_picture import TiffPicture
 from tarsia.plain_text import number
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
-_NPY = b"\x93NUMPY"
-_MOST_HEADER = 10_000  # characters of a .npy file's header
+_HEAD = 4096  # bytes of a file by which its kind is known
+_EIGHT_BITS = (".jpg", ".jpeg", ".webp", ".gif", ".bmp")  # unless a file is not what its name says
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # of Pillow; and I;16 with its byte orders
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a model, or a data set, takes pictures as: of how many bands."""
-
-    bands: int = 3
-
-
 RGB = Spec()
 
 
 class Picture(NamedTuple):
     """What was read.
 
-    `values_HWC`: uint8, upright.  `valid_HW`: where there is data; None everywhere, or where nobody asked, as yet of
-    all but rasters (`Raster.nowhere`).  `place`: where on earth, if it says so and has other bands than three.
-    `remarks`: what a person should know, each naming the file.
+    `values_HWC`: of the spec's kind, upright.  `valid_HW`: where there is data, None for everywhere.  `remarks`: what a
+    person should know, each naming the file.
     """
 
     values_HWC: np.ndarray
     valid_HW: np.ndarray | None = None
-    place: Place | None = None
     remarks: tuple[str, ...] = ()
 
     def warned(self) -> np.ndarray:
@@ -78,146 +62,263 @@ class Picture(NamedTuple):
         return self.values_HWC
 
 
-def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Picture:
-    """A path, file content, PIL image, or uint8 array (H x W x bands; of one or three: H x W grey) -> a picture.
+class Header(NamedTuple):
+    """What a picture says of itself before it is decoded.
 
-    Size and bands in a file's header are checked before anything is decoded; `limit` is the most pixels of three bands,
-    and less for more of them.  Raises ImageError, naming the file, for anything else than such a picture.  An array of
-    the right shape is returned as it is, not copied.
+    `size`: (height, width) as stored.  `orientation`: see orientation.py.  `mode`: as Pillow calls it; of a TIFF's
+    samples it has no name for, how many there are.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    mode: str
+
+
+class ByRows(Protocol):
+    """A picture that is open, read by rows."""
+
+    where: str
+    size: tuple[int, int]
+
+    def rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """(bottom - top) x W x bands of the spec's kind, and where there is data (None: everywhere)."""
+
+    def remarks(self) -> list[str]:
+        """What a person should know once all is read."""
+
+
+class Whole:
+    """A picture that is held in memory."""
+
+    def __init__(self, where: str, picture: Picture) -> None:
+        self.where, self._picture = where, picture
+        self.size: tuple[int, int] = (picture.values_HWC.shape[0], picture.values_HWC.shape[1])
+
+    def rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        values, valid, _ = self._picture
+        return values[top:bottom], None if valid is None else valid[top:bottom]
+
+    def remarks(self) -> list[str]:
+        return list(self._picture.remarks)
+
+
+def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Picture:
+    """A path, file content, PIL image, or array (H x W x bands; of one or three: H x W grey) -> a picture.
+
+    Size and bands in a file's header are checked before anything is decoded; `limit` is the most pixels of three bands
+    of 8 bits, and less for more of them.  Raises ImageError, naming the file, for anything else than such a picture.
+    An array of the right shape is returned as it is, not copied.
     """
     if isinstance(source, str | Path | bytes):
-        return _of_file(source, spec.bands, limit)
+        with open_picture(source, spec, limit) as picture:
+            values, valid = picture.rows(0, picture.size[0])
+            return Picture(filled(values, valid, spec), valid, tuple(picture.remarks()))
     if isinstance(source, Image.Image):
-        return _of_pillow(source, spec.bands, limit)
+        return _of_pillow(source, spec, limit)
     if not isinstance(source, np.ndarray):
         raise ImageError(f"{type(source).__name__} given as picture: expected a path, bytes, PIL image or numpy array")
-    return Picture(_checked(source, spec.bands))
+    return Picture(_checked(source, spec))
+
+
+def filled(values_HWC: np.ndarray, valid_HW: np.ndarray | None, spec: Spec) -> np.ndarray:
+    """Values of other kinds than 8 bits, `low` where there is no data: one NaN would spread when it is resized."""
+    if valid_HW is None or not spec.low or spec.dtype == "uint8":
+        return values_HWC
+    return np.where(valid_HW[..., None], values_HWC, np.array(spec.low).astype(values_HWC.dtype))
+
+
+@contextlib.contextmanager
+def open_picture(source: str | Path | bytes, spec: Spec = RGB, limit: int | None = MAX_PIXELS) -> Iterator[ByRows]:
+    """A file, or its content, as a picture that is read by rows: a TIFF's are decoded as they are asked for.
+
+    `limit` as for `read`; None for a TIFF of any size.  ImageError for what is no such picture.
+    """
+    where = shown(source)
+    most = most_pixels(spec, MAX_PIXELS if limit is None else limit)
+    with open_file(source, where) as file:
+        head = file.read(_HEAD)
+        if not is_tiff(head):
+            yield Whole(where, _of_file(file, head, source, spec, where, most))
+            return
+        with open_tiff(file, where, None if isinstance(source, bytes) else Path(source)) as tiff:
+            if limit is not None:
+                check_size(tiff.size[::-1], where, most)
+            yield TiffPicture(tiff, spec)
 
 
 def stored_size(source: str | Path | bytes, limit: int = MAX_PIXELS) -> tuple[int, int]:
     """(height, width) of a picture of any bands as its header has it, before any turning upright.
 
-    Raises ImageError for what is no picture, TooLargeError for more than `limit` pixels.
+    Raises ImageError for what is no picture,  for more than `limit` pixels.
     """
     where = shown(source)
-    try:
-        with opened(source, where, FORMATS, limit) as image:  # no more of it: of a PNG its EXIF data is decoded
-            return image.height, image.width
-    except TooLargeError:
-        raise
-    except ImageError:
-        size = _size_of_bands(source, where)
-        if size is None:
-            raise
-    check_size((size[1], size[0]), where, limit)
-    return size
-
-
-def _size_of_bands(source: str | Path | bytes, where: str) -> tuple[int, int] | None:
-    """(height, width) of a .npy file, or a TIFF of any bands; None for all else."""
     with open_file(source, where) as file:
-        if file.read(len(_NPY)) == _NPY:
-            shape = _header(file, where)[0]
-            return (shape[0], shape[1]) if len(shape) in (2, 3) else None
-        tags = tiff_tags(file) or {}
-    return (tags[HEIGHT], tags[WIDTH]) if WIDTH in tags and HEIGHT in tags else None
+        head = file.read(_HEAD)
+        if head.startswith(deep.NPY):
+            shape = deep.npy_header(file, where)[0]
+            height, width = (shape[0], shape[1]) if len(shape) in (2, 3) else (0, 0)
+        elif is_tiff(head):
+            with open_tiff(file, where) as tiff:
+                height, width = tiff.size
+        elif deep.is_jpeg_2000(head) or deep.is_deep_jpeg(head):
+            height, width = read(source, Spec(dtype="float32"), limit).values_HWC.shape[:2]
+        else:
+            with opened(file, where, FORMATS, limit) as image:  # no more of it: of a PNG its EXIF data is decoded
+                return image.height, image.width
+    check_size((width, height), where, limit)
+    return height, width
 
 
-def _of_file(source: str | Path | bytes, bands: int, limit: int) -> Picture:
+def read_header(source: str | Path | bytes, limit: int = MAX_PIXELS) -> Header:
+    """The header of a picture; ImageError for what is none."""
     where = shown(source)
     with open_file(source, where) as file:
-        if file.read(len(_NPY)) == _NPY:
-            return Picture(_stored_array(file, where, bands, most_pixels(bands, limit)))
-        found = tiff_bands(file) if bands != 3 else None
-        if found is not None and found != bands:
-            raise _other_bands(where, found, bands)
-        if bands in (1, 3) or found is None:
-            with opened(file, where, FORMATS, limit) as image:
-                return _converted(image, where, bands)
-    with open_raster(source if isinstance(source, bytes) else Path(source), bands) as raster:
-        height, width = raster.size
-        check_size((width, height), where, most_pixels(bands, limit))
-        return Picture(raster.read(0, height), None, raster.place, tuple(raster.remarks()))
+        head = file.read(_HEAD)
+        if is_tiff(head):
+            with open_tiff(file, where, None if isinstance(source, bytes) else Path(source)) as tiff:
+                check_size(tiff.size[::-1], where, limit)
+                return Header(tiff.size, tiff.orientation, tiff.mode)
+        if head.startswith(deep.NPY) or deep.is_jpeg_2000(head) or deep.is_deep_jpeg(head):
+            return Header(stored_size(source, limit), 1, "array")
+        with opened(file, where, FORMATS, limit) as image:
+            return Header((image.height, image.width), orientation_of(image), image.mode)
 
 
-def _of_pillow(image: Image.Image, bands: int, limit: int) -> Picture:
+def stored_kind(path: str | Path) -> str:
+    """uint8, uint16, int16 or float32: what kind of numbers a picture holds, by its header."""
+    path = Path(path)
+    if path.suffix.lower() in _EIGHT_BITS:
+        return "uint8"
+    with open_file(path, shown(path)) as file:
+        head = file.read(_HEAD)
+        if is_tiff(head):
+            with open_tiff(file, shown(path), path) as tiff:
+                return "uint8" if tiff.photometric == PALETTE else kinds.kind_of(np.dtype(tiff.kind))
+        if head.startswith(deep.NPY):
+            return kinds.kind_of(deep.npy_header(file, shown(path))[2])
+        deeper = deep.is_deep_png(head) or deep.is_deep_jpeg(head) or deep.is_deep_pnm(head)
+        if deep.is_jpeg_2000(head):
+            return kinds.kind_of(deep.jpeg_2000_kind(path, shown(path)))
+        return "uint16" if deeper else "uint8"
+
+
+def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec, where: str, most: int) -> Picture:
+    """All of a file that is no TIFF."""
+    if head.startswith(deep.NPY):
+        kind = f"{spec.dtype} (H, W, {spec.bands})"
+        return _of_samples(deep.read_npy(file, where, kind, most), spec, where)
+    if deep.is_jpeg_2000(head):
+        return _of_samples(deep.read_jpeg_2000(source, where, most), spec, where)
+    if deep.is_deep_jpeg(head):
+        return _of_samples(deep.read_jpeg(_content(file), where, most), spec, where)
+    if deep.is_deep_pnm(head) and spec.dtype != "uint8":
+        return _of_samples(deep.read_pnm(_content(file), where, most), spec, where)
+    with opened(file, where, FORMATS, most) as image:
+        if deep.is_deep_png(head):
+            samples = deep.read_png(_content(file), where)
+            turned = upright(samples.values_HWC, orientation_of(image))
+            return _of_samples(samples._replace(values_HWC=turned), spec, where)
+        return _converted(image, where, spec)
+
+
+def _content(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _of_pillow(image: Image.Image, spec: Spec, limit: int) -> Picture:
     where = shown(getattr(image, "filename", "")) or "PIL image"
-    if bands not in (1, 3):
-        raise ImageError(f"{where}: of mode {image.mode}, expected {bands} bands: give an array or a file's path")
+    if spec.bands not in (1, 3) or spec.dtype != "uint8":
+        what = f"{number(spec.bands, 'band')} of {spec.dtype}"
+        raise ImageError(f"{where}: of mode {image.mode}, expected {what}: give an array or a file's path")
     with explained(where, b"", FORMATS):
         check_size(image.size, where, limit)
-        return _converted(image, where, bands, several=False)  # it stands at the one that is meant
+        return _converted(image, where, spec, several=False)  # it stands at the one that is meant
 
 
-def _converted(image: Image.Image, where: str, bands: int, several: bool = True) -> Picture:
-    """What Pillow has opened -> RGB, or grey; `several`: whether to remark that there are more of them."""
+def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
+    """Stored samples as the bands of `spec`; a last one that is alpha says where there is data, or lies on white."""
+    values, bits, alpha = samples
+    count, wanted = values.shape[2], spec.bands
+    if spec.take:
+        if max(spec.take) > count:
+            raise _other_bands(where, count, spec)
+        values, alpha = values[..., [band - 1 for band in spec.take]], False
+        count = wanted
+    drops = spec.alpha in ("last", "drop") or (spec.alpha is None and alpha)
+    valid = None
+    if drops and count != wanted and count - 1 in ((wanted, 1) if wanted == 3 else (wanted,)):
+        if spec.dtype == "uint8" and spec.alpha is None and values.dtype == np.uint16:
+            return _on_white((values >> 8).astype(np.uint8), spec)
+        if spec.alpha != "drop":
+            valid = values[..., -1] != 0
+        values = values[..., :-1]
+    elif count != wanted and not (count == 1 and wanted == 3):
+        raise _other_bands(where, count, spec)
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values).all(axis=2)
+        valid = finite if valid is None else valid & finite
+    remarks: list[str] = []
+    if values.dtype == np.uint16 and spec.dtype == "uint8" and values.size:
+        remarks += kinds.dark(int(values.max()), bits, where)
+    found = kinds.converted(values, bits, spec.dtype, where)
+    if found.shape[2] < wanted:
+        found = np.repeat(found, wanted, axis=2)
+    return Picture(np.ascontiguousarray(found), None if valid is None or valid.all() else valid, tuple(remarks))
+
+
+def _on_white(values_HWC: np.ndarray, spec: Spec) -> Picture:
+    """Grey and alpha, or colours and alpha, laid on white, as of 8 bits."""
+    image = np.asarray(flat(Image.fromarray(values_HWC, "LA" if values_HWC.shape[2] == 2 else "RGBA")))
+    return Picture(image if spec.bands == 3 else np.ascontiguousarray(image[..., :1]))
+
+
+def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True) -> Picture:
+    """What Pillow has opened, of 8 bits -> RGB, or grey; `several`: whether to remark that there are more of them."""
+    bands = spec.bands
     found = len(image.getbands()) if image.mode != "P" else 3
+    if spec.take or (bands == found and bands not in (1, 3) and spec.alpha == "none"):
+        image.load()
+        turned = upright(np.asarray(image).reshape(image.height, image.width, -1), orientation_of(image))
+        return _of_samples(Samples(turned, 8), spec, where)
     if bands == 1 and image.mode.partition(";")[0] not in _GREY_MODES:
         what = f"a picture of {found} bands (mode {image.mode})"
         raise ImageError(f"{where}: {what}, expected 1 (grey): save it as a grey PNG or TIFF")
     if bands not in (1, 3) and found != bands:
-        raise _other_bands(where, found, bands)
+        raise _other_bands(where, found, spec)
     if bands not in (1, 3):  # a PNG's grey and alpha, or colours and alpha
         what = f"a {image.format} of mode {image.mode}"
-        raise ImageError(f"{where}: {what}, whose last is no band: give a TIFF or .npy file")
+        raise ImageError(
+            f"{where}: {what}, whose last is no band: give a TIFF or .npy file, or say `alpha: none` in dataset.yaml"
+        )
     remarks: list[str] = []
     image_HW3 = to_rgb(image, where, remarks)
     # A JPEG's further pictures (MPO) are previews of the first, which every phone and drone adds.
     if several and image.format != "MPO" and getattr(image, "is_animated", False):
         remarks.append(f"{where}: holds several pictures, only the first is used")
-    return Picture(image_HW3 if bands == 3 else np.ascontiguousarray(image_HW3[..., :1]), remarks=tuple(remarks))
+    values = image_HW3 if bands == 3 else np.ascontiguousarray(image_HW3[..., :1])
+    return Picture(kinds.converted(values, 8, spec.dtype, where), remarks=tuple(remarks))
 
 
-def _checked(image: np.ndarray, bands: int) -> np.ndarray:
+def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
     """An array as H x W x bands, itself where it is that; H x W grey is one band, or spread over three."""
+    bands, kind = spec.bands, np.dtype(spec.dtype)
     where = f"array of {image.dtype} {image.shape} given as picture"
-    wanted = f"uint8 (H, W, {bands}){' RGB' if bands == 3 else ''}"
+    wanted = f"{kind} (H, W, {bands}){' RGB' if bands == 3 else ''}"
     if image.ndim == 2 and bands in (1, 3):
         image = np.repeat(image[:, :, None], bands, axis=2)
     found = image.shape[2] if image.ndim == 3 else 0
-    if image.dtype == np.uint8 and 0 < found <= MAX_BANDS and found != bands:
+    if image.dtype == kind and 0 < found <= MAX_BANDS and found != bands:
         remedy = f"choose {bands} of them" if found > bands else "give all of them"
         raise ImageError(f"{where}: its last axis has {found} bands, expected {wanted}; {remedy}, or reorder its axes")
-    if image.dtype != np.uint8 or found != bands:
-        hint = "scale it to 0 .. 255 and use .astype(np.uint8)" if image.dtype != np.uint8 else "reorder its axes"
-        raise ImageError(f"{where}: expected {wanted}; {hint}")
+    if image.dtype != kind or found != bands:
+        scale = "scale it to 0 .. 255 and use .astype(np.uint8)" if kind == np.uint8 else f"give it as {kind}, unscaled"
+        raise ImageError(f"{where}: expected {wanted}; {scale if image.dtype != kind else 'reorder its axes'}")
     if not image.size:
         raise ImageError(f"{where}: it has no pixels")
     return image
 
 
-def _check_kind(kind: Any, shape: tuple[int, ...], where: str, bands: int) -> None:
-    if len(shape) == 3 and shape[2] != bands and kind == np.uint8:
-        raise _other_bands(where, shape[2], bands)
-    if kind != np.uint8 or len(shape) != 3:
-        hint = "scale it to 0 .. 255 and use .astype(np.uint8)" if kind != np.uint8 else "reorder its axes"
-        raise ImageError(f"{where}: {kind} {shape}, expected uint8 (H, W, {bands}); {hint}")
-
-
-def _header(file: Any, where: str) -> tuple[tuple[int, ...], bool, Any]:
-    """Shape, whether columns come first, and kind of a .npy file's array; ImageError where that is damaged."""
-    file.seek(0)
-    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-    try:
-        return read[np.lib.format.read_magic(file)[0]](file, max_header_size=_MOST_HEADER)
-    except Exception as error:  # numpy has Python's own parser read it, which raises nearly everything
-        raise ImageError(f"{where}: a damaged .npy file ({shown(str(error))}); get the file again") from error
-
-
-def _stored_array(file: Any, where: str, bands: int, limit: int) -> np.ndarray:
-    """The array of a .npy file; ImageError unless its header says uint8 of the right shape and size."""
-    shape, fortran, kind = _header(file, where)
-    if len(shape) == 2 and bands in (1, 3):
-        shape = (*shape, 1)
-    if kind.hasobject or kind != np.uint8 or len(shape) != 3 or shape[2] != bands:
-        _check_kind(kind, shape, where, bands)
-    check_size((shape[1], shape[0]), where, limit)
-    content = file.read(shape[0] * shape[1] * shape[2] + 1)
-    if len(content) != shape[0] * shape[1] * shape[2]:
-        raise ImageError(f"{where}: damaged or cut off, its values are not those of {shape}; get the file again")
-    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C").copy()
-
-
-def _other_bands(where: str, found: int, expected: int) -> ImageError:
-    remedy = "give a TIFF or .npy file with all of them" if expected > 1 else "save it as a grey PNG or TIFF"
-    return ImageError(f"{where}: a picture of {number(found, 'band')}, expected {expected}: {remedy}")
+def _other_bands(where: str, found: int, spec: Spec) -> ImageError:
+    remedy = "give a TIFF or .npy file with all of them" if spec.bands > 1 else "save it as a grey PNG or TIFF"
+    return ImageError(f"{where}: a picture of {number(found, 'band')}, expected {spec.bands}: {remedy}")

@@ -32,15 +32,28 @@ _UNSCALABLE = {"I": "32-bit integer", "F": "floating-point", "LAB": "Lab-coloure
 
 
 def as_visible(image_HWC: np.ndarray) -> np.ndarray:
-    """A picture of any bands -> H x W x 3 for a person to see: the first three, or of fewer the first as grey."""
+    """A picture of any bands -> H x W x 3 for a person to see: the first three, or of fewer the first as grey.
+
+    Of other kinds than 8 bits, from the 1st percentile of what is shown to the 99th.
+    """
+    if image_HWC.dtype != np.uint8:
+        return as_visible(_spread(image_HWC[..., :3] if image_HWC.shape[2] >= 3 else image_HWC[..., :1]))
     if image_HWC.ndim != 3 or image_HWC.shape[2] == 3:
         return image_HWC
     shown_as = (0, 1, 2) if image_HWC.shape[2] > 3 else (0, 0, 0)
     return np.ascontiguousarray(image_HWC[..., shown_as])
 
 
+def _spread(image_HWC: np.ndarray) -> np.ndarray:
+    values = image_HWC.astype(np.float32)
+    numbers = values[np.isfinite(values)]
+    low, high = np.percentile(numbers, (1, 99)) if numbers.size else (0, 1)
+    shares = np.nan_to_num((values - low) / max(high - low, 1e-30), nan=0.0)
+    return (np.clip(shares, 0, 1) * 255).astype(np.uint8)
+
+
 def resize(image_HWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """H x W x C uint8 -> h x w x C at `size` (height, width), bilinear and antialiased; itself where equal already.
+    """H x W x C of any kind -> h x w x C at `size` (height, width), bilinear, antialiased; itself where equal already.
 
     The only resize for pictures: training, evaluation, export and service see the same pixels.
     """
@@ -50,6 +63,13 @@ def resize(image_HWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     def resized(part: np.ndarray) -> np.ndarray:
         return np.array(Image.fromarray(part).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
+    if image_HWC.dtype != np.uint8:
+        bands = [resized(image_HWC[..., band].astype(np.float32)) for band in range(image_HWC.shape[2])]
+        found = np.stack(bands, axis=2)
+        if image_HWC.dtype.kind == "f":
+            return found
+        limits = np.iinfo(image_HWC.dtype)
+        return np.clip(np.rint(found), limits.min, limits.max).astype(image_HWC.dtype)
     if image_HWC.shape[2] == 3:
         return resized(image_HWC)
     # Each band by itself: of two or four Pillow would take the last for transparency.
@@ -113,15 +133,15 @@ def _in_strips(image: Image.Image) -> np.ndarray:
     width, height = image.size
     rows = max(1, _STRIP_PIXELS // width)
     if rows >= height:
-        return np.array(_flat(image))
+        return np.array(flat(image))
     image_HW3 = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(height, top + rows)))
-        image_HW3[top : top + rows] = np.asarray(_flat(strip))
+        image_HW3[top : top + rows] = np.asarray(flat(strip))
     return image_HW3
 
 
-def _flat(image: Image.Image) -> Image.Image:
+def flat(image: Image.Image) -> Image.Image:
     """Any 8-bit picture as RGB, transparency laid on white."""
     if image.mode == "La":
         image = image.convert("LA")

@@ -53,7 +53,7 @@ def check_size(size: tuple[int, int], card: Card, scales: Sequence[float] = (1.0
             f"picture of {shape} is too narrow for this model, which brings the short side to {settings.short_side}: "
             f"cut it into pieces at most {_LONGEST} times as long as wide"
         )
-    limit, seen = most_pixels(card.bands, limit), pixels_seen(size, settings, scales)
+    limit, seen = most_pixels(card.spec, limit), pixels_seen(size, settings, scales)
     if seen > limit:
         raise TooLargeError(
             f"picture of {shape}: {seen:,} pixels to this model ({_shown(settings, scales)}), more than the {limit:,} "

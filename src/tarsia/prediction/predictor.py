@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
-from tarsia.card import Card, Classes
+from tarsia.card import Card, Classes, masked
 from tarsia.engines.engine import AttentionMap, Engine, check_numbers
 from tarsia.errors import ImageError, RecipeError
 from tarsia.pictures.files import MAX_PIXELS
-from tarsia.pictures.reader import ImageLike, Spec, read
+from tarsia.pictures.reader import ImageLike, read
 from tarsia.plain_text import number
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
@@ -28,8 +28,8 @@ _LEAST = 1e-30  # of a probability: log 0 would be no score
 class Prediction:
     """What a model sees in one picture.
 
-    `label_HW`: uint8 class indices at the picture's own size.  `confidence_HW`: float32 probability of the chosen
-    class, calibrated where the model is; None unless asked for.
+    `label_HW`: uint8 class indices at the picture's own size, 255 where it has no data.  `confidence_HW`: float32
+    probability of the chosen class, calibrated where the model is, NaN without data; None unless asked for.
     """
 
     label_HW: np.ndarray
@@ -37,9 +37,9 @@ class Prediction:
     confidence_HW: np.ndarray | None = None
 
     def shares(self) -> dict[str, float]:
-        """Each class's share of the pixels, 0 .. 1, in class order."""
-        counts = np.bincount(self.label_HW.ravel(), minlength=len(self.classes))
-        return {name: float(counts[k] / self.label_HW.size) for k, name in enumerate(self.classes.names)}
+        """Each class's share of the pixels that have data, 0 .. 1, in class order."""
+        counts = np.bincount(self.label_HW.ravel(), minlength=len(self.classes))[: len(self.classes)]
+        return {name: float(counts[k] / max(1, counts.sum())) for k, name in enumerate(self.classes.names)}
 
     def save(self, path: str | Path) -> None:
         """Write the label map as an index PNG with the classes' palette."""
@@ -146,11 +146,15 @@ class Predictor:
         what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`),
         and as ScoresError for one of which the network says what is no number.
         """
-        images_BHW3 = read(image, Spec(self.card.bands)).warned()[None]
-        if confidence:
-            label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
-            return Prediction(label_BHW[0], self.classes, confidence_BHW[0])
-        return Prediction(self.labels(images_BHW3)[0], self.classes)
+        picture = read(image, self.card.spec)
+        images_BHW3, valid_HW = picture.warned()[None], picture.valid_HW
+        if not confidence:
+            return Prediction(masked(self.labels(images_BHW3)[0], valid_HW), self.classes)
+        label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
+        confidence_HW = confidence_BHW[0]
+        if valid_HW is not None:
+            confidence_HW = np.where(valid_HW, confidence_HW, np.float32(np.nan))
+        return Prediction(masked(label_BHW[0], valid_HW), self.classes, confidence_HW)
 
     def labels(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x H x W uint8 class indices."""
@@ -274,7 +278,7 @@ class Predictor:
         their module's resolution and cover the whole picture.  Raises OutputError where the network has no attention,
         ImageError as `Predictor(image)` does and where `at` lies outside.
         """
-        image_HW3 = read(image, Spec(self.card.bands)).warned()
+        image_HW3 = read(image, self.card.spec).warned()
         padded, size = prepared(image_HW3[None], self.card)
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
         where = None

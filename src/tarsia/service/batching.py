@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tarsia.card import masked
 from tarsia.engines import memory
-from tarsia.pictures.reader import Spec, read
+from tarsia.pictures.reader import read
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
 from tarsia.service.limits import Limits
@@ -40,6 +41,7 @@ class Job:
 class _Decoded:
     job: Job
     image_HW3: np.ndarray
+    valid_HW: np.ndarray | None
     remarks: list[str]
     seconds: float
 
@@ -172,13 +174,13 @@ class Batcher:
     def _decode(self, predictor: Predictor, job: Job) -> _Decoded | None:
         started = time.perf_counter()
         try:
-            image_HW3, _, _, remarks = read(job.upload.picture, Spec(predictor.card.bands), self._limits.pixels)
+            image_HW3, valid_HW, remarks = read(job.upload.picture, predictor.card.spec, self._limits.pixels)
             # Again: the model may be a newer one than when the picture came, and some headers say nothing of the size.
             predictor.check_size((image_HW3.shape[0], image_HW3.shape[1]), self._limits.pixels)
         except Exception as error:
             self._fail(job, error)
             return None
-        return _Decoded(job, image_HW3, list(remarks), time.perf_counter() - started)
+        return _Decoded(job, image_HW3, valid_HW, list(remarks), time.perf_counter() - started)
 
     def _segment(self, predictor: Predictor, group: list[_Decoded]) -> None:
         # One picture is not copied: it may be a large one.
@@ -204,7 +206,7 @@ class Batcher:
         for number, one in enumerate(group):
             seconds = {"decode": one.seconds, "queue": started - one.job.entered - one.seconds, "network": taken}
             confidence_HW = None if confidence_BHW is None else confidence_BHW[number]
-            labelled = one.image_HW3, label_BHW[number], confidence_HW
+            labelled = one.image_HW3, masked(label_BHW[number], one.valid_HW), confidence_HW
             self._answer(one.job, Seen(self.name, predictor.classes, *labelled, seconds, one.remarks))
 
     def _answer(self, job: Job, seen: Seen) -> None:

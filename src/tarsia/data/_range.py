@@ -1,0 +1,72 @@
+"""Which values of a data set become 0 and 255: said by dataset.yaml, or counted over the train split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tarsia import console
+from tarsia.card import Range
+from tarsia.data._dataset import Dataset, picture_of, spec_of
+from tarsia.errors import DatasetError
+from tarsia.pictures.ranges import Histogram
+
+_LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65_535.0), "int16": (-32_768.0, 32_767.0)}
+USUAL = ("0.1", "99.9")  # percentiles
+
+
+def settled(train: Dataset) -> Range | None:
+    """The range that a training on this split goes by; None for 8 bits as they are.
+
+    `train.range_rule`, of dataset.yaml: "limits", or what `Range` takes.  Without one 8 bits have none, others the
+    percentiles 0.1 and 99.9, of all bands together where there are one or three (so that colours keep their balance).
+    Raises DatasetError where there is nothing to count, or limits of float32 are asked for.
+    """
+    spec, rule = spec_of(train), getattr(train, "range_rule", None)
+    bands = spec.bands
+    if rule is None and spec.dtype == "uint8":
+        return None
+    if rule == "limits":
+        if spec.dtype == "uint8":
+            return None
+        if spec.dtype not in _LIMITS:
+            raise DatasetError("range: limits: float32 has none: give {low: ..., high: ...}, or percentiles")
+        low, high = _LIMITS[spec.dtype]
+        return Range(rule="limits", low=(low,) * bands, high=(high,) * bands)
+    given: dict[str, Any] = rule or {}
+    if "low" in given:
+        return Range(rule="fixed", low=_each(given["low"], bands, "low"), high=_each(given["high"], bands, "high"))
+    percentiles = tuple(str(one) for one in given.get("percentiles", USUAL))
+    return _counted(train, (percentiles[0], percentiles[1]), given.get("per") or ("all" if bands in (1, 3) else "band"))
+
+
+def _each(given: Any, bands: int, end: str) -> tuple[float, ...]:
+    found = tuple(given) if isinstance(given, list | tuple) else (given,) * bands
+    if len(found) != bands:
+        raise DatasetError(f"range.{end}: {len(found)} values, and the pictures have {bands} bands: give one for each")
+    return found
+
+
+def _counted(train: Dataset, percentiles: tuple[str, str], per: str) -> Range:
+    """By percentiles over all pixels with data, whatever their label."""
+    spec = spec_of(train)
+    found = Histogram(spec.bands, spec.dtype)
+    for index in console.track(range(len(train)), len(train), "counting the range of the values"):
+        picture = picture_of(train, index)
+        found.add(picture.values_HWC, picture.valid_HW)
+    total = int(found.counts[0].sum())
+    if not total:
+        raise DatasetError("no pixel of the training split has data, so that no range of values can be counted")
+    counted = found.together() if per == "all" else found.counts
+    ends = [found.ends(one, percentiles) for one in counted]
+    ends = ends * (spec.bands // len(ends))
+    beyond = [found.beyond(band, *both) for band, both in enumerate(ends)]
+    return Range(
+        rule="percentiles",
+        low=tuple(low for low, _ in ends),
+        high=tuple(high for _, high in ends),
+        percentiles=percentiles,
+        per="all" if per == "all" else "band",
+        pixels=total,
+        below=tuple(low for low, _ in beyond),
+        above=tuple(high for _, high in beyond),
+    )

@@ -1,0 +1,84 @@
+"""Kinds of numbers: what a file stores -> the kind that a model, or a data set, takes.
+
+| stored | is of the kind |
+|---|---|
+| 1 to 8 bits | uint8; to a model of uint8, n < 8 bits are times 255 / (2^n - 1) |
+| 8 bits, signed | int16 |
+| 9 to 16 bits | uint16, as stored; to a model of uint8 the upper 8 of them |
+| 16 bits, signed | int16 |
+| floating point of 16, 32, 64 bits | float32, rounded to nearest; refused where it overflows |
+| integers of 32 and 64 bits | float32 where none is beyond 2^24; else refused |
+
+A kind that is not the model's is refused (8 bits to a model of 16 would be a wrong scale), but float32 takes all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tarsia.errors import ImageError
+
+_EXACT = 2**24  # to which float32 has all whole numbers
+_DARK = 4096  # of 16 bits: what fits in 12 comes out nearly black
+
+
+def kind_of(stored: np.dtype[Any]) -> str:
+    """uint8, uint16, int16 or float32: what samples stored so are of."""
+    if stored.kind in "bu" and stored.itemsize <= 2:
+        return "uint16" if stored.itemsize == 2 else "uint8"
+    if stored.kind == "i" and stored.itemsize <= 2:
+        return "int16"
+    return "float32"
+
+
+def converted(values: np.ndarray, bits: int, dtype: str, where: str) -> np.ndarray:
+    """Stored samples of `bits` bits as `dtype`; ImageError as this module's docstring says."""
+    found = kind_of(values.dtype)
+    if dtype == "float32":
+        return _as_float(values, where)
+    if found == dtype == "uint8":
+        return _eight_bits(values, bits)
+    if dtype == "uint8" and found == "uint16":
+        return (values >> max(0, bits - 8)).astype(np.uint8)
+    if found == "float32" and values.dtype.kind in "ui":
+        found = f"{values.dtype.itemsize * 8}-bit integers"
+    if found != dtype:
+        remedy = (
+            "nothing says which value is white: scale it to 8 or 16 bits, the same way for all pictures, or learn from "
+            f"the values as they are: dtype: {kind_of(values.dtype)} in dataset.yaml"
+            if dtype == "uint8"
+            else f"save it as {dtype}, without scaling"
+        )
+        raise ImageError(f"{where}: its values are {found}, expected {dtype}: {remedy}")
+    return values.astype(dtype, copy=False)
+
+
+def dark(largest: int, bits: int, where: str) -> list[str]:
+    """The remark on 16 bits of which few are used, to a model of 8."""
+    if bits != 16 or not 0 < largest < _DARK:
+        return []
+    return [
+        f"{where}: 16-bit picture whose largest value is {largest} of 65535: it comes out nearly black to this model "
+        "of 8 bits; spread its values over 0 .. 65535 in the file, by the same factor for all pictures, or train a "
+        "model of 16 bits"
+    ]
+
+
+def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
+    if values.dtype == bool or bits < 8:
+        return values.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
+    return values
+
+
+def _as_float(values: np.ndarray, where: str) -> np.ndarray:
+    if values.dtype.kind in "ui" and values.dtype.itemsize > 2 and values.size:
+        largest = max(int(values.max()), -int(values.min()))
+        if largest > _EXACT:
+            raise ImageError(f"{where}: holds {largest}, and beyond {_EXACT} not every whole number is a float32")
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if values.dtype == np.float64 and bool((np.isinf(found) & ~np.isinf(values)).any()):
+        raise ImageError(f"{where}: holds values beyond the largest of float32; scale them, or make them no data (NaN)")
+    return found
