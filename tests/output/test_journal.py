@@ -71,3 +71,19 @@ def test_the_journal_of_an_earlier_version_has_no_checksums(finished: tuple[Path
     (out / FILE).write_text("\n".join(json.dumps(line) for line in lines))
     journal = opened(out)
     assert journal.finished(source) and next(iter(journal.rows([source])))["row"] == ROW
+
+
+def test_rows_stand_in_the_order_of_the_pictures_whenever_each_was_done(tmp_path: Path) -> None:
+    """What a resumed run does again comes last in the journal, and first in coco.json where it is the first picture."""
+    names = ("a", "b", "c")
+    for name in names:
+        (tmp_path / f"{name}.jpg").write_bytes(b"picture")
+        (tmp_path / f"{name}.png").write_bytes(b"label")
+    sources = [Source(tmp_path / f"{name}.jpg", f"{name}.jpg", name=name) for name in names]
+    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+        for source in (sources[2], sources[0], sources[1], sources[0]):
+            journal.begin(source)
+            journal.finish(source, [tmp_path / f"{source.name}.png"], ROW)
+        assert [one["name"] for one in journal.rows(sources)] == ["a", "b", "c"]
+        assert [one["name"] for one in journal.rows(sources[::-1])] == ["c", "b", "a"]
+    assert [one["name"] for one in opened(tmp_path).rows(sources[1:])] == ["b", "c"]

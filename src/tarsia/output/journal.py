@@ -88,17 +88,18 @@ class Journal:
             self.memory_format = name
 
     def rows(self, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
-        """The lines of the finished among `sources`, in the order of their finishing, each once."""
-        wanted = {text(source.path) for source in sources} & self._records.keys()
-        last = {record["source"]: number for number, record in _lines(self.path) if "source" in record}
-        for number, record in _lines(self.path):
-            if record.get("source") in wanted and last[record["source"]] == number:
-                yield record
+        """The last line of each of the `sources` that is finished, in the order of these, one in memory at a time."""
+        places = {record["source"]: place for place, record in _lines(self.path) if "source" in record}
+        with self.path.open("rb") as file:
+            for name in (text(source.path) for source in sources):
+                if name in places and name in self._records:
+                    file.seek(places[name])
+                    yield json.loads(file.readline())
 
     def _read(self, settings: dict[str, Any]) -> None:
         if not self.path.is_file() or self.path.is_symlink():
             raise OutputError(f"{shown(self._out)}: holds no run to resume; leave `resume` out to begin one")
-        for number, record in _lines(self.path):
+        for number, (_, record) in enumerate(_lines(self.path)):
             if number == 0:
                 _compare(record.get("settings") or {}, settings, self._out)
             if "tiled_from" in record:
@@ -126,13 +127,14 @@ class Journal:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The sound lines with their numbers; a run that was killed may have left one cut off.
+    """The sound lines and where in the file each begins; a run that was killed may have left one cut off.
 
     Lines of versions before there were checksums have none.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        number, summed = 0, False
+    with path.open("rb") as file:
+        end, summed = 0, False
         for line in file:
+            place, end = end, end + len(line)
             try:
                 record = json.loads(line)
             except ValueError:
@@ -141,10 +143,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             found = record.pop("sum", None)
             summed = summed or found is not None
-            if summed and found != _sum(record):
-                continue
-            yield number, record
-            number += 1
+            if not summed or found == _sum(record):
+                yield place, record
 
 
 def _written(record: dict[str, Any]) -> str:

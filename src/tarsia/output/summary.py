@@ -50,8 +50,7 @@ def write(
 
 def _in_order(journal: Journal, sources: Sequence[Source]) -> list[dict[str, Any]]:
     """The pictures' lines without their polygons, which are too much to hold at once."""
-    lines = {line["source"]: line["row"] | {"name": line["name"]} for line in journal.rows(sources)}
-    return [{"source": text(one.path)} | lines[text(one.path)] for one in sources if text(one.path) in lines]
+    return [{"source": line["source"], "name": line["name"]} | line["row"] for line in journal.rows(sources)]
 
 
 def _write_shares(
