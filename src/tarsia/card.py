@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -43,11 +43,6 @@ _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card
 _Channel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[_Channel, _Channel, _Channel]
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
-
-
-def masked(label_HW: np.ndarray, valid_HW: np.ndarray | None) -> np.ndarray:
-    """Labels with 255 where there is no data; `valid_HW`: where there is, None for everywhere."""
-    return label_HW if valid_HW is None else np.where(valid_HW, label_HW, np.uint8(IGNORED))
 
 
 @dataclass(frozen=True)
@@ -96,6 +91,11 @@ class Classes(_Frozen):
         return len(self.names)
 
 
+def _float32(value: float) -> float:
+    """The nearest float32, by Python alone, which reads cards; OverflowError beyond the largest."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
 class Range(_Frozen):
     """Which values become 0 and 255, for each band (pictures/ranges.py), and how that was decided.
 
@@ -117,8 +117,11 @@ class Range(_Frozen):
         if len(self.low) != len(self.high):
             raise ValueError(f"{len(self.low)} values of low and {len(self.high)} of high")
         for low, high in zip(self.low, self.high, strict=True):
-            step = (np.float64(np.float32(high)) - np.float64(np.float32(low))) / 255
-            if not (math.isfinite(low + high) and 0 < np.float32(step) < np.inf):
+            try:
+                step = _float32((_float32(high) - _float32(low)) / 255)
+            except OverflowError:
+                step = 0.0
+            if not 0 < step < math.inf:
                 raise ValueError(f"low {low:g} and high {high:g}: expected low below high, both float32")
         return self
 

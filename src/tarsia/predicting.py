@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
-from tarsia.card import masked
 from tarsia.engines import memory_limit
 from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
 from tarsia.files import remove_parts
@@ -40,7 +39,7 @@ from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, 
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
 from tarsia.pictures.files import shown
 from tarsia.pictures.rasters import is_raster
-from tarsia.pictures.reader import read
+from tarsia.pictures.reader import masked, read
 from tarsia.plain_text import be, some
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import InMemory, segment

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tarsia import data
+from tarsia.card import Spec
 from tarsia.data import Dataset, bands_of
 from tarsia.data._dataset import Sample, check_bands, check_sample
 from tarsia.errors import DatasetError, ImageError, RecipeError
@@ -97,7 +98,7 @@ def test_checks_name_both_numbers(tmp_path: Path) -> None:
         check_sample(sample, dataset.classes)
     wrong = Sample(sample.image[..., :2], sample.label, "a")
     with pytest.raises(DatasetError, match=r"expected uint8 \(H, W, 4\)"):
-        check_sample(wrong, dataset.classes, 4)
+        check_sample(wrong, dataset.classes, Spec(4))
 
 
 def test_data_sets_that_say_nothing_have_three() -> None:

@@ -49,13 +49,13 @@ class Dataset(Protocol):
 
 
 def spec_of(dataset: Dataset) -> Spec:
-    """What the pictures of a data set are: its `spec`, or so many bands of 8 bits as its `bands` says."""
-    return getattr(dataset, "spec", None) or Spec(bands_of(dataset))
+    """What the pictures of a data set are: its `spec`, or so many bands of 8 bits as its `bands` says, or RGB."""
+    return getattr(dataset, "spec", None) or Spec(getattr(dataset, "bands", 3))
 
 
 def bands_of(dataset: Dataset) -> int:
-    """How many bands the pictures of a data set have: its `bands`, or 3 (red, green and blue) where it has none."""
-    return getattr(dataset, "bands", 3)
+    """How many bands the pictures of a data set have: 3 (red, green and blue) where it says nothing."""
+    return spec_of(dataset).bands
 
 
 def read_as(dataset: Dataset, spec: Spec) -> Dataset:

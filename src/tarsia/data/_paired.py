@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from tarsia.card import Classes, Spec, masked
+from tarsia.card import Classes, Spec
 from tarsia.data._dataset import Sample, check_sample
 from tarsia.data._labels import LabelTable
 from tarsia.data._pairing import Pairing
 from tarsia.errors import DatasetError
 from tarsia.pictures.labels import read_label
-from tarsia.pictures.reader import RGB, Picture, read
+from tarsia.pictures.reader import RGB, Picture, masked, read
 
 
 class PairedData:

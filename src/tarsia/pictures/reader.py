@@ -25,7 +25,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from tarsia.card import MAX_BANDS, Spec
+from tarsia.card import IGNORED, MAX_BANDS, Spec
 from tarsia.errors import ImageError
 from tarsia.pictures import deep, kinds
 from tarsia.pictures.deep import Samples
@@ -118,6 +118,11 @@ def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Pictur
     if not isinstance(source, np.ndarray):
         raise ImageError(f"{type(source).__name__} given as picture: expected a path, bytes, PIL image or numpy array")
     return Picture(_checked(source, spec))
+
+
+def masked(label_HW: np.ndarray, valid_HW: np.ndarray | None) -> np.ndarray:
+    """Labels with 255 where there is no data; `valid_HW`: where there is, None for everywhere."""
+    return label_HW if valid_HW is None else np.where(valid_HW, label_HW, np.uint8(IGNORED))
 
 
 def filled(values_HWC: np.ndarray, valid_HW: np.ndarray | None, spec: Spec) -> np.ndarray:

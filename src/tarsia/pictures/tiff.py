@@ -229,7 +229,7 @@ class Tiff:
 
     def _bytes(self, page: Any, index: int, length: int) -> bytes:
         offset = int(page.dataoffsets[index])
-        if offset + length > self._file_length:
+        if not 8 <= offset <= self._file_length - length:  # within the file, after its first header
             raise ImageError(f"{self.where}: damaged or cut off; get the file again")
         self._file.seek(offset)
         return self._file.read(length)

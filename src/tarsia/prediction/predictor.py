@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
-from tarsia.card import Card, Classes, masked
+from tarsia.card import Card, Classes
 from tarsia.engines.engine import AttentionMap, Engine, check_numbers
 from tarsia.errors import ImageError, RecipeError
 from tarsia.pictures.files import MAX_PIXELS
-from tarsia.pictures.reader import ImageLike, read
+from tarsia.pictures.reader import ImageLike, masked, read
 from tarsia.plain_text import number
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tarsia.card import masked
 from tarsia.engines import memory
-from tarsia.pictures.reader import read
+from tarsia.pictures.reader import masked, read
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
 from tarsia.service.limits import Limits
