@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tarsia import formerly
 from tarsia.errors import ModelFileError
+from tarsia.plain_text import first_line
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
@@ -146,7 +147,7 @@ class Card(_Frozen):
                 raise ModelFileError(f"{where}: card format {what}, this Tarsia reads format 1: update tarsia")
             return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
-            first = str(error).splitlines()[0]
+            first = first_line(error)
             if isinstance(error, ValidationError):
                 fault = error.errors(include_url=False)[0]
                 first = f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
