@@ -9,7 +9,8 @@ from typing import Any
 
 from tarsia import data, models
 from tarsia.cli import app
-from tarsia.recipe import AugmentRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_augment import AugmentRecipe
 
 TARGET = Path(__file__).with_name("reference.md")
 HEAD = "# Reference\n\nWritten by `make docs` from the code; change the code, not this page.\n"

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-STUDIES = Path(__file__).parents[1] / "studies"
-
-
-def program(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(STUDIES))
-    module = importlib.import_module(name)
-    monkeypatch.delitem(sys.modules, name)
-    return module
+from programs import STUDIES, program
 
 
 def test_every_kind_of_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +16,7 @@ def test_every_kind_of_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     rows = ["more steps", "published style", "published style + refined"]
     place = ["--out", str(tmp_path), "--cities", "town", "--networks", "se-pspnet"]
     monkeypatch.setattr(sys, "argv", ["adapt.py", "streets", *place, *short, "--methods", *rows])
-    study = program("adapt", monkeypatch)
+    study = program(STUDIES / "adapt", monkeypatch)
     monkeypatch.setattr(sys.modules["adapt_data"], "SIZE", (64, 64))
     monkeypatch.setitem(study.PSPNET, "encoder", "test_resnet")
     study.main()
@@ -37,12 +28,12 @@ def test_every_kind_of_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "minutes" in capsys.readouterr().out
     drawn = ["--city", "town", "--network", "se-pspnet", "--style", "published-style", "--method", "published style"]
     monkeypatch.setattr(sys, "argv", ["adapt_pictures.py", str(tmp_path), *drawn, "--out", str(tmp_path / "seen")])
-    program("adapt_pictures", monkeypatch).main()
+    program(STUDIES / "adapt_pictures", monkeypatch).main()
     assert {path.name for path in (tmp_path / "seen").iterdir()} == {"restyled.jpg", "adapted.jpg"}
 
 
 def test_the_interval_over_seeds_is_students(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = program("adapt_table", monkeypatch)
+    table = program(STUDIES / "adapt_table", monkeypatch)
     mean, half = table.mean_and_margin([0.3, 0.4, 0.5])
     assert mean == pytest.approx(0.4) and half == pytest.approx(4.303 * 0.1 / 3**0.5)
     assert np.isnan(table.mean_and_margin([0.3])[1]) and table.percent([0.3], True) == "30.0"

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 import small_onnx
+from programs import BENCHMARKS, STUDIES, program
 from tarsia import hardware
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    module = importlib.import_module(name)
-    monkeypatch.delitem(sys.modules, name)
-    return module
 
 
 @pytest.mark.parametrize("has_bfloat16", [True, False])
@@ -30,18 +19,20 @@ def test_exporting_leaves_out_what_the_processor_lacks(
 ) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(hardware, "openvino_computes_bfloat16", lambda core: has_bfloat16)
-    ways = benchmark("export", monkeypatch).our_ways({"float32": small_onnx.content()}, 1, np.zeros((8, 8), np.uint8))
+    ways = program(BENCHMARKS / "export", monkeypatch).our_ways(
+        {"float32": small_onnx.content()}, 1, np.zeros((8, 8), np.uint8)
+    )
     names = ["float32 onnxruntime", "float32 openvino", "float32 openvino bfloat16"]
     assert [name for name, _ in ways] == names[: 2 + has_bfloat16]
     assert ("left out: openvino bfloat16" in capsys.readouterr().err) == (not has_bfloat16)
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
 def test_no_benchmark_takes_a_layout_for_granted(path: Path) -> None:
     assert "torch.channels_last" not in path.read_text(encoding="utf-8")
 
 
-PROGRAMS = sorted([*FOLDER.glob("*.py"), *FOLDER.parent.joinpath("studies").glob("*.py")])
+PROGRAMS = sorted([*BENCHMARKS.glob("*.py"), *STUDIES.glob("*.py")])
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

@@ -21,7 +21,8 @@ from tarsia.drawing.sheet import Row, Tile
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.learning.augment import Augment, generator
 from tarsia.learning.loader import TrainingOrder, loader
-from tarsia.recipe import AugmentRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_augment import AugmentRecipe
 
 EVERY: dict[str, Any] = {
     "threefold": True, "horizontal_flip": 0.5, "vertical_flip": 0.1, "scale": {}, "rotation": {}, "crop": [48, 64],

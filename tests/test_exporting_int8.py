@@ -18,8 +18,7 @@ from onnx import numpy_helper
 
 from small_data import CLASSES, draw, write_folder
 from tarsia import cli, console, data, exporting, hardware, models
-from tarsia.card import Calibration as Temperature
-from tarsia.card import Card, Classes, Input
+from tarsia.card import Calibration, Card, Classes, Input
 from tarsia.data._dataset import Sample
 from tarsia.engines import onnx_file
 from tarsia.engines.model_file import read_card
@@ -29,7 +28,7 @@ from tarsia.errors import ExportError, ModelFileError
 from tarsia.exporters import gate
 from tarsia.exporters.gate import Limit, Runner
 from tarsia.exporters.writer import exported
-from tarsia.exporting import Calibration, export
+from tarsia.exporting import RangePictures, export
 from tarsia.inference import load
 from tarsia.prediction.predictor import Predictor
 
@@ -71,7 +70,7 @@ def model(folder: Path) -> Path:
         model=OPTIONS,
         classes=Classes(names=CLASSES, colors=COLORS),
         input=Input(stride=4),
-        calibration=Temperature(temperature=TEMPERATURE, **fitted),
+        calibration=Calibration(temperature=TEMPERATURE, **fitted),
     )
     path = folder.parent / "run" / "model.safetensors"
     save_model(path, network.eval(), card)
@@ -95,8 +94,8 @@ def seen(folder: Path, model: Path) -> AsSeen:
 
 
 @pytest.fixture(scope="module")
-def calibration(folder: Path) -> Calibration:
-    return Calibration(data.open("folder", folder, "train"), 4, "folder train")
+def calibration(folder: Path) -> RangePictures:
+    return RangePictures(data.open("folder", folder, "train"), 4, "folder train")
 
 
 def engines(card: Card) -> dict[tuple[str, str], dict[str, Any]]:
@@ -107,7 +106,7 @@ def engines(card: Card) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def test_in_8_bits_it_is_smaller_and_the_card_says_what_was_done(
-    model: Path, seen: AsSeen, calibration: Calibration, tmp_path: Path
+    model: Path, seen: AsSeen, calibration: RangePictures, tmp_path: Path
 ) -> None:
     out = tmp_path / "m.onnx"
     found = export(model, out, check_on=seen, images=4, int8=calibration, tolerance=0.5)
@@ -132,7 +131,7 @@ def test_a_layer_that_harms_is_found_and_kept(
     graph: onnx.ModelProto,
     model: Path,
     seen: AsSeen,
-    calibration: Calibration,
+    calibration: RangePictures,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -159,7 +158,7 @@ def test_a_layer_that_harms_is_found_and_kept(
 
 @pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
 def test_where_one_engine_never_passes_the_first_that_onnx_runtime_lets_pass_is_written(
-    model: Path, seen: AsSeen, calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, seen: AsSeen, calibration: RangePictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tarsia.engines.openvino_engine import OpenVinoEngine
 
@@ -172,7 +171,7 @@ def test_where_one_engine_never_passes_the_first_that_onnx_runtime_lets_pass_is_
 
 
 def test_beyond_the_tolerance_nothing_is_written(
-    model: Path, seen: AsSeen, calibration: Calibration, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, seen: AsSeen, calibration: RangePictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out" / "m.onnx"
     with pytest.raises(ExportError, match=r"mIoU 1\.0000 -> 0.*mIoU may lose at most 1e-09, any class 2e-09.*nothing"):

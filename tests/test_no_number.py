@@ -23,7 +23,7 @@ from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.errors import ModelFileError, ScoresError
 from tarsia.evaluating import evaluate
 from tarsia.exporters.gate import Limit, Runner, Verdict
-from tarsia.exporters.parity import Side, parity
+from tarsia.exporters.parity import Trial, parity
 from tarsia.inference import load
 from tarsia.predicting import predict
 from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
@@ -324,7 +324,7 @@ def test_the_gate_lets_no_number_pass_that_is_none(runner: Runner, at: str) -> N
 
     file = onnx_file.parse(small_onnx.content(**settings), "small")
     sides = [
-        Side(name, Predictor(one(file, "small", threads=1)), 1) for name, one in (("a", OnnxEngine), ("b", Doubtful))
+        Trial(name, Predictor(one(file, "small", threads=1)), 1) for name, one in (("a", OnnxEngine), ("b", Doubtful))
     ]
     (report,) = parity(sides[0], sides[1:], dataset, 2)
     for tolerance in (None, 0.9):

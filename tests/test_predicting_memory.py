@@ -15,7 +15,7 @@ from tarsia import models, predicting
 from tarsia.card import Card, Input
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.evaluating import evaluate
-from tarsia.exporters.parity import Side, parity
+from tarsia.exporters.parity import Trial, parity
 from tarsia.output.fitting import Fitting
 from tarsia.predicting import predict
 from tarsia.prediction.predictor import Predictor
@@ -354,7 +354,7 @@ def test_what_is_scored_is_never_cut_into_tiles():
         MemoryError, match=r"^town0, town1: not enough memory for 2 of 40x92 .*take `batch=1`.*not scored"
     ):
         evaluate(Predictor(Small()), Labelled(), batch=2)
-    sides = [Side(name, Predictor(Small()), 9) for name in ("torch", "onnxruntime")]
+    sides = [Trial(name, Predictor(Small()), 9) for name in ("torch", "onnxruntime")]
     with pytest.raises(MemoryError, match=r"^town0: not enough memory for 40x92 .* in torch .*tried to allocate"):
         parity(sides[0], sides[1:], Labelled(), 1)
 

@@ -57,55 +57,23 @@ if TYPE_CHECKING:
     from tarsia.studies.study import Study
     from tarsia.studying import StudyResult
 
-__all__ = [
-    "Card",
-    "Classes",
-    "Comparison",
-    "CrfSettings",
-    "Inference",
-    "Input",
-    "Prediction",
-    "Predictor",
-    "Recipe",
-    "Report",
-    "TarsiaError",
-    "TestTimeAugmentation",
-    "adapt",
-    "calibrate",
-    "check",
-    "compare",
-    "convert",
-    "create_app",
-    "evaluate",
-    "evaluate_predictions",
-    "export",
-    "load",
-    "predict",
-    "serve",
-    "study",
-    "train",
-]
+__all__ = ["Card", "Classes", "Comparison", "CrfSettings", "Inference", "Input", "Prediction", "Predictor", "Recipe"]
+__all__ += ["Report", "TarsiaError", "TestTimeAugmentation", "adapt", "calibrate", "check", "compare", "convert"]
+__all__ += ["create_app", "evaluate", "evaluate_predictions", "export", "load", "predict", "serve", "study", "train"]
 # Where the names are that need neither torch nor FastAPI; the verbs that do stand below.
 _HOME = {
-    "Card": "card",
-    "Classes": "card",
+    **dict.fromkeys(("Card", "Classes", "Input"), "card"),
+    **dict.fromkeys(("Inference", "load"), "inference"),
+    **dict.fromkeys(("Prediction", "Predictor", "TestTimeAugmentation"), "prediction.predictor"),
+    **dict.fromkeys(("calibrate", "evaluate", "evaluate_predictions"), "evaluating"),
     "Comparison": "comparison",
     "CrfSettings": "prediction.crf",
-    "Inference": "inference",
-    "Input": "card",
-    "Prediction": "prediction.predictor",
-    "Predictor": "prediction.predictor",
     "Recipe": "recipe",
     "Report": "evaluation.report",
     "TarsiaError": "errors",
-    "TestTimeAugmentation": "prediction.predictor",
-    "calibrate": "evaluating",
     "check": "checking",
     "compare": "comparing",
     "convert": "converting",
-    "evaluate": "evaluating",
-    "evaluate_predictions": "evaluating",
-    "load": "inference",
     "predict": "predicting",
 }
 
@@ -249,7 +217,7 @@ def export(
     Raises ExportError, and writes nothing, where the network cannot be exported or changes too much; OutputError where
     a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
     """
-    run, ranges_of = _found("exporting", "export"), _found("exporting", "Calibration")
+    run, ranges_of = _found("exporting", "export"), _found("exporting", "RangePictures")
     from tarsia.own_data import Labelled
 
     dataset, name, split = Labelled.of(check_on, model, option="check_on")

@@ -73,17 +73,11 @@ def adapt(
     device: str = "auto",
     overwrite: bool = False,
 ) -> Adapted:
-    """Adapt `model` from labelled `source` to unlabelled `target`, and write folder `out`.
-
-    `source`, and `score`: NAME[:ROOT][,key=value...] (splits train and val unless they say theirs); `target` also a
-    folder of pictures.  `method`: one of METHODS, or several joined by +, each starting from what the one before it
-    made.  `style`: a style file for method style; without one it trains one, on the model's own encoder.  `score`:
-    labelled pictures that the models before and after are scored on, condition by condition, and compared.  `cache` as
-    in a recipe.
+    """Adapt `model` from labelled `source` to unlabelled `target`, and write folder `out`, as `tarsia.adapt` says.
 
     `out` gets model.safetensors, whose card says what it was adapted to and how; a run folder for each stage that is
-    trained; before/ and after/, report folders, and comparison.html and .json.  No label of the target is read.
-    Raises RecipeError, DatasetError, ModelFileError for what does not fit together, before anything is written.
+    trained; before/ and after/, report folders, and comparison.html and .json.  Without `style`, method style trains a
+    style network on the model's own encoder.  `cache` as in a recipe.
     """
     tuning, device, out = tuning or Tuning(), pick_device(device), Path(out)
     stages, start = stages_of(method), _model_file(Path(model))
@@ -93,8 +87,10 @@ def adapt(
     scored = _open_labelled(read_card(start), score, "val", cache) if score else None
     if style is not None and "style" not in stages:
         raise RecipeError(f"`style` is of use to method style alone, and the method is {method}: leave it out")
-    if "style" in stages:
-        _check_style(style, start)
+    if "style" in stages and style is not None:
+        load_style(style)  # an error where it is no style file, or, next, where there is no encoder to train one on
+    elif "style" in stages:
+        encoder_of(start)
     with holding(require_new(out, overwrite)):
         adapted = out / "model.safetensors"
         adapted.unlink(missing_ok=True)  # of an earlier adaptation: not to stand among what this one leaves if stopped
@@ -157,10 +153,7 @@ def train_style(
     chosen = {"generator": generator, "skips": skips} | training
     settings = (PUBLISHED if published else {}) | {key: one for key, one in chosen.items() if one is not None}
     form = {key: settings.pop(key) for key in ("generator", "skips") if key in settings}
-    try:
-        card = StyleCard(**given, **form, stride=stride)
-    except ValidationError as error:
-        raise RecipeError(*(f"{one['loc'][0]}={one['input']!r}: {one['msg']}" for one in error.errors())) from error
+    card = _style_card(**given, **form, stride=stride)
     collections = open_unlabelled(content), open_unlabelled(style)
     network = StyleNetwork(card, weights, settings.get("seed", 0))
     if taken is not None:
@@ -180,6 +173,13 @@ def train_style(
     card = card.model_copy(update={"provenance": facts})
     save_style(out, network, card)
     return card
+
+
+def _style_card(**settings: Any) -> StyleCard:
+    try:
+        return StyleCard(**settings)
+    except ValidationError as error:
+        raise RecipeError(*(f"{one['loc'][0]}={one['input']!r}: {one['msg']}" for one in error.errors())) from error
 
 
 def stages_of(method: str) -> list[str]:
@@ -224,14 +224,6 @@ def _open_labelled(card: Card, spec: str, split: str, cache: str | None = None) 
     return dataset
 
 
-def _check_style(style: str | Path | None, start: Path) -> None:
-    """ModelFileError where the style file is none, or there is none and no encoder to train one on."""
-    if style is not None:
-        load_style(style)
-    else:
-        encoder_of(start)
-
-
 def _recipe(
     start: Path, stage: str, source: str, target: str, style: str | Path | None, tuning: Tuning, cache: str | None
 ) -> Recipe:
@@ -240,7 +232,6 @@ def _recipe(
     name, root, options = data.parse(source)
     split = options.pop("split", "train")
     before = card.provenance.get("recipe") or {}
-    shared = ("share", "strength", "kl_weight", "least_confidence")
     tree: dict[str, Any] = {
         "name": f"adapt-{stage}",
         "seed": tuning.seed,
@@ -257,15 +248,10 @@ def _recipe(
             "learning_rate": tuning.learning_rate,
             "start_from": str(start),
         },
-        "adapt": None
-        if stage == "source"
-        else {
-            "target": target,
-            "method": stage,
-            "style": str(style) if stage == "style" else None,
-            **{key: getattr(tuning, key) for key in shared},
-        },
     }
+    if stage != "source":
+        shared = {key: getattr(tuning, key) for key in ("share", "strength", "kl_weight", "least_confidence")}
+        tree["adapt"] = {"target": target, "method": stage, "style": str(style) if stage == "style" else None, **shared}
     return Recipe.model_validate(tree)
 
 

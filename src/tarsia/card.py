@@ -27,6 +27,7 @@ from pydantic import (
 
 from tarsia import formerly
 from tarsia.errors import ModelFileError
+from tarsia.plain_text import first_line
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
@@ -243,7 +244,7 @@ class Card(_Frozen):
                 raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 and 2: update tarsia")
             return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
-            first = str(error).splitlines()[0]
+            first = first_line(error)
             if isinstance(error, ValidationError):
                 fault = error.errors(include_url=False)[0]
                 first = f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

@@ -23,7 +23,8 @@ from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.files import writing
 from tarsia.prediction.predictor import Predictor
-from tarsia.recipe import AugmentRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_augment import AugmentRecipe
 
 # Every kind of finding: a function each, from a data set to what is wrong with it.  A new kind is one more function.
 CHECKS: tuple[Check, ...] = (
@@ -91,8 +92,8 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
     no augmentation, DatasetError where there are no pictures, and whatever reading them raises.
     """
     from tarsia.learning.augment import Augment
-    from tarsia.learning.band_checks import check_colors
     from tarsia.learning.loader import Key, Samples, TrainingOrder
+    from tarsia.learning.parts import check_colors
 
     check_colors(recipe, bands_of(dataset))
     settings = Input(size=recipe.input.size, short_side=recipe.input.short_side)

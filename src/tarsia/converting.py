@@ -24,8 +24,7 @@ import numpy as np
 
 from tarsia import console, data
 from tarsia.annotations import coco, labelme, masks, yolo
-from tarsia.annotations.class_list import ClassList
-from tarsia.annotations.detect import find
+from tarsia.annotations.detect import Asked, find
 from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.source import Annotations, Picture
 from tarsia.card import IGNORED, Classes
@@ -140,9 +139,10 @@ def convert(
     options = {"--from": kind, "--images": images, "--classes": classes}
     options |= {"--background": background} if background != BACKGROUND else {}
     flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
-    typed = _words(source, to, options, flags)
+    folder, names = (None if path is None else Path(path) for path in (images, classes))
+    asked = Asked(folder, names, background, crowd, _words(source, to, options, flags))
     try:
-        kind, found = _read(source, kind, images, classes, background, crowd, typed, faults)
+        kind, found = _read(source, kind, asked, faults)
         placed = _placed(found, to, faults)
         if not placed and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
@@ -215,41 +215,21 @@ def _require_free(to: Path, overwrite: bool) -> None:
         raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another `to`") from error
 
 
-def _read(
-    path: Path,
-    kind: str | None,
-    images: str | Path | None,
-    classes: str | Path | None,
-    background: str | None,
-    crowd: str | None,
-    typed: list[object],
-    faults: Faults,
-) -> tuple[str, Annotations]:
+def _read(path: Path, kind: str | None, asked: Asked, faults: Faults) -> tuple[str, Annotations]:
     """The kind of `path` and what it says."""
-    images = None if images is None else Path(images)
-    if images is not None and not images.is_dir():
-        raise DatasetError(f"{images}: no such folder{nearby_name(images)} (expected pictures)")
+    if asked.images is not None and not asked.images.is_dir():
+        raise DatasetError(f"{asked.images}: no such folder{nearby_name(asked.images)} (expected pictures)")
     kind, source = find(path, kind)
-    if kind == "yolo" and images is not None:
+    if kind == "yolo" and asked.images is not None:
         raise RecipeError("`images` is not for YOLO: data.yaml names the folders of pictures")
-    if kind == "coco" and classes is not None:
+    if kind == "coco" and asked.classes is not None:
         raise RecipeError("`classes` is not for COCO: its file names the categories; edit dataset.yaml afterwards")
-    if kind == "masks" and background != BACKGROUND:
+    if kind == "masks" and asked.background != BACKGROUND:
         raise RecipeError("`background` is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
-    if kind != "coco" and crowd is not None:
+    if kind != "coco" and asked.crowd is not None:
         raise RecipeError(f"`crowd` is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
-    given = ClassList.read(Path(classes)) if classes is not None else None
-    if kind == "coco":
-        found = coco.read(source.coco, images, background, crowd, typed, faults)
-    elif kind == "labelme":
-        found = labelme.read(source.labelme, source.root, images, given, background, faults)
-    elif kind == "yolo":
-        found = yolo.read(source.root, source.yaml, given, background, faults)
-    else:
-        found = masks.read(source.root, images, given, faults)
-    for left_out in source.left_out if kind == "coco" else ():
-        found.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
-    return kind, found
+    read = {"coco": coco.read, "labelme": labelme.read, "yolo": yolo.read, "masks": masks.read}[kind]
+    return kind, read(source, asked, faults)
 
 
 def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture, Path, Path]]:

@@ -215,11 +215,7 @@ class _Tally:
 def _count(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:
     """Count every sample of `dataset` in `tally` -> the seconds that a picture's labels took, of each batch."""
     seconds = array("d")
-    on_cpu = predictor.engine.device == "cpu"
-    with (
-        contextlib.closing(_read_ahead(dataset)) as samples,
-        memory_limit.limited() if on_cpu else contextlib.nullcontext(),
-    ):
+    with contextlib.closing(_read_ahead(dataset)) as samples, memory_limit.limited(device=predictor.engine.device):
         shown = console.track(samples, len(dataset), "evaluating") if tally.details else samples
         for group in _batches(shown, batch):
             names = ", ".join(sample.name for sample in group)

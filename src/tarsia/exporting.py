@@ -22,7 +22,7 @@ from tarsia.engines.weights import load_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
 from tarsia.exporters.gate import Gate, Runner, Verdict, judge, runners
 from tarsia.exporters.int8 import Quantizer
-from tarsia.exporters.parity import Side
+from tarsia.exporters.parity import Trial
 from tarsia.exporters.writer import OPSET, add_probabilities, exported, with_interface
 from tarsia.files import write_json, writing
 from tarsia.plain_text import command
@@ -36,7 +36,7 @@ _RANKED_ON = 2  # pictures, to find those that harm
 
 
 @dataclass(frozen=True)
-class Calibration:
+class RangePictures:
     """What the ranges of a network in 8 bits are taken from: `images` evenly spaced samples of `dataset`."""
 
     dataset: Dataset
@@ -53,7 +53,7 @@ def export(
     split: str = "",
     images: int = 32,
     tolerance: float | None = None,
-    int8: Calibration | None = None,
+    int8: RangePictures | None = None,
     probabilities: bool = False,
     overwrite: bool = False,
 ) -> Gate:
@@ -64,10 +64,7 @@ def export(
     `int8` the loss of mIoU, in place of the usual).  ONNX Runtime decides; those others that change too much are named
     in the card and refused by `load`.  `int8` puts the network into 8 bits, but for the layers without which the gate
     is passed, if not all can be.  `probabilities` adds the outputs `label` and `confidence`, at the card's temperature.
-
-    Beside `onnx` come the report, NAME.export.json, and where pixels changed a picture of them, NAME.export.png.
-    Raises ExportError, and writes nothing, where the network cannot be exported or changes too much; OutputError where
-    a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
+    What is written and raised: `tarsia.export`.
     """
     path = find_model_file(Path(model))
     out = Path(onnx)
@@ -81,8 +78,8 @@ def export(
             f"{path}: no temperature in its card, so 1: `{command('evaluate', path, '--calibrate')}` finds one"
         )
     reference = TorchEngine(network, card, "cpu")
-    side = Side("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
-    export = _Export(path, card, side, check_on, images, tolerance, probabilities)
+    trial = Trial("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
+    export = _Export(path, card, trial, check_on, images, tolerance, probabilities)
     graph = exported(network, card)
     facts = _facts(path, reference, check_on) | {"dataset": dataset_name, "split": split}
     if int8 is None:
@@ -104,7 +101,7 @@ class _Export:
 
     path: Path
     card: Card
-    reference: Side
+    reference: Trial
     dataset: Dataset
     images: int
     tolerance: float | None
@@ -153,7 +150,7 @@ def _with_verdicts(file: OnnxFile, verdicts: Sequence[Verdict]) -> OnnxFile:
 
 
 def _in_8_bits(
-    export: _Export, graph: onnx.ModelProto, facts: dict[str, Any], calibration: Calibration
+    export: _Export, graph: onnx.ModelProto, facts: dict[str, Any], calibration: RangePictures
 ) -> tuple[OnnxFile, list[Verdict]]:
     """The network in 8 bits with as few layers in float32 as pass the gate, or as many as were tried.
 
@@ -191,7 +188,7 @@ def _in_8_bits(
     return file, verdicts
 
 
-def _for_calibration(card: Card, calibration: Calibration, images: int | None = None) -> Iterator[np.ndarray]:
+def _for_calibration(card: Card, calibration: RangePictures, images: int | None = None) -> Iterator[np.ndarray]:
     """Evenly spaced pictures, 1 x H x W x 3, as the network takes them."""
     dataset = calibration.dataset
     if not len(dataset):

@@ -38,6 +38,11 @@ def some(names: Iterable[str], most: int = 5, between: str = ", ") -> str:
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, up to its first line break; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def shortened(text: str, length: int = 60, end: str = "...") -> str:
     """`text`, its end cut off for dots where it is longer than `length`."""
     return text if len(text) <= length else text[: length - len(end)].rstrip() + end

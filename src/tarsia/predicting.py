@@ -14,58 +14,34 @@ What is written for a picture, below `out`, of what is asked for (NAME: output/s
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tarsia import console
 from tarsia.engines import memory_limit
-from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
+from tarsia.errors import ImageError, OutputError
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
 from tarsia.inference import Inference, predictor_of
-from tarsia.output import of_picture, of_raster, of_video, summary
+from tarsia.output import summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
-from tarsia.output.of_picture import Segmented
-from tarsia.output.sources import ENDINGS, Failed, Source, check_outputs, find, named, text
+from tarsia.output.sources import Source, check_outputs, find, named
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
+from tarsia.output.work import PredictionRun, Work
 from tarsia.pictures.files import shown
 from tarsia.pictures.rasters import is_raster
-from tarsia.pictures.reader import masked, read
-from tarsia.plain_text import be, some
+from tarsia.plain_text import some
 from tarsia.prediction.predictor import Predictor
-from tarsia.prediction.tiles import InMemory, segment
 from tarsia.prediction.tiling import Tiling
 
 __all__ = ["KINDS", "OUTPUTS", "PredictionRun", "predict"]
 
-_NO_MEMORY = "not enough memory for it: end other programs, ask for fewer kinds of results, or make it smaller"
 _WHOLE = "attention is drawn of whole pictures: leave out `attention`"
-
-
-@dataclass(frozen=True)
-class PredictionRun:
-    """What became of the pictures: `done` (source, label file or None), `failed` (source, message).
-
-    `before`: those that an interrupted run had finished.
-    """
-
-    done: list[tuple[Path, Path | None]] = field(default_factory=list)
-    failed: Failed = field(default_factory=list)
-    before: list[Path] = field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """0 where every picture was done, else 2."""
-        return 2 if self.failed else 0
 
 
 def predict(
@@ -108,255 +84,44 @@ def predict(
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
     what = WhatToWrite(kinds, indices, min_confidence, simplify, save is None, attention_at)
-    tiling = None
-    if predictor.tile or predictor.card.input.tile:
-        predictor.check_tiles()
-        tiling = Tiling.of(predictor.card.input, predictor.tile, predictor.overlap)
-    if predictor.tile and "attention" in kinds:
-        raise OutputError("attention is drawn of whole pictures, not of tiles: leave out `attention` or `tile`")
     if batch < 1:
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
-    if "attention" in kinds:
-        predictor.engine.check_attention(of_a_position=attention_at is not None)
+    tiling = _tiling(predictor, what)
     run = PredictionRun()
     raster = partial(is_raster, tell=console.note)
     sources = named(find(paths, out, recursive, run.failed, raster, predictor.card.spec), run.failed, kinds)
+    reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
     if not sources:
-        reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
-    summaries = [out / name for kind, name in summary.FILES.items() if kind in kinds]
-    check_outputs([*_planned(sources, out, what), *summaries], sources, out)
+    planned = [*_planned(sources, out, what), *(out / name for kind, name in summary.FILES.items() if kind in kinds)]
+    check_outputs(planned, sources, out)
     if not (overwrite or resume):
-        _refuse_existing([*_planned(sources, out, what), *summaries])
+        _refuse_existing(planned)
     with holding(out), Journal(out, _settings(predictor, what), resume) as journal:
         if resume and not overwrite:
             _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, what))
         remove_parts({path.parent for path in _planned(sources, out, what)})
         if journal.memory_format is not None:
             predictor.engine.keep(journal.memory_format)
-        for source, message in run.failed:
-            console.note(f"{shown(source)}: {message}")
+        for reason in reasons:
+            console.note(reason)
         fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
-        with memory_limit.limited() if predictor.engine.device == "cpu" else contextlib.nullcontext(_nothing) as look:
-            _Work(predictor, out, what, journal, run, batch, fitting, frames, look).all(sources)
+        with memory_limit.limited(device=predictor.engine.device) as look:
+            Work(predictor, out, what, journal, run, batch, fitting, frames, look).all(sources)
     return run
 
 
-@dataclass(frozen=True)
-class _Work:
-    """A run under way."""
-
-    predictor: Predictor
-    out: Path
-    what: WhatToWrite
-    journal: Journal
-    run: PredictionRun
-    batch: int
-    fitting: Fitting
-    frames: int | None
-    look: Callable[[], None]  # again how much memory there is
-    valid: dict[Source, np.ndarray] = field(default_factory=dict)  # of pictures in hand: where they have data
-
-    def all(self, sources: Sequence[Source]) -> None:
-        """Every source that is not finished; then the summaries, also of a run that is interrupted."""
-        open_ones = []
-        for source in sources:
-            if self.journal.finished(source):
-                self.run.before.append(source.path)
-            else:
-                open_ones.append(source)
-        try:
-            waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]] = {}
-            for source in console.track(open_ones, len(open_ones), "predict"):
-                for group in self._grouped(source, waiting):
-                    self._segment(group)
-            for group in waiting.values():
-                self._segment(group)
-        except BaseException as error:
-            # Interrupted or out of room: what is done stays usable, and the first error is the one to show.
-            try:
-                self._sum_up(sources, complete=False)
-            except OutputError as another:
-                console.note(another)
-            if isinstance(error, NoRoomError):
-                raise self._no_room(error, len(sources)) from error
-            raise
-        try:
-            self._sum_up(sources, complete=True)
-        except NoRoomError as error:
-            raise self._no_room(error, len(sources)) from error
-
-    def _no_room(self, error: NoRoomError, count: int) -> NoRoomError:
-        """The same error, with what is there and how the run goes on."""
-        written = len(self.run.done) + len(self.run.before)
-        go_on = f"make room, then go on with out={str(self.out)!r} and `resume=True`"
-        return NoRoomError(
-            f"{error.fault}; {written} of {count} pictures {be(written)} written and stay as they are", go_on
-        )
-
-    def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
-        card = self.predictor.card
-        order = {source.path: place for place, source in enumerate(sources)}
-        self.run.done.sort(key=lambda done: order[done[0]])
-        summary.write(self.what.save, self.out, card, self.journal, sources, self.run.failed, complete)
-
-    def _grouped(
-        self, source: Source, waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]]
-    ) -> Iterator[list[tuple[Source, np.ndarray]]]:
-        """Read a picture; pictures of one size where they are enough, or too many are held.
-
-        Rasters and videos are done at once, and pictures of which `batch` are too many.
-        """
-        self.look()
-        self._note_missing(source)
-        if source.medium != "picture":
-            self._attempt(source, lambda: self._large(source))
-            return
-        read = self._attempt(source, lambda: self._read(source))
-        if read is None:
-            return
-        image_HW3, may_wait = read
-        if not may_wait:
-            yield [(source, image_HW3)]
-            return
-        same = waiting.setdefault(image_HW3.shape, [])
-        same.append((source, image_HW3))
-        if len(same) == self.batch:
-            yield waiting.pop(image_HW3.shape)
-        elif sum(map(len, waiting.values())) >= 2 * self.batch:
-            yield waiting.pop(max(waiting, key=lambda size: len(waiting[size])))
-
-    def _read(self, source: Source) -> tuple[np.ndarray, bool]:
-        """The picture, and whether it may wait for others of its size."""
-        image_HW3, valid_HW, remarks = read(source.path, self.predictor.card.spec)
-        if valid_HW is not None:
-            self.valid[source] = valid_HW
-        for remark in remarks:
-            console.note(remark)
-        return image_HW3, self.batch > 1 and self.fitting.together(InMemory(image_HW3), self.batch)
-
-    def _segment(self, group: list[tuple[Source, np.ndarray]]) -> None:
-        """Segment and write pictures of one size; where they fail together, one by one."""
-        if len(group) > 1:
-            found = None
-            with contextlib.suppress(ImageError, ModelFileError, MemoryError):
-                found = self._labelled(np.stack([image_HW3 for _, image_HW3 in group]))
-            if found is None:  # the error is gone by now, and with it what the network had
-                for one in group:
-                    self._segment([one])
-                return
-            for (source, image_HW3), (label_HW, confidence_HW) in zip(group, found, strict=True):
-                self._attempt(source, lambda: self._write(source, image_HW3, label_HW, confidence_HW, {}))  # noqa: B023
-            return
-        ((source, image_HW3),) = group
-        self._attempt(source, lambda: self._one(source, image_HW3))
-
-    def _one(self, source: Source, image_HW3: np.ndarray) -> None:
-        """Segment and write one picture, whole or in tiles."""
-        found, tile = self.fitting.run(
-            shown(source.path),
-            InMemory(image_HW3),
-            lambda: (self._labelled(image_HW3[None])[0], {}),
-            lambda tiling: (self._in_tiles(image_HW3, tiling), {"tile": tiling.side}),
-        )
-        self._write(source, image_HW3, *found, tile)
-
-    def _labelled(self, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        size = images_BHW3.shape[1], images_BHW3.shape[2]
-        with self.fitting.measured(len(images_BHW3) * self.predictor.pixels_seen(size)):
-            if not self.what.needs_confidence:
-                return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
-            return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
-
-    def _in_tiles(self, image_HW3: np.ndarray, tiling: Tiling) -> tuple[np.ndarray, np.ndarray | None]:
-        return segment(self.predictor, image_HW3, tiling, self.what.needs_confidence, self.batch)
-
-    def _write(
-        self,
-        source: Source,
-        image_HW3: np.ndarray,
-        label_HW: np.ndarray,
-        confidence_HW: np.ndarray | None,
-        tile: dict[str, int],
-    ) -> None:
-        label_HW = masked(self.what.selected(label_HW, confidence_HW), self.valid.pop(source, None))
-        at = self.what.attention_at
-        maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
-        self._note_memory_format()
-        self.journal.begin(source)
-        one = Segmented(image_HW3, label_HW, confidence_HW, maps)
-        more = of_picture.write(one, source, self.out, self.what, self.predictor.classes)
-        row = summary.row_of(source, label_HW.shape, summary.counted(label_HW), self.predictor.card, **tile)
-        self._finish(source, row, **more)
-
-    def _note_memory_format(self) -> None:
-        self.journal.note_memory_format(self.predictor.engine.memory_format)
-
-    def _large(self, source: Source) -> None:
-        """A raster or a video, written while it is read."""
-        self.journal.begin(source)
-        if source.medium == "raster":
-            made = of_raster.write(self.predictor, source, self.out, self.what, self.fitting, self.batch)
-        else:
-            made = self._video(source)
-        self._note_memory_format()
-        self._finish(source, made.pop("row"), **made)
-
-    def _video(self, source: Source) -> dict[str, Any]:
-        """All frames whole, or all in tiles: where memory does not suffice for one of them it begins anew."""
-        where = shown(source.path)
-        first: list[InMemory] = []
-        chosen: list[Tiling | None] = []
-
-        def labelled(images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
-            if not chosen:
-                first.append(InMemory(images_BHW3[0]))
-                chosen.append(self.fitting.tiling(where, first[0]))
-            if chosen[0] is None:
-                return self._labelled(images_BHW3)
-            return [self._in_tiles(image_HW3, chosen[0]) for image_HW3 in images_BHW3]
-
-        def write() -> dict[str, Any]:
-            batch, card = self.batch, self.predictor.card
-            return of_video.write(labelled, card, source, self.out, self.what, batch, self.frames)
-
-        try:
-            return write()
-        except MemoryError as error:
-            if not chosen or chosen[0] is not None:
-                raise
-            reason = str(error)
-        chosen[0] = self.fitting.retreat(where, first[0], reason)
-        return write()
-
-    def _note_missing(self, source: Source) -> None:
-        for kind in self.what.kinds(source.medium):
-            if kind in ENDINGS["picture"] and kind not in ENDINGS[source.medium]:
-                console.note(f"{shown(source.path)}: no {kind} of a {source.medium}")
-
-    def _finish(self, source: Source, row: dict[str, Any], **more: Any) -> None:
-        files = source.outputs(self.out, self.what)
-        self.journal.finish(source, files, row, file_name=text(source.relative), **more)
-        label = source.output(self.out, "label") if "label" in self.what.kinds(source.medium) else None
-        self.run.done.append((source.path, label))
-
-    def _attempt(self, source: Source, work: Callable[[], Any]) -> Any:
-        """What `work` gives; None where it fails for a picture's fault, which is noted, not raised."""
-        try:
-            return work()
-        except NoRoomError:
-            raise
-        except (ImageError, MissingExtraError, ModelFileError, OutputError, MemoryError) as error:
-            message = _NO_MEMORY if isinstance(error, MemoryError) else str(error)
-            # The predictor has seen an array and cannot name the file.
-            message = message if shown(source.path) in message else f"{shown(source.path)}: {message}"
-            self.run.failed.append((source.path, message))
-            console.note(message)
-            return None
-
-
-def _nothing() -> None:
-    pass
+def _tiling(predictor: Predictor, what: WhatToWrite) -> Tiling | None:
+    """The tiles that were asked for, if any; an error where these, or attention, cannot be had of this predictor."""
+    tiling = None
+    if predictor.tile or predictor.card.input.tile:
+        predictor.check_tiles()
+        tiling = Tiling.of(predictor.card.input, predictor.tile, predictor.overlap)
+    if "attention" in what.save:
+        if predictor.tile:
+            raise OutputError("attention is drawn of whole pictures, not of tiles: leave out `attention` or `tile`")
+        predictor.engine.check_attention(of_a_position=what.attention_at is not None)
+    return tiling
 
 
 def _planned(sources: Sequence[Source], out: Path, what: WhatToWrite) -> list[Path]:

@@ -42,16 +42,10 @@ def serve(
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
 ) -> None:
-    """Serve models until SIGTERM or SIGINT: files, run folders and folders of several (service/naming.py).
+    """Serve models until SIGTERM or SIGINT, as `tarsia.serve` says.
 
-    The port opens when every model has seen a picture.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of
-    it still accepting.  With `inference.streams` a model computes several pictures at once, each on its share of the
-    cores: more answers a second, each of them later.  `reload_on_change`: a model file that is replaced takes over
-    while requests go on.
-    `allowed_hosts`: names that requests may call it by, beside localhost; where only this machine reaches it and no key
-    is asked for, or some are given, it answers to no others.
-    Raises what `named` and `load` raise for models, RecipeError for an address that cannot be had; after SIGINT, when
-    all is done, KeyboardInterrupt.
+    Where only this machine reaches it and no key is asked for, or some `allowed_hosts` are given, it answers to these
+    names and localhost alone.
     """
     if not 0 <= drain_seconds < grace_seconds:
         raise RecipeError(f"grace is {grace_seconds:g} seconds, of which {drain_seconds:g} still accept: expected less")
@@ -84,12 +78,7 @@ def create_app(
     examples: Mapping[str, Sequence[Path]] | None = None,
     hosts: Hosts | None = None,
 ) -> FastAPI:
-    """A predictor, or several by name (the first is the default), as a FastAPI application.
-
-    With `keys`, segmenting asks for one of them.  `examples`: pictures to try each model with, by its name; who may
-    segment may see them.  `hosts`: the names that requests may call it by, any by default.  Each predictor has seen a
-    picture when this returns; raises what it raises then, and RecipeError for an API key that could be guessed.
-    """
+    """A predictor, or several by name, as a FastAPI application, as `tarsia.create_app` says."""
     by_name = {"model": predictors} if isinstance(predictors, Predictor) else dict(predictors)
     service = Service(by_name, limits or Limits(), Keys(keys), hosts or Hosts())
 

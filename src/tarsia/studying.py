@@ -87,16 +87,9 @@ def run_study(
     device: str = "auto",
     **drawing: Any,
 ) -> StudyResult:
-    """Train what of `study` (or of `only` some of it) is missing below `out`, by default runs/NAME, then compare.
+    """Train what of `study` (or of `only` some of it) is missing, then compare, as `tarsia.study` says.
 
-    A finished training with the same recipe is skipped, a killed one resumed, one that fails is noted and the rest goes
-    on; each runs in a process of its own.  Several such calls at once share the work.  Every model is scored on each of
-    `study.evaluate` too.  With `overwrite`, trainings whose recipe has changed are begun anew.  `tiny`: on drawn
-    streets, in seconds (studies/tiny.py).  `dry_run` prints what would be done.  `drawing`: level, resamples,
-    permutations and seed of `compare`.
-
-    Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
-    trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.
+    Several such calls at once share the work.  Every model is scored on each of `study.evaluate` too.
     """
     study = study if isinstance(study, Study) else Study.load(study)
     study = tiny_study(study) if tiny else study

@@ -31,7 +31,7 @@ from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.loader import Batch
 from tarsia.learning.run_folder import RunFolder, clear, note_environment
-from tarsia.learning.state import Progress, TrainingState
+from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
 from tarsia.learning.workers import explained
@@ -49,17 +49,11 @@ def train(
     overwrite: bool = False,
     augment: Extra | None = None,
 ) -> Path:
-    """Train `recipe` (or go on with the run folder `resume`) and score the best model -> the run folder.
-
-    `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called as
-    albumentations' are.  Raises RecipeError, DatasetError, ModelFileError before the first step, OutputError where
-    another process writes into the folder, TrainingError where the loss is not finite or memory runs out, Interrupted
-    after SIGTERM or Ctrl-C, once the state is saved.
-    """
+    """Train `recipe` (or go on with the run folder `resume`), score the best model -> the run folder; tarsia.train."""
     device = pick_device(device)
     if not is_utf8(folder := str(resume or out or "")):
         raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
-    settled = _settled(recipe) if resume is None else _started(Path(resume), recipe)
+    settled = _settled(recipe, None if resume is None else Path(resume))
     with ExitStack() as held, speed.threads(settled.train.threads), memory.kept():
         if resume is not None:
             held.enter_context(holding(Path(resume)))
@@ -104,32 +98,30 @@ def _run(state: TrainingState) -> None:
             _score(state, run, interrupt)
     except Interrupted as stop:
         state.save()
-        saved = f"{stop}: saved after step {state.progress.step}"
-        message = f"{saved}; go on with: {command('train', '--resume', state.folder)}"
+        go_on = command("train", "--resume", state.folder)
+        message = f"{stop}: saved after step {state.progress.step}; go on with: {go_on}"
         run.log.info(message)
         raise Interrupted(stop.number, message) from None
     finally:
         run.close()
 
 
-def _started(folder: Path, recipe: object) -> Recipe:
-    """The recipe of the run folder to go on with."""
+def _settled(recipe: Recipe | str | Path | None, resumed: Path | None) -> Recipe:
+    """The recipe, or that of the run folder to go on with."""
+    if resumed is None:
+        if recipe is None:
+            raise RecipeError("train needs a recipe, or a run folder to resume")
+        return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     if recipe is not None:
-        raise RecipeError(f"resume={str(folder)!r} goes on with the run's own recipe: leave the other recipe out")
-    if not (folder / "recipe.yaml").is_file():
-        what = "a folder without recipe.yaml" if folder.is_dir() else "no such folder"
-        raise RecipeError(f"resume={str(folder)!r}: {what}, expected the run folder of a training that has started")
-    return formerly.resumed(Recipe.load(folder / "recipe.yaml"))
-
-
-def _settled(recipe: Recipe | str | Path | None) -> Recipe:
-    if recipe is None:
-        raise RecipeError("train needs a recipe, or a run folder to resume")
-    return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+        raise RecipeError(f"resume={str(resumed)!r} goes on with the run's own recipe: leave the other recipe out")
+    if not (resumed / "recipe.yaml").is_file():
+        what = "a folder without recipe.yaml" if resumed.is_dir() else "no such folder"
+        raise RecipeError(f"resume={str(resumed)!r}: {what}, expected the run folder of a training that has started")
+    return formerly.resumed(Recipe.load(resumed / "recipe.yaml"))
 
 
 def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
-    settings, progress = state.recipe.train, state.progress
+    progress = state.progress
     if not _goes_on(state):
         run.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
         return
@@ -147,8 +139,8 @@ def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
         _save_weights(state, row, improved)
         state.save()
         interrupt.check()
-    if progress.epoch < settings.epochs:
-        run.say(f"no better val mIoU for {settings.early_stop} epochs: stopped early")
+    if progress.epoch < state.recipe.train.epochs:
+        run.say(f"no better val mIoU for {state.recipe.train.early_stop} epochs: stopped early")
     run.draw()  # the report shows it
 
 
@@ -222,13 +214,11 @@ def _validate(state: TrainingState, interrupt: Interrupt) -> dict[str, Any]:
     explain = partial(failures.out_of_memory_in_validation, state)
     report = failures.within_memory(explain, score, Predictor(state.engine()), state.val_data)
     figures = report.metrics
-    values = (loss.value(), figures.miou, figures.mpa, figures.pixel_accuracy)
-    return dict(zip(names, values, strict=True))
+    return dict(zip(names, (loss.value(), figures.miou, figures.mpa, figures.pixel_accuracy), strict=True))
 
 
 def _train_row(state: TrainingState) -> dict[str, Any]:
     progress, figures = state.progress, metrics(state.counts_KK1)
-    images_per_second, waiting_share = _pace(progress)
     return {
         "epoch": progress.epoch + 1,
         "step": progress.step,
@@ -237,9 +227,9 @@ def _train_row(state: TrainingState) -> dict[str, Any]:
         "train_miou": figures.miou,
         "train_mpa": figures.mpa,
         "train_pixel_accuracy": figures.pixel_accuracy,
-        "images_per_second": images_per_second,
+        "images_per_second": progress.images_per_second,
         "seconds": progress.seconds,
-        "waiting_share": waiting_share,
+        "waiting_share": progress.waiting_share,
     }
 
 
@@ -254,8 +244,7 @@ def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> 
     if improved:
         save_model(state.folder / "model.safetensors", engine.model, card)
     if state.recipe.train.keep == "all":
-        path = state.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors"
-        save_model(path, engine.model, card)
+        save_model(state.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors", engine.model, card)
 
 
 def _score(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
@@ -291,23 +280,17 @@ def _total_steps(state: TrainingState) -> int:
     return math.ceil(state.order().steps / settings.accumulate) * settings.epochs
 
 
-def _pace(progress: Progress) -> tuple[float, float]:
-    """Pictures a second in this epoch, and the share of its time that went into waiting for them."""
-    seconds = max(progress.seconds, 1e-9)
-    return progress.pictures / seconds, progress.waiting_seconds / seconds
-
-
 def _facts(state: TrainingState, loss: float, learning_rate: float) -> dict[str, Any]:
     """What the progress bar says of a step."""
-    images_per_second, waiting_share = _pace(state.progress)
+    progress = state.progress
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if state.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated() / 2**30
     return {
-        "epoch": f"{state.progress.epoch + 1}/{state.recipe.train.epochs}",
+        "epoch": f"{progress.epoch + 1}/{state.recipe.train.epochs}",
         "loss": f"{loss:.4f}",
         "lr": f"{learning_rate:.2e}",
-        "images/s": f"{images_per_second:.1f}",
-        "waiting": f"{100 * waiting_share:.0f} %",
+        "images/s": f"{progress.images_per_second:.1f}",
+        "waiting": f"{100 * progress.waiting_share:.0f} %",
         "memory": f"{memory:.1f} GB",
     }

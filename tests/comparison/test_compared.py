@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from made_reports import classes, counts
-from tarsia.comparison import Model, Pictures, Sampling, significance
+from tarsia.comparison import Model, Pictures, Sampling, significance, spread, worst
 from tarsia.comparison import table as words
 from tarsia.comparison.compared import compared
 from tarsia.comparison.seeds import of_folds
@@ -178,8 +178,8 @@ def test_domains_are_scored_by_themselves():
     values = [one.miou[0].value for one in found.domains]
     alone = Report(classes(), [""] * 24, domains, [""] * 24, counts(0.8, 24), {}, None, {})
     assert [line["miou"] for line in alone.domain_lines] == pytest.approx(values)
-    assert found.worst_domain(0).miou[0].value == min(values)
-    assert found.spread(0) == pytest.approx(np.std(values, ddof=1))
+    assert worst(found.domains, 0).miou[0].value == min(values)
+    assert spread(found.domains, 0) == pytest.approx(np.std(values, ddof=1))
     both = of_skill({"a": 0.8, "b": 0.6})
     other = compared(both, pictures(24, domains=domains), QUICK, reference_domain="fog")
     assert other.reference_domain == "fog" and other.gap(other.domains[2], 0) == 0
@@ -231,7 +231,7 @@ def test_a_domain_of_one_picture_or_without_truth_has_no_interval():
     night, dark = done.domains[1].miou[0], done.domains[2].miou[0]
     assert night.value > 0 and math.isnan(night.low)
     assert math.isnan(dark.value) and done.domains[2].classes == 0
-    assert done.worst_domain(0) is not done.domains[2] and done.spread(0) >= 0
+    assert worst(done.domains, 0) is not done.domains[2] and spread(done.domains, 0) >= 0
 
 
 def test_sequences_are_resampled_as_blocks():

@@ -14,7 +14,7 @@ from tarsia.data._dataset import Sample
 from tarsia.engines import resample
 from tarsia.errors import DatasetError
 from tarsia.evaluation.confusion import count, metrics
-from tarsia.exporters.parity import ParityReport, Side
+from tarsia.exporters.parity import ParityReport, Trial
 from tarsia.exporters.parity import parity as every_parity
 from tarsia.files import write_json
 from tarsia.prediction.predictor import Predictor
@@ -22,7 +22,7 @@ from tarsia.prediction.predictor import Predictor
 CLASSES = Classes(names=("dark", "bright"), colors=((0, 0, 0), (0, 200, 0)))
 
 
-def parity(before: Side, after: Side, dataset, images: int) -> ParityReport:
+def parity(before: Trial, after: Trial, dataset, images: int) -> ParityReport:
     (report,) = every_parity(before, [after], dataset, images)
     return report
 
@@ -67,8 +67,8 @@ class Ramps:
         return f"ramp{index}"
 
 
-def side(threshold: float, settings: Input | None = None, **more: int) -> Side:
-    return Side(f"at{threshold:g}", Predictor(ThresholdEngine(threshold, settings)), more.get("file_bytes", 1000))
+def side(threshold: float, settings: Input | None = None, **more: int) -> Trial:
+    return Trial(f"at{threshold:g}", Predictor(ThresholdEngine(threshold, settings)), more.get("file_bytes", 1000))
 
 
 def test_figures_by_hand():

@@ -21,7 +21,7 @@ from tarsia.learning.augment import (
     generator,
 )
 from tarsia.learning.window import BORDER_COLOR, Window, cut, showing_a_class
-from tarsia.recipe import (
+from tarsia.recipe_augment import (
     AugmentRecipe,
     Blur,
     ColorJitter,

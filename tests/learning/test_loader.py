@@ -14,7 +14,7 @@ from tarsia.data._dataset import Sample
 from tarsia.errors import DatasetError
 from tarsia.learning.augment import Augment
 from tarsia.learning.loader import Batch, Key, Samples, TrainingOrder, loader
-from tarsia.recipe import AugmentRecipe, ColorJitter, CutMix, Noise, Rain, Rotation, Scale, Shadow
+from tarsia.recipe_augment import AugmentRecipe, ColorJitter, CutMix, Noise, Rain, Rotation, Scale, Shadow
 
 CLASSES = Classes(names=("a", "b", "c"), colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
 

@@ -11,9 +11,10 @@ import pytest
 
 from tarsia.errors import RecipeError
 from tarsia.learning.augment import COLORED, Augment, generator
-from tarsia.learning.band_checks import check_bands, check_colors
+from tarsia.learning.parts import check_bands, check_colors
 from tarsia.learning.window import BORDER_VALUE
-from tarsia.recipe import AugmentRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_augment import AugmentRecipe
 
 GENERIC = {
     "horizontal_flip": 1.0,

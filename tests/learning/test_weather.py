@@ -10,7 +10,7 @@ import pytest
 
 from tarsia import data
 from tarsia.learning import weather
-from tarsia.recipe import Darkening, Fog, MotionBlur, Rain, Shadow, Snow
+from tarsia.recipe_augment import Darkening, Fog, MotionBlur, Rain, Shadow, Snow
 
 NODES = {
     "rain": Rain(),

@@ -17,7 +17,7 @@ from tarsia.errors import DatasetError, MissingExtraError, TrainingError
 from tarsia.learning.augment import Augment
 from tarsia.learning.loader import TrainingOrder, loader
 from tarsia.learning.workers import dead_worker
-from tarsia.recipe import AugmentRecipe, CutMix
+from tarsia.recipe_augment import AugmentRecipe, CutMix
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -18,7 +18,7 @@ from tarsia.engines.open import engine_class
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.errors import ModelFileError
 from tarsia.exporters.gate import SHARE, runners
-from tarsia.exporters.parity import Side, parity
+from tarsia.exporters.parity import Trial, parity
 from tarsia.exporters.writer import exported, with_interface
 from tarsia.prediction.predictor import Predictor
 
@@ -58,7 +58,7 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
     card = Card(architecture=name, model=settings, classes=Pictures.classes, input=Input(stride=model.stride))
     content = with_interface(exported(model, name), card)
     file = onnx_file.parse(content, name)
-    before = Side("torch", Predictor(TorchEngine(model, card, "cpu")), 0)
+    before = Trial("torch", Predictor(TorchEngine(model, card, "cpu")), 0)
     kinds = {node.op_type for node in onnx.load_from_string(content).graph.node}
     sides = []
     for runner in runners():
@@ -67,7 +67,7 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
                 engine_class("openvino")(file, name, "cpu")
         elif runner.precision == "float32":
             engine = engine_class(runner.engine)(file, name, "cpu", threads=1)
-            sides.append(Side(runner.name, Predictor(engine), len(content)))
+            sides.append(Trial(runner.name, Predictor(engine), len(content)))
     for report in parity(before, sides, Pictures(), images=9):
         assert report.changed_share <= SHARE, f"{report.after.name}: {report.summary()}"
         if report.after.name != "onnxruntime" or name == "segnet":

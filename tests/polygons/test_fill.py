@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tarsia.polygons.fill import Region, bitmap_runs, circle_runs, paint, polygon_runs, rle_counts, rle_runs
+from tarsia.polygons.fill import Shape, bitmap_runs, circle_runs, paint, polygon_runs, rle_counts, rle_runs
 
 SIZE = (13, 17)
 
@@ -167,7 +167,7 @@ def test_small_regions_lie_on_large_ones() -> None:
     rings += [np.array([[1, 1], [4, 1], [4, 3], [1, 3]], float), np.array([[2, 1], [5, 1], [5, 3], [2, 3]], float)]
     rings.append(np.array([[3.6, 3], [3.9, 3], [3.9, 9]]))  # between the centres of two columns
     regions = [
-        Region(255 if index == 4 else index, lambda size, ring=ring: polygon_runs([ring], size))
+        Shape(255 if index == 4 else index, lambda size, ring=ring: polygon_runs([ring], size))
         for index, ring in enumerate(rings, 1)
     ]
     wanted = np.full(SIZE, 7, np.uint8)

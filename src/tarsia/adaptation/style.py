@@ -200,9 +200,7 @@ def load_style(path: str | Path) -> tuple[StyleNetwork, StyleCard]:
     return network.eval().requires_grad_(False), card
 
 
-def open_restyler(
-    path: str | Path, reference: str | Path, strength: float = 1.0, device: str = "auto"
-) -> Callable[[np.ndarray], np.ndarray]:
+def open_restyler(path: str | Path, reference: str | Path, device: str = "auto") -> Callable[[np.ndarray], np.ndarray]:
     """A style file and pictures to look like (a folder, or a data set) -> B x H x W x 3 uint8 -> the same, restyled.
 
     The style is the average of the statistics of up to 64 reference pictures, the same for every picture restyled.
@@ -214,7 +212,7 @@ def open_restyler(
     style = [(_mean([one for one, _ in level]), _mean([one for _, one in level])) for level in levels]
 
     def restyle(images_BHW3: np.ndarray) -> np.ndarray:
-        return network.toward(_tensor(images_BHW3, where), style, strength).permute(0, 2, 3, 1).cpu().numpy()
+        return network.toward(_tensor(images_BHW3, where), style).permute(0, 2, 3, 1).cpu().numpy()
 
     return restyle
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from tarsia.annotations.crowds import Crowds, is_crowd
-from tarsia.annotations.detect import INSTANCES
+from tarsia.annotations.detect import INSTANCES, Asked, Source
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import (
     Annotations,
@@ -41,7 +41,7 @@ from tarsia.card import IGNORED
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
 from tarsia.plain_text import some
-from tarsia.polygons.fill import Region, Size, polygon_runs, rle_counts, rle_runs
+from tarsia.polygons.fill import Shape, Size, polygon_runs, rle_counts, rle_runs
 
 
 class _Found(NamedTuple):
@@ -49,7 +49,7 @@ class _Found(NamedTuple):
 
     name: str
     path: Path
-    regions: list[Region]
+    regions: list[Shape]
     crowds: list[bool]
     frame: Frame
     split: str
@@ -67,22 +67,15 @@ class _Reading:
     crowds: Crowds = field(default_factory=Crowds)
 
 
-def read(
-    files: Sequence[Path],
-    images: Path | None,
-    background: str | None,
-    crowd: str | None,
-    typed: Sequence[object],
-    faults: Faults,
-) -> Annotations:
+def read(source: Source, asked: Asked, faults: Faults) -> Annotations:
     """COCO files -> their pictures; several files are splits of one data set, with the same categories.
 
-    Pictures are looked for in `images`, in its subfolder named like the split, or without it near the file.  `crowd`:
-    what regions marked iscrowd are ("ignore", "objects"); without it they are what `Crowds` makes of them, and
-    `typed` are the words of the command that does the same.  `faults` takes whatever is missing, unknown or malformed,
-    with the file and the entry.  Raises DatasetError for what concerns all pictures.
+    Pictures are looked for in `asked.images`, in its subfolder named like the split, or without it near the file.
+    `faults` takes whatever is missing, unknown or malformed, with the file and the entry.  Raises DatasetError for what
+    concerns all pictures.
     """
-    reading, found, numbering = _Reading(images, faults), [], None
+    files = source.coco
+    reading, found, numbering = _Reading(asked.images, faults), [], None
     splits = _splits(files)
     for path, split in zip(files, splits, strict=True):
         tree: dict[str, Any] | None = None
@@ -93,17 +86,19 @@ def read(
         names = _categories(path, tree)
         if numbering is not None and names != reading.names:
             raise DatasetError(f"{path}: its categories are not those of {files[0]}: convert the two files one by one")
-        numbering = Numbering([names[number] for number in sorted(names)], background, str(path))
+        numbering = Numbering([names[number] for number in sorted(names)], asked.background, str(path))
         reading.names, reading.labels = names, {number: numbering.of[name] for number, name in names.items()}
         found += _pictures(path, tree, split, split if len(files) > 1 else "", reading)
     if numbering is None:
         raise DatasetError(f"none of {len(files)} COCO files could be read")
-    objects = reading.crowds.objects(crowd, reading.names, typed, reading.notes)
+    objects = reading.crowds.objects(asked.crowd, reading.names, asked.words, reading.notes)
     pictures = []
     for one in found:
         marked = zip(one.regions, one.crowds, strict=True)
         regions = [region._replace(label=IGNORED) if crowd and not objects else region for region, crowd in marked]
         pictures.append(painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split))
+    for left_out in source.left_out:
+        reading.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
     parts = tuple(splits) if len(files) > 1 else ()
     return Annotations(numbering.classes(), pictures, list(files), reading.notes, parts)
 
@@ -156,7 +151,7 @@ def _picture(
     """A picture and its regions; None where something is wrong with one of them."""
     faults, notes, where = reading.faults, Notes(), f"{path}: image {entry['id']}"
     picture = f"{place} ({part})" if part else str(place)
-    regions: list[Region] = []
+    regions: list[Shape] = []
     crowds: list[bool] = []
     with faults.of(picture):
         require_file(place, where)
@@ -244,7 +239,7 @@ def _called(annotation: dict[str, Any]) -> str:
 
 def _regions(
     annotation: dict[str, Any], reading: _Reading, seen: Frame, where: str, notes: Notes
-) -> tuple[list[Region], bool]:
+) -> tuple[list[Shape], bool]:
     """The annotation's region, none where it has no area, which is noted; and whether it is marked iscrowd."""
     category = annotation.get("category_id")
     if not isinstance(category, int) or category not in reading.labels:
@@ -254,7 +249,7 @@ def _regions(
     label = reading.labels[category]
     found = annotation.get("segmentation")
     if isinstance(found, dict):
-        return [Region(label, partial(rle_runs, _counts(found, seen.size, where)))], crowd
+        return [Shape(label, partial(rle_runs, _counts(found, seen.size, where)))], crowd
     if not found:
         raise DatasetError(f"{where}: has no segmentation, only a box: label maps need polygons or run lengths")
     if not isinstance(found, list) or not all(isinstance(ring, list) for ring in found):
@@ -271,7 +266,7 @@ def _regions(
             "multiply them by its width and height"
         )
     check_extent(points_N2, seen.size, where, notes)
-    return [Region(label, partial(polygon_runs, rings))], crowd
+    return [Shape(label, partial(polygon_runs, rings))], crowd
 
 
 def _counts(found: dict[str, Any], size: Size, where: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.source import read_json
 from tarsia.data._folders import nearby_name
 from tarsia.errors import DatasetError, RecipeError, nearest
@@ -50,6 +51,20 @@ class Source:
         if kind in ("coco", "labelme"):
             return bool(self.coco if kind == "coco" else self.labelme)
         return not self.one_file or (kind == "yolo" and self.yaml is not None)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person says of a source, as `convert` takes it; `words`: those of the command that does the same."""
+
+    images: Path | None
+    classes: Path | None
+    background: str | None
+    crowd: str | None
+    words: Sequence[object]
+
+    def class_list(self) -> ClassList | None:
+        return None if self.classes is None else ClassList.read(self.classes)
 
 
 def find(path: Path, kind: str | None) -> tuple[str, Source]:

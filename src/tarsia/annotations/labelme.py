@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.detect import Asked, Source
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import (
     Annotations,
@@ -41,28 +42,21 @@ from tarsia.annotations.source import (
 )
 from tarsia.errors import DatasetError, nearest
 from tarsia.pictures.find import SUFFIXES, walk
-from tarsia.polygons.fill import Region, Size, bitmap_runs, circle_runs, polygon_runs
+from tarsia.polygons.fill import Shape, Size, bitmap_runs, circle_runs, polygon_runs
 
 _BACKGROUND, _IGNORE = "_background_", "__ignore__"
 _AREALESS = ("point", "points", "line", "linestrip")
 _POINTS = {"rectangle": 2, "circle": 2, "mask": 2, "oriented_rectangle": 4}  # of a shape; a polygon has any number
 
 
-def read(
-    files: Sequence[Path],
-    root: Path,
-    images: Path | None,
-    given: ClassList | None,
-    background: str | None,
-    faults: Faults,
-) -> Annotations:
-    """labelme files below `root` -> their pictures, which lie below `images` (default `root`).
+def read(source: Source, asked: Asked, faults: Faults) -> Annotations:
+    """labelme files -> their pictures, which lie below `asked.images`, by default where the files do.
 
     `faults` takes whatever is missing, unknown or malformed, with the file and the shape.  Raises DatasetError for what
     concerns all of them.
     """
-    notes = Notes()
-    above = images or root
+    files, root, given, notes = source.labelme, source.root, asked.class_list(), Notes()
+    above = asked.images or root
     trees: dict[Path, dict[str, Any]] = {}
     places: dict[Path, Path] = {}
     for path in files:
@@ -75,7 +69,8 @@ def read(
     if not trees and not faults.found:
         raise DatasetError(f"{root}: none of its {len(files)} JSON files is labelme's: they have no shapes")
     require_any_file(list(places.values()), str(root))
-    numbering = _numbering([shape for tree in trees.values() for shape in tree["shapes"]], given, background, str(root))
+    shapes = [shape for tree in trees.values() for shape in tree["shapes"]]
+    numbering = _numbering(shapes, given, asked.background, str(root))
     pictures = []
     for path, place in places.items():
         picture = _painted(path, trees[path], place, above, numbering, notes, faults)
@@ -157,7 +152,7 @@ def _picture(path: Path, tree: dict[str, Any], root: Path, images: Path) -> Path
     return images / os.path.normpath(os.path.join(os.path.relpath(path.parent, root), inside(text, str(path))))
 
 
-def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: str, notes: Notes) -> list[Region]:
+def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: str, notes: Notes) -> list[Shape]:
     """The shape's region; none where it has no area, which is noted."""
     called = shape["label"]
     label = numbering.of.get(called)
@@ -180,15 +175,15 @@ def _regions(shape: dict[str, Any], numbering: Numbering, seen: Frame, where: st
     if kind == "circle":
         (x, y), radius = points_N2[0].tolist(), float(np.linalg.norm(points_N2[1] - points_N2[0]))
         check_extent(points_N2[:1] + [[-radius, -radius], [radius, radius]], seen.size, where, notes)
-        return [Region(label, partial(circle_runs, (x, y), radius))]
+        return [Shape(label, partial(circle_runs, (x, y), radius))]
     check_extent(points_N2, seen.size, where, notes)
     if kind == "mask":
         runs = bitmap_runs(*_mask(shape.get("mask"), points_N2, seen.size, where), seen.size)
-        return [Region(label, lambda _: runs)]
+        return [Shape(label, lambda _: runs)]
     if kind == "rectangle":
         (x, y), (x_other, y_other) = points_N2
         points_N2 = np.array([[x, y], [x_other, y], [x_other, y_other], [x, y_other]])
-    return [Region(label, partial(polygon_runs, [points_N2]))]
+    return [Shape(label, partial(polygon_runs, [points_N2]))]
 
 
 def _mask(content: Any, corners_22: np.ndarray, size: Size, where: str) -> tuple[np.ndarray, tuple[int, int]]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.detect import Asked, Source
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
@@ -39,18 +40,18 @@ class _Contents:
     colored: str = ""
 
 
-def read(masks: Path, images: Path | None, given: ClassList | None, faults: Faults) -> Annotations:
-    """Masks below `masks` and the pictures of the same names below `images` -> the pictures.
+def read(source: Source, asked: Asked, faults: Faults) -> Annotations:
+    """Masks and the pictures of the same names below `asked.images` -> the pictures.
 
     All masks are read here, so that what is wrong with one is said before anything is written: `faults` takes lossy
     and smoothed masks, unknown values, and masks and pictures without each other.  Raises DatasetError for what
     concerns all of them.
     """
+    masks, images, given, notes = source.root, asked.images, asked.class_list(), Notes()
     if images is None:
         raise DatasetError(f"{masks}: masks need their pictures: say with `images` where they are")
     if images.resolve() == masks.resolve():
         raise DatasetError(f"{masks}: masks and pictures in one folder: give them folders of their own")
-    notes = Notes()
     pairs = _pairs(masks, images, notes, faults)
     contents = _Contents()
     colors = given is not None and given.by_color is True and any(_mode(pair.label) in _COLORED for pair in pairs)

@@ -19,7 +19,7 @@ from tarsia.pictures.find import SUFFIXES
 from tarsia.pictures.orientation import swaps_sides, upright
 from tarsia.pictures.reader import read_header
 from tarsia.plain_text import shortened, some
-from tarsia.polygons.fill import Region, Size, paint
+from tarsia.polygons.fill import Shape, Size, paint
 
 _FARTHEST = 1e9  # pixels from the corner; beyond, float64 no longer tells pixels apart well
 _LONGEST = 5e7  # rows that an outline passes, up and down; one drawn by a person passes thousands
@@ -121,7 +121,7 @@ class Numbering:
 
 
 def painted(
-    name: str, path: Path, regions: Sequence[Region], frame: Frame, fill: int, notes: Notes, split: str = ""
+    name: str, path: Path, regions: Sequence[Shape], frame: Frame, fill: int, notes: Notes, split: str = ""
 ) -> Picture:
     """A picture whose label map is painted from regions; those without a pixel are noted."""
 

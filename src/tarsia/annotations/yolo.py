@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.detect import Asked, Source
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.source import (
     Annotations,
@@ -33,20 +33,20 @@ from tarsia.data._labels import _ranges
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import walk
 from tarsia.plain_text import some
-from tarsia.polygons.fill import Region, polygon_runs
+from tarsia.polygons.fill import Shape, polygon_runs
 from tarsia.yaml_tree import Document
 
 SPLITS = ("train", "val", "test")
 _NO_SHARE = 2.0  # a coordinate beyond is no share of a picture's side but in pixels
 
 
-def read(root: Path, yaml: Path | None, given: ClassList | None, background: str | None, faults: Faults) -> Annotations:
-    """The data set below `root` that `yaml` describes -> its pictures, by split.
+def read(source: Source, asked: Asked, faults: Faults) -> Annotations:
+    """The data set that a data.yaml describes -> its pictures, by split; without one, the classes are asked for.
 
-    `given`: the classes, where there is no data.yaml.  `faults` takes whatever is missing, unknown or malformed, with
+    `faults` takes whatever is missing, unknown or malformed, with
     the file and line.  Raises DatasetError for what concerns all pictures.
     """
-    notes = Notes()
+    root, yaml, given, notes = source.root, source.yaml, asked.class_list(), Notes()
     tree = Document.read(yaml).tree if yaml else {}
     where = str(yaml or root)
     if "kpt_shape" in tree:
@@ -56,7 +56,7 @@ def read(root: Path, yaml: Path | None, given: ClassList | None, background: str
     # A class is its number in the files; one called like the background is class 0 all the same.
     numbers = given.numbers if given else dict(enumerate(_names(tree, where)))
     names = given.classes.names if given else numbers.values()
-    numbering = Numbering(names, background, where)
+    numbering = Numbering(names, asked.background, where)
     labels = {number: IGNORED if name is None else numbering.of[name] for number, name in numbers.items()}
     parts = {split: _folders(root, tree, split, where) for split in SPLITS if tree.get(split)} or {"": [root]}
     places = [(split, folder) for split, folders in parts.items() for folder in folders]
@@ -137,20 +137,20 @@ def _check_texts(texts: Sequence[Path], root: Path, faults: Faults) -> None:
 
 def _regions(
     path: Path, labels: Mapping[int, int], seen: Frame, notes: Notes, faults: Faults, picture: str
-) -> list[Region]:
+) -> list[Shape]:
     """The regions of a file; what is wrong with a line is a fault of its picture."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    regions: list[Region] = []
+    regions: list[Shape] = []
     for number, line in enumerate(lines, 1):
         with faults.of(picture):
             regions += _region(line.split(), labels, seen, f"{path}:{number}", notes)
     return regions
 
 
-def _region(words: Sequence[str], labels: Mapping[int, int], seen: Frame, where: str, notes: Notes) -> list[Region]:
+def _region(words: Sequence[str], labels: Mapping[int, int], seen: Frame, where: str, notes: Notes) -> list[Shape]:
     """The region of a line; none where it has no area, which is noted."""
     if not words:
         return []
@@ -173,4 +173,4 @@ def _region(words: Sequence[str], labels: Mapping[int, int], seen: Frame, where:
         )
     points_N2 = shares_N2 * (seen.size[1], seen.size[0])
     check_extent(points_N2, seen.size, where, notes)
-    return [Region(labels[int(words[0])], partial(polygon_runs, [points_N2]))]
+    return [Shape(labels[int(words[0])], partial(polygon_runs, [points_N2]))]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,7 @@ def at_least(least: int) -> Any:
     return check
 
 
-def share(_: object, value: float | None) -> None:
+def zero_to_one(_: object, value: float | None) -> None:
     if value is not None and not 0 <= value <= 1:
         raise ValueError("expected 0 to 1")
 
@@ -31,11 +33,6 @@ def share(_: object, value: float | None) -> None:
 def above_zero(_: object, value: float | None) -> None:
     if value is not None and not value > 0:
         raise ValueError("expected more than 0")
-
-
-def level_of(_: object, value: float) -> None:
-    if not 0.5 <= value < 1:
-        raise ValueError("expected 0.5 or more, and less than 1")
 
 
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
@@ -47,20 +44,52 @@ Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...]")]
 Model = Annotated[Path, Parameter(help="a model file (.safetensors or .onnx) or a run folder")]
 Engine = Annotated[str, Parameter(help="of an .onnx file: auto (onnxruntime), onnxruntime or openvino")]
 Precision = Annotated[str, Parameter(help="of --engine openvino: float32 or bfloat16")]
-Style = Annotated[
-    str | None,
-    Parameter(help="also see each picture in the style of --reference, and fuse both: a style file, or `histogram`"),
-]
-Reference = Annotated[str | None, Parameter(help="with --style: pictures like those of the training, a folder or DATA")]
-KlSteps = Annotated[
-    int,
-    Parameter(help="with --style: steps on the KL of both answers first, anew each picture", validator=at_least(0)),
-]
-KlLearningRate = Annotated[float, Parameter(help="of --kl-steps", validator=above_zero)]
-Crf = Annotated[
-    bool | str,
-    Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),
-]
+Split = Annotated[str | None, Parameter(help="default: its own split=, else val")]
+Offline = Annotated[bool, Parameter(help="never ask a model hub", negative="")]
+Seed = Annotated[int, Parameter(validator=at_least(0))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Running:
+    """How a model is run on pictures, of all commands that take whatever may be chosen."""
+
+    tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None
+    crf: Annotated[
+        bool | str,
+        Parameter(help="refine labels by a dense CRF; other settings than its own: --crf key=value,...", negative=""),
+    ] = False
+    style: Annotated[
+        str | None,
+        Parameter(
+            help="also see each picture in the style of --reference, and fuse both: a style file, or `histogram`"
+        ),
+    ] = None
+    reference: Annotated[
+        str | None, Parameter(help="with --style: pictures like those of the training, a folder or DATA")
+    ] = None
+    kl_steps: Annotated[
+        int,
+        Parameter(help="with --style: steps on the KL of both answers first, anew each picture", validator=at_least(0)),
+    ] = 0
+    kl_learning_rate: Annotated[float, Parameter(help="of --kl-steps", validator=above_zero)] = 1e-4
+    engine: Engine = "auto"
+    precision: Precision = "float32"
+    device: Device = "auto"
+
+    def inference(self, **tiles: Any) -> Any:
+        """The library's Inference; RecipeError for a view or a CRF setting that there is not."""
+        from tarsia.inference import Inference
+
+        return Inference(**vars(self) | {"crf": _crf(self.crf), "tta": _tta(self.tta)} | tiles)
+
+
+RUNNING = Running()
+
+
+def stay_offline(offline: bool) -> None:
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
 
 
 @contextlib.contextmanager
@@ -82,13 +111,13 @@ def writing_to(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
         raise
 
 
-def score_table(report: Any) -> Any:
-    from tarsia.evaluation.folder import tables
+def page_of(folder: Path, name: str) -> Path:
+    """NAME.html, or NAME.json where what draws pages is not installed."""
+    page = folder / f"{name}.html"
+    return page if page.is_file() else page.with_suffix(".json")
 
-    return tables(report)
 
-
-def tta_of(text: str | None) -> Any:
+def _tta(text: str | None) -> Any:
     from tarsia.errors import RecipeError
     from tarsia.prediction.predictor import TestTimeAugmentation
 
@@ -104,7 +133,7 @@ def tta_of(text: str | None) -> Any:
     return TestTimeAugmentation(flip="flip" in words, scales=scales)
 
 
-def crf_of(given: bool | str) -> Any:
+def _crf(given: bool | str) -> Any:
     from tarsia.prediction.crf import CrfSettings
 
     if isinstance(given, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,70 +12,91 @@ from tarsia import console
 from tarsia.cli._options import (
     Device,
     Json,
+    Offline,
     Out,
     Overwrite,
     Quiet,
+    Seed,
     above_zero,
     at_least,
     needs_training,
-    share,
+    stay_offline,
     writing_to,
+    zero_to_one,
 )
 from tarsia.plain_text import command
 
 
-def adapt(
-    model: Annotated[
-        Path | None, Parameter(help="a .safetensors model or a run folder; not with --train-style")
-    ] = None,
-    *,
-    source: Annotated[
-        str | None, Parameter(help="labelled pictures like those it was trained on: DATA; default: these")
-    ] = None,
-    target: Annotated[str | None, Parameter(help="pictures of the new condition: a folder, or DATA")] = None,
-    method: Annotated[
-        str,
-        Parameter(help="none, batch-norm, histogram, fourier, style, self-training, source; several joined by +"),
-    ] = "style",
-    style: Annotated[str | None, Parameter(help="a style file; with --train-style: pictures, a folder or DATA")] = None,
-    score: Annotated[str | None, Parameter(help="labelled pictures to score before and after on: DATA")] = None,
-    steps: Annotated[int | None, Parameter(help="default 500; of a style network 2000", validator=above_zero)] = None,
-    batch: Annotated[int, Parameter(validator=at_least(1))] = 8,
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Learning:
+    """How long and how fast is learned, and of what."""
+
+    steps: Annotated[int | None, Parameter(help="default 500; of a style network 2000", validator=above_zero)] = None
+    batch: Annotated[int, Parameter(validator=at_least(1))] = 8
     learning_rate: Annotated[
         float | None, Parameter(help="default 0.0003; of a style network 0.001", validator=above_zero)
-    ] = None,
-    restyled: Annotated[float, Parameter(name="--share", help="of a batch that is restyled", validator=share)] = 1.0,
-    strength: Annotated[float, Parameter(help="of the restyling, 0 to 1", validator=share)] = 1.0,
-    kl_weight: Annotated[float, Parameter(help="of KL(p_original || p_restyled)", validator=at_least(0))] = 1.0,
-    train_style: Annotated[bool, Parameter(help="train a style network instead", negative="")] = False,
-    content: Annotated[str | None, Parameter(help="with --train-style: pictures, a folder or DATA")] = None,
-    encoder: Annotated[str, Parameter(help="with --train-style: a timm name, or a Tarsia model with one")] = "resnet50",
-    weights: Annotated[str, Parameter(help="with --train-style: imagenet, none, or a .safetensors file")] = "imagenet",
-    stride: Annotated[int, Parameter(help="with --train-style: of the code", validator=at_least(2))] = 8,
+    ] = None
+    share: Annotated[float, Parameter(help="of a batch that is restyled", validator=zero_to_one)] = 1.0
+    strength: Annotated[float, Parameter(help="of the restyling, 0 to 1", validator=zero_to_one)] = 1.0
+    kl_weight: Annotated[float, Parameter(help="of KL(p_original || p_restyled)", validator=at_least(0))] = 1.0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Network:
+    """The style network that --train-style makes."""
+
+    encoder: Annotated[str, Parameter(help="with --train-style: a timm name, or a Tarsia model with one")] = "resnet50"
+    weights: Annotated[str, Parameter(help="with --train-style: imagenet, none, or a .safetensors file")] = "imagenet"
+    stride: Annotated[int, Parameter(help="with --train-style: of the code", validator=at_least(2))] = 8
     published: Annotated[
         bool, Parameter(help="with --train-style: all that follows as Song et al. 2021, unless given", negative="")
-    ] = False,
+    ] = False
     generator: Annotated[
         Literal["mirrored", "plain"] | None, Parameter(help="with --train-style [plain]; published: mirrored")
-    ] = None,
+    ] = None
     skips: Annotated[
         Literal["none", "maps", "picture"] | None,
         Parameter(help="with --train-style: what the generator gets beside the code [picture]; published: none"),
-    ] = None,
+    ] = None
     stages_weight: Annotated[
         float | None, Parameter(help="with --train-style: of the style loss at finer maps [1]; published: 0")
-    ] = None,
+    ] = None
     identity_weight: Annotated[
         float | None, Parameter(help="with --train-style: of the identity loss [1]; published: 0")
-    ] = None,
+    ] = None
     norm: Annotated[
         Literal["rms", "l2"] | None, Parameter(help="with --train-style: of eq. 2 [rms]; published: l2")
-    ] = None,
+    ] = None
+
+
+Model = Annotated[Path | None, Parameter(help="a .safetensors model or a run folder; not with --train-style")]
+Source = Annotated[str | None, Parameter(help="labelled pictures like those it was trained on: DATA; default: these")]
+Method = Annotated[
+    str, Parameter(help="none, batch-norm, histogram, fourier, style, self-training, source; several joined by +")
+]
+LEARNING, NETWORK = Learning(), Network()
+_OF_A_NETWORK = ("published", "generator", "skips", "stages_weight", "identity_weight", "norm")
+
+
+def adapt(
+    model: Model = None,
+    *,
+    source: Source = None,
+    target: Annotated[str | None, Parameter(help="pictures of the new condition: a folder, or DATA")] = None,
+    method: Method = "style",
+    style: Annotated[str | None, Parameter(help="a style file; with --train-style: pictures, a folder or DATA")] = None,
+    score: Annotated[str | None, Parameter(help="labelled pictures to score before and after on: DATA")] = None,
+    learning: Learning = LEARNING,
+    train_style: Annotated[bool, Parameter(help="train a style network instead", negative="")] = False,
+    content: Annotated[str | None, Parameter(help="with --train-style: pictures, a folder or DATA")] = None,
+    network: Network = NETWORK,
     out: Out = None,
     device: Device = "auto",
-    seed: Annotated[int, Parameter(validator=at_least(0))] = 0,
+    seed: Seed = 0,
     overwrite: Overwrite = False,
-    offline: Annotated[bool, Parameter(help="never ask a model hub", negative="")] = False,
+    offline: Offline = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -89,55 +110,47 @@ def adapt(
         tarsia adapt --train-style --content streets,condition=dawn --style photos/night --out night.safetensors
         tarsia adapt runs/streets --target photos/night --style night.safetensors
     """
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
+    stay_offline(offline)
     from tarsia.errors import RecipeError
-    from tarsia.own_data import OwnData
 
     console.quiet(quiet)
     with needs_training():
         from tarsia import adapting
+    common: dict[str, Any] = {"device": device, "overwrite": overwrite}
     if train_style:
         if content is None or style is None or out is None or model is not None:
             raise RecipeError("--train-style needs --content, --style and --out FILE, and no MODEL")
-        given: dict[str, Any] = {"encoder": encoder, "weights": weights, "stride": stride, "published": published}
-        training: dict[str, Any] = {
-            "generator": generator,
-            "skips": skips,
-            "stages_weight": stages_weight,
-            "identity_weight": identity_weight,
-            "norm": norm,
-            "batch": batch,
-            "learning_rate": learning_rate or 1e-3,
-            "seed": seed,
-            "steps": steps or 2000,
-        }
-        card = adapting.train_style(content, style, out, device=device, overwrite=overwrite, **given, **training)
+        steps, rate = learning.steps or 2000, learning.learning_rate or 1e-3
+        how = vars(network) | {"batch": learning.batch, "seed": seed, "steps": steps, "learning_rate": rate}
+        card = adapting.train_style(content, style, out, **how, **common)
         console.say(f"Style file: {out}, loss {card.provenance['loss']:.4f}")
         return
-    if published or any(one is not None for one in (generator, skips, stages_weight, identity_weight, norm)):
-        raise RecipeError(
-            "--published, --generator, --skips, --stages-weight, --identity-weight and --norm are for --train-style"
-        )
+    if any(getattr(network, name) != getattr(NETWORK, name) for name in _OF_A_NETWORK):
+        flags = [f"--{name.replace('_', '-')}" for name in _OF_A_NETWORK]
+        raise RecipeError(f"{', '.join(flags[:-1])} and {flags[-1]} are for --train-style")
     if model is None or target is None:
         raise RecipeError("adapt needs MODEL and --target FOLDER or DATA; or --train-style")
-    if source is None:
-        own = OwnData.of(model, "source")
-        source = own.training
-        own.open(source)
-        console.note(f"{source=}: the data that {model} was trained with")
-    tuning = adapting.Tuning(
-        steps=steps or 500,
-        batch=batch,
-        learning_rate=learning_rate or 3e-4,
-        share=restyled,
-        strength=strength,
-        kl_weight=kl_weight,
-        seed=seed,
-    )
+    source = _own(model) if source is None else source
+    given = {name: one for name, one in vars(learning).items() if one is not None}
     asked: dict[str, Any] = {"source": source, "target": target, "method": method, "style": style, "score": score}
+    asked["tuning"] = adapting.Tuning(**given, seed=seed)
     with writing_to(out, f"adapt-{method}", overwrite) as folder:
-        found = adapting.adapt(model, out=folder, tuning=tuning, device=device, overwrite=overwrite, **asked)
+        found = adapting.adapt(model, out=folder, **asked, **common)
+    _print(found, json)
+
+
+def _own(model: Path) -> str:
+    """The data that the model was trained with, which is said."""
+    from tarsia.own_data import OwnData
+
+    own = OwnData.of(model, "source")
+    source = own.training
+    own.open(source)
+    console.note(f"{source=}: the data that {model} was trained with")
+    return source
+
+
+def _print(found: Any, json: bool) -> None:
     if json:
         from tarsia.engines.model_file import read_card
 

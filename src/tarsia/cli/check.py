@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Data, Device, Json, Out, Overwrite, Quiet, at_least, needs_training, writing_to
+from tarsia.cli._options import Data, Device, Json, Out, Overwrite, Quiet, at_least, needs_training, page_of, writing_to
 
 
 def check(
@@ -63,8 +63,7 @@ def check(
         return checkup.exit_code
     for text, style in checkup.lines():
         console.say(text, style)
-    page = folder / ("check.html" if (folder / "check.html").is_file() else "check.json")
-    console.say(f"Report: {page}")
+    console.say(f"Report: {page_of(folder, 'check')}")
     return checkup.exit_code
 
 

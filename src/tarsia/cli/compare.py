@@ -8,7 +8,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, at_least, level_of, needs_training, writing_to
+from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, Seed, at_least, needs_training, page_of, writing_to
+
+
+def _level(_: object, value: float) -> None:
+    if not 0.5 <= value < 1:
+        raise ValueError("expected 0.5 or more, and less than 1")
 
 
 def compare(
@@ -30,10 +35,10 @@ def compare(
         bool, Parameter(negative="--no-pool", help="trainings that differ by their seed alone are one model")
     ] = True,
     reference_domain: Annotated[str | None, Parameter(help="the others' gap to it is shown; default: largest")] = None,
-    level: Annotated[float, Parameter(help="of the intervals; tests are at 1 - level", validator=level_of)] = 0.95,
+    level: Annotated[float, Parameter(help="of the intervals; tests are at 1 - level", validator=_level)] = 0.95,
     resamples: Annotated[int, Parameter(help="of the bootstrap", validator=at_least(100))] = 2000,
     permutations: Annotated[int, Parameter(help="of the paired tests", validator=at_least(100))] = 10_000,
-    seed: Annotated[int, Parameter(validator=at_least(0))] = 0,
+    seed: Seed = 0,
     out: Out = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -80,8 +85,7 @@ def _print_comparison(folder: Path, found: Any) -> None:
         console.show(table)
     for line in (found.verdict(), *found.notes):
         console.say(line, wrapped=True)
-    page = folder / ("comparison.html" if (folder / "comparison.html").is_file() else "comparison.json")
-    console.say(f"Comparison: {page}")
+    console.say(f"Comparison: {page_of(folder, 'comparison')}")
 
 
 def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -> int:

@@ -8,8 +8,16 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json, Quiet, at_least, needs_training, share
+from tarsia.cli._options import Json, Quiet, Split, at_least, needs_training, zero_to_one
 from tarsia.plain_text import command
+
+Tolerance = Annotated[
+    float | None,
+    Parameter(
+        help="share of pixels that may change, default 0.0001; with --int8 the loss of mIoU, default 0.005",
+        validator=zero_to_one,
+    ),
+]
 
 
 def export(
@@ -19,7 +27,7 @@ def export(
         str | None,
         Parameter(help="a data set to compare answers on: NAME[:ROOT][,key=value...]; default: MODEL's, validated on"),
     ] = None,
-    split: Annotated[str | None, Parameter(help="default: its own split=, else val")] = None,
+    split: Split = None,
     images: Annotated[int, Parameter(help="evenly spaced pictures of it to compare on", validator=at_least(1))] = 32,
     int8: Annotated[bool, Parameter(help="in 8 bits, but for the layers that cannot be", negative="")] = False,
     calibrate_on: Annotated[
@@ -31,13 +39,7 @@ def export(
     probabilities: Annotated[
         bool, Parameter(help="also put labels and their calibrated confidence into the network", negative="")
     ] = False,
-    tolerance: Annotated[
-        float | None,
-        Parameter(
-            help="share of pixels that may change, default 0.0001; with --int8 the loss of mIoU, default 0.005",
-            validator=share,
-        ),
-    ] = None,
+    tolerance: Tolerance = None,
     onnx: Annotated[
         Path | None, Parameter(name="--out", help="the .onnx file; default: MODEL's name and place")
     ] = None,
@@ -56,7 +58,7 @@ def export(
     """
     from tarsia.engines.model_file import find_model_file
     from tarsia.errors import RecipeError
-    from tarsia.own_data import Labelled, OwnData
+    from tarsia.own_data import Labelled
 
     console.quiet(quiet)
     with needs_training():
@@ -65,9 +67,7 @@ def export(
         raise RecipeError("--calibrate-on and --calibration-data are for --int8")
     dataset, name, split = Labelled.of(check_on, model, split, option="check_on")
     onnx = onnx or find_model_file(model).with_suffix(".onnx")
-    if check_on is None and calibration_data is None:
-        calibration_data = OwnData.of(model).training
-    calibration = _calibration(check_on, calibration_data, calibrate_on) if int8 else None
+    calibration = _calibration(model, check_on, calibration_data, calibrate_on) if int8 else None
     checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
     made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
     gate = run(model, onnx, check_on=dataset, **checks, **made)
@@ -78,12 +78,15 @@ def export(
     console.say(f"Exported: {onnx}; next: {command('predict', onnx, 'PICTURE')}")
 
 
-def _calibration(check_on: str | None, named: str | None, images: int | None) -> Any:
+def _calibration(model: Path, check_on: str | None, named: str | None, images: int | None) -> Any:
     """The pictures to calibrate on: of the data set `named`, else of --check-on's; of split train unless it says so."""
     from tarsia import data
-    from tarsia.exporting import CALIBRATION_IMAGES, Calibration
+    from tarsia.exporting import CALIBRATION_IMAGES, RangePictures
+    from tarsia.own_data import OwnData
 
+    if check_on is None and named is None:
+        named = OwnData.of(model).training
     name, root, options = data.parse(named or str(check_on))
     split = options.pop("split", "train") if named else "train"
     options.pop("split", None)
-    return Calibration(data.open(name, root, split, **options), images or CALIBRATION_IMAGES, f"{name} {split}")
+    return RangePictures(data.open(name, root, split, **options), images or CALIBRATION_IMAGES, f"{name} {split}")

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import (
-    Crf,
-    Device,
-    Engine,
+    RUNNING,
     Json,
-    KlLearningRate,
-    KlSteps,
     Model,
     Out,
     Overwrite,
-    Precision,
     Quiet,
-    Reference,
-    Style,
+    Running,
     at_least,
-    crf_of,
-    share,
-    tta_of,
     writing_to,
+    zero_to_one,
 )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Results:
+    """What is written of each picture."""
+
+    save: Annotated[str | None, Parameter(help="of label,overlay,confidence,geojson,coco,csv,attention,shares")] = None
+    only: Annotated[str | None, Parameter(help="classes, as car,person; all other pixels are ignored (255)")] = None
+    min_confidence: Annotated[float, Parameter(help="pixels less sure are ignored (255)", validator=zero_to_one)] = 0.0
+    simplify: Annotated[
+        float, Parameter(help="polygons without corners that cut off less than its square in pixels")
+    ] = 0.0
+    attention: Annotated[bool, Parameter(help="also draw what the network's attention modules do", negative="")] = False
+    attention_at: Annotated[
+        str | None, Parameter(help="X,Y: --attention, and what the position at that pixel attends to")
+    ] = None
+
+    def chosen(self) -> dict[str, Any]:
+        """As the library's `predict` takes it; --attention-at asks for `attention` as well."""
+        from tarsia.predicting import OUTPUTS
+
+        kinds, at = None if self.save is None else _words(self.save), _pixel(self.attention_at)
+        if self.attention or at:
+            kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
+        found = {"save": kinds, "only": _words(self.only), "attention_at": at}
+        return found | {"min_confidence": self.min_confidence, "simplify": self.simplify}
+
+
+RESULTS = Results()
 
 
 def predict(
@@ -35,33 +58,14 @@ def predict(
         str, Parameter(help="pictures, TIFFs of any size, videos, folders, patterns, @LIST, a camera's number")
     ],
     out: Out = None,
-    save: Annotated[str | None, Parameter(help="of label,overlay,confidence,geojson,coco,csv,attention,shares")] = None,
-    only: Annotated[str | None, Parameter(help="classes, as car,person; all other pixels are ignored (255)")] = None,
-    min_confidence: Annotated[float, Parameter(help="pixels less sure are ignored (255)", validator=share)] = 0.0,
-    simplify: Annotated[
-        float, Parameter(help="polygons without corners that cut off less than its square in pixels")
-    ] = 0.0,
+    results: Results = RESULTS,
     tile: Annotated[int | None, Parameter(help="side of tiles, for large pictures", validator=at_least(1))] = None,
     overlap: Annotated[
-        float | None, Parameter(help="part of a tile shared with the next [0.25]", validator=share)
+        float | None, Parameter(help="part of a tile shared with the next [0.25]", validator=zero_to_one)
     ] = None,
     batch: Annotated[int, Parameter(help="pictures of one size, or tiles, at once", validator=at_least(1))] = 1,
     frames: Annotated[int | None, Parameter(help="so many frames of each video at most", validator=at_least(1))] = None,
-    tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25")] = None,
-    crf: Crf = False,
-    style: Style = None,
-    reference: Reference = None,
-    kl_steps: KlSteps = 0,
-    kl_learning_rate: KlLearningRate = 1e-4,
-    attention: Annotated[
-        bool, Parameter(help="also draw what the network's attention modules do", negative="")
-    ] = False,
-    attention_at: Annotated[
-        str | None, Parameter(help="X,Y: --attention, and what the position at that pixel attends to")
-    ] = None,
-    engine: Engine = "auto",
-    precision: Precision = "float32",
-    device: Device = "auto",
+    running: Running = RUNNING,
     overwrite: Overwrite = False,
     resume: Annotated[bool, Parameter(help="go on with an interrupted run into --out", negative="")] = False,
     json: Json = False,
@@ -74,58 +78,28 @@ def predict(
     Try: tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
     """
     from tarsia.errors import ImageError, OutputError
-    from tarsia.inference import Inference, load
-    from tarsia.predicting import OUTPUTS
+    from tarsia.inference import load
     from tarsia.predicting import predict as run
 
     console.quiet(quiet)
-    refinement = crf_of(crf)  # first: it may have taken the pictures for its settings
+    inference = running.inference(tile=tile, overlap=overlap)  # first: --crf may have taken the pictures
     if not paths:
         raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
     if resume and not out:
         raise OutputError("--resume: say with --out which folder the interrupted run wrote")
-    kinds = None if save is None else _words(save)
-    at = _pixel(attention_at)
-    if attention or at:
-        kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
-    if json and kinds is not None and "shares" not in kinds:
+    chosen = results.chosen()
+    if json and chosen["save"] is not None and "shares" not in chosen["save"]:
         raise OutputError("--json prints shares.json: add `shares` to --save")
-    chosen = Inference(
-        device,
-        engine,
-        precision,
-        tta=tta_of(tta),
-        crf=refinement,
-        style=style,
-        reference=reference,
-        kl_steps=kl_steps,
-        kl_learning_rate=kl_learning_rate,
-        tile=tile,
-        overlap=overlap,
-    )
-    predictor = load(model, chosen)
+    predictor = load(model, inference)
     console.note(f"{predictor.engine.describe()}")
+    work: dict[str, Any] = {"batch": batch, "frames": frames, "overwrite": overwrite, "resume": resume}
     with writing_to(out, "predict", overwrite=True) as folder:  # what is there already, predict itself looks at
-        result = run(
-            predictor,
-            paths,
-            folder,
-            overwrite=overwrite,
-            resume=resume,
-            save=kinds,
-            only=_words(only),
-            min_confidence=min_confidence,
-            simplify=simplify,
-            batch=batch,
-            frames=frames,
-            attention_at=at,
-        )
+        result = run(predictor, paths, folder, **chosen, **work)
     if json:
         console.data((folder / "shares.json").read_text(encoding="utf-8"))
     else:
         before = f"{len(result.before)} done before, " if result.before else ""
-        line = f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}"
-        console.say(line)
+        console.say(f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}")
     return result.exit_code
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,6 +14,35 @@ from tarsia.cli._options import Device, Engine, Precision, at_least
 from tarsia.errors import RecipeError, needs
 
 _MIB = 2**20
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Bounds:
+    """What a request may ask for, in a user's units."""
+
+    max_mebibytes: Annotated[int, Parameter(help="of one request", validator=at_least(1))] = 20
+    max_megapixels: Annotated[int, Parameter(help="of one picture", validator=at_least(1))] = 25
+    queue: Annotated[int, Parameter(help="pictures that may wait for a model", validator=at_least(1))] = 32
+    batch: Annotated[
+        int | None, Parameter(help="equal-sized pictures at once; default: CPU 1, GPU 8", validator=at_least(1))
+    ] = None
+    timeout: Annotated[int, Parameter(help="seconds for a request", validator=at_least(1))] = 30
+
+    def limits(self) -> Any:
+        from tarsia.service.limits import Limits
+
+        return Limits(
+            body_bytes=self.max_mebibytes * _MIB,
+            held_bytes=max(Limits.held_bytes, 4 * self.max_mebibytes * _MIB),
+            pixels=self.max_megapixels * 1_000_000,
+            queue=self.queue,
+            batch=self.batch,
+            request_seconds=self.timeout,
+        )
+
+
+BOUNDS = Bounds()
 
 
 def serve(
@@ -41,13 +71,7 @@ def serve(
         ),
     ] = (),
     reload_on_change: Annotated[bool, Parameter(help="replaced model files take over", negative="")] = False,
-    max_mebibytes: Annotated[int, Parameter(help="of one request", validator=at_least(1))] = 20,
-    max_megapixels: Annotated[int, Parameter(help="of one picture", validator=at_least(1))] = 25,
-    queue: Annotated[int, Parameter(help="pictures that may wait for a model", validator=at_least(1))] = 32,
-    batch: Annotated[
-        int | None, Parameter(help="equal-sized pictures at once; default: CPU 1, GPU 8", validator=at_least(1))
-    ] = None,
-    timeout: Annotated[int, Parameter(help="seconds for a request", validator=at_least(1))] = 30,
+    bounds: Bounds = BOUNDS,
     grace: Annotated[int, Parameter(help="seconds from SIGTERM to the end", validator=at_least(1))] = 30,
     drain: Annotated[int, Parameter(help="seconds of them in which it still answers all", validator=at_least(0))] = 2,
 ) -> None:
@@ -61,23 +85,14 @@ def serve(
     """
     formerly.refuse_old_key(os.environ)
     from tarsia.inference import Inference
-    from tarsia.service.limits import Limits
 
     with needs("serving", "serve"):
         from tarsia.serving import serve as run
-    limits = Limits(
-        body_bytes=max_mebibytes * _MIB,
-        held_bytes=max(Limits.held_bytes, 4 * max_mebibytes * _MIB),
-        pixels=max_megapixels * 1_000_000,
-        queue=queue,
-        batch=batch,
-        request_seconds=timeout,
-    )
     run(
         models,
         host=host,
         port=port,
-        limits=limits,
+        limits=bounds.limits(),
         keys=_keys(api_keys),
         allowed_hosts=allowed_hosts,
         inference=Inference(device, engine, precision, streams),

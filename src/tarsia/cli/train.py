@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Device, Out, Overwrite, Quiet, needs_training, score_table
+from tarsia.cli._options import Device, Offline, Out, Overwrite, Quiet, needs_training, stay_offline
 from tarsia.plain_text import command
 
 
@@ -24,7 +23,7 @@ def train(
     device: Device = "auto",
     seed: Annotated[int | None, Parameter(help="short for --set seed=N")] = None,
     overwrite: Overwrite = False,
-    offline: Annotated[bool, Parameter(help="never ask a model hub", negative="")] = False,
+    offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe; writes a run folder (runs/NAME) with the best model and its report.
@@ -33,9 +32,9 @@ def train(
         tarsia train recipes/camvid-fast.yaml --set data.root=data/camvid
         tarsia train --resume runs/camvid-fast
     """
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
+    stay_offline(offline)
     from tarsia.errors import RecipeError
+    from tarsia.evaluation.folder import tables
     from tarsia.evaluation.report import Report
     from tarsia.recipe import Recipe
 
@@ -50,7 +49,7 @@ def train(
     settled = Recipe.load(recipe, [*overrides, *seeded]) if recipe else None
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite)
     if (folder / "report.json").is_file():
-        console.show(score_table(Report.read(folder)), wrapped=False)
+        console.show(tables(Report.read(folder)), wrapped=False)
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
     console.say(f"Run folder: {folder}{page}")
     scored = Recipe.load(folder / "recipe.yaml").data.val is not None

@@ -174,14 +174,6 @@ class Comparison:
         """Whether its folds say all that its domains would, as where both are the drives of a car."""
         return bool(self.folds) and self.pictures.domains == self.pictures.sequences
 
-    def worst_domain(self, place: int) -> Domain:
-        """The domain in which a standing has its lowest mIoU."""
-        return worst(self.domains, place)
-
-    def spread(self, place: int) -> float:
-        """The standard deviation of a standing's mIoU over the domains."""
-        return spread(self.domains, place)
-
     def gap(self, domain: Domain, place: int) -> float:
         """What a standing's mIoU in the reference domain is above that in `domain`."""
         reference = next(one for one in self.domains if one.name == self.reference_domain)
@@ -209,27 +201,12 @@ class Comparison:
             ],
             "reference_domain": self.reference_domain,
             "domains": [
-                {
-                    "name": one.name,
-                    "images": one.images,
-                    "blocks": one.blocks,
-                    "classes": one.classes,
-                    "models": {self.names[k]: {**one.miou[k]._asdict(), "gap": self.gap(one, k)} for k in places},
-                }
+                _domain(one, {self.names[k]: {**one.miou[k]._asdict(), "gap": self.gap(one, k)} for k in places})
                 for one in self.domains
             ],
-            "folds": [
-                {
-                    "name": one.name,
-                    "images": one.images,
-                    "blocks": one.blocks,
-                    "classes": one.classes,
-                    "models": {self.names[k]: one.miou[k]._asdict() for k in places},
-                }
-                for one in self.folds
-            ],
+            "folds": [_domain(one, {self.names[k]: one.miou[k]._asdict() for k in places}) for one in self.folds],
             "over_domains": {
-                self.names[k]: {"worst": self.worst_domain(k).name, "spread": self.spread(k)}
+                self.names[k]: {"worst": worst(self.domains, k).name, "spread": spread(self.domains, k)}
                 for k in (places if self.domains else [])
             },
             "differing_pictures": [
@@ -262,6 +239,10 @@ class Comparison:
 def _named(names: Sequence[str]) -> str:
     """Names as in a sentence; their number where they are many."""
     return f"{len(names)} others" if len(names) > 4 else listed(names)
+
+
+def _domain(one: Domain, models: dict[str, Any]) -> dict[str, Any]:
+    return {"name": one.name, "images": one.images, "blocks": one.blocks, "classes": one.classes, "models": models}
 
 
 def _model(one: Standing, classes: Classes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tarsia.comparison.significance import Blocks
 from tarsia.errors import DatasetError, nearest
 from tarsia.evaluation import reliability
 from tarsia.evaluation.details import FIGURES
-from tarsia.evaluation.domains import by_domain
+from tarsia.evaluation.report import by_domain
 from tarsia.plain_text import number
 
 DIFFERING = 8  # pictures named where the models differ most

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tarsia import formerly, html
-from tarsia.comparison import Comparison, Figure, Pair, Standing, plots, spread, worst
+from tarsia.comparison import Comparison, Domain, Figure, Pair, Standing, plots, spread, worst
 from tarsia.comparison import table as words
 from tarsia.comparison.side_by_side import Panel
 from tarsia.evaluation.details import FIGURES
@@ -185,59 +185,42 @@ def _class_cell(one: Standing, k: int, place: int, best: float) -> dict[str, Any
 def _folds(comparison: Comparison) -> dict[str, Any] | None:
     if not comparison.folds:
         return None
-    places = range(len(comparison.names))
-    lowest = [worst(comparison.folds, k) for k in places]
-    rows = [
-        {
-            "name": fold.name,
-            "images": fold.images,
-            "blocks": fold.blocks,
-            "classes": fold.classes,
-            "cells": [
-                {
-                    "text": decimal(fold.miou[k].value, 3),
-                    "small": words.interval(fold.miou[k]),
-                    "worst": lowest[k] is fold,
-                }
-                for k in places
-            ],
-        }
-        for fold in comparison.folds
-    ]
-    spreads = [decimal(spread(comparison.folds, k), 3) for k in places]
-    return {"rows": rows, "spreads": spreads}
+    spreads = [decimal(spread(comparison.folds, k), 3) for k in range(len(comparison.names))]
+    return {"rows": _by_domain(comparison.folds), "spreads": spreads}
 
 
 def _domains(comparison: Comparison) -> dict[str, Any] | None:
-    if not comparison.domains:
+    domains, places = comparison.domains, range(len(comparison.names))
+    if not domains:
         return None
-    places = range(len(comparison.names))
-    rows = []
-    for domain in comparison.domains:
-        cells = []
-        for k in places:
-            gap = comparison.gap(domain, k)
-            cells.append(
-                {
-                    "text": decimal(domain.miou[k].value, 3),
-                    "small": words.interval(domain.miou[k]),
-                    "title": f"{words.signed(-gap, 3)} against {comparison.reference_domain}",
-                    "worst": comparison.worst_domain(k) is domain,
-                }
-            )
-        reference = domain.name == comparison.reference_domain
-        rows.append(
-            {"name": domain.name, "images": domain.images, "blocks": domain.blocks, "cells": cells}
-            | {"classes": domain.classes, "reference": reference}
-        )
-    worst = [comparison.worst_domain(k) for k in places]
-    gaps = [comparison.gap(worst[k], k) for k in places]
+    against = f"against {comparison.reference_domain}"
+    rows = _by_domain(domains)
+    for row, domain in zip(rows, domains, strict=True):
+        row["reference"] = domain.name == comparison.reference_domain
+        for k, cell in enumerate(row["cells"]):
+            cell["title"] = f"{words.signed(-comparison.gap(domain, k), 3)} {against}"
+    lowest = [worst(domains, k) for k in places]
     summary = [
-        ("Worst", [(decimal(worst[k].miou[k].value, 3), worst[k].name) for k in places]),
-        (f"Worst against {comparison.reference_domain}", [(words.signed(-gap, 3), "") for gap in gaps]),
-        ("Spread (standard deviation)", [(decimal(comparison.spread(k), 3), "") for k in places]),
+        ("Worst", [(decimal(one.miou[k].value, 3), one.name) for k, one in enumerate(lowest)]),
+        (f"Worst {against}", [(words.signed(-comparison.gap(one, k), 3), "") for k, one in enumerate(lowest)]),
+        ("Spread (standard deviation)", [(decimal(spread(domains, k), 3), "") for k in places]),
     ]
     return {"rows": rows, "summary": summary, "reference": comparison.reference_domain}
+
+
+def _by_domain(domains: Sequence[Domain]) -> list[dict[str, Any]]:
+    """A row for each domain (or fold), with a cell for each model."""
+    lowest = [worst(domains, k) for k in range(len(domains[0].miou))]
+    return [
+        {
+            **{key: getattr(one, key) for key in ("name", "images", "blocks", "classes")},
+            "cells": [
+                {"text": decimal(figure.value, 3), "small": words.interval(figure), "worst": lowest[k] is one}
+                for k, figure in enumerate(one.miou)
+            ],
+        }
+        for one in domains
+    ]
 
 
 def _details(comparison: Comparison) -> dict[str, Any] | None:

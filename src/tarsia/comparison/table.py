@@ -10,7 +10,7 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Group
 
-from tarsia.comparison import Comparison, Figure, Standing, spread, worst
+from tarsia.comparison import Comparison, Domain, Figure, Standing, spread, worst
 from tarsia.console import Table, stack
 from tarsia.evaluation.details import FIGURES
 from tarsia.plain_text import decimal
@@ -160,33 +160,33 @@ def _classes(comparison: Comparison, width: int) -> Group:
 
 
 def _folds(comparison: Comparison, width: int) -> Group:
-    places, shown = range(len(comparison.standings)), comparison.folds[:_DOMAINS]
-    rows = [f"{fold.name} ({fold.images})" for fold in shown] + ["worst", "spread (sd)"]
-    cells = []
-    for k in places:
-        values = [fold.miou[k].value for fold in shown]
-        summary = [worst(comparison.folds, k).miou[k].value, spread(comparison.folds, k)]
-        cells.append((str(k + 1), [decimal(value, 3) for value in [*values, *summary]], k))
-    more = len(comparison.folds) - len(shown)
-    caption = "Images in brackets; each fold is scored by the models that were not trained on it."
-    caption += f"  {more} more folds: comparison.json." if more else ""
-    return _fitted("mIoU by fold", "fold", rows, cells, width, caption)
+    rows, columns = _by_domain(comparison, comparison.folds)
+    remark = "Images in brackets; each fold is scored by the models that were not trained on it."
+    return _fitted("mIoU by fold", "fold", rows, columns, width, remark + _more(comparison.folds, "folds"))
 
 
 def _domains(comparison: Comparison, width: int) -> Group:
-    places, shown = range(len(comparison.standings)), comparison.domains[:_DOMAINS]
-    rows = [f"{domain.name} ({domain.images})" for domain in shown] + ["worst", "spread (sd)", "largest gap"]
-    cells = []
-    for k in places:
+    rows, columns = _by_domain(comparison, comparison.domains)
+    for k, (_, cells, _) in enumerate(columns):
         gaps = [comparison.gap(domain, k) for domain in comparison.domains]
-        largest = max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
-        values = [decimal(domain.miou[k].value, 3) for domain in shown]
-        summary = [decimal(comparison.worst_domain(k).miou[k].value, 3), decimal(comparison.spread(k), 3)]
-        cells.append((str(k + 1), [*values, *summary, signed(-largest, 3)], k))
-    more = len(comparison.domains) - len(shown)
-    caption = f"Images in brackets; gap to {comparison.reference_domain}."
-    caption += f"  {more} more domains: comparison.json." if more else ""
-    return _fitted("mIoU by domain", "domain", rows, cells, width, caption)
+        cells.append(signed(-max((gap for gap in gaps if not math.isnan(gap)), default=math.nan), 3))
+    remark = f"Images in brackets; gap to {comparison.reference_domain}.{_more(comparison.domains, 'domains')}"
+    return _fitted("mIoU by domain", "domain", [*rows, "largest gap"], columns, width, remark)
+
+
+def _by_domain(comparison: Comparison, domains: Sequence[Domain]) -> tuple[list[str], list[tuple[str, list[str], int]]]:
+    """A row for each domain (or fold) that is shown, and two that sum up all; a column for each model."""
+    shown = domains[:_DOMAINS]
+    columns = []
+    for k in range(len(comparison.standings)):
+        values = [domain.miou[k].value for domain in (*shown, worst(domains, k))]
+        columns.append((str(k + 1), [decimal(value, 3) for value in (*values, spread(domains, k))], k))
+    return [*(f"{domain.name} ({domain.images})" for domain in shown), "worst", "spread (sd)"], columns
+
+
+def _more(domains: Sequence[Domain], what: str) -> str:
+    more = len(domains) - _DOMAINS
+    return f"  {more} more {what}: comparison.json." if more > 0 else ""
 
 
 def _details(comparison: Comparison, width: int) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from tarsia.card import IGNORED
 from tarsia.data._class_pixels import class_weights
+from tarsia.data._layout import divide
 from tarsia.doctor.dataset import Check, CheckedData, indices
 from tarsia.doctor.finding import Finding, Place
+from tarsia.doctor.layout_lines import rule_line
 from tarsia.doctor.meaning import coding_of
-from tarsia.doctor.redraw import another_draw
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.doctor.two_values import two_values
+from tarsia.errors import DatasetError
 from tarsia.plain_text import be, listed
 
 _RARE = 100.0  # times that the commonest class has more pixels
@@ -22,6 +25,7 @@ _APART = 3.0  # times that a class's share is larger in one split than in the ot
 _COUNTS = 0.005  # share of the pixels in one of the splits from which on that matters
 _FEW = 5  # pictures
 _NAMED = 8  # classes in a title
+_TRIED = 200  # seeds of another draw
 _NOT_HERE = "get the rest of the data set; or read it as your own with a dataset.yaml, and name fewer classes there"
 
 
@@ -91,7 +95,7 @@ def _names(checked: CheckedData, which_K: np.ndarray) -> str:
 def _moved(checked: CheckedData, source: str, target: str) -> str:
     if checked.layout is None:
         return "if the split is the published one, keep it, and name the class beside every score"
-    draw = another_draw(checked)
+    draw = _another_draw(checked)
     if draw:
         return f"draw another split, of which each part shows every class; write in {checked.source}\n{draw}"
     if checked.layout.split:
@@ -179,6 +183,37 @@ def shares_apart(checked: CheckedData) -> Iterator[Finding]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.{3 if share > 0.1 else 2}g} %"
+
+
+def _another_draw(checked: CheckedData) -> str:
+    """The `split` of the first other seed by which every split shows every class that any shows; "" for none."""
+    rule = checked.layout.split if checked.layout else None
+    parts = [part for part, share in (("train", 1.0), ("val", rule.val), ("test", rule.test)) if share] if rule else []
+    whole = all(not (found.images_alone or found.labels_alone or found.twice) for found in checked.unpaired.values())
+    if rule is None or set(parts) != set(checked.splits) or not whole:
+        return ""
+    splits = list(checked.splits.values())
+    names = [split.dataset.name(index) for split in splits for index in range(len(split))]
+    shown_NB = np.concatenate([split.shown_NB for split in splits])
+    everything_B = np.bitwise_or.reduce(shown_NB, axis=0)
+    groups = _groups(names, rule.group_by)
+    for seed in range(_TRIED):
+        drawn = rule.model_copy(update={"seed": seed})
+        try:
+            found = divide(names, drawn, groups)
+        except DatasetError:
+            return ""  # too few groups, whatever the seed
+        if all((np.bitwise_or.reduce(shown_NB[found[part]], axis=0) == everything_B).all() for part in parts):
+            return rule_line(drawn)
+    return ""
+
+
+def _groups(names: list[str], pattern: str | None) -> list[str]:
+    """What the rule's pattern finds in each name, as the data set reads it."""
+    if pattern is None:
+        return []
+    matches = [re.search(pattern, name) for name in names]
+    return [found[1 if found.re.groups else 0] or "" if found else "" for found in matches]
 
 
 CHECKS: tuple[Check, ...] = (absent_classes, like_names, few_pictures, imbalance, shares_apart)

@@ -1,4 +1,4 @@
-"""What stands for what in a data set's labels, as the lines of a dataset.yaml that say so."""
+"""What stands for what in a data set's labels, and how it is split, as the lines of a dataset.yaml that say so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from tarsia.card import IGNORED, Classes
 from tarsia.data._labels import LabelTable, Rgb
-from tarsia.data._layout import ClassEntry, Layout
+from tarsia.data._layout import ClassEntry, Layout, RandomSplit
 from tarsia.yaml_tree import in_braces
 
 Stored = int | Rgb  # what a label file holds at a pixel
@@ -142,3 +142,11 @@ def yaml_splits(splits: Iterable[str]) -> str:
     """The `splits` of a dataset.yaml whose folders are images/SPLIT and labels/SPLIT."""
     rows = [(in_braces(one), in_braces(f"images/{one}"), in_braces(f"labels/{one}")) for one in splits]
     return "\n".join(["splits:", *(f"  {one}: {{images: {images}, labels: {labels}}}" for one, images, labels in rows)])
+
+
+def rule_line(rule: RandomSplit) -> str:
+    """The key `split` of a dataset.yaml."""
+    parts = [f"val: {rule.val:g}", *([f"test: {rule.test:g}"] if rule.test else [])]
+    parts += [f"seed: {rule.seed}"] if rule.seed else []
+    parts += [f"group_by: {in_braces(rule.group_by)}"] if rule.group_by else []
+    return f"split: {{{', '.join(parts)}}}"

@@ -12,8 +12,8 @@ from tarsia.data import _folds
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.duplicates import Spot, in_order
 from tarsia.doctor.finding import Finding, Place
+from tarsia.doctor.layout_lines import rule_line
 from tarsia.doctor.perceptual_hash import standardised
-from tarsia.doctor.redraw import rule_line
 from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.errors import DatasetError
 from tarsia.plain_text import command, some

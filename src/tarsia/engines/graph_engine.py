@@ -16,6 +16,7 @@ from tarsia.engines.engine import Description, Engine
 from tarsia.engines.memory import Footprint, trim
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.errors import ModelFileError, RecipeError
+from tarsia.plain_text import first_line
 
 INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
 
@@ -95,7 +96,7 @@ class GraphEngine(Engine, ABC):
         except Exception as error:  # the engines' errors have no common base of their own
             size = "x".join(str(side) for side in images_BHWC.shape[:3])
             raise ModelFileError(
-                f"{self._where}: fails on pictures of {size} (number x height x width): {first_line(error)}"
+                f"{self._where}: fails on pictures of {size} (number x height x width): {reason(error)}"
             ) from error
 
     def _smallest(self) -> np.ndarray:
@@ -122,7 +123,6 @@ class GraphEngine(Engine, ABC):
             )
 
 
-def first_line(error: Exception) -> str:
-    """What an engine says, without its prefix and what follows the first line."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", line)[:300]
+def reason(error: Exception) -> str:
+    """What an engine says in its first line, without its prefix."""
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", first_line(error))[:300]

@@ -66,14 +66,16 @@ def exhaustion(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def limited(left: Callable[[], int | None] | None = None) -> Iterator[Callable[[], None]]:
+def limited(left: Callable[[], int | None] | None = None, device: str = "cpu") -> Iterator[Callable[[], None]]:
     """Within, to take more memory than there is fails, which an engine can say; the kernel would end the process.
 
     What is given is to be called now and then: it looks again at how much other programs have left.  Where the system
-    does not say, or another thread is limited already, nothing happens.  `left`: by default by machine and container.
+    does not say, another thread is limited already, or a `device` other than the CPU computes, nothing happens.
+    `left`: by default by machine and container.
     """
     left = left or (lambda: _left_by_the_machine(_ROOT, swap=True))
-    if left() is None or _kilobytes(_ROOT / "proc/self/status", "VmData") is None or not _limiting.acquire(False):
+    unknown = left() is None or _kilobytes(_ROOT / "proc/self/status", "VmData") is None
+    if device != "cpu" or unknown or not _limiting.acquire(False):
         yield lambda: None
         return
     before, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from tarsia import console, environment, hardware
-from tarsia.engines.graph_engine import INPUT, LABEL, SCORES, GraphEngine, first_line
+from tarsia.engines.graph_engine import INPUT, LABEL, SCORES, GraphEngine, reason
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.errors import ModelFileError, RecipeError
 
@@ -71,7 +71,7 @@ class OnnxEngine(GraphEngine):
             session = onnxruntime.InferenceSession(content, options, [*on_gpu, _CPU])
         except Exception as error:
             raise ModelFileError(
-                f"{self._where}: ONNX Runtime {onnxruntime.__version__} cannot run it ({first_line(error)}): update "
+                f"{self._where}: ONNX Runtime {onnxruntime.__version__} cannot run it ({reason(error)}): update "
                 "onnxruntime, or export the model again"
             ) from error
         session.disable_fallback()

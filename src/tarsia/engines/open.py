@@ -12,7 +12,7 @@ from tarsia.engines import onnx_file
 from tarsia.engines.engine import DOES_NOT_RUN, ENGINES, PRECISIONS, Engine, check_numbers
 from tarsia.engines.model_file import find_model_file, is_onnx
 from tarsia.errors import ModelFileError, RecipeError, ScoresError, TarsiaError, nearest, needs
-from tarsia.plain_text import command
+from tarsia.plain_text import command, first_line
 
 
 def open_engine(
@@ -66,7 +66,7 @@ def _tried(engine: Engine, path: Path) -> Engine:
     except TarsiaError:
         raise
     except Exception as error:  # torch raises nearly everything
-        reason = "not enough memory" if isinstance(error, MemoryError) else str(error).partition("\n")[0]
+        reason = "not enough memory" if isinstance(error, MemoryError) else first_line(error)
         raise ModelFileError(
             f"{path}: fails on a picture of {height}x{width}, which its card says it takes ({reason}): get the file "
             "again, or train and export it again"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tarsia import hardware
-from tarsia.engines.graph_engine import INPUT, SCORES, GraphEngine, first_line
+from tarsia.engines.graph_engine import INPUT, SCORES, GraphEngine, reason
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.errors import ModelFileError, RecipeError
 
@@ -161,4 +161,4 @@ def _side(end: openvino.ConstOutput, axis: int) -> int | None:
 def _reason(error: RuntimeError) -> str:
     """The last line of OpenVINO's that says something: those before it are places in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return first_line(RuntimeError(lines[-1] if lines else "no reason given"))
+    return reason(RuntimeError(lines[-1] if lines else "no reason given"))

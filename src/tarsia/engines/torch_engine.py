@@ -24,6 +24,7 @@ from tarsia.errors import ModelFileError, OutputError, RecipeError
 from tarsia.models._attention import Attention, Attentive
 from tarsia.models._ranged import Ranged
 from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
+from tarsia.plain_text import first_line
 
 _DEFAULT = "contiguous"
 _REAL_SIZE = 128 * 128  # pixels; a smaller picture says nothing of those to come, and is quick in any layout
@@ -183,8 +184,9 @@ def pick_device(device: str) -> str:
     try:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecipeError(f"{device=}: not usable here ({reason}); known: auto, cpu, cuda, cuda:N") from error
+        raise RecipeError(
+            f"{device=}: not usable here ({first_line(error)}); known: auto, cpu, cuda, cuda:N"
+        ) from error
     return device
 
 

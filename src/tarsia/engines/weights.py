@@ -16,7 +16,7 @@ from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import ModelFileError, TarsiaError
 from tarsia.files import is_utf8, writing
 from tarsia.models._segmenter import Segmenter
-from tarsia.plain_text import some
+from tarsia.plain_text import first_line, some
 
 
 def save_model(path: Path, model: Segmenter, card: Card) -> None:
@@ -41,7 +41,7 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
             faults.insert(0, f"stride {card.input.stride}, the network's is {planned.stride}")
         model = None if faults else models.create(card.architecture, len(card.classes), options=card.model)
     except Exception as error:  # a card that is not ours may ask torch for anything
-        reason = str(error) if isinstance(error, TarsiaError) else str(error).partition("\n")[0]
+        reason = str(error) if isinstance(error, TarsiaError) else first_line(error)
         raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {reason}") from error
     if model is None:
         raise ModelFileError(f"{path}: its weights do not fit its card: {some(faults, 5, '; ')}")

@@ -50,7 +50,6 @@ def write_page(
     pictures: Sequence[tuple[str, Path]],
     recipe: str | None = None,
     history: Sequence[Mapping[str, Any]] | None = None,
-    next_steps: Sequence[str] = (),
 ) -> None:
     """A report (the dict of report.json) -> one self-contained HTML page under 5 MB, readable without JavaScript.
 
@@ -72,7 +71,6 @@ def write_page(
         "provenance": html.in_words(report.get("provenance")),
         "recipe": recipe,
         "epochs": _epochs(history),
-        "next_steps": [{"text": step, "command": step.startswith(("tarsia ", "make "))} for step in next_steps],
     }
     html.write_page(path, "tarsia.evaluation", values, figures, pictures, sorts=True)
 

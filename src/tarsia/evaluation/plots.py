@@ -43,7 +43,7 @@ def save_curves(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         _annotate_best(all_axes[1], best)
     handles, labels = _first_legend(all_axes)
     figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=10.5, labelcolor=_INK)
-    _save(figure, path, dpi=140)
+    _save(figure, path)
 
 
 def save_confusion(path: Path, counts_KK1: np.ndarray, classes: Classes) -> None:
@@ -70,7 +70,7 @@ def save_confusion(path: Path, counts_KK1: np.ndarray, classes: Classes) -> None
     _label_axes(axes, classes, counts.shape[1] > count, truth[:, 0] == 0, letters)
     if count <= _NUMBERED_CLASSES:
         _number_cells(axes, shares, min(9.5, letters))
-    _save(figure, path, dpi=140)
+    _save(figure, path)
 
 
 def save_details(path: Path, details: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ def save_details(path: Path, details: Mapping[str, Any]) -> None:
         diagram = figure.add_subplot(places[0, 1])
         _draw_reliability(diagram, bins, details["ece"])
         _draw_shares(figure.add_subplot(places[1, 1], sharex=diagram), bins)
-    _save(figure, path, dpi=140)
+    _save(figure, path)
 
 
 def _new_figure(size_inches: tuple[float, float]) -> Any:
@@ -103,9 +103,9 @@ def _new_figure(size_inches: tuple[float, float]) -> Any:
     return figure
 
 
-def _save(figure: Any, path: Path, dpi: int) -> None:
+def _save(figure: Any, path: Path) -> None:
     with writing(Path(path)) as part:
-        figure.savefig(part, format="png", dpi=dpi)
+        figure.savefig(part, format="png", dpi=140)
 
 
 def _draw_recall(axes: Any, details: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ def _draw_recall(axes: Any, details: Mapping[str, Any]) -> None:
     axes.set_xticks(range(len(names)), [f"{name}\n{details['objects'][name]:,} objects" for name in names])
     axes.set_title("Objects found, by size", loc="left", fontsize=12.5, fontweight="bold", color=_INK, pad=10)
     axes.set_title("mean of the classes", loc="right", fontsize=10, color=_FAINT, pad=10)
-    _plain_axes(axes)
+    _quiet(axes, 0, 1)
 
 
 def _draw_reliability(axes: Any, bins: Sequence[Mapping[str, Any]], ece: float) -> None:
@@ -138,7 +138,7 @@ def _draw_reliability(axes: Any, bins: Sequence[Mapping[str, Any]], ece: float) 
     words = f"red: how far from the confidence; ECE {ece:.3f}" if filled else "no pixels"
     axes.set_title(words, loc="right", fontsize=10, color=_BEST, pad=10)
     axes.set_ylabel("share right", color=_FAINT, fontsize=10)
-    _plain_axes(axes)
+    _quiet(axes, 0, 1)
     axes.tick_params(labelbottom=False)
 
 
@@ -148,18 +148,14 @@ def _draw_shares(axes: Any, bins: Sequence[Mapping[str, Any]]) -> None:
     axes.bar(places, [row["share"] for row in bins], width=0.86 * width, color=_TRAINING, zorder=2)
     axes.set_xlabel("confidence", color=_FAINT, fontsize=10)
     axes.set_ylabel("pixels", color=_FAINT, fontsize=10)
-    _plain_axes(axes)
+    _quiet(axes, 0, 1)
     axes.set_yticks([0, 1])
 
 
-def _plain_axes(axes: Any) -> None:
-    """A share from 0 to 1 upwards."""
-    axes.set_ylim(0, 1)
-    _quiet(axes)
-
-
-def _quiet(axes: Any) -> None:
-    """Lines across, nothing around."""
+def _quiet(axes: Any, *limits: float) -> None:
+    """Lines across, nothing around; upwards from one limit to the other, where they are given."""
+    if limits:
+        axes.set_ylim(*limits)
     axes.grid(axis="y", color=_GRID, linewidth=1)
     axes.set_axisbelow(True)
     axes.tick_params(colors=_FAINT, labelsize=9.5, length=0, pad=6)
@@ -197,8 +193,7 @@ def _draw_curves(axes: Any, history: Sequence[Mapping[str, Any]], key: str, titl
         axes.set_yticks([])
     else:
         axes.set_ylim(*_limits(everything, key != "loss", len(history) == 1))
-    last = max(int(row["epoch"]) for row in history)
-    first = min(int(row["epoch"]) for row in history)
+    first, last = (int(end(row["epoch"] for row in history)) for end in (min, max))
     axes.set_xlim(first - 0.5, last + 0.5) if last - first < 4 else axes.set_xlim(first, last)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1))
     axes.set_title(title, loc="left", fontsize=12.5, fontweight="bold", color=_INK, pad=10)
@@ -227,9 +222,8 @@ def _annotate_best(axes: Any, best: tuple[int, float]) -> None:
 
 def _first_legend(all_axes: Sequence[Any]) -> tuple[list[Any], list[str]]:
     """One handle for each name, whichever axes has it: validation may be missing in some."""
-    found = {
-        label: handle for axes in all_axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
+    pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in all_axes]
+    found = {label: handle for axes in pairs for handle, label in axes}
     names = [name for name in ("training", "validation") if name in found]
     return [found[name] for name in names], names
 
@@ -247,13 +241,12 @@ def _cell_colors(shares: np.ndarray, empty_K: np.ndarray) -> np.ndarray:
 
 def _label_axes(axes: Any, classes: Classes, ignored: bool, empty_K: np.ndarray, letters: float) -> None:
     count = len(classes)
+    many = count > _NUMBERED_CLASSES
     names = _drawable_names(classes)
     columns = [*names, "ignored"] if ignored else names
     # parse_math: a dollar sign in a class name is no formula.
     axes.set_yticks(range(count), names, fontsize=letters, parse_math=False)
-    rotation = (
-        {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if count <= _NUMBERED_CLASSES else {"rotation": 90}
-    )
+    rotation = {"rotation": 90} if many else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(columns)), columns, fontsize=letters, parse_math=False, **rotation)
     axes.tick_params(length=0, pad=letters * 0.75 + 7, colors=_INK)
     for k, label in enumerate(axes.get_yticklabels()):
@@ -261,18 +254,15 @@ def _label_axes(axes: Any, classes: Classes, ignored: bool, empty_K: np.ndarray,
     _draw_swatches(axes, classes, letters)
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
-    axes.grid(
-        which="minor", color="white" if count > _NUMBERED_CLASSES else _GRID, linewidth=0.3 if count > 60 else 0.8
-    )
+    axes.grid(which="minor", color="white" if many else _GRID, linewidth=0.3 if count > 60 else 0.8)
     axes.tick_params(which="minor", length=0)
     if ignored:
         axes.axvline(count - 0.5, color=_FAINT, linewidth=1.2)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted as", color=_FAINT, fontsize=11, labelpad=8)
     axes.set_ylabel("truth", color=_FAINT, fontsize=11, labelpad=8)
-    words = "Share of each class's true pixels: blue = right, red = confused" + (
-        ", grey = no truth" if empty_K.any() else ""
-    )
+    empty = ", grey = no truth" if empty_K.any() else ""
+    words = f"Share of each class's true pixels: blue = right, red = confused{empty}"
     axes.set_title(words, loc="left", fontsize=10.5, color=_INK, pad=10)
 
 
@@ -306,13 +296,5 @@ def _drawable_names(classes: Classes) -> list[str]:
 def _number_cells(axes: Any, shares: np.ndarray, letters: float) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
-            strong = math.sqrt(share) > 0.6
-            axes.text(
-                column,
-                row,
-                f"{share * 100:.0f}",
-                ha="center",
-                va="center",
-                fontsize=letters,
-                color="white" if strong else _INK,
-            )
+            color = "white" if math.sqrt(share) > 0.6 else _INK
+            axes.text(column, row, f"{share * 100:.0f}", ha="center", va="center", fontsize=letters, color=color)

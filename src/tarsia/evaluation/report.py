@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from tarsia.data._dataset import Sample
 from tarsia.errors import DatasetError
 from tarsia.evaluation import details as beyond_miou
 from tarsia.evaluation.confusion import Metrics, metrics
-from tarsia.evaluation.domains import by_domain
 
 FORMAT = 1
 WORST_IMAGES = 8
@@ -53,6 +52,17 @@ def data_hash(samples: Iterable[Sample]) -> str:
     for sample in samples:
         total.add(sample.name, sample.label)
     return total.text()
+
+
+def by_domain(domains: Sequence[str]) -> dict[str, list[int]]:
+    """The domain of each picture -> the indices of each domain's pictures, in order of appearance.
+
+    Nothing where all are of one.  Pictures without a domain are together.
+    """
+    found: dict[str, list[int]] = {}
+    for index, name in enumerate(domains):
+        found.setdefault(name or "(no domain)", []).append(index)
+    return found if len(found) > 1 else {}
 
 
 @dataclass

@@ -21,7 +21,7 @@ from tarsia.engines.engine import DOES_NOT_RUN
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.engines.open import engine_class
 from tarsia.errors import ModelFileError, RecipeError
-from tarsia.exporters.parity import ParityReport, Side, parity
+from tarsia.exporters.parity import ParityReport, Trial, parity
 from tarsia.prediction.predictor import Predictor
 
 SHARE = 1e-4  # of the pixels
@@ -132,18 +132,18 @@ class Gate:
         shown.add_column("")
         for name in (before.name, *(report.after.name for report in reports)):
             shown.add_column(name, justify="right")
-        sides = [report.after.metrics for report in reports]
-        mious = [side.miou - before.metrics.miou for side in sides]
+        figures = [report.after.metrics for report in reports]
+        mious = [one.miou - before.metrics.miou for one in figures]
         shown.add_row("mIoU", f"{before.metrics.miou:.4f}", *(f"{one:+.6f}" for one in mious))
         for k, name in enumerate(before.predictor.classes.names):
             first = before.metrics.iou_K[k]
-            shown.add_row(name, f"{first:.4f}", *(f"{side.iou_K[k] - first:+.6f}" for side in sides))
+            shown.add_row(name, f"{first:.4f}", *(f"{one.iou_K[k] - first:+.6f}" for one in figures))
         shown.add_section()
         changed = (f"{100 * report.changed_share:.3g} %" for report in reports)
         shown.add_row("changed pixels", "", *changed)
         every = (before, *(report.after for report in reports))
-        shown.add_row("latency", *(f"{1000 * side.latency_seconds:.1f} ms" for side in every))
-        shown.add_row("file", *(f"{side.file_bytes / 1e6:.2f} MB" for side in every))
+        shown.add_row("latency", *(f"{1000 * trial.latency_seconds:.1f} ms" for trial in every))
+        shown.add_row("file", *(f"{trial.file_bytes / 1e6:.2f} MB" for trial in every))
         passed = ("passed" if verdict.passed else "FAILED" for verdict in self.verdicts if verdict.report)
         shown.add_row("gate", "", *passed)
         return shown
@@ -167,7 +167,7 @@ def runners() -> list[Runner]:
 
 
 def judge(
-    reference: Side,
+    reference: Trial,
     file: OnnxFile,
     where: str,
     chosen: Sequence[Runner],
@@ -182,7 +182,7 @@ def judge(
     """
     settings = file.card.input
     stored = (file.card.provenance.get("export") or {}).get("precision", "float32")
-    sides: dict[Runner, Side] = {}
+    trials: dict[Runner, Trial] = {}
     errors: dict[Runner, str] = {}
     for runner in chosen:
         options = {"precision": runner.precision} if runner.engine == "openvino" else {}
@@ -190,12 +190,12 @@ def judge(
             engine = engine_class(runner.engine)(file, where, "cpu", threads=threads, **options)
             # What opens may still fail on every picture: that is told of here and not in the midst of all.
             engine.run(np.zeros((1, settings.stride, settings.stride, file.card.bands), settings.dtype))
-            sides[runner] = Side(runner.name, Predictor(engine), len(file.content))
+            trials[runner] = Trial(runner.name, Predictor(engine), len(file.content))
         except (ModelFileError, RecipeError) as error:
             errors[runner] = str(error)
     reports: dict[Runner, ParityReport] = {}
-    if sides:
-        reports = dict(zip(sides, parity(reference, list(sides.values()), dataset, images), strict=True))
+    if trials:
+        reports = dict(zip(trials, parity(reference, list(trials.values()), dataset, images), strict=True))
     return [
         Verdict(runner, Limit.of(stored, runner, tolerance), reports.get(runner), errors.get(runner, ""))
         for runner in chosen

@@ -29,7 +29,7 @@ _DRAWN = 3
 _ROUNDS = 3  # of timing, in turns
 
 
-class Side:
+class Trial:
     """One engine and what it did: confusion counts over all pictures, the seconds from each picture to its labels.
 
     `kept_bytes` of its answers are kept, for one that is compared with others again and again.
@@ -113,8 +113,8 @@ class Difference:
 class ParityReport:
     """What changed from one engine to the other, on whole pictures and at odd sizes."""
 
-    before: Side
-    after: Side
+    before: Trial
+    after: Trial
     pictures: int
     on_pictures: Difference = field(default_factory=Difference)
     at_sizes: Difference = field(default_factory=Difference)
@@ -144,8 +144,8 @@ class ParityReport:
                 for name, first, second in self._ious()
             ],
             "engines": [
-                {"name": side.name, "latency_seconds": side.latency_seconds, "file_bytes": side.file_bytes}
-                for side in (self.before, self.after)
+                {"name": trial.name, "latency_seconds": trial.latency_seconds, "file_bytes": trial.file_bytes}
+                for trial in (self.before, self.after)
             ],
         }
 
@@ -187,7 +187,7 @@ class ParityReport:
         yield from zip(self._classes.names, before, after, strict=True)
 
 
-def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) -> list[ParityReport]:
+def parity(before: Trial, others: Sequence[Trial], dataset: Dataset, images: int) -> list[ParityReport]:
     """One engine against others, on `images` evenly spaced samples of `dataset` at their own sizes, and on batches at
     odd sizes.
 
@@ -201,10 +201,10 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
     chosen = evenly(images, len(dataset))
     samples = ((index, check_sample(dataset[index], dataset.classes, spec_of(dataset))) for index in chosen)
     first: list[Sample] = []
-    for side in (before, *others):
-        side.begin()
+    for trial in (before, *others):
+        trial.begin()
     reports = [ParityReport(before, after, len(chosen)) for after in others]
-    with memory_limit.limited() if before.predictor.engine.device == "cpu" else contextlib.nullcontext():
+    with memory_limit.limited(device=before.predictor.engine.device):
         for index, sample in console.track(samples, len(chosen), "checking"):
             first += [sample] if len(first) < max(_BATCHES) else []
             answer = before.answer(index, sample)
@@ -215,8 +215,8 @@ def parity(before: Side, others: Sequence[Side], dataset: Dataset, images: int) 
             for report in reports:
                 report.at_sizes.add(answer, _of_network(report.after, images_BHW3))
         for _ in range(_ROUNDS):  # not picture by picture: the threads of one engine would still be in the other's way
-            for side in (before, *others):
-                side.time(first)
+            for trial in (before, *others):
+                trial.time(first)
     return reports
 
 
@@ -231,9 +231,9 @@ def _compare(
         report.worst = sorted(worst, key=lambda one: -one[0])[:_DRAWN]
 
 
-def _of_network(side: Side, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _of_network(trial: Trial, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and labels of pictures that the network takes as they are; labels of its own where it gives them."""
-    engine = side.predictor.engine
+    engine = trial.predictor.engine
     scores, given = engine.run(images_BHW3), engine.run_to_labels(images_BHW3)
     label_BHW = engine.labels(scores, images_BHW3.shape[1:3]) if given is None else given[0]
     return np.asarray(scores), label_BHW

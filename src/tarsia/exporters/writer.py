@@ -31,6 +31,7 @@ from tarsia.errors import ExportError
 from tarsia.exporters.attention import TRANSLATIONS
 from tarsia.models._ranged import ranged
 from tarsia.models._segmenter import Segmenter
+from tarsia.plain_text import first_line
 
 # ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator for five.
 OPSET = 20
@@ -65,10 +66,9 @@ def exported(model: Segmenter, card: Card) -> onnx.ModelProto:
             )
             assert program is not None
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
-        cause = error.__cause__ or error
-        first = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+        first = first_line(error.__cause__ or error)[:300]
         raise ExportError(
-            f"torch's exporter cannot write this {card.architecture} for pictures of any size ({first[:300]}): nothing "
+            f"torch's exporter cannot write this {card.architecture} for pictures of any size ({first}): nothing "
             "was written; a network on another encoder may go"
         ) from error
     return _plain(program.model_proto)

@@ -20,7 +20,7 @@ from tarsia.card import IGNORED
 from tarsia.errors import TrainingError
 from tarsia.learning import weather
 from tarsia.learning.window import Pair, Window, between, by_bands, cut, flip, showing_a_class
-from tarsia.recipe import AugmentRecipe, ColorJitter, CutMix
+from tarsia.recipe_augment import AugmentRecipe, ColorJitter, CutMix
 
 Extra = Callable[..., dict[str, Any]]
 

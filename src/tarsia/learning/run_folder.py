@@ -26,16 +26,8 @@ _FIRST_CURVES_SECONDS = 20
 _OUTPUTS = (
     *("resume/state*.safetensors", "epochs/epoch-*.safetensors", "tensorboard/events.out.tfevents.*"),
     *("environment.json", "metrics.csv", "curves.png", "log.txt", "bad_batch.npz"),
-    *(
-        "model.safetensors",
-        "last.safetensors",
-        "report.json",
-        "counts.npz",
-        "confusion.png",
-        "details.png",
-        "report.html",
-        examples.WRITTEN,
-    ),
+    *("model.safetensors", "last.safetensors", "report.json", "counts.npz", "confusion.png", "details.png"),
+    *("report.html", examples.WRITTEN),
 )
 _CUT_OFF = (".*.part", "*/.*.part")  # files that were being written when a run was killed
 

@@ -11,25 +11,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from tarsia import console, data, models, recipe_changes
-from tarsia.card import Card, Input
+from tarsia import console, recipe_changes
+from tarsia.card import Card
 from tarsia.data import Dataset
-from tarsia.data._class_pixels import class_pixel_counts, class_weights
-from tarsia.data._dataset import check_classes, check_labelled, read_as, spec_of
-from tarsia.data._range import settled
+from tarsia.data._dataset import read_as
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import carry_over
-from tarsia.errors import DatasetError, RecipeError, TrainingError
+from tarsia.errors import RecipeError, TrainingError
 from tarsia.learning import losses, optimizer, resume_point, speed
 from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
-from tarsia.learning.band_checks import check_bands
 from tarsia.learning.distillation import Teacher
 from tarsia.learning.loader import Batch, TrainingOrder, loader
 from tarsia.learning.optimizer import Average
+from tarsia.learning.parts import create_model, open_data, settle_criterion
 from tarsia.models._segmenter import Segmenter
-from tarsia.plain_text import plain
-from tarsia.recipe import AdaptRecipe, Recipe, TrainRecipe
+from tarsia.plain_text import first_line, plain
+from tarsia.recipe import AdaptRecipe, Recipe
 
 Adapted = Callable[[AdaptRecipe, Segmenter, Card, str], Adaptation]
 
@@ -48,6 +46,15 @@ class Progress:
     pictures: int = 0
     seconds: float = 0.0
     waiting_seconds: float = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        return self.pictures / max(self.seconds, 1e-9)
+
+    @property
+    def waiting_share(self) -> float:
+        """The share of the epoch's time that went into waiting for pictures."""
+        return self.waiting_seconds / max(self.seconds, 1e-9)
 
     def next_epoch(self) -> None:
         self.epoch += 1
@@ -99,17 +106,17 @@ class TrainingState:
         tree = resume_point.load_state(_resume_point(folder)) if resuming else {}
         if resuming:
             _note_changes(tree, recipe, folder)
-        train_data, val_data = _open_data(recipe)
+        train_data, val_data = open_data(recipe)
         # What self-training learns from is the network at its start: a resumed one needs that again.
         at_start = not resuming or (recipe.adapt is not None and recipe.adapt.method == "self-training")
-        model, card = _create_model(recipe, train_data, weights=recipe.model.weights if at_start else "none")
+        model, card = create_model(recipe, train_data, weights=recipe.model.weights if at_start else "none")
         train_data = read_as(train_data, card.spec)
         val_data = None if val_data is None else read_as(val_data, card.spec)
         if recipe.train.start_from and at_start:
             console.note(carry_over(model, card, Path(recipe.train.start_from)))
         model.to(device)
         augment = Augment(recipe.augment, extra)
-        recipe, criterion = _settle_criterion(recipe, train_data, device)
+        recipe, criterion = settle_criterion(recipe, train_data, device)
         order = _order(recipe, train_data, 0, 0)
         first = partial(loader, train_data, augment, card.input, order, recipe.seed, 0)
         train, notes = speed.settle(recipe.train, model, lambda: next(iter(first())), criterion, device)
@@ -196,10 +203,9 @@ class TrainingState:
         try:
             self._take(tree)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            first = str(error).strip().splitlines()[0]
             raise TrainingError(
-                f"{self.folder}: the resume point does not fit {self.folder / 'recipe.yaml'} ({first}): the recipe was "
-                "changed; undo that, or start a new training with train.start_from"
+                f"{self.folder}: the resume point does not fit {self.folder / 'recipe.yaml'} ({first_line(error)}): "
+                "the recipe was changed; undo that, or start a new training with train.start_from"
             ) from error
 
     def _take(self, tree: dict[str, Any]) -> None:
@@ -242,75 +248,6 @@ def _note_changes(tree: dict[str, Any], recipe: Recipe, folder: Path) -> None:
 
 def _resume_point(folder: Path) -> Path:
     return folder / "resume" / "state.safetensors"
-
-
-def _open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
-    section = recipe.data
-
-    def split(name: str, **more: Any) -> Dataset:
-        return data.open(section.name, section.root, name, cache=section.cache, **{**section.options, **more})
-
-    train_data = split(section.train)
-    check_classes(train_data.classes)
-    check_bands(recipe, section.train, train_data)
-    check_labelled(train_data, f"data.train {section.train}")
-    if not section.val and recipe.train.early_stop:
-        raise RecipeError("train.early_stop: waits for a better val mIoU but data.val is null: leave one of them out")
-    if not section.val:
-        return train_data, None
-    val_data = split(section.val, **section.val_options)
-    check_bands(recipe, section.val, val_data)
-    if val_data.classes != train_data.classes:
-        raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
-    check_labelled(val_data, f"data.val {section.val} (null for none)")
-    return train_data, val_data
-
-
-def _create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Segmenter, Card]:
-    node = recipe.model
-    classes = train_data.classes
-    given: Any = {"weights": weights, "head_start": node.head_start, "options": node.options}
-    model = models.create(node.name, len(classes), seed=recipe.seed, **given)
-    config = models.config_class(node.name).model_validate(node.options)
-    if node.freeze:
-        encoder = getattr(model, "encoder", None)
-        if encoder is None:
-            raise RecipeError(f"model.freeze: {node.name} has no encoder to freeze: leave it out")
-        encoder.freeze(node.freeze)
-        if node.weights == "none" and not recipe.train.start_from:
-            console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
-    spec = spec_of(train_data)
-    kept = {"dtype": spec.dtype, "alpha": spec.alpha, "take": spec.take, "nodata": spec.nodata}
-    size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
-    seen = Input.model_validate(size | kept | {"range": settled(train_data)})
-    return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)
-
-
-def _settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.Sum]:
-    """The loss, with class weights counted from the data where the recipe asks for that."""
-    _refuse_idle_settings(recipe.train)
-    wanted, count = recipe.train.class_weights, len(train_data.classes)
-    if isinstance(wanted, str) and wanted != "none":
-        wanted = tuple(class_weights(wanted, *class_pixel_counts(train_data)))
-        train = TrainRecipe.model_validate(recipe.train.model_dump() | {"class_weights": wanted})
-        recipe = recipe.model_copy(update={"train": train})
-    if not isinstance(wanted, str) and len(wanted) != count:
-        raise RecipeError(f"train.class_weights: {len(wanted)} weights for {count} classes: give one for each")
-    if not isinstance(wanted, str) and not any(wanted):
-        raise RecipeError("train.class_weights: all of them are 0, so nothing would be learned: give one that is not")
-    weights = None if isinstance(wanted, str) else torch.tensor(wanted, dtype=torch.float32, device=device)
-    return recipe, losses.create(recipe.train.loss, weights, recipe.train.label_smoothing)
-
-
-def _refuse_idle_settings(settings: TrainRecipe) -> None:
-    """RecipeError for class weights or label smoothing that no loss of the sum would take."""
-    idle = {"class_weights": settings.class_weights != "none", "label_smoothing": settings.label_smoothing > 0}
-    names = [name for name, given in idle.items() if given]
-    if names and not set(losses.PIXELWISE) & settings.loss.weights.keys():
-        raise RecipeError(
-            f"train.{' and train.'.join(names)}: of no use to {' + '.join(settings.loss.weights)}: leave out, or add "
-            f"one of {', '.join(losses.PIXELWISE)} to train.loss"
-        )
 
 
 def _order(recipe: Recipe, train_data: Dataset, epoch: int, batch: int) -> TrainingOrder:

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tarsia.errors import TarsiaError, TrainingError
+from tarsia.plain_text import first_line
 from tarsia.yaml_tree import as_override
 
 # What torch and Linux say when a worker is gone, or when it has no memory to hand batches over in.
@@ -56,7 +57,7 @@ def dead_worker(error: BaseException) -> TrainingError | None:
     if not isinstance(error, RuntimeError | OSError) or not any(sign in text for sign in _SIGNS):
         return None
     return TrainingError(
-        f"a worker process that reads pictures died, or cannot work ({text.splitlines()[0]}): the machine may be out "
+        f"a worker process that reads pictures died, or cannot work ({first_line(error)}): the machine may be out "
         "of memory, or out of shared memory (/dev/shm; docker run --shm-size=2g); use fewer workers with "
         f"{as_override('train.workers=1')}, or none with {as_override('train.workers=0')}"
     )

@@ -18,6 +18,7 @@ from torch.nn import functional
 from tarsia.errors import RecipeError, nearest
 from tarsia.models._blocks import Freezable, Norm, NormAct
 from tarsia.models._weights import encoder_weights
+from tarsia.plain_text import first_line
 
 # What ViT, Swin and everything else must be told to take pictures of any size.
 _SIZE_FREEDOM: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
@@ -99,7 +100,7 @@ class Encoder(Freezable):
         except _REFUSALS as error:
             raise RecipeError(
                 f"model.encoder: {name} cannot see pictures of any multiple of {self.stride}, as {height}x{width} "
-                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): choose another encoder"
+                f"({first_line(error)}): choose another encoder"
             ) from error
         finally:
             self.train(was_training)

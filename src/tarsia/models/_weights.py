@@ -15,7 +15,7 @@ from torch import Tensor
 from tarsia.card import CARD_KEY, read_header
 from tarsia.errors import ModelFileError
 from tarsia.files import is_utf8
-from tarsia.plain_text import some
+from tarsia.plain_text import first_line, some
 
 _REACH_SECONDS = 3.0
 # Buffers that older timm versions stored and newer ones compute.
@@ -92,8 +92,8 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(huggingface_hub.hf_hub_download(config.hf_hub_id, filename))
     except (errors.HfHubHTTPError, OSError, ValueError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFileError(f"model.weights: {filename} of {config.hf_hub_id} ({first}); {advice}") from error
+        what = f"{filename} of {config.hf_hub_id} ({first_line(error)})"
+        raise ModelFileError(f"model.weights: {what}; {advice}") from error
 
 
 def _unreachable(address: str) -> str | None:

@@ -81,7 +81,7 @@ def write(
             if polygons:
                 on_earth = {"transform": place.affine, "crs": place.crs_name} if place else {}
                 more = write_polygons(np.concatenate(kept), source, out, what, predictor.classes, **on_earth)
-        return {"row": summary.row_of(source, raster.size, counts.tolist(), predictor.card, **tile), **more}
+        return {"row": summary.row_of(raster.size, counts.tolist(), predictor.card, **tile), **more}
 
 
 def _writers(

@@ -68,7 +68,7 @@ def write(
                     if folder:
                         paint.save_label(folder / f"frame-{work.count:06d}.png", label_HW, card.classes)
         work.end()
-    return {"row": summary.row_of(source, first.shape[:2], counts.tolist(), card, frames=work.count)}
+    return {"row": summary.row_of(first.shape[:2], counts.tolist(), card, frames=work.count)}
 
 
 def _groups(frames: Iterator[np.ndarray], count: int, video: Video) -> Iterator[list[np.ndarray]]:

@@ -24,7 +24,7 @@ def counted(label_HW: np.ndarray) -> list[int]:
     return np.bincount(label_HW.reshape(-1), minlength=256).tolist()
 
 
-def row_of(source: Source, size: Sequence[int], counts: Sequence[int], card: Card, **more: Any) -> dict[str, Any]:
+def row_of(size: Sequence[int], counts: Sequence[int], card: Card, **more: Any) -> dict[str, Any]:
     """A picture's line: size (height, width), pixels of each class and ignored ones."""
     pixels = list(counts[: len(card.classes)])
     return {"size": list(size), **more, "pixels": pixels, "ignored": counts[IGNORED]}

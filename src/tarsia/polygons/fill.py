@@ -22,14 +22,14 @@ _MAX_CHARACTERS = 7  # of one number in COCO's string: 5 bits each, more than an
 _NOTHING = np.empty((0, 2), np.int64)
 
 
-class Region(NamedTuple):
+class Shape(NamedTuple):
     """What one annotation covers: `draw` gives its runs in a picture of a size; `label` is 0 .. K-1 or 255."""
 
     label: int
     draw: Callable[[Size], np.ndarray]
 
 
-def paint(regions: Sequence[Region], size: Size, fill: int) -> tuple[np.ndarray, int]:
+def paint(regions: Sequence[Shape], size: Size, fill: int) -> tuple[np.ndarray, int]:
     """Regions -> label map H x W uint8, `fill` where there is none; and how many cover no pixel's centre.
 
     Those that cover more pixels are painted first, those that cover as many in the order given: what is small stays

@@ -202,8 +202,7 @@ class Predictor:
 
         ScoresError where they are no numbers, and so from whatever follows from them.
         """
-        found = self.unchecked_scores(images_BHW3, scale)
-        check_numbers(found, "scores")
+        check_numbers(found := self.unchecked_scores(images_BHW3, scale), "scores")
         return found
 
     def unchecked_scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
@@ -268,8 +267,7 @@ class Predictor:
     def _refined(self, images_BHW3: np.ndarray, probabilities_BKHW: np.ndarray) -> np.ndarray:
         if self.crf is None:
             return probabilities_BKHW
-        pairs = zip(images_BHW3, probabilities_BKHW, strict=True)
-        return np.stack([refine(image, part, self.crf) for image, part in pairs])
+        return np.stack([refine(*pair, self.crf) for pair in zip(images_BHW3, probabilities_BKHW, strict=True)])
 
     def attention(self, image: ImageLike, at: tuple[int, int] | None = None) -> list[AttentionMap]:
         """What each attention module of the network does in one picture, without test-time augmentation.
@@ -285,9 +283,8 @@ class Predictor:
         if at is not None:
             (x, y), (height, width) = at, image_HW3.shape[:2]
             if not (0 <= x < width and 0 <= y < height):
-                raise ImageError(
-                    f"`attention_at` is {x},{y}, and the picture {width} wide and {height} high: choose a pixel in it"
-                )
+                seen = f"the picture {width} wide and {height} high"
+                raise ImageError(f"`attention_at` is {x},{y}, and {seen}: choose a pixel in it")
             where = (y + 0.5) / height * covered[0], (x + 0.5) / width * covered[1]
         maps = self.engine.attention(padded[0], where)
         return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in maps]

@@ -67,7 +67,7 @@ class Strip(NamedTuple):
     image_HW3: np.ndarray
 
 
-class Side(NamedTuple):
+class TileLine(NamedTuple):
     """Tiles along one side of a picture: where each begins, and the zones [from, to) between one and the next."""
 
     starts: list[int]
@@ -81,7 +81,7 @@ class Side(NamedTuple):
         return first, last
 
 
-def spread(length: int, tiling: Tiling) -> Side:
+def spread(length: int, tiling: Tiling) -> TileLine:
     """The tiles along a side of `length` pixels."""
     over = math.ceil(max(0, length - tiling.side) / tiling.stride)  # in steps of the stride, beyond one tile
     step = (tiling.side - tiling.overlap) // tiling.stride
@@ -92,7 +92,7 @@ def spread(length: int, tiling: Tiling) -> Side:
     least = min((after - before for before, after in pairs), default=0)
     half = min(tiling.overlap // 4, least) // 2
     middles = [(after + before + tiling.side) // 2 for before, after in pairs]
-    return Side(starts, [(middle - half, middle + half) for middle in middles], length)
+    return TileLine(starts, [(middle - half, middle + half) for middle in middles], length)
 
 
 def strips(
@@ -149,7 +149,7 @@ def _to_write(scores_KhW: Any) -> np.ndarray:
     return part_KhW if part_KhW.flags.writeable else part_KhW.copy()
 
 
-def _blended(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+def _blended(scored: Iterator[Any], across: TileLine, kept: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
     """The tiles of a strip from left to right, blended along it: (first column, K x rows x columns of scores)."""
     held_KHZ: np.ndarray | None = None
     for index, scores_KHW in enumerate(scored):
@@ -168,7 +168,7 @@ def _blended(scored: Iterator[Any], across: Side, kept: tuple[int, int]) -> Iter
 
 
 def _tiles(
-    predictor: Predictor, image_HW3: np.ndarray, across: Side, side: int, batch: int, confidence: bool
+    predictor: Predictor, image_HW3: np.ndarray, across: TileLine, side: int, batch: int, confidence: bool
 ) -> Iterator[Any]:
     """The scores of the tiles of a strip; one by one where memory does not suffice for `batch`."""
     for first in range(0, len(across.starts), batch):

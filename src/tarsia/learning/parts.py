@@ -1,0 +1,113 @@
+"""What a recipe trains with: its data, network and loss, each checked with the others before anything is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tarsia import console, data, models
+from tarsia.card import Card, Input
+from tarsia.data import Dataset, bands_of
+from tarsia.data._class_pixels import class_pixel_counts, class_weights
+from tarsia.data._dataset import check_classes, check_labelled, spec_of
+from tarsia.data._range import settled
+from tarsia.errors import DatasetError, RecipeError
+from tarsia.learning import losses
+from tarsia.learning.augment import COLORED
+from tarsia.models._segmenter import Segmenter
+from tarsia.plain_text import number
+from tarsia.recipe import Recipe, TrainRecipe
+
+
+def open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
+    """The data of training and, where there is one, of validation; an error where the two do not fit together."""
+    section = recipe.data
+
+    def split(name: str, **more: Any) -> Dataset:
+        return data.open(section.name, section.root, name, cache=section.cache, **{**section.options, **more})
+
+    train_data = split(section.train)
+    check_classes(train_data.classes)
+    check_bands(recipe, section.train, train_data)
+    check_labelled(train_data, f"data.train {section.train}")
+    if not section.val and recipe.train.early_stop:
+        raise RecipeError("train.early_stop: waits for a better val mIoU but data.val is null: leave one of them out")
+    if not section.val:
+        return train_data, None
+    val_data = split(section.val, **section.val_options)
+    check_bands(recipe, section.val, val_data)
+    if val_data.classes != train_data.classes:
+        raise DatasetError(f"data: the classes of {section.train} and {section.val} differ: they must be the same")
+    check_labelled(val_data, f"data.val {section.val} (null for none)")
+    return train_data, val_data
+
+
+def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Segmenter, Card]:
+    """The network, on `weights`, and what its model files will say of it."""
+    node = recipe.model
+    classes = train_data.classes
+    given: Any = {"weights": weights, "head_start": node.head_start, "options": node.options}
+    model = models.create(node.name, len(classes), seed=recipe.seed, **given)
+    config = models.config_class(node.name).model_validate(node.options)
+    if node.freeze:
+        encoder = getattr(model, "encoder", None)
+        if encoder is None:
+            raise RecipeError(f"model.freeze: {node.name} has no encoder to freeze: leave it out")
+        encoder.freeze(node.freeze)
+        if node.weights == "none" and not recipe.train.start_from:
+            console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
+    spec = spec_of(train_data)
+    kept = {"dtype": spec.dtype, "alpha": spec.alpha, "take": spec.take, "nodata": spec.nodata}
+    size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
+    seen = Input.model_validate(size | kept | {"range": settled(train_data)})
+    return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)
+
+
+def settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.Sum]:
+    """The loss, with class weights counted from the data where the recipe asks for that."""
+    _refuse_idle_settings(recipe.train)
+    wanted, count = recipe.train.class_weights, len(train_data.classes)
+    if isinstance(wanted, str) and wanted != "none":
+        wanted = tuple(class_weights(wanted, *class_pixel_counts(train_data)))
+        train = TrainRecipe.model_validate(recipe.train.model_dump() | {"class_weights": wanted})
+        recipe = recipe.model_copy(update={"train": train})
+    if not isinstance(wanted, str) and len(wanted) != count:
+        raise RecipeError(f"train.class_weights: {len(wanted)} weights for {count} classes: give one for each")
+    if not isinstance(wanted, str) and not any(wanted):
+        raise RecipeError("train.class_weights: all of them are 0, so nothing would be learned: give one that is not")
+    weights = None if isinstance(wanted, str) else torch.tensor(wanted, dtype=torch.float32, device=device)
+    return recipe, losses.create(recipe.train.loss, weights, recipe.train.label_smoothing)
+
+
+def _refuse_idle_settings(settings: TrainRecipe) -> None:
+    """RecipeError for class weights or label smoothing that no loss of the sum would take."""
+    idle = {"class_weights": settings.class_weights != "none", "label_smoothing": settings.label_smoothing > 0}
+    names = [name for name, given in idle.items() if given]
+    if names and not set(losses.PIXELWISE) & settings.loss.weights.keys():
+        raise RecipeError(
+            f"train.{' and train.'.join(names)}: of no use to {' + '.join(settings.loss.weights)}: leave out, or add "
+            f"one of {', '.join(losses.PIXELWISE)} to train.loss"
+        )
+
+
+def check_bands(recipe: Recipe, split: str, dataset: Dataset) -> None:
+    """RecipeError where the pictures of `split` have other bands than `model.bands`, or something needs colours."""
+    wanted, found = recipe.model.options.get("bands", 3), bands_of(dataset)
+    if wanted != found:
+        given = "given" if "bands" in recipe.model.options else "what it is where not given"
+        raise RecipeError(
+            f"model.bands: {wanted} ({given}), but the pictures of data set {recipe.data.name}, split {split}, have "
+            f"{number(found, 'band')}: write model.bands: {found}, or bands: {wanted} in dataset.yaml if that is wrong"
+        )
+    check_colors(recipe, found)
+
+
+def check_colors(recipe: Recipe, bands: int) -> None:
+    """RecipeError naming what changes red, green and blue, where pictures have other `bands`."""
+    colored = [f"augment.{name}" for name in COLORED if getattr(recipe.augment, name) is not None]
+    colored += ["adapt"] if recipe.adapt else []
+    if colored and bands != 3:
+        raise RecipeError(
+            f"{', '.join(colored)}: for red, green and blue, and the pictures have {number(bands, 'band')}: leave out"
+        )
