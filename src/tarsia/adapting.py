@@ -26,7 +26,6 @@ from tarsia.evaluating import evaluate
 from tarsia.files import require_new
 from tarsia.folder_lock import holding
 from tarsia.inference import load
-from tarsia.plain_text import number
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -195,9 +194,9 @@ def stages_of(method: str) -> list[str]:
 
 def _check_colors(card: Card, path: Path) -> None:
     """RecipeError for a model of other pictures than RGB: the methods were made for colours."""
-    if card.bands != 3:
+    if not card.spec.plain:
         raise RecipeError(
-            f"{path}: takes pictures of {number(card.bands, 'band')}, and adapting is for red, green and blue: train "
+            f"{path}: takes pictures of {card.spec}, and adapting is for red, green and blue of 8 bits: train "
             "it with labelled pictures of the new condition (train.start_from)"
         )
 

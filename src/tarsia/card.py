@@ -27,7 +27,7 @@ from pydantic import (
 
 from tarsia import formerly
 from tarsia.errors import ModelFileError
-from tarsia.plain_text import first_line
+from tarsia.plain_text import first_line, number
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
@@ -62,6 +62,15 @@ class Spec:
     take: tuple[int, ...] = ()
     nodata: str | float | None = None
     low: tuple[float, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether pictures are red, green and blue of 8 bits, as a camera's."""
+        return self.bands == 3 and self.dtype == "uint8"
+
+    def __str__(self) -> str:
+        """`4 bands`, `3 bands of uint16`."""
+        return number(self.bands, "band") + ("" if self.dtype == "uint8" else f" of {self.dtype}")
 
 
 # The fields of `Input` that came with format 2, and what says nothing there.

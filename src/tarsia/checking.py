@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Input
-from tarsia.data._dataset import Dataset, bands_of, evenly
-from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values
+from tarsia.data._dataset import Dataset, evenly, spec_of
+from tarsia.data._range import settled
+from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values, value_range
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.finding import Finding, worst_first
 from tarsia.doctor.fix import write_copy
@@ -29,6 +30,7 @@ from tarsia.recipe_augment import AugmentRecipe
 # Every kind of finding: a function each, from a data set to what is wrong with it.  A new kind is one more function.
 CHECKS: tuple[Check, ...] = (
     *files.CHECKS,
+    *value_range.CHECKS,
     *two_values.CHECKS,
     *labels.CHECKS,
     *misalignment.CHECKS,
@@ -95,13 +97,15 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
     from tarsia.learning.loader import Key, Samples, TrainingOrder
     from tarsia.learning.parts import check_colors
 
-    check_colors(recipe, bands_of(dataset))
-    settings = Input(size=recipe.input.size, short_side=recipe.input.short_side)
+    spec = spec_of(dataset)
+    check_colors(recipe, spec)
+    size: dict[str, Any] = {"size": recipe.input.size, "short_side": recipe.input.short_side}
+    settings = Input(dtype=spec.dtype, range=settled(dataset), **size)
     seed = recipe.seed if seed is None else seed
 
     def shown(caption: str, augment: AugmentRecipe, key: Key) -> _Shown:
         image, label, name = Samples(dataset, Augment(augment), settings, seed).read(key)
-        return caption or name, image, label
+        return caption or name, image if image.dtype == np.uint8 else np.rint(image).astype(np.uint8), label
 
     alone = list(_alone(recipe.augment))
     if not alone:

@@ -14,11 +14,12 @@ _LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65_535.0), "int16": (-32_768.0
 USUAL = ("0.1", "99.9")  # percentiles
 
 
-def settled(train: Dataset) -> Range | None:
+def settled(train: Dataset, counted: Histogram | None = None) -> Range | None:
     """The range that a training on this split goes by; None for 8 bits as they are.
 
     `train.range_rule`, of dataset.yaml: "limits", or what `Range` takes.  Without one 8 bits have none, others the
     percentiles 0.1 and 99.9, of all bands together where there are one or three (so that colours keep their balance).
+    `counted`: the histogram of the split, where it is there already.
     Raises DatasetError where there is nothing to count, or limits of float32 are asked for.
     """
     spec, rule = spec_of(train), getattr(train, "range_rule", None)
@@ -36,7 +37,8 @@ def settled(train: Dataset) -> Range | None:
     if "low" in given:
         return Range(rule="fixed", low=_each(given["low"], bands, "low"), high=_each(given["high"], bands, "high"))
     percentiles = tuple(str(one) for one in given.get("percentiles", USUAL))
-    return _counted(train, (percentiles[0], percentiles[1]), given.get("per") or ("all" if bands in (1, 3) else "band"))
+    per = given.get("per") or ("all" if bands in (1, 3) else "band")
+    return _counted(counted or histogram(train), (percentiles[0], percentiles[1]), per)
 
 
 def _each(given: Any, bands: int, end: str) -> tuple[float, ...]:
@@ -46,19 +48,24 @@ def _each(given: Any, bands: int, end: str) -> tuple[float, ...]:
     return found
 
 
-def _counted(train: Dataset, percentiles: tuple[str, str], per: str) -> Range:
-    """By percentiles over all pixels with data, whatever their label."""
+def histogram(train: Dataset) -> Histogram:
+    """How often values occur in all pixels with data, whatever their label."""
     spec = spec_of(train)
     found = Histogram(spec.bands, spec.dtype)
     for index in console.track(range(len(train)), len(train), "counting the range of the values"):
         picture = picture_of(train, index)
         found.add(picture.values_HWC, picture.valid_HW)
+    return found
+
+
+def _counted(found: Histogram, percentiles: tuple[str, str], per: str) -> Range:
+    """By percentiles of what occurs."""
     total = int(found.counts[0].sum())
     if not total:
         raise DatasetError("no pixel of the training split has data, so that no range of values can be counted")
     counted = found.together() if per == "all" else found.counts
     ends = [found.ends(one, percentiles) for one in counted]
-    ends = ends * (spec.bands // len(ends))
+    ends = ends * (len(found.counts) // len(ends))
     beyond = [found.beyond(band, *both) for band, both in enumerate(ends)]
     return Range(
         rule="percentiles",

@@ -16,6 +16,7 @@ Below the folder: images/SPLIT/NAME.*, labels/SPLIT/NAME.png (index PNGs), and l
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 from collections import Counter
@@ -51,6 +52,7 @@ from tarsia.yaml_tree import in_braces
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
 _EMPTY = "nothing in it is labelled"
+_READING = {"bands", "dtype", "range", "alpha", "take", "nodata"}
 _HEADER = "# A corrected copy, written by `tarsia check`.  What was done to which file stands in check.json."
 _UNDECIDED = (
     "# A copy written by `tarsia check`, whose labels may be meant in several ways.  Put the lines of the right\n"
@@ -277,11 +279,19 @@ def _described(checked: CheckedData, splits: list[str], copy: CorrectedCopy, nam
     lines = [_UNDECIDED if copy.keeps else _HEADER, yaml_classes(checked.classes), "format: index"]
     if copy.keeps and coding is not None:
         lines[1:] = [coding.lines()]
-    lines += [] if checked.bands == 3 else [f"bands: {checked.bands}"]
+    lines += _of_pictures(checked)
     for key, pattern in _patterns(checked).items():
         if all(re.search(pattern, name) for name in names):
             lines.append(f"{key}: {in_braces(pattern)}")
     return "\n".join([*lines, yaml_splits(splits)]) + "\n"
+
+
+def _of_pictures(checked: CheckedData) -> list[str]:
+    """What dataset.yaml says of how pictures are read; JSON is YAML."""
+    if checked.layout is None:
+        return [] if checked.bands == 3 else [f"bands: {checked.bands}"]
+    told = checked.layout.model_dump(mode="json", include=_READING, exclude_defaults=True)
+    return [f"{key}: {json.dumps(value)}" for key, value in told.items()]
 
 
 def _patterns(checked: CheckedData) -> dict[str, str]:

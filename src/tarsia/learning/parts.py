@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tarsia import console, data, models
-from tarsia.card import Card, Input
+from tarsia.card import Card, Input, Spec
 from tarsia.data import Dataset, bands_of
 from tarsia.data._class_pixels import class_pixel_counts, class_weights
 from tarsia.data._dataset import check_classes, check_labelled, spec_of
@@ -100,14 +100,16 @@ def check_bands(recipe: Recipe, split: str, dataset: Dataset) -> None:
             f"model.bands: {wanted} ({given}), but the pictures of data set {recipe.data.name}, split {split}, have "
             f"{number(found, 'band')}: write model.bands: {found}, or bands: {wanted} in dataset.yaml if that is wrong"
         )
-    check_colors(recipe, found)
+    check_colors(recipe, spec_of(dataset))
 
 
-def check_colors(recipe: Recipe, bands: int) -> None:
-    """RecipeError naming what changes red, green and blue, where pictures have other `bands`."""
+def check_colors(recipe: Recipe, spec: Spec) -> None:
+    """RecipeError naming what changes red, green and blue of 8 bits, where pictures are others."""
     colored = [f"augment.{name}" for name in COLORED if getattr(recipe.augment, name) is not None]
     colored += ["adapt"] if recipe.adapt else []
-    if colored and bands != 3:
+    if spec.bands == 3:
+        colored = [name for name in colored if name != "augment.color_jitter"]  # which takes any values
+    if colored and not spec.plain:
         raise RecipeError(
-            f"{', '.join(colored)}: for red, green and blue, and the pictures have {number(bands, 'band')}: leave out"
+            f"{', '.join(colored)}: for red, green and blue of 8 bits, and the pictures have {spec}: leave out"
         )

@@ -21,7 +21,6 @@ from tarsia.output.sources import Source, is_camera
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
 from tarsia.pictures.videos import Video, open_video, writing_video
-from tarsia.plain_text import number
 
 _FRAME = re.compile(r"frame-\d{6,}\.png")
 
@@ -37,10 +36,10 @@ def write(
     asked for.  A camera ends with an interrupt, which is no error.  Raises ImageError for a video that cannot be read.
     """
     camera = is_camera(source.path)
-    if card.bands != 3:
+    if not card.spec.plain:
         raise ImageError(
             f"{shown(source.path)}: a video's frames are red, green and blue, and this model takes pictures of "
-            f"{number(card.bands, 'band')}"
+            f"{card.spec}"
         )
     with open_video(source.path, camera) as video, contextlib.ExitStack() as stack:
         frames = iter(itertools.islice(video, most))

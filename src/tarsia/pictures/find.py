@@ -17,7 +17,7 @@ SUFFIXES = frozenset(
 
 def suffixes(spec: Spec) -> frozenset[str]:
     """What a folder is searched for: pictures, and arrays where pictures are not 8-bit RGB."""
-    return SUFFIXES if spec.bands == 3 and spec.dtype == "uint8" else SUFFIXES | {ARRAY_SUFFIX}
+    return SUFFIXES if spec.plain else SUFFIXES | {ARRAY_SUFFIX}
 
 
 def walk(

@@ -15,7 +15,6 @@ from tarsia.engines.engine import AttentionMap, Engine, check_numbers
 from tarsia.errors import ImageError, RecipeError
 from tarsia.pictures.files import MAX_PIXELS
 from tarsia.pictures.reader import ImageLike, masked, read
-from tarsia.plain_text import number
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
 from tarsia.prediction.style import Style
@@ -84,10 +83,10 @@ class Predictor:
         style: Style | None = None,
     ) -> None:
         for stage, given in ("crf", crf), ("style", style):
-            if given is not None and engine.card.bands != 3:
+            if given is not None and not engine.card.spec.plain:
                 raise RecipeError(
                     f"`{stage}` takes red, green and blue, and this model takes pictures of "
-                    f"{number(engine.card.bands, 'band')}: leave it out"
+                    f"{engine.card.spec}: leave it out"
                 )
         self.engine = engine
         self.tta = tta
