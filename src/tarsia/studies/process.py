@@ -23,6 +23,8 @@ _IMPORTED = [
     "tarsia.training",
     "tarsia.models._encoders",
     "tarsia.evaluation.plots",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
     "torch.utils.tensorboard",
     "jinja2",
 ]
