@@ -105,8 +105,8 @@ class Data:
     def __getitem__(self, index: int) -> Sample:
         index = self._position(index)
         city, condition = self._kind(index)
-        draw = _kept if math.prod(self.size) <= _KEPT_PIXELS else _drawn
-        image, label = draw((self.seed, self._number, index), city, condition, self.reach, self.size)
+        asked = (self.seed, self._number, index), city, condition, self.reach, self.size
+        image, label = _kept(*asked) if math.prod(self.size) <= _KEPT_PIXELS else _drawn(*asked)
         image, label = image.copy(), label.copy()  # what is kept is nobody's to write on
         domain = f"{city}/{condition}" if len({city for city, _ in self._kinds}) > 1 else condition
         return check_sample(Sample(image, label, self.name(index), domain), self.classes)
