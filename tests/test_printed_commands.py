@@ -47,10 +47,6 @@ plain_text.command = command
 STARTED = "#!{python}" + NOTING + "from tarsia.cli import main\nmain()\n"
 
 
-# What tests/test_resume.py and tests/page/test_every_model.py start as a program with torch: here it is only forked.
-STARTED_ELSEWHERE = {"train", "serve"}
-
-
 class Shell:
     """A shell in a folder of its own; `run` gives the commands that were made on the way and printed."""
 
@@ -67,7 +63,7 @@ class Shell:
         self.made.write_text("")
         filled = re.sub(r"\b(PICTURE|FOLDER|RECIPE)\b", lambda word: PLACEHOLDERS[word[1]], line)
         name = shlex.split(filled)[1]
-        program = self.forked if name in self.done | STARTED_ELSEWHERE else self.started
+        program = self.forked if name in self.done else self.started
         self.done.add(name)
         path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path, "MADE_COMMANDS": str(self.made)}
