@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 # Files of minutes.  They begin first: one that began last would run on while all other workers are done.
 MINUTES = (
-    *("docs/test_docs.py", "models/test_export.py", "test_resume.py", "test_printed_commands.py", "test_zoo.py"),
-    *("test_study.py", "test_exporting_int8.py", "test_cli.py", "test_adapting.py", "test_study_folds.py"),
+    *("docs/test_docs.py", "test_study.py", "test_resume.py", "models/test_export.py", "page/test_keeping.py"),
+    *("test_printed_commands.py", "test_cli.py", "test_architecture.py", "test_study_folds.py", "test_adapting.py"),
+    *("doctor/test_remedies.py", "test_training.py", "page/test_every_model.py", "test_hostile_names.py"),
+    *("test_zoo.py", "test_exporting_int8.py"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import os
 import re
@@ -42,27 +43,30 @@ def place(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(path)))
+
+
+@functools.cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """Every module that a file imports, in full, and whether only for type checking."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        for child in ast.iter_child_nodes(node):
-            child.parent = node  # type: ignore[attr-defined]
-    for node in ast.walk(tree):
-        typing_only = any(
-            isinstance(above, ast.If) and "TYPE_CHECKING" in ast.dump(above.test) for above in _above(node)
-        )
+    switches = [node for node in nodes(path) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    for_types = {id(node) for switch in switches for node in ast.walk(switch)}
+    found = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, typing_only) for alias in node.names)
+            found += [(alias.name, id(node) in for_types) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or "", typing_only
-            yield from ((f"{node.module}.{alias.name}", typing_only) for alias in node.names)
-
-
-def _above(node: ast.AST) -> Iterator[ast.AST]:
-    while (node := getattr(node, "parent", None)) is not None:  # type: ignore[assignment]
-        yield node
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found += [(name, id(node) in for_types) for name in names]
+    return found
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -126,7 +130,7 @@ def test_only_the_command_line_reads_the_environment() -> None:
     users = {
         place(path)
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb", "putenv")
     }
     assert all(user.startswith("cli/") for user in users)
@@ -136,7 +140,7 @@ def test_no_pickles_and_no_eval() -> None:
     for path in FILES:
         for module, _ in imports(path):
             assert module.split(".")[0] not in ("pickle", "marshal", "shelve", "dill", "joblib"), place(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec"), f"{place(path)}:{node.lineno}"
 
@@ -144,7 +148,7 @@ def test_no_pickles_and_no_eval() -> None:
 def test_nobody_guesses_what_an_engine_can_do() -> None:
     """The protocol of engines/engine.py says it: who asks with hasattr errs once an engine gains a name."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
                 assert not ast.unparse(node.args[0]).endswith("engine"), f"{place(path)}:{node.lineno}"
 
@@ -157,7 +161,7 @@ def test_all_is_printed_by_the_console(path: Path) -> None:
     """So that a name is plain text wherever it is printed; of rich others take what prints nothing."""
     for module, typing_only in imports(path):
         assert typing_only or module.split(".")[0] != "rich" or module in _SILENT, f"{place(path)}: {module}"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             assert name not in ("print", "print_json"), f"{place(path)}:{node.lineno}"
@@ -170,7 +174,7 @@ _COMMAND = re.compile(rf"\btarsia ({'|'.join(cli.COMMANDS)})\b")
 @pytest.mark.parametrize("path", PRINTED, ids=place)
 def test_commands_and_lines_of_errors_are_made_of_parts(path: Path) -> None:
     """Words that are not known here go through `plain_text.command`; an error's lines are its arguments."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.JoinedStr):
             text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
             found = _COMMAND.search(text)
@@ -207,7 +211,7 @@ def test_flags_are_named_by_the_command_line_alone() -> None:
     for line in ("command('check', '--fix')", "words = ['--to', to]", "def f():\n  'as of --set'", "note('a -- b')"):
         assert not list(named_flags(ast.parse(line))), line
     others = [path for path in FILES if not place(path).startswith("cli/")]
-    found = [f"{place(path)}:{line}" for path in others for line in named_flags(ast.parse(path.read_text("utf-8")))]
+    found = [f"{place(path)}:{line}" for path in others for line in named_flags(parsed(path))]
     assert not found
 
 
@@ -232,9 +236,14 @@ def test_importing_the_light_side_loads_nothing_heavy_and_writes_nothing(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_importing_everything_prints_and_writes_nothing(tmp_path: Path) -> None:
+def test_importing_everything_prints_and_writes_nothing_and_leaves_the_verbs(tmp_path: Path) -> None:
+    """A module that is once imported is an attribute of its package, whatever stood there."""
     modules = ["tarsia" + ("." + place(path)[:-3].replace("/", ".")).replace(".__init__", "") for path in FILES]
-    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    code = (
+        "import importlib, sys, tarsia\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "sys.exit([name for name in tarsia.__all__ if not callable(getattr(tarsia, name))] or None)"
+    )
     done = python(code, *[m for m in modules if m != "tarsia.__main__"], cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert not list(tmp_path.iterdir())
@@ -263,17 +272,16 @@ PRIVATE = {"os._exit", "torch.ops.aten._softmax_backward_data", "torch.ops.mkldn
 @pytest.mark.parametrize("path", FILES, ids=place)
 def test_nothing_private_of_another_package_is_used(path: Path) -> None:
     """What a package keeps to itself changes without a word."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     modules = {
         alias.asname or alias.name.partition(".")[0]
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.Import)
         for alias in node.names
         if not alias.name.startswith("tarsia")
     }
     for module, _ in imports(path):
         assert module.startswith(("tarsia", "__future__")) or "._" not in f".{module}", f"{place(path)}: {module}"
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             first = node.value
             while isinstance(first, ast.Attribute):
@@ -292,7 +300,7 @@ def test_every_dependency_has_a_floor() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=place)
 def test_every_file_says_what_it_is(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     assert ast.get_docstring(tree)
     names = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
     if place(path) not in ("__main__.py",) and len(tree.body) > 1:
@@ -463,8 +471,8 @@ def test_the_source_archive_holds_what_a_checkout_needs(tmp_path: Path) -> None:
 
 def test_the_wheel_works_where_it_is_installed(wheel: Path, data: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
-    subprocess.run([*command, str(wheel)], check=True, capture_output=True, timeout=240)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*command, "--target", str(target), str(wheel)], check=True, capture_output=True, timeout=240)
     code = "import tarsia, sys; assert tarsia.__file__.startswith(sys.argv[1]), tarsia.__file__; print(tarsia.__all__)"
     done = python(code, str(target), cwd=tmp_path, PYTHONPATH=str(target))
     assert done.returncode == 0 and "'train'" in done.stdout, done.stderr

@@ -223,7 +223,8 @@ def test_demo(tarsia: Tarsia, monkeypatch: pytest.MonkeyPatch) -> None:
         full = whole(out, seed)
         options = {"count": 4, "size": (64, 96)}
         computed = {"precision": "float32", "memory_format": "contiguous"}
-        train = full.train.model_copy(update={"epochs": 1, "batch": 4, "workers": 0} | computed)
+        few_steps = {"epochs": 1, "steps_per_epoch": 2, "batch": 4, "workers": 0}
+        train = full.train.model_copy(update=few_steps | computed)
         few = full.data.model_dump() | options | {"val_options": {"count": 2}}
         return full.model_copy(update={"train": train, "data": type(full.data).model_validate(few)})
 

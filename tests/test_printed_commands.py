@@ -1,7 +1,7 @@
 """Every command that is printed is given to a shell as it stands, in a folder whose name holds spaces.
 
-`tarsia` on the shell's path is the program itself, which also notes what `plain_text.command` makes.  Only the words in
-capitals are filled in, from `PLACEHOLDERS`.
+`tarsia` on the shell's path is the program itself, which also notes what `plain_text.command` makes.  It is started the
+first time a command is given, and forked after that.  Only the words in capitals are filled in, from `PLACEHOLDERS`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,14 @@ import pytest
 import yaml
 from PIL import Image
 
+from forked_programs import forked
 from small_data import draw, tiny
 from tarsia.cli import COMMANDS, app
 
 pytestmark = pytest.mark.timeout(1800)  # a dozen programs one after the other, on a machine that may be busy
 PLACEHOLDERS = {"PICTURE": "'pictures/scene (1).png'", "FOLDER": "'a fixed copy'", "RECIPE": "'my recipe.yaml'"}
 COLORS = np.array([[10, 10, 10], [200, 60, 40], [40, 80, 210]], np.uint8)
-PROGRAM = """#!{python}
+NOTING = """
 import os, sys
 sys.argv[0] = "tarsia"
 from tarsia import plain_text
@@ -37,13 +39,12 @@ made = plain_text.command
 def command(*words):
     line = made(*words)
     if line != made(*sys.argv[1:]):  # that one is the record of a report
-        with open(os.environ["MADE_COMMANDS"], "a", encoding="utf-8") as file:
+        with open(os.environ.get("MADE_COMMANDS", os.devnull), "a", encoding="utf-8") as file:
             file.write(line + "\\n")
     return line
 plain_text.command = command
-from tarsia.cli import main
-main()
 """
+STARTED = "#!{python}" + NOTING + "from tarsia.cli import main\nmain()\n"
 
 
 class Shell:
@@ -51,20 +52,23 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.done = folder, set[str]()
-        program = folder / "bin" / "tarsia"
-        program.parent.mkdir(parents=True)
-        program.write_text(PROGRAM.format(python=sys.executable))
-        program.chmod(0o755)
+        self.started, self.forked = (folder / "bin" / kind / "tarsia" for kind in ("started", "forked"))
+        for program in (self.started, self.forked):
+            program.parent.mkdir(parents=True)
+        self.started.write_text(STARTED.format(python=sys.executable))
+        self.started.chmod(0o755)
         self.made = folder / "bin" / "made"
-        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = os.environ | {"PATH": path, "MADE_COMMANDS": str(self.made)}
 
     def start(self, line: str) -> subprocess.Popen[str]:
         self.made.write_text("")
         filled = re.sub(r"\b(PICTURE|FOLDER|RECIPE)\b", lambda word: PLACEHOLDERS[word[1]], line)
-        self.done.add(shlex.split(filled)[1])
+        name = shlex.split(filled)[1]
+        program = self.forked if name in self.done else self.started
+        self.done.add(name)
+        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "MADE_COMMANDS": str(self.made)}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(["bash", "-c", f"exec {filled}"], cwd=self.folder, env=self.environment, **streams)
+        return subprocess.Popen(["bash", "-c", f"exec {filled}"], cwd=self.folder, env=environment, **streams)
 
     def run(self, line: str, *codes: int) -> tuple[list[str], str]:
         process = self.start(line)
@@ -92,10 +96,12 @@ def write_masks(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("printed") / "a folder, with 'spaces' (and more)"
     write_masks(folder)
-    return Shell(folder)
+    shell = Shell(folder)
+    with forked(shell.forked, NOTING):
+        yield shell
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from small_data import same_weights, tiny, write_folder
 from tarsia.card import read_header
 from tarsia.errors import RecipeError, TarsiaError, TrainingError
 from tarsia.learning import resume_point
+from tarsia.studies.process import IMPORTED
 from tarsia.training import train
 
 EPOCHS, STEPS = 3, 4  # steps of an epoch
@@ -42,10 +43,12 @@ def slowed(call, seconds):
 tarsia.training._step = slowed(tarsia.training._step, 0.04)
 tarsia.training._validate = slowed(tarsia.training._validate, 0.2)
 """
-# Imports torch once; each line of standard input is the arguments of one `tarsia` in a process of its own.
+# Imports all once; each line of standard input is the arguments of one `tarsia` in a process of its own.
 SERVER = (
     SLOWED
-    + """print("ready", flush=True)
+    + f"import {', '.join(IMPORTED)}"
+    + """
+print("ready", flush=True)
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tarsia import data
+from tarsia.data import streets
 from tarsia.data._streets.conditions import CONDITIONS
 from tarsia.data._streets.lamps import Lamp, light_of
 from tarsia.data._streets.lens import developed
@@ -36,6 +37,12 @@ def drawn() -> dict[tuple[str, str], list[data.Sample]]:
         for city in CITIES
         for condition in ("clear", *NINE)
     }
+
+
+@pytest.fixture(autouse=True)
+def drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that are compared are not one that was kept."""
+    monkeypatch.setattr(streets, "_KEPT_PIXELS", 0)
 
 
 def _luminance(samples: list[data.Sample]) -> float:

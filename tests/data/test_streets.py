@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tarsia.data import streets
 from tarsia.data._dataset import Dataset, check_sample
 from tarsia.data.streets import Data
 from tarsia.errors import DatasetError
@@ -21,6 +22,12 @@ SMALL = (120, 160)
 def labels() -> np.ndarray:
     data = Data(size=SMALL, count=40, seed=3)
     return np.stack([data[index].label for index in range(40)])
+
+
+@pytest.fixture(autouse=True)
+def drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that are compared are not one that was kept."""
+    monkeypatch.setattr(streets, "_KEPT_PIXELS", 0)
 
 
 def _digest(sample) -> str:
@@ -79,6 +86,19 @@ def test_a_scene_depends_on_nothing_else() -> None:
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == forwards[1]
+
+
+def test_a_scene_that_is_kept_is_as_one_that_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = _digest(Data(size=(32, 40), seed=9)[2])
+    monkeypatch.setattr(streets, "_KEPT_PIXELS", 32 * 40)
+    written_on = Data(size=(32, 40), seed=9)[2]
+    assert _digest(written_on) == drawn
+    written_on.image[:], written_on.label[:] = 0, 0
+    found = streets._kept.cache_info().hits
+    assert _digest(Data(size=(32, 40), seed=9)[2]) == drawn and streets._kept.cache_info().hits == found + 1
+    others = {"seed": 8}, {"seed": 9, "split": "val"}, {"seed": 9, "reach": 20.0}, {"seed": 9, "condition": "night"}
+    assert drawn not in {_digest(Data(size=(32, 40), **other)[2]) for other in others}
+    assert Data(size=(33, 40))[2].label.shape == (33, 40) and streets._kept.cache_info().hits == found + 1
 
 
 def test_seeds_splits_and_indices_differ() -> None:

@@ -17,6 +17,8 @@ its condition; with several cities it is city/condition.
 
 from __future__ import annotations
 
+import functools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +104,10 @@ class Data:
 
     def __getitem__(self, index: int) -> Sample:
         index = self._position(index)
-        layout, detail, weather = (np.random.default_rng([self.seed, self._number, index, part]) for part in range(3))
         city, condition = self._kind(index)
-        scene = CITIES[city](layout, self.reach)
-        if condition == PLAIN:
-            image, label = paint(scene, self.size, detail)
-        else:
-            image, label = render(scene, CONDITIONS[condition], self.size, detail, weather)
+        asked = (self.seed, self._number, index), city, condition, self.reach, self.size
+        image, label = _kept(*asked) if math.prod(self.size) <= _KEPT_PIXELS else _drawn(*asked)
+        image, label = image.copy(), label.copy()  # what is kept is nobody's to write on
         domain = f"{city}/{condition}" if len({city for city, _ in self._kinds}) > 1 else condition
         return check_sample(Sample(image, label, self.name(index), domain), self.classes)
 
@@ -127,6 +126,21 @@ class Data:
         if not -self._count <= index < self._count:
             raise IndexError(f"streets: scene {index} of {self._count} ({self.split})")
         return int(index) % self._count
+
+
+def _drawn(
+    seeds: tuple[int, int, int], city: str, condition: str, reach: float, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    layout, detail, weather = (np.random.default_rng([*seeds, part]) for part in range(3))
+    scene = CITIES[city](layout, reach)
+    if condition == PLAIN:
+        return paint(scene, size, detail)
+    return render(scene, CONDITIONS[condition], size, detail, weather)
+
+
+# Every epoch, the scores, the worst pictures and the examples ask for the same scenes: the newest are kept, 38 MiB.
+_KEPT_PIXELS = 240 * 320
+_kept = functools.lru_cache(128)(_drawn)
 
 
 def _several(what: str, value: str, known: tuple[str, ...], everything: tuple[str, ...]) -> tuple[str, ...]:

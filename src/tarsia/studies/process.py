@@ -19,10 +19,12 @@ from tarsia.errors import TarsiaError
 from tarsia.learning.interrupt import Interrupt, Interrupted
 
 # What a training imports, at once or on its way.
-_IMPORTED = [
+IMPORTED = [
     "tarsia.training",
     "tarsia.models._encoders",
     "tarsia.evaluation.plots",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
     "torch.utils.tensorboard",
     "jinja2",
 ]
@@ -38,7 +40,7 @@ def apart(function: Callable[..., str], *arguments: Any) -> str:
     SIGTERM or Ctrl-C.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_IMPORTED)
+    context.set_forkserver_preload(IMPORTED)
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(theirs, console.err.quiet, function, arguments))
     with Interrupt() as interrupt:

@@ -1,0 +1,88 @@
+"""`tarsia` in processes forked from one that has imported torch and timm once, which takes each start ten seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tarsia.studies.process import IMPORTED
+
+# Each connection is one command.  Its process is forked twice, so that one waits for the other's exit code.
+SERVER = """
+import json, os, signal, socket, sys
+import tarsia.adapting, tarsia.exporting, tarsia.exporters.writer
+from tarsia.cli import main
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+listener.listen()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print("ready", flush=True)
+while True:
+    asked, _ = listener.accept()
+    if not os.fork():
+        break
+    asked.close()
+listener.close()
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+content, descriptors, *_ = socket.recv_fds(asked, 1 << 20, 3)
+process = os.fork()
+if process:
+    for descriptor in descriptors:
+        os.close(descriptor)
+    asked.send(str(process).encode())
+    asked.send(str(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])).encode())
+    os._exit(0)
+asked.close()
+job = json.loads(content)
+for number, descriptor in enumerate(descriptors):
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1, errors="backslashreplace")
+os.chdir(job["folder"])
+os.environ.clear()
+os.environ.update(job["environment"])
+sys.argv = ["tarsia", *job["arguments"]]
+main()
+"""
+# What stands for `tarsia` in a shell: it hands streams, folder, environment and signals on, and ends as the other does.
+PROGRAM = """#!{python} -SEs
+import json, os, signal, socket, sys
+asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+asked.connect({address!r})
+job = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+socket.send_fds(asked, [json.dumps(job).encode()], [0, 1, 2])
+process = int(asked.recv(99))
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, lambda number, _: os.kill(process, number))
+code = int(asked.recv(99))
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
+
+
+@contextlib.contextmanager
+def forked(program: Path, before: str = "") -> Iterator[None]:
+    """The file `program` is `tarsia` meanwhile; `before` is run before anything of Tarsia is imported.
+
+    Exit codes, signals, streams, folder and environment are those of a program that was started.  What is not tried is
+    the start itself: that a command imports all it needs.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's: an address may have 107 characters
+        address = f"{folder}/asked"
+        imported = f"import {', '.join(IMPORTED)}"
+        command = [sys.executable, "-c", before + imported + SERVER, address]
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        program.write_text(PROGRAM.format(python=sys.executable, address=address))
+        program.chmod(0o755)
+        try:
+            yield
+        finally:
+            server.kill()
+            server.wait()
