@@ -13,7 +13,7 @@ from tarsia.studies.process import IMPORTED
 
 # Each connection is one command.  Its process is forked twice, so that one waits for the other's exit code.
 SERVER = """
-import json, os, signal, socket, sys
+import atexit, json, os, signal, socket, sys, traceback
 import tarsia.adapting, tarsia.exporting, tarsia.exporters.writer
 from tarsia.cli import main
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -46,7 +46,18 @@ os.chdir(job["folder"])
 os.environ.clear()
 os.environ.update(job["environment"])
 sys.argv = ["tarsia", *job["arguments"]]
-main()
+code = 0
+try:
+    main()
+except SystemExit as stop:
+    code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+except BaseException:
+    traceback.print_exc()
+    code = 1
+atexit._run_exitfuncs()
+sys.stdout.flush()
+# What libraries of C++ take down at an end, threads that a fork has not, would abort.
+os._exit(code)
 """
 # What stands for `tarsia` in a shell: it hands streams, folder, environment and signals on, and ends as the other does.
 PROGRAM = """#!{python} -SEs
