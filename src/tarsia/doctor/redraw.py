@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from tarsia.data._layout import RandomSplit, divide
+from tarsia.data._split import RandomSplit, divide
 from tarsia.doctor.dataset import CheckedData
 from tarsia.errors import DatasetError
 from tarsia.yaml_tree import in_braces
