@@ -7,6 +7,7 @@
 
 The verbs are the command line's:
 
+    init       a folder of pictures and labels -> its dataset.yaml
     check      what is wrong with a data set
     convert    polygons and coloured masks -> a data set
     train      a recipe -> a run folder with a scored model
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tarsia.comparison import Comparison
     from tarsia.converting import convert
     from tarsia.data import Dataset
+    from tarsia.describing import init
     from tarsia.errors import TarsiaError
     from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
     from tarsia.evaluation.report import Report
@@ -79,6 +81,7 @@ __all__ = [
     "evaluate",
     "evaluate_predictions",
     "export",
+    "init",
     "load",
     "predict",
     "serve",
@@ -105,6 +108,7 @@ _HOME = {
     "convert": "converting",
     "evaluate": "evaluating",
     "evaluate_predictions": "evaluating",
+    "init": "describing",
     "load": "inference",
     "predict": "predicting",
 }

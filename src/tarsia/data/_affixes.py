@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import product
 from typing import NamedTuple
 
@@ -95,9 +95,14 @@ def _after(name: str) -> Iterable[str]:
     return (name[place.start() :] for place in _WORD_END.finditer(name) if 0 < place.start() < len(name))
 
 
-def _common(names: Collection[str], parts: object) -> list[str]:
+def common_ends(names: Collection[str], least: float = _COMMON) -> tuple[list[str], list[str]]:
+    """The words that at least this share of names (two of them at least) begin with, and those that they end with."""
+    return _common(names, _before, least)[1:], _common(names, _after, least)[1:]
+
+
+def _common(names: Collection[str], parts: Callable[[str], Iterable[str]], least: float = _COMMON) -> list[str]:
     counts: Counter[str] = Counter()
     for name in names:
-        counts.update(set(parts(name.rpartition("/")[2])))  # type: ignore[operator]
-    often = [part for part, count in counts.most_common(_TRIED) if count >= max(2, _COMMON * len(names))]
+        counts.update(set(parts(name.rpartition("/")[2])))
+    often = [part for part, count in counts.most_common(_TRIED) if count >= max(min(2, len(names)), least * len(names))]
     return ["", *often]

@@ -72,7 +72,7 @@ from tarsia.data._split import divide
 from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.pictures.find import suffixes, walk
 from tarsia.pictures.labels import read_colors, read_label
-from tarsia.plain_text import listed
+from tarsia.plain_text import command, listed
 
 NAME = "dataset.yaml"
 UNDECIDED = "undecided.yaml"  # of a copy by `tarsia check --fix` whose labels may be meant in several ways
@@ -132,6 +132,11 @@ class Data(PairedData):
         return stored_HW3
 
 
+def described(path: Path) -> bool:
+    """Whether a folder has a dataset.yaml, or is a copy that waits for one."""
+    return (path / NAME).is_file() or (path / UNDECIDED).is_file()
+
+
 def find(root: str | Path | None) -> Path:
     """The dataset.yaml that `root` is or holds; DatasetError where there is none."""
     path = require_root(root, "folder", f"a {NAME} in it")
@@ -149,7 +154,10 @@ def find(root: str | Path | None) -> Path:
         fault = f"{path}: no {NAME} in it{hint}"
         if hint:
             raise DatasetError(fault)
-        raise DatasetError(f"{fault}; write one that fits, such as", *_EXAMPLE)
+        write = command("init", path)
+        raise DatasetError(
+            f"{fault}; `{write}` writes one from what lies there, or write one that fits, such as", *_EXAMPLE
+        )
     return path / NAME
 
 
