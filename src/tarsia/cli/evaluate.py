@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -40,6 +40,10 @@ def evaluate(
     ignored_values: Annotated[
         tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
     ] = (),
+    coding: Annotated[
+        Literal["classes", "data"] | None,
+        Parameter(help="of --predictions: class numbers, or what the data set's label files hold"),
+    ] = None,
     tta: Annotated[str | None, Parameter(help="test-time augmentation: flip, or flip,0.75,1,1.25, or 0.5,1")] = None,
     crf: Crf = False,
     style: Style = None,
@@ -82,6 +86,8 @@ def evaluate(
         raise RecipeError(f"{option} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
+    if model is not None and coding is not None:
+        raise RecipeError("--coding is for --predictions: a MODEL predicts class numbers")
     if model is None and data is None:
         raise RecipeError("--predictions needs --data: which labelled pictures they are of")
     dataset, name, split = Labelled.of(data, model, split)
@@ -93,7 +99,8 @@ def evaluate(
     with writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
         if predictions is not None:
-            report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
+            common |= {"ignored_values": ignored_values, "coding": coding}
+            report = evaluating.evaluate_predictions(predictions, dataset, **common)
         elif model is not None and calibrate:
             report, fitted = evaluating.calibrate(model, dataset, predictor=predictor, batch=batch, **common)
         else:

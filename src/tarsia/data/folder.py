@@ -102,7 +102,7 @@ class Data(PairedData):
 
         Of a folder of them, of each pixel the largest value.
         """
-        if self.layout.join_labels:
+        if self.layout.join_labels and os.path.isdir(path):
             return joined([self._read_file(os.path.join(path, name)) for name in walk(path, LABEL_SUFFIXES)], path)
         return self._read_file(path)
 
