@@ -90,8 +90,8 @@ class Reader:
         if self.right["data"] > self.right["classes"]:
             raise DatasetError(
                 f"{self.folder}: read as class numbers {self.right['classes']:,} pixels are right, and in the values "
-                f"of the data set's own labels {self.right['data']:,}.  {self._remedy()}; `coding='classes'` if they are "
-                "class numbers all the same"
+                f"of the data set's own labels {self.right['data']:,}.  {self._remedy()}; `coding='classes'` if they "
+                "are class numbers all the same"
             )
 
     def _remedy(self) -> str:
