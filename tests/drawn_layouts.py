@@ -96,8 +96,8 @@ def dsb2018(root: Path) -> None:
     for k in range(COUNT):
         name = f"{k:02x}a{k}"
         place = root / "stage1_train" / name
-        put(place / f"images/{name}.png", place / "masks/one.png", k, lambda label: np.uint8(255) * (label == 1))
-        put(place / f"images/{name}.png", place / "masks/two.png", k, lambda label: np.uint8(255) * (label == 2))
+        put(place / f"images/{name}.png", place / f"masks/{k}f1.png", k, lambda label: np.uint8(255) * (label == 1))
+        put(place / f"images/{name}.png", place / f"masks/{k}f2.png", k, lambda label: np.uint8(255) * (label == 2))
 
 
 def two_words(root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import yaml
 from PIL import Image
 
 import tarsia
-from drawn_layouts import LAYOUTS, newcomer, plain, put
-from small_data import tiny
+from drawn_layouts import LAYOUTS, colored, newcomer, plain, put
+from small_data import draw, tiny
 from tarsia import cli, data
 from tarsia.data.folder import Data
 from tarsia.describing import init
@@ -38,6 +39,42 @@ def test_a_layout_is_described_as_it_lies(layout: str, tmp_path: Path) -> None:
         opened = data.open("folder", tmp_path / "my data", split)
         shown = [set(np.unique(sample.label).tolist()) for sample in opened]
         assert len(shown) == count and set.union(*shown) - {255} == set(range(classes))
+
+
+def test_pictures_without_labels_get_none_of_another_split(tmp_path: Path) -> None:
+    for k in range(8):
+        split = "train" if k < 6 else "val"
+        put(tmp_path / f"{split}/images/{k}.png", tmp_path / f"{split}/masks/{k}.png", k)
+        put(tmp_path / f"test/images/{k}.png", tmp_path / "left.png", 50 + k)
+    (tmp_path / "left.png").unlink()
+    done = init(tmp_path)
+    assert done.pictures == {"train": 6, "val": 2} and not done.notes and not done.left_out
+
+
+def test_names_that_differ_by_accents_and_case(tmp_path: Path) -> None:
+    for k in range(4):
+        name = unicodedata.normalize("NFD", f"Café {k}")
+        put(tmp_path / f"images/{name}.jpg", tmp_path / f"labels/{unicodedata.normalize('NFC', f'café {k}')}.png", k)
+    assert sum(init(tmp_path).pictures.values()) == 4
+
+
+def test_lossless_webp_and_words_with_dots(tmp_path: Path) -> None:
+    for k in range(5):
+        put(tmp_path / f"img [{k}].jpg", tmp_path / f"img [{k}].gt.webp", k, colored)
+        with Image.open(tmp_path / f"img [{k}].gt.webp") as lossy:
+            size = lossy.size
+        pixels = colored(draw(k, (size[1], size[0]))[1])
+        Image.fromarray(pixels).save(tmp_path / f"img [{k}].gt.webp", lossless=True)
+    done = init(tmp_path)
+    assert sum(done.pictures.values()) == 5 and len(done.classes) == 3 and "tolerance" not in done.added
+
+
+def test_masks_of_one_class_each_are_not_merged(tmp_path: Path) -> None:
+    for k in range(4):
+        for value, name in ((1, "box"), (2, "disc")):
+            put(tmp_path / f"images/{k}.png", tmp_path / f"masks/{k}/{name}.png", k, lambda label, v=value: label == v)
+    with pytest.raises(DatasetError, match=r"each of one class as its name says \(box, disc\)"):
+        init(tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["plain", "deepglobe", "loveda", "dsb2018", "paddleseg"])

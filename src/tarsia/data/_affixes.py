@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import product
 from typing import NamedTuple
 
+from tarsia.data._names import caseless, nfc
+
 _COMMON = 0.4  # share of the names that have an affix, from which on it may be one
 _TRIED = 6  # affixes of each kind
 _WORD_END = re.compile(r"(?=[_\-. ])|(?<=\d)(?=[^\W\d_])")  # where a suffix may begin
@@ -42,10 +44,10 @@ NO_AFFIXES = Affixes()
 def stripped(relative: str, prefix: str, suffix: str) -> str | None:
     """The shared name in a file's path: without its suffix, and without the affixes; None where it lacks one."""
     name, ending = os.path.splitext(relative.replace(os.sep, "/"))
-    if "." in suffix:
-        whole = name + (ending if suffix.endswith(ending) else ending.lower())
-        if not whole.endswith(suffix):
-            return None
+    if prefix or suffix:
+        name, prefix, suffix = nfc(name), nfc(prefix), nfc(suffix)
+    whole = name + (ending if suffix.endswith(ending) else ending.lower())
+    if "." in suffix and whole.endswith(suffix):
         name = whole[: -len(suffix)]
     elif not name.endswith(suffix):
         return None
@@ -59,7 +61,7 @@ def stripped(relative: str, prefix: str, suffix: str) -> str | None:
 
 def find_affixes(images: Collection[str], labels: Collection[str]) -> tuple[Affixes, int]:
     """The affixes, of names without their files' suffixes, by which most images have a label; and how many have."""
-    best, most = Affixes(), len(set(images) & set(labels))
+    best, most = Affixes(), len({*map(caseless, images)} & {*map(caseless, labels)})
     befores = [_common(names, _before) for names in (images, labels)]
     afters = [_common(names, _after) for names in (images, labels)]
     tried = product(befores[0], afters[0], befores[1], afters[1])

@@ -11,14 +11,15 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _caseless(name: str) -> str:
+def caseless(name: str) -> str:
+    """A name in NFC and without its letters' case."""
     return nfc(name).casefold()
 
 
 def matched(images: Collection[str], labels: Collection[str]) -> dict[str, str]:
     """The label of each image that has one: of its name, else the only one that is alike by NFC, or but for case."""
     found = {name: name for name in images if name in labels}
-    for alike in (nfc, _caseless):
+    for alike in (nfc, caseless):
         taken = set(found.values())
         left, free = (
             _alike([one for one in images if one not in found], alike),
@@ -42,7 +43,7 @@ class Lookup:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = dict.fromkeys(names)
-        self._ways = [(alike, _alike(self.names, alike)) for alike in (nfc, _caseless, _last)]
+        self._ways = [(alike, _alike(self.names, alike)) for alike in (nfc, caseless, _last)]
 
     def find(self, name: str) -> str | None:
         if name in self.names:
@@ -54,4 +55,4 @@ class Lookup:
 
 
 def _last(name: str) -> str:
-    return _caseless(name).rpartition("/")[2]
+    return caseless(name).rpartition("/")[2]

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from tarsia.data._affixes import Affixes, common_ends, find_affixes
 from tarsia.data._names import matched, nfc
+from tarsia.errors import DatasetError
 from tarsia.look.files import Found
+from tarsia.plain_text import some
 
 SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -107,10 +109,8 @@ def _ends(labels: Sequence[str]) -> list[str]:
 
 def _partners(pictures: Sequence[str], labels: Sequence[str]) -> tuple[Affixes, dict[str, list[str]]]:
     """The affixes, and of each picture those labels of its name whose folders are most like its own."""
-    stems = [[os.path.splitext(one.rpartition("/")[2])[0] for one in side] for side in (pictures, labels)]
-    affixes, count = find_affixes({*stems[0]}, {*stems[1]})
-    if not count:
-        return affixes, {}
+    stems = [[nfc(os.path.splitext(one.rpartition("/")[2])[0]) for one in side] for side in (pictures, labels)]
+    affixes, _ = find_affixes({*stems[0]}, {*stems[1]})
     names: list[dict[str, list[str]]] = [{}, {}]
     for side, files in enumerate((pictures, labels)):
         prefix, suffix = (affixes.images, affixes.labels)[side]
@@ -120,10 +120,28 @@ def _partners(pictures: Sequence[str], labels: Sequence[str]) -> tuple[Affixes, 
     found: dict[str, list[str]] = {}
     for name, other in matched(names[0], names[1]).items():
         for picture in names[0][name]:
-            near = Counter({label: _likeness(picture, label) for label in names[1][other]})
-            best = max(near.values())
-            found[picture] = [label for label, likeness in near.items() if likeness == best]
-    return affixes, found
+            near = {label: _likeness(picture, label) for label in names[1][other] if _one_split(picture, label)}
+            best = max(near.values(), default=0)
+            if near:
+                found[picture] = [label for label, likeness in near.items() if likeness == best]
+    return affixes, _each_once(found)
+
+
+def _one_split(picture: str, label: str) -> bool:
+    """Whether two paths do not speak of different splits."""
+    one, other = (_split_of(os.path.dirname(path)) for path in (picture, label))
+    return one == other or one is None or other is None
+
+
+def _each_once(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Without the pictures whose only label is rather that of another one."""
+    owner: dict[str, str] = {}
+    for picture, many in found.items():
+        if len(many) == 1:
+            rival = owner.setdefault(many[0], picture)
+            if _likeness(picture, many[0]) > _likeness(rival, many[0]):
+                owner[many[0]] = picture
+    return {picture: many for picture, many in found.items() if len(many) > 1 or owner[many[0]] == picture}
 
 
 def _likeness(picture: str, label: str) -> int:
@@ -220,6 +238,7 @@ def _joined(found: Found) -> Arrangement | None:
         pictures.setdefault(os.path.dirname(picture), []).append(picture)
     if len(by_folder) < 2 or max(map(len, by_folder.values())) < 2:
         return None
+    _refuse_masks_of_classes(found, by_folder)
     single = {os.path.dirname(folder): many[0] for folder, many in pictures.items() if len(many) == 1}
     beside = [(single[parent], folder) for folder in by_folder if (parent := os.path.dirname(folder)) in single]
     if 2 * len(beside) > len(by_folder) and len({label for _, label in beside}) == len(beside):
@@ -235,6 +254,17 @@ def _joined(found: Found) -> Arrangement | None:
         alone = [one for one in found.pictures if one not in taken]
         return Arrangement({"": [home]}, Affixes(), named_folders, alone, joined=True)
     return None
+
+
+def _refuse_masks_of_classes(found: Found, by_folder: dict[str, list[str]]) -> None:
+    """DatasetError for folders that hold a mask for each class, under the class's name."""
+    words = Counter(os.path.splitext(one.rpartition("/")[2])[0] for many in by_folder.values() for one in many)
+    often = sorted(word for word, count in words.items() if 2 * count > len(by_folder) and not word.isdigit())
+    if len(often) > 1 and not {*often} & {os.path.splitext(one.rpartition("/")[2])[0] for one in found.pictures}:
+        raise DatasetError(
+            f"{found.root}: a folder of masks for each picture, each of one class as its name says ({some(often)}): "
+            "make one label map of them, as label[mask > 0] = 1 for the first, 2 for the second ..."
+        )
 
 
 def beside_paths(beside: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

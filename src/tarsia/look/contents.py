@@ -23,7 +23,6 @@ from tarsia.pictures.labels import read_label
 
 Stored = int | Rgb
 SMEARED = 64  # values or colours in one label from which on it was smoothed, where most have fewer
-_LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 
 
 @dataclass
@@ -138,20 +137,22 @@ def _text(size: tuple[int, int]) -> str:
 
 def _label(path: Path, joined: bool) -> Label:
     if not joined:
-        return _of_stored(str(path), read_label(path, lossy=True), path.suffix.lower())
+        try:
+            return _of_stored(str(path), read_label(path), lossy=False)
+        except DatasetError:
+            return _of_stored(str(path), read_label(path, lossy=True), lossy=True)
     parts = [read_label(path / name, lossy=True) for name in walk(path, LABEL_SUFFIXES)]
     if len({part.shape for part in parts}) > 1:
         raise DatasetError(f"{path}: its masks differ in size")
     grey = [part[..., 0] if part.ndim == 3 else part for part in parts]
-    return _of_stored(str(path), np.maximum.reduce(grey), ".png")
+    return _of_stored(str(path), np.maximum.reduce(grey), lossy=False)
 
 
-def _of_stored(path: str, stored: np.ndarray, suffix: str) -> Label:
+def _of_stored(path: str, stored: np.ndarray, lossy: bool) -> Label:
     colored = stored.ndim == 3
     grey = colored and bool((stored == stored[..., :1]).all())
     codes, _, counts = distinct(stored)
     kinds: list[Stored] = [colors_of(code) for code in codes] if colored else list(codes)
-    lossy = suffix in _LOSSY and len(kinds) > 2
     size = stored.shape[0], stored.shape[1]
     return Label(path, size, dict(zip(kinds, counts, strict=True)), colored, lossy, grey)
 
