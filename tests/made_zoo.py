@@ -110,7 +110,7 @@ def modes() -> dict[str, tuple[bytes, Expected]]:
             "nothing says which value is white",
         ),
         "32-bit.tif": (encoded(Image.fromarray(grey_HW.astype(np.int32)), "TIFF"), "nothing says which value is white"),
-        "lab.tif": (encoded(Image.new("LAB", (4, 4)), "TIFF"), "Lab-coloured"),
+        "lab.tif": (encoded(Image.new("LAB", (4, 4)), "TIFF"), "Lab colours"),
     }
     for orientation in range(1, 9):
         turned = (WIDTH, HEIGHT) if orientation > 4 else size

@@ -311,7 +311,13 @@ def test_every_file_says_what_it_is(path: Path) -> None:
 def test_every_command_is_a_function_of_its_file() -> None:
     """`training.py` holds `train`, and so on: the verb is the file."""
     verbs = {"training": "train", "evaluating": "evaluate", "predicting": "predict", "demonstrating": "demonstrate"}
-    verbs |= {"checking": "check", "comparing": "compare", "converting": "convert", "exporting": "export"}
+    verbs |= {
+        "describing": "init",
+        "checking": "check",
+        "comparing": "compare",
+        "converting": "convert",
+        "exporting": "export",
+    }
     verbs |= {"serving": "serve", "studying": "run_study", "adapting": "adapt"}
     assert COMMANDS - {"cli"} == verbs.keys()
     for module, verb in verbs.items():

@@ -183,7 +183,7 @@ def test_the_command(tarsia: Callable[..., tuple[int, str, str]], root: Path) ->
         (("DATA,colour=1",), "unknown key"),
         (("street",), "did you mean streets?"),
         (("camvid:absent",), "absent: no such folder"),
-        (("folder:.",), "no dataset.yaml in it"),
+        (("folder:.",), "no pictures in it"),
         (("DATA", "--augment", "absent.yaml"), "absent.yaml: cannot be read"),
         (("DATA", "--augment", "none.yaml"), "none names no augmentation"),
         (("DATA", "--augment", "uncropped.yaml"), "uncropped.yaml:3: augment: class_balanced places crops: give crop"),

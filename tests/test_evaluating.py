@@ -9,6 +9,7 @@ import threading
 import weakref
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -546,6 +547,45 @@ def test_void_predictions_count_as_wrong(tmp_path):
     for value in (1, -1, 256):
         with pytest.raises(DatasetError, match=rf"`ignored_values=\[{value}\]`"):
             evaluate_predictions(folder, dataset, ignored_values=(value,))
+
+
+OWN = "classes: {field: 1, town: 2, water: 3, rare: 4}\nignore: [0]\n"
+
+
+def coded(root: Path, yaml: str, values: np.ndarray, predicted: np.ndarray | None = None) -> Path:
+    """A data set of one picture with these label values, and predictions (the same) in `pred`."""
+    for folder in ("images", "labels", "pred"):
+        (root / folder).mkdir(exist_ok=True)
+    Image.fromarray(np.zeros((*values.shape[:2], 3), np.uint8)).save(root / "images/a.png")
+    Image.fromarray(values).save(root / "labels/a.png")
+    Image.fromarray(values if predicted is None else predicted).save(root / "pred/a.png")
+    (root / "dataset.yaml").write_text(yaml)
+    return root / "pred"
+
+
+def test_predictions_in_the_data_set_s_own_values_are_refused_or_scored_right(tmp_path):
+    values = np.array([[1, 1, 2, 2, 3, 3, 0, 0]] * 8, np.uint8)
+    folder, spec = coded(tmp_path, OWN, values), f"folder:{tmp_path},split=all"
+    refused = r"as class numbers 0 pixels are right, .*own labels 48\..*1 is field, 2 is town, .*`coding='data'`; `cod"
+    with pytest.raises(DatasetError, match=refused):
+        evaluate_predictions(folder, spec)
+    assert evaluate_predictions(folder, spec, coding="data").metrics.miou == 1.0
+    assert evaluate_predictions(folder, spec, coding="classes").metrics.miou == 0.0
+    coded(tmp_path, OWN, values + np.uint8(1))
+    with pytest.raises(DatasetError, match=r"value 4 is neither a class .*`coding='data'`"):
+        evaluate_predictions(folder, spec)
+    coded(tmp_path, OWN, values, np.maximum(values, 1) - np.uint8(1))  # class numbers need no word
+    assert evaluate_predictions(folder, spec).metrics.miou == 1.0
+
+
+def test_predictions_in_the_data_set_s_own_colours(tmp_path):
+    colors = np.array([[[255, 0, 0]] * 4 + [[0, 0, 255]] * 4] * 8, np.uint8)
+    folder = coded(tmp_path, "classes: {red: '#ff0000', blue: '#0000ff'}\n", colors)
+    with pytest.raises(ImageError, match=r"mode RGB.*\[255, 0, 0\] is red, .*`coding='data'`"):
+        evaluate_predictions(folder, f"folder:{tmp_path},split=all")
+    assert evaluate_predictions(folder, f"folder:{tmp_path},split=all", coding="data").metrics.miou == 1.0
+    with pytest.raises(DatasetError, match="this data set draws them"):
+        evaluate_predictions(save_predictions(tmp_path, Pictures([(8, 8)])), Pictures([(8, 8)]), coding="data")
 
 
 def test_missing_and_surplus_predictions(tmp_path, capsys):

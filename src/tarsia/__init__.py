@@ -7,6 +7,7 @@
 
 The verbs are the command line's:
 
+    init       a folder of pictures and labels -> its dataset.yaml
     check      what is wrong with a data set
     convert    polygons and coloured masks -> a data set
     train      a recipe -> a run folder with a scored model
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tarsia.comparison import Comparison
     from tarsia.converting import convert
     from tarsia.data import Dataset
+    from tarsia.describing import init
     from tarsia.errors import TarsiaError
     from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
     from tarsia.evaluation.report import Report
@@ -59,7 +61,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Card", "Classes", "Comparison", "CrfSettings", "Inference", "Input", "Prediction", "Predictor", "Recipe"]
 __all__ += ["Report", "TarsiaError", "TestTimeAugmentation", "adapt", "calibrate", "check", "compare", "convert"]
-__all__ += ["create_app", "evaluate", "evaluate_predictions", "export", "load", "predict", "serve", "study", "train"]
+__all__ += [
+    "create_app",
+    "evaluate",
+    "evaluate_predictions",
+    "export",
+    "init",
+    "load",
+    "predict",
+    "serve",
+    "study",
+    "train",
+]
 # Where the names are that need neither torch nor FastAPI; the verbs that do stand below.
 _HOME = {
     **dict.fromkeys(("Card", "Classes", "Input"), "card"),
@@ -74,6 +87,7 @@ _HOME = {
     "check": "checking",
     "compare": "comparing",
     "convert": "converting",
+    "init": "describing",
     "predict": "predicting",
 }
 

@@ -12,6 +12,8 @@ import numpy as np
 from tarsia.card import Input
 from tarsia.data._dataset import Dataset, evenly, spec_of
 from tarsia.data._range import settled
+from tarsia.describing import describe_data
+from tarsia.describing import spec_of as written_spec
 from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values, value_range
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.finding import Finding, worst_first
@@ -54,6 +56,8 @@ def check(
 ) -> CheckResult:
     """Look at every sample of a data set (`NAME[:ROOT][,key=value...]`), all its splits or one -> what is wrong.
 
+    A folder without dataset.yaml gets one first, as by `init`, and may be given by its path alone.
+
     `model`: its doubts about labels are a finding too.  `out`: a folder for check.json and, with the extra `report`,
     check.html.  `fix`: write a corrected copy there as well, never in place, and look at that too.  `threads` that
     read; one for each core unless told.  Damaged files are findings; raised are DatasetError where no split can be
@@ -62,7 +66,7 @@ def check(
     """
     if fix and out is None:
         raise RecipeError("`fix=True` writes a corrected copy: say with `out` where")
-    checked = examine_data(data, split, threads)
+    checked = examine_data(describe_data(written_spec(data)), split, threads)
     findings = findings_of(checked)
     if model is not None:
         findings = worst_first([*findings, *doubted_labels(checked, model)])

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration
 from tarsia.data._dataset import Dataset, Sample, check_classes, check_same_classes, check_sample, read_as, spec_of
-from tarsia.data._predictions import known_values, read_prediction, require_files
+from tarsia.data._predictions import Reader, require_files
 from tarsia.engines import memory_limit
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import DatasetError, ImageError, RecipeError
@@ -133,25 +133,24 @@ def evaluate_predictions(
     out: str | Path | None = None,
     pictures: int = 8,
     ignored_values: tuple[int, ...] = (),
+    coding: Literal["classes", "data"] | None = None,
 ) -> Report:
     """Score index PNGs of another system, `folder`/NAME.png for every sample NAME of `dataset`.
 
     Values are the data set's classes 0 .. K-1; 255 and `ignored_values` are no class, which counts as wrong on every
-    labelled pixel.  Raises DatasetError for a missing file, another size or an unknown value, ImageError for a file
-    that is no index PNG.
+    labelled pixel.  With `coding` "data" they are what stands in the data set's own label files, numbers or colours.
+    Raises DatasetError for a missing file, another size or an unknown value, and unless `coding` says which, where the
+    other coding agrees better with the labels; ImageError for a file that is no index PNG.
     """
     folder = Path(folder)
     dataset, name, chosen = Labelled.of(dataset, None, split or None)
     require_files(folder, dataset)
-    known = known_values(dataset.classes, ignored_values)
+    read = Reader(folder, dataset, ignored_values, coding)
     tally = _Tally(dataset, details=True)
-
-    def read(sample: Sample) -> np.ndarray:
-        return read_prediction(folder / f"{sample.name}.png", sample, known, dataset.classes)
-
     with contextlib.closing(_read_ahead(dataset)) as samples:
         for sample in console.track(samples, len(dataset), "scoring"):
             tally.add(sample, read(sample))
+    read.check()
     inference = {
         "tta": "unknown",
         "post_process": "unknown",

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tarsia.data._layout import Layout, RandomSplit
+from tarsia.data._layout import Layout
 from tarsia.data._pairing import require_complete
-from tarsia.data.folder import Data, divide
+from tarsia.data._split import RandomSplit, divide
+from tarsia.data.folder import Data
 from tarsia.errors import DatasetError, RecipeError, TarsiaError
 
 
@@ -246,9 +247,18 @@ YAML_FAULTS = [
     ("classes: [a, a]", "dataset.yaml:1: classes.1: name a is class 0 already"),
     ("classes: []", "dataset.yaml:1: classes: expected 1 to 255 entries, found 0"),
     ("classes: [yes, no]", "dataset.yaml:1: classes.0.name: expected a name; YAML reads yes, no.*in quotes, got True"),
-    ("classes: [[a, b]]", "dataset.yaml:1: classes.0.name: Input should be a valid string"),
-    ("classes: road", "dataset.yaml:1: classes: Input should be a valid tuple, got 'road'"),
-    ("classes: {0: a, 1: b}", "dataset.yaml:1: classes: expected a list: numbers are written as .*values: \\[1\\]"),
+    ("classes: [[a, b]]", "dataset.yaml:1: classes.0.name: expected a name, as road"),
+    ("classes: road", "dataset.yaml:1: classes: expected a list, as .*got 'road'"),
+    ("classes: {0: a, b: c}", "dataset.yaml:1: classes: 0 is a number and b is none: give every class its number"),
+    ("classes: {a: [1, 2, 4]}", r"dataset.yaml:1: classes: a: \[1, 2, 4\] may be a colour or three values: write a: "),
+    ("classes: {a: red}", "dataset.yaml:1: classes.0.color: expected a colour"),
+    ("classes: {a: yes}", "dataset.yaml:1: classes: a: expected its number or colour; YAML reads yes"),
+    ("classes: [a, b]\nleave_out: [1]", "dataset.yaml:2: leave_out: expected names of pictures"),
+    (
+        "classes: [a, b]\nimage_suffix: /x",
+        "dataset.yaml:2: image_suffix: a part of file names, as _mask, holds no slash",
+    ),
+    ("# classes:\n#  - a\n# classes: [a, b]", "not decided: uncomment the classes that are right, .*line 1 or 3"),
     ("classes:\n- {name: a, color: red}", r"dataset.yaml:2: classes.0.color: expected a colour, as .*#804080"),
     ("clases: [a]", "dataset.yaml:1: clases: unknown key, did you mean classes?"),
     ("classes:\n  - {nam: a}", "dataset.yaml:2: classes.0.nam: unknown key, did you mean name?"),

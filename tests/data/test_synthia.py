@@ -188,3 +188,21 @@ def test_fixtures(shared):
     for other in ("color_segm_dataset", "dataset_with_custom_labelmap"):
         with pytest.raises(DatasetError, match=f"{other}: no GT/LABELS/"):
             Data(fixtures / other)
+
+
+def test_single_pictures_have_22_classes(tmp_path):
+    place = tmp_path / "RAND_CITYSCAPES"
+    values = np.arange(24, dtype=np.uint16).reshape(2, 12) % 23
+    for number in range(20):
+        for folder in ("RGB", "GT/LABELS"):
+            (place / folder).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 2), (90, 80, 70)).save(place / f"RGB/{number:07d}.png")
+        (place / f"GT/LABELS/{number:07d}.png").write_bytes(png_16(instances(values)))
+    for root in (tmp_path, place):
+        data = Data(root, "all")
+        assert data[0].label.ravel().tolist() == [255, *range(22), 255]
+        assert data.classes.names[14] == "traffic_light" and data.classes.names[-1] == "lane_marking"
+    parts = [set(names(Data(place, split))) for split in ("train", "val", "test")]
+    assert [*map(len, parts)] == [16, 2, 2] and set.union(*parts) == set(names(Data(place, "all")))
+    with pytest.raises(DatasetError, match="without sequences and cameras"):
+        Data(place, sequences="dawn")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tarsia.data._layout import ClassEntry, Layout
+from tarsia.data._class_entries import ClassEntry
+from tarsia.data._layout import Layout
 from tarsia.doctor.label_values import (
     Guess,
     nearest_labels,

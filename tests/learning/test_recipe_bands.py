@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tarsia.card import Spec
 from tarsia.errors import RecipeError
 from tarsia.learning.augment import COLORED, Augment, generator
 from tarsia.learning.parts import check_bands, check_colors
@@ -30,7 +31,7 @@ def recipe(**sections: Any) -> Recipe:
 
 
 def images_of(bands: int) -> Any:
-    return SimpleNamespace(bands=bands)
+    return SimpleNamespace(spec=Spec(bands))
 
 
 def test_model_and_data_set_must_agree() -> None:
@@ -50,14 +51,14 @@ def test_model_and_data_set_must_agree() -> None:
 @pytest.mark.parametrize("name", COLORED)
 def test_what_changes_colours_is_refused_by_name(name: str) -> None:
     colored = recipe(augment={name: {}, "horizontal_flip": 0.5})
-    check_colors(colored, 3)
+    check_colors(colored, Spec(3))
     with pytest.raises(RecipeError, match=rf"^augment\.{name}: for red, green and blue, and the pictures have 4 bands"):
-        check_colors(colored, 4)
+        check_colors(colored, Spec(4))
 
 
 def test_adapting_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"^adapt: for red, green and blue, and the pictures have 1 band: leave out"):
-        check_colors(recipe(adapt={"target": "photos", "method": "histogram"}), 1)
+        check_colors(recipe(adapt={"target": "photos", "method": "histogram"}), Spec(1))
 
 
 @pytest.mark.parametrize("bands", [1, 2, 4, 5, 12])

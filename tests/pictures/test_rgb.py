@@ -616,7 +616,7 @@ REFUSED_LABELS = {
     "jpeg": (JPEG, "JPEG data, which does not keep label values exactly; save labels as PNG"),
     "webp": (encoded(Image.fromarray(INDICES), "WEBP"), "WEBP|WebP"),
     "pgm": (encoded(Image.fromarray(INDICES), "PPM"), "PPM"),
-    "float": (encoded(Image.fromarray(VALUES.astype(np.float32)), "TIFF"), "pixel kind F is no label"),
+    "float": (encoded(Image.fromarray(VALUES.astype(np.float32) + 0.5), "TIFF"), "expected whole numbers of classes"),
     "grey with alpha": (encoded(Image.new("LA", (4, 4)), "PNG"), "partly transparent.*as grey without alpha"),
     "cmyk": (encoded(Image.new("CMYK", (4, 4)), "TIFF"), "pixel kind CMYK"),
     "transparent": (encoded(Image.new("RGBA", (4, 4), (1, 2, 3, 254)), "PNG"), "partly transparent"),

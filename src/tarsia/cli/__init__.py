@@ -20,6 +20,7 @@ from tarsia.errors import TarsiaError
 # In the order in which they are used.
 COMMANDS = (
     "demo",
+    "init",
     "check",
     "convert",
     "train",

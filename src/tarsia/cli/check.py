@@ -28,6 +28,8 @@ def check(
 ) -> int:
     """The doctor for data sets: what is wrong, worst first, and what to do; check.json and check.html tell all.
 
+    DATA may be a folder of pictures and labels too, as it lies there: `tarsia init` writes its dataset.yaml first.
+
     Exit code: 0 where nothing is wrong (notes aside), 1 with warnings, 2 with errors; with --fix, of what is left in
     the copy, where 1 is also what a person has to decide.  With --augment RECIPE nothing is checked: a contact sheet
     shows what each augmentation does alone, and all together as training sees them.
@@ -39,9 +41,11 @@ def check(
     """
     from tarsia.checking import check as run
     from tarsia.data import parse
+    from tarsia.describing import spec_of
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
+    data = spec_of(data)
     if augment is not None:
         if model is not None or fix or json or threads:
             raise RecipeError("--augment only draws: leave out --model, --fix, --threads and --json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,6 +13,10 @@ from tarsia.cli._options import RUNNING, Json, Out, Overwrite, Quiet, Running, S
 Data = Annotated[str | None, Parameter(help="NAME[:ROOT][,key=value...]; default: what MODEL was validated on")]
 IgnoredValues = Annotated[
     tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
+]
+Coding = Annotated[
+    Literal["classes", "data"] | None,
+    Parameter(help="of --predictions: class numbers, or what the data set's label files hold"),
 ]
 Calibrate = Annotated[
     bool, Parameter(help="also fit a temperature on this split, and store it in MODEL's card", negative="")
@@ -27,6 +31,7 @@ def evaluate(
     split: Split = None,
     predictions: Annotated[Path | None, Parameter(help="score this folder's index PNGs instead of a model")] = None,
     ignored_values: IgnoredValues = (),
+    coding: Coding = None,
     running: Running = RUNNING,
     calibrate: Calibrate = False,
     batch: Annotated[int, Parameter(help="pictures that go through the network together", validator=at_least(1))] = 1,
@@ -59,6 +64,8 @@ def evaluate(
         raise RecipeError(f"--{given[0]} is for a MODEL: predictions are scored as they are")
     if model is not None and ignored_values:
         raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
+    if model is not None and coding is not None:
+        raise RecipeError("--coding is for --predictions: a MODEL predicts class numbers")
     if model is None and data is None:
         raise RecipeError("--predictions needs --data: which labelled pictures they are of")
     dataset, name, split = Labelled.of(data, model, split)
@@ -67,7 +74,8 @@ def evaluate(
     with writing_to(out, f"evaluate-{name}-{split}", overwrite) as folder:
         common: dict[str, Any] = {"dataset_name": name, "split": split, "out": folder, "pictures": pictures}
         if predictions is not None:
-            report = evaluating.evaluate_predictions(predictions, dataset, ignored_values=ignored_values, **common)
+            common |= {"ignored_values": ignored_values, "coding": coding}
+            report = evaluating.evaluate_predictions(predictions, dataset, **common)
         elif model is not None and calibrate:
             report, fitted = evaluating.calibrate(model, dataset, predictor=predictor, batch=batch, **common)
         else:

@@ -99,6 +99,8 @@ def _whole(
     dataset: Dataset = _constructor(name)(root, split, **values)
     if isinstance(dataset, PairedData):
         require_complete(dataset.pairing)
+        if dataset.kinds_fault:
+            raise DatasetError(dataset.kinds_fault)
     if cache is None:
         return dataset
     from tarsia.data._cache import Cached

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from tarsia.card import IGNORED, Classes, Spec
 from tarsia.errors import DatasetError
-from tarsia.pictures.reader import RGB, Picture
 
+if TYPE_CHECKING:
+    from tarsia.pictures.reader import Picture
+
+RGB = Spec()
 _NAMED = 5  # classes named one by one
 
 
@@ -88,6 +91,8 @@ def read_as(dataset: Dataset, spec: Spec) -> Dataset:
 
 def picture_of(dataset: Dataset, index: int) -> Picture:
     """The picture of sample `index`, with where it has data; of a data set without files all has."""
+    from tarsia.pictures.reader import Picture
+
     own = getattr(dataset, "picture", None)
     return own(index) if own is not None else Picture(dataset[index].image)
 

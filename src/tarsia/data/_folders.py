@@ -40,12 +40,16 @@ def require_folders(root: Path, folders: Sequence[str], reader: str) -> list[Pat
     return [root / name for name in folders]
 
 
+def nearby_folders(root: Path) -> list[Path]:
+    """Folders that may have been meant: below `root`, and above it."""
+    below = _folders(root)
+    further = [folder for parent in below[:_LOOKED_INTO] for folder in _folders(parent)]
+    return [*below, *root.absolute().parents[:_LEVELS], *further]
+
+
 def nearby(root: Path, fits: Callable[[Path], bool]) -> str:
     """`; did you mean PATH?` where a folder above, beside or below `root` is what was looked for, else ""."""
-    absolute, below = root.absolute(), _folders(root)
-    further = [folder for parent in below[:_LOOKED_INTO] for folder in _folders(parent)]
-    tried = (*below, *absolute.parents[:_LEVELS], *further, *_folders(absolute.parent))
-    found = [folder for folder in tried if fits(folder)]
+    found = [folder for folder in (*nearby_folders(root), *_folders(root.absolute().parent)) if fits(folder)]
     return f"; did you mean {found[0]}?" if found else ""
 
 

@@ -23,12 +23,12 @@ from tarsia import console
 from tarsia.card import Spec
 from tarsia.data._dataset import Dataset, Sample, check_same_classes, picture_of, read_as, spec_of
 from tarsia.errors import DatasetError, NoSplitError, nearest
-from tarsia.pictures.reader import Picture
 from tarsia.plain_text import number, some
 from tarsia.yaml_tree import Fault, short
 
 if TYPE_CHECKING:
     from tarsia.data._pairing import Pairing
+    from tarsia.pictures.reader import Picture
 
 OPTIONS: dict[str, Any] = {"folds": Literal["sequence"] | None, "fold": str | None, "joined": str | None}
 _JOINED = "train+val"
@@ -211,6 +211,7 @@ class Chosen:
 
     def __init__(self, parts: Sequence[Dataset], places: Sequence[Place]) -> None:
         self.classes, self.spec = parts[0].classes, spec_of(parts[0])
+        self.bands = self.spec.bands
         self.range_rule = getattr(parts[0], "range_rule", None)
         self.parts, self.places = parts, list(places)
         known = [sequences_of(part) for part in parts]

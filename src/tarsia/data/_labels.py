@@ -14,6 +14,8 @@ Rgb = tuple[int, int, int]
 
 MAX_VALUE = 65_535  # the largest value of a 16-bit label file
 _UNKNOWN = 256  # no label, and one more than fits uint8
+_AT_ONCE = 4096  # values that are compared with all known ones
+_FAR_SHARE = 0.05  # of a mask's pixels: more of them off all that is known are no noise at borders
 _SMEARED = 64  # more unknown colours than this in one mask: it was resized or compressed, not drawn
 
 
@@ -21,13 +23,15 @@ class LabelTable:
     """Which value or colour on disk means which label; called with a label file's content it gives the label map.
 
     `values` and `colors` map to 0 .. K-1 or 255.  `remedy` ends the error about an unknown value: what to write where,
-    with `{found}` for the value or colour and `{key}` for "values" or "colors".
+    with `{found}` for the value or colour and `{key}` for "values" or "colors".  With a `tolerance` an unknown value or
+    colour means what the nearest one that is as near (in each channel) means, and 255 where none is.
     """
 
-    def __init__(self, values: Mapping[int, int], colors: Mapping[Rgb, int], remedy: str) -> None:
+    def __init__(self, values: Mapping[int, int], colors: Mapping[Rgb, int], remedy: str, tolerance: int = 0) -> None:
         self.values = dict(values)
         self.colors = dict(colors)
         self.remedy = remedy
+        self.tolerance = tolerance
         # One more entry than the largest value: whatever is beyond ends there and is unknown.
         self._by_value = np.full(max(self.values, default=-1) + 2, _UNKNOWN, np.uint16)
         for value, label in self.values.items():
@@ -49,7 +53,13 @@ class LabelTable:
             indices_HW = np.where((stored_HW < 0) | (stored_HW > last), last, stored_HW)
         labels_HW = self._by_value.take(indices_HW)
         if labels_HW.size and labels_HW.max() == _UNKNOWN:
-            strange, counts = np.unique(stored_HW[labels_HW == _UNKNOWN], return_counts=True)
+            unknown_HW = labels_HW == _UNKNOWN
+            strange, places, counts = np.unique(stored_HW[unknown_HW], return_inverse=True, return_counts=True)
+            if self.tolerance:
+                near = self._nearest(strange[:, None], [[value] for value in self.values], [*self.values.values()])
+                if counts[near == IGNORED].sum() <= _FAR_SHARE * stored_HW.size:
+                    labels_HW[unknown_HW] = near[places]
+                    return labels_HW.astype(np.uint8)
             raise self._strange(where, "label value", [str(value) for value in strange], counts, _ranges(self.values))
         return labels_HW.astype(np.uint8)
 
@@ -60,10 +70,28 @@ class LabelTable:
         labels_HW = self._by_code.take(slots_HW)
         known_HW = self._codes.take(slots_HW) == codes_HW
         if not known_HW.all():
-            strange, counts = np.unique(codes_HW[~known_HW], return_counts=True)
+            strange, places, counts = np.unique(codes_HW[~known_HW], return_inverse=True, return_counts=True)
+            if self.tolerance and self.colors:
+                parts_N3 = np.stack([strange >> 16, strange >> 8 & 255, strange & 255], axis=1)
+                near = self._nearest(parts_N3, [*map(list, self.colors)], [*self.colors.values()])
+                if counts[near == IGNORED].sum() <= _FAR_SHARE * codes_HW.size:
+                    labels_HW[~known_HW] = near[places]
+                    return labels_HW
             shown = [f"[{code >> 16}, {code >> 8 & 255}, {code & 255}]" for code in strange.tolist()]
             raise self._strange(where, "colour", shown, counts, f"{len(self.colors)} colours")
         return labels_HW
+
+    def _nearest(self, found_NC: np.ndarray, known: Sequence[Sequence[int]], labels: Sequence[int]) -> np.ndarray:
+        """N labels: that of the nearest of the known within the tolerance, else 255."""
+        table_KC = np.array(known, np.int64)
+        best_N = np.empty(len(found_NC), np.int64)
+        near_N = np.empty(len(found_NC), bool)
+        for start in range(0, len(found_NC), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            away_NK = np.abs(found_NC[part, None].astype(np.int64) - table_KC[None]).max(2)
+            best_N[part] = away_NK.argmin(1)
+            near_N[part] = away_NK.min(1) <= self.tolerance
+        return np.where(near_N, np.array(labels)[best_N], IGNORED).astype(np.uint8)
 
     def _strange(self, where: str, kind: str, shown: Sequence[str], counts: np.ndarray, known: str) -> DatasetError:
         commonest = int(counts.argmax())
@@ -73,7 +101,8 @@ class LabelTable:
         if len(shown) > _SMEARED:
             remedy = (
                 "so many that this mask was smoothed, resized or JPEG-compressed, or holds something else: save it as "
-                "it was drawn, as PNG, and resize masks with nearest neighbour only"
+                "it was drawn, as PNG, and resize masks with nearest neighbour only; of what cannot be got again "
+                "`tolerance: 30` in dataset.yaml takes what is so near to a class for it"
             )
         return DatasetError(
             f"{where}: {kind} {shown[commonest]} in {counts[commonest]} pixels{more} is neither a class nor ignored "

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from tarsia.card import IGNORED, MAX_BANDS, MAX_CLASSES, Classes, Color, Spec
+from tarsia.card import IGNORED, Classes
+from tarsia.data._affixes import Affixes
+from tarsia.data._class_entries import ClassEntry, Entries, hex_color
 from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
-from tarsia.errors import DatasetError
+from tarsia.data._reading import Reading
+from tarsia.data._split import Pattern, RandomSplit
+from tarsia.errors import RecipeError
 from tarsia.yaml_tree import Document, Fault
 
 
@@ -23,143 +24,78 @@ def _inside(text: str) -> str:
     return text
 
 
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression ({error})") from error
-    return text
-
-
 def _value_or_color(found: Any) -> Any:
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= MAX_VALUE:
         return found
-    found = _hex(found)
+    found = hex_color(found)
     if isinstance(found, list | tuple) and len(found) == 3 and all(type(v) is int and 0 <= v <= 255 for v in found):
         return tuple(found)
     raise ValueError(f"expected a label value (0 to {MAX_VALUE}) or a colour [r, g, b]")
-
-
-def _name(found: Any) -> Any:
-    if isinstance(found, bool | int | float):
-        raise ValueError("expected a name; YAML reads yes, no, on, off and numbers otherwise: put it in quotes")
-    return found
-
-
-def _entry(found: Any) -> Any:
-    return found if isinstance(found, dict) else {"name": found}
-
-
-def _some(found: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not 1 <= len(found) <= MAX_CLASSES:
-        raise ValueError(f"expected 1 to {MAX_CLASSES} entries, found {len(found)}")
-    return found
-
-
-def _no_mapping(found: Any) -> Any:
-    if isinstance(found, dict):
-        raise ValueError("expected a list: numbers are written as `- {name: road, values: [1]}`, for every class")
-    return found
-
-
-def _hex(found: Any) -> Any:
-    code = re.fullmatch(r"#([0-9a-fA-F]{6})", found) if isinstance(found, str) else None
-    if isinstance(found, str) and code is None:
-        raise ValueError("expected a colour, as [128, 64, 128] or '#804080'")
-    return found if code is None else tuple(bytes.fromhex(code[1]))
 
 
 def _listed(found: Any) -> Any:
     return [found] if isinstance(found, int) else found
 
 
-Taken = Annotated[int, Field(strict=True, ge=1, le=1024)]  # of a file's samples
+def _alone(found: Any) -> Any:
+    return [found] if isinstance(found, str) else found
 
 
-def _rising(found: tuple[float, float]) -> tuple[float, float]:
-    if found[0] >= found[1]:
-        raise ValueError(f"{found[0]:g} is not below {found[1]:g}")
-    return found
+def _all_inside(found: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_inside, found))
 
 
-Percent = Annotated[float, Field(ge=0, le=100)]
+def _affix(text: str) -> str:
+    if "/" in text or "\\" in text:
+        raise ValueError("a part of file names, as _mask, holds no slash: folders are said by `images` and `labels`")
+    return text
+
+
+def _reasons(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: "" if why is None else str(why) for name, why in found.items()}
+    names = _alone(found)
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("expected names of pictures, as [a, b] or {a: why}; put names of digits in quotes")
+    return dict.fromkeys(names, "")
+
+
 Inside = Annotated[str, AfterValidator(_inside)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Value = Annotated[int, Field(ge=0, le=MAX_VALUE)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-HexOrColor = Annotated[Color, BeforeValidator(_hex)]
+Folders = Annotated[tuple[str, ...], BeforeValidator(_alone), Field(min_length=1), AfterValidator(_all_inside)]
+Affix = Annotated[str, AfterValidator(_affix)]
 _Key = str | int | Rgb  # a class's name, value or colour
+_READING = re.compile(r"# *classes:(?: |$)")
 
 
 class _Node(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClassEntry(_Node):
-    """One class: its name, its colour, and what it is called in the masks."""
-
-    name: Annotated[str, BeforeValidator(_name), Field(min_length=1)]
-    color: HexOrColor | None = None
-    values: Annotated[tuple[Value, ...], AfterValidator(_some)] | None = None
-    colors: Annotated[tuple[HexOrColor, ...], AfterValidator(_some)] | None = None
-
-
 class Place(_Node):
     """Where one split is; what is left out is as for the whole data set."""
 
-    images: Inside | None = None
-    labels: Inside | None = None
+    images: Folders | None = None
+    labels: Folders | None = None
     list: Inside | None = None
 
 
-class RandomSplit(_Node):
-    """Shares of the pictures drawn for validation and test; the rest is for training."""
-
-    val: Share = 0.2
-    test: Share = 0.0
-    seed: int = 0
-    group_by: Pattern | None = None
-
-    @model_validator(mode="after")
-    def _leaves_some(self) -> RandomSplit:
-        if self.val + self.test >= 1:
-            raise ValueError("val and test together leave nothing to train on: keep them below 1")
-        return self
-
-
-class Percentiles(_Node):
-    """Which values become 0 and 255: at these percentiles of the train split, of each band or of all together."""
-
-    percentiles: Annotated[tuple[Percent, Percent], AfterValidator(_rising)]
-    per: Literal["band", "all"] | None = None
-
-
-class Ends(_Node):
-    """Which values become 0 and 255, one for all bands or one for each."""
-
-    low: float | tuple[float, ...]
-    high: float | tuple[float, ...]
-
-
-class Layout(_Node):
+class Layout(Reading):
     """All of dataset.yaml."""
 
-    classes: Annotated[
-        tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], BeforeValidator(_no_mapping), AfterValidator(_some)
-    ]
+    classes: Entries
     ignore: Annotated[tuple[Annotated[Any, BeforeValidator(_value_or_color)], ...], BeforeValidator(_listed)] = ()
     format: Literal["index", "rgb"] | None = None
-    bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
-    alpha: Literal["none", "last", "drop"] | None = None
-    take: Annotated[tuple[Taken, ...], AfterValidator(_some)] | None = None
-    nodata: Literal["none"] | float | None = None
-    dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
-    range: Annotated[Literal["limits"] | Percentiles | Ends | None, Field(union_mode="left_to_right")] = None
-    images: Inside = "images"
-    labels: Inside = "labels"
+    tolerance: Annotated[int, Field(strict=True, ge=0, le=127)] = 0
+    images: Folders = ("images",)
+    labels: Folders = ("labels",)
+    image_prefix: Affix = ""
+    image_suffix: Affix = ""
+    label_prefix: Affix = ""
+    label_suffix: Affix = ""
+    join_labels: Annotated[bool, Field(strict=True)] = False
+    leave_out: Annotated[dict[str, str], BeforeValidator(_reasons), Field(default_factory=dict)]
     splits: Annotated[dict[str, Place], Field(min_length=1)] | None = None
     split: RandomSplit | None = None
-    label_suffix: str = ""
     domain_by: Pattern | None = None
     sequence_by: Pattern | None = None
 
@@ -167,21 +103,14 @@ class Layout(_Node):
     def load(cls, path: Path) -> Layout:
         """The layout in `path`; RecipeError lists every fault, each with its line."""
         document = Document.read(path)
+        if "classes" not in document.tree and (readings := _readings(path)):
+            raise RecipeError(
+                f"{path}: what its labels mean is not decided: uncomment the classes that are right, which begin in "
+                f"line {' or '.join(map(str, readings))}"
+            )
         layout = document.validate(cls)
         faults = layout._faults()
         return document.validate(cls, faults) if faults else layout
-
-    @property
-    def spec(self) -> Spec:
-        """How its pictures are read."""
-        return Spec(
-            len(self.take) if self.take else self.bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata
-        )
-
-    @property
-    def range_rule(self) -> Any:
-        """Which values become 0 and 255, as data/_range.py takes it; None where nothing is said."""
-        return self.range if self.range is None or self.range == "limits" else self.range.model_dump()
 
     def palette(self) -> Classes:
         """Names and colours; a class without a colour gets one far from the others."""
@@ -205,7 +134,7 @@ class Layout(_Node):
                 colors[found] = IGNORED
         values.setdefault(IGNORED, IGNORED)  # 255 on disk is ignored wherever it is not a class
         remedy = f"in {source} add it to `ignore: [{{found}}]`, or to a class as `{{key}}: [{{found}}]`"
-        return LabelTable(values, colors, remedy)
+        return LabelTable(values, colors, remedy, self.tolerance)
 
     def _faults(self) -> list[Fault]:
         """Contradictions between entries, which no entry shows alone."""
@@ -231,7 +160,7 @@ class Layout(_Node):
         faults: list[Fault] = []
         if self.split and self.splits:
             faults.append((("split",), "split (drawn at random) and splits (by folder or list) exclude each other"))
-        seen: dict[tuple[str, str, str | None], str] = {}
+        seen: dict[tuple[tuple[str, ...], tuple[str, ...], str | None], str] = {}
         for name, place in (self.splits or {"": Place()}).items():
             where = self.place(name) if name else (self.images, self.labels, None)
             at = ("splits", name) if name else ("labels",)
@@ -241,14 +170,19 @@ class Layout(_Node):
                 faults.append(
                     (at, f"has the same pictures as {seen[where]}: give each split folders or a list of its own")
                 )
-            if where[0] == where[1] and not self.label_suffix:
+            if where[0] == where[1] and not where[2] and not self.affixes.keys():
                 faults.append(
-                    (at, "images and labels are in one folder: add label_suffix (as _mask) to tell them apart")
+                    (at, "images and labels are in one folder: add label_suffix (as _mask, or .png) to tell them apart")
                 )
         return faults
 
-    def place(self, split: str) -> tuple[str, str, str | None]:
-        """Image folder, label folder and list file of one of `splits`."""
+    @property
+    def affixes(self) -> Affixes:
+        """What stands before and after names in the files of images and labels."""
+        return Affixes(self.image_prefix, self.image_suffix, self.label_prefix, self.label_suffix)
+
+    def place(self, split: str) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+        """Image folders, label folders and list file of one of `splits`."""
         place = (self.splits or {})[split]
         return place.images or self.images, place.labels or self.labels, place.list
 
@@ -267,30 +201,7 @@ def _written(found: _Key) -> str:
     return f"value {found}" if isinstance(found, int) else f"name {found}"
 
 
-def divide(names: Sequence[str], rule: RandomSplit, groups: Sequence[str] = ()) -> dict[str, list[int]]:
-    """Indices of train, val and test, the same for the same names whatever their order.
-
-    `groups`, one a name, are kept together.  Shares are met as closely as the groups allow, val and test (where asked
-    for) getting at least one.  Raises DatasetError where nothing is left to train on.
-    """
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups or names):
-        members.setdefault(group, []).append(index)
-    left = sorted(members, key=lambda group: (hashlib.sha256(os.fsencode(f"{rule.seed}:{group}")).digest(), group))
-    parts: dict[str, list[int]] = {}
-    for part, share in (("val", rule.val), ("test", rule.test)):
-        chosen: list[str] = []
-        missing = max(1, round(share * len(names))) if share else 0
-        for group in left:
-            if abs(missing - len(members[group])) < missing:
-                chosen.append(group)
-                missing -= len(members[group])
-        if share and not chosen and left:
-            chosen = [min(left, key=lambda group: len(members[group]))]
-        left = [group for group in left if group not in set(chosen)]
-        parts[part] = sorted(index for group in chosen for index in members[group])
-    parts["train"] = sorted(index for group in left for index in members[group])
-    if not parts["train"]:
-        what = f"{len(names)} pictures in {len(members)} groups" if groups else f"{len(names)} pictures"
-        raise DatasetError(f"{what} cannot be divided by split: nothing is left to train on; add pictures or lower val")
-    return parts
+def _readings(path: Path) -> list[int]:
+    """The lines of a dataset.yaml in which classes stand behind a #."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [number for number, line in enumerate(lines, 1) if _READING.match(line)]

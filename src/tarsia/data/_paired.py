@@ -13,8 +13,9 @@ import numpy as np
 from tarsia.card import Classes, Spec
 from tarsia.data._dataset import Sample, check_sample
 from tarsia.data._labels import LabelTable
-from tarsia.data._pairing import Pairing
+from tarsia.data._pairing import LABEL_SUFFIXES, Pairing
 from tarsia.errors import DatasetError
+from tarsia.pictures.find import walk
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.reader import RGB, Picture, masked, read
 
@@ -35,6 +36,7 @@ class PairedData:
         spec: Spec = RGB,
     ) -> None:
         self.classes = classes
+        self.kinds_fault = ""  # what is wrong where pictures are of several kinds of numbers
         self.range_rule: Any = None  # of dataset.yaml: which values become 0 and 255 (data/_range.py)
         self.spec, self.bands = spec, spec.bands
         self.pairing = pairing
@@ -82,16 +84,24 @@ class PairedData:
     def fingerprint(self) -> str:
         """Hex digest that changes with classes, table, bands and names, and with the size or date of any file."""
         table = [sorted(self.table.values.items()), sorted(self.table.colors.items())]
-        more = () if self.spec == RGB else (self.spec,)
+        more: tuple[object, ...] = () if self.spec == RGB else (self.spec,)
+        more += (self.table.tolerance,) if self.table.tolerance else ()
         digest = hashlib.sha256(repr((self.classes, table, *more)).encode())
         for index, (name, *paths) in enumerate(self.pairs):
             try:
-                states = [os.stat(path) for path in paths]
+                states = [os.stat(one) for path in paths for one in _files(path)]
             except OSError as error:
                 raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
             kept = [name, self.domains[index], self.sequences[index]]
             digest.update(repr([*kept, *((state.st_size, state.st_mtime_ns) for state in states)]).encode())
         return digest.hexdigest()
+
+
+def _files(path: str) -> list[str]:
+    """The file, or those of a label's folder."""
+    if not os.path.isdir(path):
+        return [path]
+    return [path, *(os.path.join(path, name) for name in walk(path, LABEL_SUFFIXES))]
 
 
 def _size(array: np.ndarray) -> str:

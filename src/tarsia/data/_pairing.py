@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tarsia.data._affixes import NO_AFFIXES, Affixes, find_affixes, stripped
 from tarsia.data._folders import nearby_name
+from tarsia.data._names import Lookup, matched, nfc
+from tarsia.data._places import Folders
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import ARRAY_SUFFIX, SUFFIXES, walk
 from tarsia.plain_text import some
 
+LABEL_SUFFIXES = SUFFIXES | {ARRAY_SUFFIX}
 _ADD_OR_MOVE = "add the missing files or move their partners away; names must be equal but for the file's suffix"
 
 
@@ -57,6 +60,25 @@ def require_complete(pairing: Pairing) -> None:
         raise DatasetError(pairing.fault)
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How names are matched.
+
+    `only`: these names, in any way of writing them; whatever else is there does not matter.  `leave_out`: names that
+    are not there at all.  `joined`: a label is a folder of files, as `masks/` beside the one picture of `images/`, or
+    one of the picture's name.  `remedy`: what to do where all would match with other affixes.  `where`: what a fault
+    begins with, as a list's name.
+    """
+
+    affixes: Affixes = NO_AFFIXES
+    only: Sequence[str] | None = None
+    leave_out: Collection[str] = ()
+    joined: bool = False
+    suffixes: Collection[str] = SUFFIXES
+    remedy: Callable[[Affixes], str] | None = None
+    where: str = ""
+
+
 def pair(
     images: Path,
     labels: Path,
@@ -64,93 +86,189 @@ def pair(
     suffix_remedy: str = "",
     only: Sequence[str] | None = None,
     image_suffix: str = "",
-    suffixes: Collection[str] = SUFFIXES,
     where: str = "",
 ) -> Pairing:
     """Every image below `images` with the label of the same name below `labels`, sorted by name.
 
     Labels carry `label_suffix` after the name and images `image_suffix`; others do not matter.  With `only`, just these
-    names, and whatever else is there does not matter.  `suffixes`: what image files end in.  `suffix_remedy`: what to
-    do where all labels turn out to have a suffix, `{found}`.  `where`: what a fault begins with, as a list's name.
+    names.  `suffix_remedy`: what to do where all labels turn out to have a suffix, `{found}`.
 
     Raises DatasetError where a folder is missing or no image has a label: then there is no data set at all.
     """
-    image_files, images_twice = _by_name(images, beside=labels, suffixes=suffixes)
-    label_files, labels_twice = _by_name(labels, beside=images)
-    names_there = list(label_files)
-    if label_suffix:
-        if images.resolve() == labels.resolve():
-            image_files = {name: path for name, path in image_files.items() if not name.endswith(label_suffix)}
-        label_files = _with_suffix(label_files, label_suffix)
-    image_files = _with_suffix(image_files, image_suffix)
+
+    def remedy(found: Affixes) -> str:
+        if found.keys().keys() != {"label_suffix"}:
+            return ""
+        return suffix_remedy.replace("{found}", found.label_suffix) or f"rename the labels without {found.label_suffix}"
+
+    affixes = Affixes(image_suffix=image_suffix, label_suffix=label_suffix)
+    return pair_folders([Folders(images, labels)], Rule(affixes, only, remedy=remedy, where=where))
+
+
+def pair_folders(places: Sequence[Folders], rule: Rule) -> Pairing:
+    """Every image with the label of the same name, over all `places`; names agree in letters (NFC) and, where no other
+    is meant, in all but their case.
+
+    Raises DatasetError as `pair` does.
+    """
+    images, labels = Files(), Files()
+    for place in dict.fromkeys(places):
+        own = _own_files(place.images, place.labels, rule, of_labels=False)
+        images.add(own, place.key)
+        if place.labels not in labels.seen:
+            labels.seen.add(place.labels)
+            labels.add(
+                _joined(place, own, rule)
+                if rule.joined
+                else _own_files(place.labels, place.images, rule, of_labels=True),
+                place.key,
+            )
+    left_out = {nfc(name) for name in rule.leave_out}
+    for files in (images, labels):
+        files.by_name = {name: path for name, path in files.by_name.items() if nfc(name) not in left_out}
     absent: list[str] = []
-    if only is not None:
-        absent = [name for name in only if name not in image_files]
-        image_files = {name: image_files[name] for name in only if name in image_files}
-        label_files = {name: label_files[name] for name in only if name in label_files}
-    alone = sorted(image_files.keys() - label_files.keys())
-    orphans = sorted(label_files.keys() - image_files.keys())
-    fault = _twice(images, images_twice) or _twice(labels, labels_twice)
-    if not fault and absent:
-        fault = f"{len(absent)} of {len(only or ())} listed names are not in {images}: {some(absent)}"
-    elif not fault and not image_files:
-        named = f"names ending in {image_suffix} and " if image_suffix else ""
-        fault = f"{images}: no images found (looked for {named}{', '.join(sorted(suffixes))}, subfolders too)"
-    elif not fault and (alone or orphans):
-        found = _suffix_between(image_files, names_there) if len(alone) == len(image_files) else ""
-        renamed = suffix_remedy.replace("{found}", found) or f"rename the labels without {found}"
-        what = _unmatched(images, labels, alone, orphans, len(image_files), label_suffix)
-        fault = f"{what}.  Remedy: {renamed if found else _ADD_OR_MOVE}"
+    if rule.only is not None:
+        listed = Lookup(images.by_name)
+        wanted = [(name, listed.find(name)) for name in rule.only if nfc(name) not in left_out]
+        absent = [name for name, found in wanted if found is None]
+        images.by_name = {found: images.by_name[found] for _, found in wanted if found is not None}
+    partner = matched(images.by_name, labels.by_name)
+    if rule.only is not None:
+        theirs, there = set(partner.values()), Lookup(labels.by_name)
+        theirs |= {found for name in absent if (found := there.find(name)) is not None}
+        labels.by_name = {name: path for name, path in labels.by_name.items() if name in theirs}
+    alone = sorted(images.by_name.keys() - partner.keys())
+    orphans = sorted(labels.by_name.keys() - set(partner.values()))
     pairing = Pairing(
-        [Pair(name, image_files[name], label_files[name]) for name in sorted(image_files.keys() & label_files.keys())],
-        [image_files[name] for name in alone],
-        [label_files[name] for name in orphans],
+        [Pair(name, images.by_name[name], labels.by_name[partner[name]]) for name in sorted(partner)],
+        [images.by_name[name] for name in alone],
+        [labels.by_name[name] for name in orphans],
         absent,
-        list(dict.fromkeys(images_twice + labels_twice)),  # images and labels may share a folder
-        f"{where}: {fault}" if where and fault else fault,
+        list(dict.fromkeys(images.twice + labels.twice)),  # images and labels may share a folder
     )
+    fault = _fault(places, rule, images, labels, (alone, orphans, absent))
+    pairing = replace(pairing, fault=f"{rule.where}: {fault}" if rule.where and fault else fault)
     if not pairing.pairs:
         require_complete(pairing)
     return pairing
 
 
+@dataclass
+class Files:
+    """Files by name, and beside the first of several of one name each further one."""
+
+    by_name: dict[str, str] = field(default_factory=dict)
+    twice: list[tuple[str, str]] = field(default_factory=list)
+    seen: set[Path] = field(default_factory=set)
+
+    def add(self, found: Iterable[tuple[str, str]], key: str) -> None:
+        for name, path in found:
+            whole = f"{key}/{name}" if key else name
+            if self.by_name.setdefault(whole, path) != path:
+                self.twice.append((self.by_name[whole], path))
+
+
+def _own_files(folder: Path, beside: Path, rule: Rule, of_labels: bool) -> list[tuple[str, str]]:
+    """The files below `folder` but not below `beside` that are images, or labels, by their affixes."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder" + nearby_name(folder))
+    one_folder = beside.resolve() == folder.resolve()
+    if one_folder and not rule.affixes.keys():
+        raise DatasetError(f"{folder}: holds images and labels: say in dataset.yaml by what their names end or begin")
+    own, other = (rule.affixes.labels, rule.affixes.images) if of_labels else (rule.affixes.images, rule.affixes.labels)
+    found = []
+    # In one folder what only the others have tells the two apart.
+    telling = one_folder and other != ("", "") and not (of_labels and own != ("", ""))
+    known = LABEL_SUFFIXES if of_labels else rule.suffixes
+    for relative in walk(folder, known, () if one_folder else (beside,)):
+        name = stripped(relative, *own)
+        if name is not None and not (telling and stripped(relative, *other) is not None):
+            found.append((name, os.path.join(folder, relative)))
+    return found
+
+
+def _joined(place: Folders, images: Sequence[tuple[str, str]], rule: Rule) -> list[tuple[str, str]]:
+    """The folders of label files: that beside the only image, or one for each image's name."""
+    if not place.labels.is_dir():
+        raise DatasetError(f"{place.labels}: no such folder" + nearby_name(place.labels))
+    if len(images) == 1 and not any(path.is_dir() for path in place.labels.iterdir()):
+        return [(images[0][0], str(place.labels))]
+    files = walk(place.labels, LABEL_SUFFIXES)
+    parents = dict.fromkeys(os.path.dirname(relative).replace(os.sep, "/") for relative in files)
+    return [(parent, os.path.join(place.labels, parent)) for parent in parents if parent]
+
+
+def _fault(
+    places: Sequence[Folders], rule: Rule, images: Files, labels: Files, alone: tuple[list[str], list[str], list[str]]
+) -> str:
+    """What is wrong with a pairing, in words."""
+    without_label, without_image, absent = alone
+    image_folders, label_folders = (
+        some(dict.fromkeys(map(str, paths)), 2)
+        for paths in ([one.images for one in places], [one.labels for one in places])
+    )
+    if twice := _twice(image_folders, images.twice) or _twice(label_folders, labels.twice):
+        return twice
+    if absent:
+        return f"{len(absent)} of {len(rule.only or ())} listed names are not in {image_folders}: {some(absent)}"
+    if not images.by_name:
+        affixes = [
+            f"names {word} {text}"
+            for word, text in zip(("beginning with", "ending in"), rule.affixes.images, strict=True)
+            if text
+        ]
+        looked = " and ".join([*affixes, ", ".join(sorted(rule.suffixes))])
+        return f"{image_folders}: no images found (looked for {looked}, subfolders too)"
+    if not (without_label or without_image):
+        return ""
+    what = _unmatched(image_folders, label_folders, alone, len(images.by_name), rule.affixes)
+    remedy = ""
+    if len(without_label) == len(images.by_name) and rule.remedy is not None and rule.only is None:
+        remedy = rule.remedy(_other_affixes(places, rule, images, labels))
+    return f"{what}.  Remedy: {remedy or _ADD_OR_MOVE}"
+
+
+def _other_affixes(places: Sequence[Folders], rule: Rule, images: Files, labels: Files) -> Affixes:
+    """Those by which all images have a label; none where there are no such."""
+    kept = rule.affixes
+    image_names, label_names = [*images.by_name], [*labels.by_name]
+    if all(one.images.resolve() != one.labels.resolve() for one in places):
+        plain = replace(rule, affixes=Affixes(image_prefix=kept.image_prefix, image_suffix=kept.image_suffix))
+        every = Files()
+        for place in places:
+            every.add(_own_files(place.labels, place.images, plain, of_labels=True), place.key)
+        label_names, kept = [*every.by_name], plain.affixes
+    found, count = find_affixes(image_names, label_names)
+    if count < len(image_names):
+        return Affixes()
+    joined = [
+        one + two if "prefix" in name else two + one for name, one, two in zip(kept._fields, kept, found, strict=True)
+    ]
+    return Affixes(*joined)
+
+
 def common_suffix(images: Path, labels: Path) -> str:
     """What all labels have after their image's name (as `_L`); "" where they have nothing or not the same."""
-    return _suffix_between(_by_name(images, beside=labels)[0], _by_name(labels, beside=images)[0])
+    names, others = Files(), Files()
+    names.add(_own_files(images, labels, Rule(), of_labels=False), "")
+    others.add(_own_files(labels, images, Rule(), of_labels=True), "")
+    return _suffix_between(names.by_name, others.by_name)
 
 
-def read_names(path: Path) -> list[str]:
-    """The names in a list file, one a line; blank lines and a picture's suffix do not count.
-
-    Raises DatasetError where there is no such text, no name in it or a name twice.
-    """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: no list of names, one a line ({reason})") from error
-    known = SUFFIXES | {ARRAY_SUFFIX}
-    names = [os.path.splitext(line)[0] if Path(line).suffix.lower() in known else line for line in lines if line]
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice or not names:
-        raise DatasetError(f"{path}: {f'lists names twice: {some(twice)}' if twice else 'lists no names'}")
-    return names
-
-
-def _unmatched(images: Path, labels: Path, alone: list[str], orphans: list[str], count: int, suffix: str) -> str:
+def _unmatched(
+    images: str, labels: str, alone: tuple[list[str], list[str], list[str]], count: int, affixes: Affixes
+) -> str:
     parts = []
-    if alone:
-        wanted = f" (as {alone[0]}{suffix}.png)" if suffix else ""
-        which = f"all {count}" if len(alone) == count else f"{len(alone)} of {count}"
-        parts.append(f"{which} images in {images} have no label in {labels}{wanted}: {some(alone)}")
-    if orphans:
-        parts.append(f"{len(orphans)} labels in {labels} have no image in {images}: {some(orphans)}")
+    without_label, without_image, _ = alone
+    if without_label:
+        folder, slash, last = without_label[0].rpartition("/")
+        whole = f"{folder}{slash}{affixes.label_prefix}{last}{affixes.label_suffix}"
+        wanted = f" (as {whole}{'' if '.' in affixes.label_suffix else '.png'})" if affixes.labels != ("", "") else ""
+        which = f"all {count}" if len(without_label) == count else f"{len(without_label)} of {count}"
+        parts.append(f"{which} images in {images} have no label in {labels}{wanted}: {some(without_label)}")
+    if without_image:
+        parts.append(f"{len(without_image)} labels in {labels} have no image in {images}: {some(without_image)}")
     return "; ".join(parts)
-
-
-def _with_suffix(files: dict[str, str], suffix: str) -> dict[str, str]:
-    """The files whose names end in `suffix`, under their names without it."""
-    return {name.removesuffix(suffix): path for name, path in files.items() if name.endswith(suffix)}
 
 
 def _suffix_between(images: Iterable[str], labels: Iterable[str]) -> str:
@@ -165,26 +283,7 @@ def _suffix_between(images: Iterable[str], labels: Iterable[str]) -> str:
     return found.pop() if found else ""
 
 
-def _by_name(
-    folder: Path, beside: Path, suffixes: Collection[str] = SUFFIXES
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Name (relative path without suffix) -> file, for every picture below `folder` but not below `beside`.
-
-    Of several files of one name the first, and beside these the first with each further one.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder" + nearby_name(folder))
-    left_out = () if beside.resolve() == folder.resolve() else (beside,)
-    found: dict[str, str] = {}
-    twice: list[tuple[str, str]] = []
-    for relative in walk(folder, suffixes, left_out):
-        name, path = os.path.splitext(relative)[0].replace(os.sep, "/"), os.path.join(folder, relative)
-        if found.setdefault(name, path) != path:
-            twice.append((found[name], path))
-    return found, twice
-
-
-def _twice(folder: Path, twice: list[tuple[str, str]]) -> str:
+def _twice(folder: str, twice: list[tuple[str, str]]) -> str:
     if not twice:
         return ""
     listed = some(f"{first} and {second}" for first, second in twice)

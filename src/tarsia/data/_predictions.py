@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -10,6 +12,7 @@ from PIL import Image
 from tarsia import console
 from tarsia.card import IGNORED, Classes
 from tarsia.data._dataset import Dataset, Sample
+from tarsia.data._paired import PairedData
 from tarsia.errors import DatasetError, ImageError
 from tarsia.pictures.labels import read_label
 from tarsia.plain_text import some
@@ -47,6 +50,71 @@ def known_values(classes: Classes, ignored_values: tuple[int, ...]) -> np.ndarra
     return known
 
 
+class Reader:
+    """The predictions in a folder -> label maps, by the data set's class numbers or by its labels' own values.
+
+    `coding`: "classes", "data", or None: class numbers, unless that is wrong.  `check` says so once all are read.
+    """
+
+    def __init__(
+        self, folder: Path, dataset: Dataset, ignored_values: tuple[int, ...], coding: Literal["classes", "data"] | None
+    ) -> None:
+        self.folder, self.dataset, self.coding = folder, dataset, coding
+        self.known = known_values(dataset.classes, ignored_values)
+        self.own = own_coding(dataset)
+        self.right = {"classes": 0, "data": 0}
+        if coding == "data" and not isinstance(dataset, PairedData):
+            raise DatasetError("`coding='data'` is for labels in files: this data set draws them, as class numbers")
+
+    def __call__(self, sample: Sample) -> np.ndarray:
+        """The label map of a sample; DatasetError or ImageError naming the file where there is none."""
+        path = self.folder / f"{sample.name}.png"
+        if self.coding == "data":
+            return self._in_own_values(path, sample)
+        try:
+            found_HW = read_prediction(path, sample, self.known, self.dataset.classes)
+        except (DatasetError, ImageError) as error:
+            if self.coding is None and self.own:
+                raise type(error)(f"{error}.  {self._remedy()}") from error
+            raise
+        if self.coding is None and self.own:
+            with contextlib.suppress(DatasetError):
+                own_HW = self._in_own_values(path, sample)
+                labelled_HW = sample.label != IGNORED
+                self.right["classes"] += int((found_HW == sample.label)[labelled_HW].sum())
+                self.right["data"] += int((own_HW == sample.label)[labelled_HW].sum())
+        return found_HW
+
+    def check(self) -> None:
+        """DatasetError where the predictions agree with the labels better in the data set's own values."""
+        if self.right["data"] > self.right["classes"]:
+            raise DatasetError(
+                f"{self.folder}: read as class numbers {self.right['classes']:,} pixels are right, and in the values "
+                f"of the data set's own labels {self.right['data']:,}.  {self._remedy()}; `coding='classes'` if they "
+                "are class numbers all the same"
+            )
+
+    def _remedy(self) -> str:
+        return f"If these are values as in the data set's own labels ({self.own}), add `coding='data'`"
+
+    def _in_own_values(self, path: Path, sample: Sample) -> np.ndarray:
+        assert isinstance(self.dataset, PairedData)
+        label_HW = self.dataset.table(self.dataset.read_label(str(path)), str(path))
+        _check_size(path, label_HW, sample)
+        return label_HW
+
+
+def own_coding(dataset: Dataset) -> str:
+    """What stands for what in the labels of a data set, where that is not the classes' numbers; else ""."""
+    if not isinstance(dataset, PairedData):
+        return ""
+    names, table = dataset.classes.names, dataset.table
+    numbers = {value: label for value, label in sorted(table.values.items()) if label != IGNORED}
+    if any(value != label for value, label in numbers.items()):
+        return some([f"{value} is {names[label]}" for value, label in numbers.items()], 3)
+    return some([f"{list(one)} is {names[label]}" for one, label in table.colors.items() if label != IGNORED], 3)
+
+
 def read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Classes) -> np.ndarray:
     """The label map in `path` for `sample`; DatasetError or ImageError naming the file where it is not one."""
     try:
@@ -58,12 +126,7 @@ def read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Clas
     if mode not in ("L", "P"):
         raise ImageError(f"{path}: mode {mode}, expected an index PNG (8-bit grey or palette) of class numbers")
     values = read_label(path)  # Pillow alone would spread greys of 2 and 4 bits over 0 .. 255
-    if values.shape != sample.label.shape:
-        found, expected = ("x".join(map(str, shape)) for shape in (values.shape, sample.label.shape))
-        raise DatasetError(
-            f"{path}: the prediction is {found} but the label {expected} (height x width): predictions are scored at "
-            "the label's own size, resize them with nearest neighbour"
-        )
+    _check_size(path, values, sample)
     meaning = known[values]
     if meaning.size and int(meaning.min()) < 0:
         value = int(values[meaning < 0].min())
@@ -73,3 +136,12 @@ def read_prediction(path: Path, sample: Sample, known: np.ndarray, classes: Clas
             "set's class numbers"
         )
     return meaning.astype(np.uint8)
+
+
+def _check_size(path: Path, values_HW: np.ndarray, sample: Sample) -> None:
+    if values_HW.shape != sample.label.shape:
+        found, expected = ("x".join(map(str, shape)) for shape in (values_HW.shape, sample.label.shape))
+        raise DatasetError(
+            f"{path}: the prediction is {found} but the label {expected} (height x width): predictions are scored at "
+            "the label's own size, resize them with nearest neighbour"
+        )

@@ -14,7 +14,7 @@ Everything it can say:
                                       # values, colors: all that mean this class in the masks (merging).  Values
                                       # default to the position in this list (all of them or none), colors to [color];
                                       # a name alone is a class too; colours not given are chosen;
-                                      # '#804080' is a colour too
+                                      # '#804080' is a colour too; other ways to write classes: docs/folder-data.md
     ignore: [9, [0, 0, 0]]            # values and colours that are neither learned nor scored; 255 always is,
                                       # unless it is a class
     format: index                     # index: the masks' numbers (palette PNGs: their indices); rgb: their colours;
@@ -34,12 +34,20 @@ Everything it can say:
     take: [4, 3, 2]                   # which samples of a file are the bands, counted from 1
     nodata: -9999                     # pixels that hold it in all bands have no data, and are not learned; without it
                                       # what a TIFF's tag says; `none` switches that off
-    images: images                    # folders, relative to this file; subfolders are looked through
-    labels: labels
+    tolerance: 30                     # of masks that were saved as JPEG: a value or colour that is so near to a class
+                                      # (in each channel) is of it; what is farther from all is ignored
+    images: images                    # folders, relative to this file; subfolders are looked through.  Several are a
+    labels: labels                    # list, [day, night], or a pattern, Train/*/images, with labels Train/*/masks
     label_suffix: _mask               # a.jpg goes with a_mask.png; without it with a.png
+    image_suffix: _sat                # a_sat.jpg; with a dot, .jpg or _sat.jpg, the end of the file's whole name
+    label_prefix: gt_                 # likewise before the name; and image_prefix
+    join_labels: true                 # a label is a folder of masks (beside the only picture of a folder, or of the
+                                      # picture's name): the largest value of a pixel counts
+    leave_out: {IMG 12: has no label} # names of pictures and labels that are not used, and why; or a list of them
     split: {val: 0.2, test: 0.1, seed: 0, group_by: "^(seq[0-9]+)"}
                                       # drawn at random, always the same; pictures whose names agree in the regular
-                                      # expression's first group (a drive, a patient) are never divided
+                                      # expression's first group (a drive, a patient) are never divided, nor are
+                                      # those of a list in `together: [[a, b], [c, d]]`
     domain_by: "^(night|day)"         # the domain of a sample, likewise from its name
     sequence_by: "^(seq[0-9]+)"       # pictures of one video, which resemble each other; default: split's group_by
 
@@ -47,31 +55,39 @@ or, instead of `split`, what belongs to each split:
 
     splits:
       train: {images: train, labels: trainannot}
-      val: {list: val.txt}            # names, one a line, within `images` and `labels` above
+      val: {list: val.txt}            # names, one a line, within `images` and `labels` above; or an image and its
+                                      # label a line, wherever they are below the folder of this file
 
-A picture's name is its path below the image folder without suffix; image and label are matched by it.
+A picture's name is its path below the image folder without suffix and affixes, after what distinguishes that folder
+from others of the split; image and label are matched by it, letters with accents in whatever way they are stored, and
+by letter case where only one can be meant.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tarsia.card import Spec
+from tarsia.data._affixes import Affixes
 from tarsia.data._folders import nearby, require_root
-from tarsia.data._layout import Layout, divide
+from tarsia.data._layout import Layout
+from tarsia.data._lists import listed_pairs, read_names, read_pairs
 from tarsia.data._paired import PairedData
-from tarsia.data._pairing import Pairing, pair, read_names, require_complete
-from tarsia.errors import DatasetError, ImageError, NoSplitError, nearest
-from tarsia.pictures.find import suffixes
+from tarsia.data._pairing import LABEL_SUFFIXES, Pairing, Rule, pair_folders, require_complete
+from tarsia.data._places import folders
+from tarsia.data._reading import kinds, several_kinds
+from tarsia.data._split import divide
+from tarsia.errors import DatasetError, NoSplitError, nearest
+from tarsia.pictures.find import suffixes, walk
 from tarsia.pictures.labels import read_colors, read_label
-from tarsia.pictures.reader import stored_kind
-from tarsia.plain_text import number
+from tarsia.plain_text import command, listed
 
 NAME = "dataset.yaml"
 UNDECIDED = "undecided.yaml"  # of a copy by `tarsia check --fix` whose labels may be meant in several ways
@@ -94,36 +110,47 @@ class Data(PairedData):
         sequence_by = self.layout.sequence_by or (self.layout.split.group_by if self.layout.split else None)
         sequences = [_part(self.source, "sequence_by", sequence_by, name) for name in names]
         table = self.layout.table(str(self.source))
-        super().__init__(pairing, self.layout.palette(), table, domains, sequences, self._spec(pairing, split))
-        self.range_rule = self.layout.range_rule
+        spec, fault = self._spec(pairing, split)
+        super().__init__(pairing, self.layout.palette(), table, domains, sequences, spec)
+        self.range_rule, self.kinds_fault = self.layout.range_rule, fault
 
-    def _spec(self, pairing: Pairing, split: str) -> Spec:
+    def _spec(self, pairing: Pairing, split: str) -> tuple[Spec, str]:
         """How pictures are read: of the kind of numbers that dataset.yaml says, or that those for training are of.
 
-        DatasetError where they are of several.
+        And what is wrong where these are of several: then they are read as 8 bits.
         """
         spec = self.layout.spec
         if self.layout.dtype is not None:
-            return spec
-        kinds = _kinds(pairing)
-        if kinds.keys() <= {"uint8"}:
-            return spec
-        with contextlib.suppress(NoSplitError):
-            if split != "train":
-                kinds = _kinds(_pairing(self.source, self.layout, "train"))
-        if len(kinds) > 1:
-            found = ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in kinds.most_common())
-            raise DatasetError(
-                f"{self.source}: pictures of several kinds ({found}): save all of one kind, or say which in {NAME}: "
-                "dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
-            )
-        return replace(spec, dtype=next(iter(kinds)))
+            return spec, ""
+        found = kinds(one.image for one in pairing.pairs)
+        if found.keys() <= {"uint8"}:
+            return spec, ""
+        if split != "train":
+            found = self._of_training() or found
+        fault = several_kinds(found)
+        return spec if fault else replace(spec, dtype=next(iter(found))), fault and f"{self.source}: {fault}"
+
+    def _of_training(self) -> Counter[str]:
+        try:
+            pairing = _pairing(self.source, self.layout, "train")
+        except NoSplitError:
+            return Counter()
+        return kinds(one.image for one in pairing.pairs)
 
     def read_label(self, path: str) -> np.ndarray:
-        """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds."""
+        """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds.
+
+        Of a folder of them, of each pixel the largest value.
+        """
+        if self.layout.join_labels and os.path.isdir(path):
+            return joined([self._read_file(os.path.join(path, name)) for name in walk(path, LABEL_SUFFIXES)], path)
+        return self._read_file(path)
+
+    def _read_file(self, path: str) -> np.ndarray:
+        lossy = self.layout.tolerance > 0
         if self.layout.format == "rgb":
-            return self._colored(read_colors(path), path)
-        stored = read_label(path)
+            return self._colored(read_colors(path, lossy), path)
+        stored = read_label(path, lossy=lossy)
         return self._colored(stored, path) if stored.ndim == 3 else stored
 
     def _colored(self, stored_HW3: np.ndarray, path: str) -> np.ndarray:
@@ -145,13 +172,9 @@ class Data(PairedData):
         return stored_HW3
 
 
-def _kinds(pairing: Pairing) -> Counter[str]:
-    """How many pictures are of which kind of numbers, by their headers; those that cannot be read are left aside."""
-    found: Counter[str] = Counter()
-    for pair_ in pairing.pairs:
-        with contextlib.suppress(ImageError):
-            found[stored_kind(pair_.image)] += 1
-    return found
+def described(path: Path) -> bool:
+    """Whether a folder has a dataset.yaml, or is a copy that waits for one."""
+    return (path / NAME).is_file() or (path / UNDECIDED).is_file()
 
 
 def find(root: str | Path | None) -> Path:
@@ -171,18 +194,23 @@ def find(root: str | Path | None) -> Path:
         fault = f"{path}: no {NAME} in it{hint}"
         if hint:
             raise DatasetError(fault)
-        raise DatasetError(f"{fault}; write one that fits, such as", *_EXAMPLE)
+        write = command("init", path)
+        raise DatasetError(
+            f"{fault}; `{write}` writes one from what lies there, or write one that fits, such as", *_EXAMPLE
+        )
     return path / NAME
 
 
 def _pairing(source: Path, layout: Layout, split: str) -> Pairing:
-    root, known = source.parent, suffixes(layout.spec)
+    root = source.parent
     if layout.splits:
         if split not in layout.splits:
             raise NoSplitError(f"{source} has no split {split}{nearest(split, layout.splits)}")
-        images, labels, listed = layout.place(split)
-        only = read_names(root / listed) if listed else None
-        return pair(root / images, root / labels, layout.label_suffix, _SUFFIX_REMEDY, only, suffixes=known)
+        images, labels, names = layout.place(split)
+        if names and (rows := read_pairs(root / names)):
+            return listed_pairs(root, root / names, rows, layout.leave_out)
+        only = read_names(root / names) if names else None
+        return pair_folders(folders(root, images, labels), _rule(layout, only))
     parts = ("train", "val", "test", "all")
     if split not in parts:
         raise NoSplitError(f"{source} has no split {split}{nearest(split, parts)}")
@@ -190,21 +218,47 @@ def _pairing(source: Path, layout: Layout, split: str) -> Pairing:
     if not share:
         wish = "{test: 0.1}" if split == "test" else "{val: 0.2}"
         raise NoSplitError(f"{source} has no {split} split: add `split: {wish}`, or splits with folders of their own")
-    pairing = pair(root / layout.images, root / layout.labels, layout.label_suffix, _SUFFIX_REMEDY, suffixes=known)
+    pairing = pair_folders(folders(root, layout.images, layout.labels), _rule(layout, None))
     if split == "all" or layout.split is None:
         return pairing
     pattern = layout.split.group_by
-    names = [one.name for one in pairing.pairs]
-    groups = [_part(source, "split.group_by", pattern, name) for name in names] if pattern else []
+    known = [one.name for one in pairing.pairs]
+    groups = [_part(source, "split.group_by", pattern, name) for name in known] if pattern else []
     try:
-        drawn = divide(names, layout.split, groups)[split]
+        drawn = divide(known, layout.split, groups)[split]
     except DatasetError as error:
         require_complete(pairing)  # the likelier reason
         raise DatasetError(f"{source}: {error}") from error
     return replace(pairing, pairs=[pairing.pairs[index] for index in drawn])
 
 
-_SUFFIX_REMEDY = f"add `label_suffix: {{found}}` to {NAME}"
+def _rule(layout: Layout, only: Sequence[str] | None) -> Rule:
+    """How names are matched by dataset.yaml."""
+    found = suffixes(layout.spec)
+    return Rule(
+        layout.affixes,
+        only,
+        layout.leave_out,
+        layout.join_labels,
+        found,
+        lambda other: _affix_remedy(other, layout.affixes),
+    )
+
+
+def _affix_remedy(found: Affixes, said: Affixes) -> str:
+    known = said.keys()
+    keys = [f"`{key}: {value}`" for key, value in found.keys().items() if known.get(key) != value]
+    return f"add {listed(keys)} to {NAME}" if keys else ""
+
+
+def joined(stored: Sequence[np.ndarray], path: str) -> np.ndarray:
+    """Several masks of one picture as one: the largest value of each pixel.  DatasetError where they differ in size."""
+    if not stored:
+        raise DatasetError(f"{path}: no label files in it, but `join_labels: true` says there are")
+    if len({one.shape for one in stored}) > 1 or stored[0].ndim != 2:
+        shapes = sorted({"x".join(map(str, one.shape)) for one in stored})
+        raise DatasetError(f"{path}: its label files are {', '.join(shapes)}, expected numbers of one height x width")
+    return np.maximum.reduce(stored)
 
 
 def _part(source: Path, key: str, pattern: str | None, name: str) -> str:

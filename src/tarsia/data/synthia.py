@@ -18,6 +18,10 @@ took is not known here.
 SYNTHIA comes without splits.  Neighbouring frames look alike, so each camera's film is cut into ten equal runs: val is
 the fifth, test the tenth, train the rest, and all is all of them.  To train on one condition and test on another, give
 each its `sequences`, in a recipe by `val_options`.
+
+Its single pictures, SYNTHIA-RAND-CITYSCAPES, are known by their folder, `RAND_CITYSCAPES` with `RGB/NUMBER.png` and
+`GT/LABELS/NUMBER.png`: 22 classes with ids 1 .. 22, and by their names a tenth drawn for val and a tenth for test.
+They have no sequences and cameras to choose.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from typing import Literal
 import numpy as np
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data import _synthia_rand
 from tarsia.data._folders import nearby, require_root
 from tarsia.data._labels import LabelTable
 from tarsia.data._paired import PairedData
@@ -39,6 +44,7 @@ from tarsia.errors import DatasetError, nearest
 from tarsia.pictures.labels import read_label
 from tarsia.plain_text import some
 
+FRONT = "Stereo_Left/Omni_F"
 SPLITS = ("train", "val", "test", "all")
 RUNS = 10
 HELD_OUT = {4: "val", 9: "test"}  # by run; the others are for training
@@ -70,12 +76,17 @@ class Data(PairedData):
         split: str = "train",
         *,
         sequences: str = "*",
-        cameras: str = "Stereo_Left/Omni_F",
+        cameras: str = FRONT,
         domain_by: Literal["condition", "sequence"] = "condition",
     ) -> None:
         if split not in SPLITS:
             raise DatasetError(f"synthia has no split {split}{nearest(split, SPLITS)}")
         folder = require_root(root, "synthia", "sequences such as SYNTHIA-SEQS-02-DAWN/ in it")
+        if (single := _synthia_rand.find(folder)) is not None:
+            if sequences != "*" or cameras != FRONT:
+                raise DatasetError(f"{single}: single pictures, without sequences and cameras: leave both options out")
+            super().__init__(_synthia_rand.frames(single, split), _synthia_rand.CLASSES, _synthia_rand.table())
+            return
         found = {path.name: path for path in _sequences(folder)}
         pairing = Pairing()
         domains: list[str] = []

@@ -22,9 +22,10 @@ from pathlib import Path
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import require_folders, require_root
 from tarsia.data._labels import LabelTable, Rgb
-from tarsia.data._layout import RandomSplit, divide
+from tarsia.data._lists import read_names
 from tarsia.data._paired import PairedData
-from tarsia.data._pairing import pair, read_names
+from tarsia.data._pairing import pair
+from tarsia.data._split import RandomSplit, divide
 from tarsia.errors import DatasetError, nearest
 
 LISTS = "ImageSets/Segmentation"

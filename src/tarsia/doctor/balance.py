@@ -10,7 +10,7 @@ import numpy as np
 
 from tarsia.card import IGNORED
 from tarsia.data._class_pixels import class_weights
-from tarsia.data._layout import divide
+from tarsia.data._split import divide
 from tarsia.doctor.dataset import Check, CheckedData, indices
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.layout_lines import rule_line

@@ -150,6 +150,18 @@ def remarks(checked: CheckedData) -> Iterator[Finding]:
         yield Finding("odd-picture", "warning", title, why, remedy, places)
 
 
+def several_kinds(checked: CheckedData) -> Iterator[Finding]:
+    """Pictures of 8 bits beside pictures of 16: training refuses them."""
+    for split in checked.splits.values():
+        fault = getattr(split.dataset, "kinds_fault", "")
+        if fault:
+            where, _, said = fault.partition(": ")
+            why = "One network takes one kind of numbers: 8 bits beside 16 would be another scale."
+            what, _, remedy = said.partition("): ")
+            yield Finding("several-kinds", "error", f"{split.name}: {what})", why, f"{remedy} ({where})")
+            return
+
+
 def one_color(checked: CheckedData) -> Iterator[Finding]:
     """Pictures that show nothing."""
     places = [
@@ -232,6 +244,6 @@ def _size(size: tuple[int, int] | np.ndarray) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
-    cannot_open, missing_partners, same_names, unreadable, other_sizes, turned, remarks, one_color, grey_among_colors,
+    cannot_open, missing_partners, same_names, unreadable, other_sizes, turned, several_kinds, remarks, one_color, grey_among_colors,
     mixed_sizes, extreme_sizes,
 )  # fmt: skip

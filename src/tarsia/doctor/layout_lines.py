@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tarsia.card import IGNORED, Classes
+from tarsia.data._class_entries import ClassEntry
 from tarsia.data._labels import LabelTable, Rgb
-from tarsia.data._layout import ClassEntry, Layout, RandomSplit
+from tarsia.data._layout import Layout
+from tarsia.data._split import RandomSplit
 from tarsia.yaml_tree import in_braces
 
 Stored = int | Rgb  # what a label file holds at a pixel

@@ -9,21 +9,27 @@ from PIL import Image
 
 from tarsia.errors import DatasetError, ImageError
 from tarsia.pictures.files import MAX_PIXELS, opened, shown
+from tarsia.pictures.label_numbers import is_array, is_lossless_webp, read_array, whole_numbers
 from tarsia.pictures.orientation import orientation_of
 
-LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless, and Pillow hands out their stored values
+LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF", "WEBP")  # lossless, and Pillow hands out their stored values
+LOSSY_FORMATS = (*LABEL_FORMATS, "JPEG")  # what masks are read from where a tolerance is stated
 
 
-def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
+def read_label(path: str | Path, wide: bool = False, lossy: bool = False) -> np.ndarray:
     """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
 
-    Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
-    DatasetError naming the file for lossy formats, alpha that is not opaque, 16-bit colours, and whatever `reader.read`
-    refuses.  `wide`: an RGB PNG of 16 bits a band is H x W x 3 uint16.
+    Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15; floats that are
+    whole numbers are int32.  Raises DatasetError naming the file for lossy formats (unless `lossy`), alpha that is not
+    opaque, 16-bit colours, and whatever `reader.read` refuses.  `wide`: an RGB PNG of 16 bits a band is H x W x 3
+    uint16.
     """
     where = shown(path)
     try:
-        with opened(path, where, LABEL_FORMATS, MAX_PIXELS) as image:
+        if is_array(path, where):
+            return read_array(path, where, MAX_PIXELS)
+        with opened(path, where, LOSSY_FORMATS if lossy else LABEL_FORMATS, MAX_PIXELS) as image:
+            _check_lossless(image, where, lossy)
             wide = wide and image.format == "PNG" and _raw_mode(image) == "RGB;16B"
             stored = _stored_values(image, where, wide)
         if not wide:
@@ -36,7 +42,7 @@ def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
         raise DatasetError(f"label {error}") from error
 
 
-def read_colors(path: str | Path) -> np.ndarray:
+def read_colors(path: str | Path, lossy: bool = False) -> np.ndarray:
     """A label file -> its colours, H x W x 3 uint8: those of its palette, greys as three equal bands.
 
     What a file declares transparent keeps its colour: no background is laid under a label.  Raises DatasetError as
@@ -44,7 +50,13 @@ def read_colors(path: str | Path) -> np.ndarray:
     """
     where = shown(path)
     try:
-        with opened(path, where, LABEL_FORMATS, MAX_PIXELS) as image:
+        if is_array(path, where):
+            array = read_array(path, where, MAX_PIXELS)
+            if array.ndim == 2:
+                raise ImageError(f"{where}: a mask of {array.dtype} numbers, expected colours, uint8 (H, W, 3)")
+            return array
+        with opened(path, where, LOSSY_FORMATS if lossy else LABEL_FORMATS, MAX_PIXELS) as image:
+            _check_lossless(image, where, lossy)
             palette = image.getpalette("RGB") if image.mode == "P" else None
             whitest = {"1": 255, "2": 85, "4": 17}.get("1" if image.mode == "1" else _raw_mode(image)[2:3], 1)
             grey = image.mode in ("1", "L", "LA")
@@ -61,6 +73,14 @@ def read_colors(path: str | Path) -> np.ndarray:
         found = f"index {stored.max()} is beyond its palette of {len(colors_N3)} colours"
         raise DatasetError(f"label {where}: {found}: save it again, as RGB or with its whole palette")
     return colors_N3[stored]
+
+
+def _check_lossless(image: Image.Image, where: str, lossy: bool) -> None:
+    """ImageError for a WebP file that has lost something, unless that is what is asked for."""
+    if image.format == "WEBP" and not lossy and not is_lossless_webp(getattr(image, "fp")):  # noqa: B009
+        raise ImageError(
+            f"{where}: a WebP file with loss, so its values are not those drawn: save it lossless, or as PNG"
+        )
 
 
 def _stored_values(image: Image.Image, where: str, upper_bytes: bool = False) -> np.ndarray:
@@ -82,6 +102,8 @@ def _stored_values(image: Image.Image, where: str, upper_bytes: bool = False) ->
         return np.array(image).astype(np.uint16)
     if image.mode == "I":
         return np.array(image).astype(np.int32)
+    if image.mode == "F":
+        return whole_numbers(np.array(image), where)
     if image.mode not in ("RGB", "RGBA", "LA"):
         raise ImageError(f"{where}: pixel kind {image.mode} is no label; save it as index PNG (grey or palette) or RGB")
     if packing.startswith("16") and not upper_bytes:

@@ -1,0 +1,85 @@
+"""What dataset.yaml says of how pictures are read: bands, kind of numbers, range, transparency, no data."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from tarsia.card import MAX_BANDS, Spec
+from tarsia.errors import ImageError
+from tarsia.pictures.reader import stored_kind
+from tarsia.plain_text import number
+
+
+def _rising(found: tuple[float, float]) -> tuple[float, float]:
+    if found[0] >= found[1]:
+        raise ValueError(f"{found[0]:g} is not below {found[1]:g}")
+    return found
+
+
+_Percent = Annotated[float, Field(ge=0, le=100)]
+_Taken = Annotated[int, Field(strict=True, ge=1, le=1024)]  # of a file's samples
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Percentiles(_Node):
+    """Which values become 0 and 255: at these percentiles of the train split, of each band or of all together."""
+
+    percentiles: Annotated[tuple[_Percent, _Percent], AfterValidator(_rising)]
+    per: Literal["band", "all"] | None = None
+
+
+class Ends(_Node):
+    """Which values become 0 and 255, one for all bands or one for each."""
+
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+
+
+class Reading(_Node):
+    """The keys of dataset.yaml on how pictures are read (data/folder.py says what each means)."""
+
+    bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
+    dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
+    range: Annotated[Literal["limits"] | Percentiles | Ends | None, Field(union_mode="left_to_right")] = None
+    alpha: Literal["none", "last", "drop"] | None = None
+    take: Annotated[tuple[_Taken, ...], Field(min_length=1, max_length=MAX_BANDS)] | None = None
+    nodata: Literal["none"] | float | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """How pictures are read; of 8 bits where nothing is said of their numbers."""
+        bands = len(self.take) if self.take else self.bands
+        return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata)
+
+    @property
+    def range_rule(self) -> Any:
+        """Which values become 0 and 255, as data/_range.py takes it; None where nothing is said."""
+        return self.range if self.range is None or self.range == "limits" else self.range.model_dump()
+
+
+def kinds(paths: Iterable[str]) -> Counter[str]:
+    """How many pictures are of which kind of numbers, by their headers; those that cannot be read are left aside."""
+    found: Counter[str] = Counter()
+    for path in paths:
+        with contextlib.suppress(ImageError):
+            found[stored_kind(path)] += 1
+    return found
+
+
+def several_kinds(found: Counter[str]) -> str:
+    """What is wrong with pictures of several kinds of numbers; empty where they are of one."""
+    if len(found) < 2:
+        return ""
+    counts = ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in found.most_common())
+    return (
+        f"pictures of several kinds of numbers ({counts}): save all of one kind, or say which in dataset.yaml: "
+        "dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
+    )
