@@ -23,23 +23,22 @@ from typing import Any
 import numpy as np
 
 from tarsia import console, data
-from tarsia.annotations import coco, labelme, masks, yolo
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
-from tarsia.annotations.source import Annotations, Picture
+from tarsia.annotations.form import Reading
+from tarsia.annotations.source import BACKGROUND, Annotations, Picture
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import nearby_name
 from tarsia.doctor.layout_lines import yaml_classes, yaml_splits
 from tarsia.drawing.paint import save_label
-from tarsia.errors import DatasetError, OutputError, RecipeError
+from tarsia.errors import DatasetError, OutputError
 from tarsia.files import holds_files, remove_parts, require_new, require_others, write_text, writing
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import walk
 from tarsia.plain_text import listed, number, some
 
-BACKGROUND = "background"
 SKIPPED = "skipped.txt"
 _ALONE = (
     "one class alone ({name}): whatever is learned of it, all pixels are right and mIoU is 1 by definition; name what "
@@ -119,16 +118,20 @@ def convert(
     classes: str | Path | None = None,
     background: str | None = BACKGROUND,
     crowd: str | None = None,
+    class_from: str | None = None,
+    run_order: str | None = None,
     skip_bad: bool = False,
     copy: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
     """Write the data set that `source` (a file or folder) annotates as index masks with a dataset.yaml into `to`.
 
-    `kind`: coco, labelme, yolo or masks; found out where it is None.  `images`: where the pictures are.  `classes`: a
-    file of names, numbers or colours.  `background`: the class of what no polygon covers; with None that is 255,
-    ignored.  `crowd`: what COCO's regions marked iscrowd are, "ignore" or "objects"; found out where it is None.
-    Pictures are linked, or copied with `copy`.  All annotations are checked before anything is written.
+    `kind`: which form it has (annotations/forms/); found out where it is None.  `images`: where the pictures are.
+    `classes`: a file of names, numbers or colours.  `background`: the class of what nothing covers, which is left out
+    where everything is covered; another name is kept; with None that is 255, ignored.  `crowd`: what COCO's regions
+    marked iscrowd are, "ignore" or "objects"; found out where it is None.  `class_from`: the attribute, property or
+    column that says an object's class.  `run_order`: "columns" or "rows", of run lengths in tables.  Pictures are
+    linked, or copied with `copy`.  All annotations are checked before anything is written.
 
     Raises DatasetError that lists all that is wrong with them; with `skip_bad` pictures with a fault are left out and
     listed instead, and it is raised for what concerns all of them.  RecipeError for options that do not go together,
@@ -139,13 +142,24 @@ def convert(
     faults = Faults()
     options = {"--from": kind, "--images": images, "--classes": classes}
     options |= {"--background": background} if background != BACKGROUND else {}
+    options |= {"--class-from": class_from, "--run-order": run_order}
     flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
-    typed = _words(source, to, options, flags)
+    reading = Reading(
+        images=None if images is None else Path(images),
+        background=background,
+        crowd=crowd,
+        class_from=class_from,
+        run_order=run_order,
+        typed=_words(source, to, options, flags),
+        faults=faults,
+    )
     try:
-        kind, found = _read(source, kind, images, classes, background, crowd, typed, faults)
+        kind, found = _read(source, kind, classes, reading)
         placed = _placed(found, to, faults)
         if not placed and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
+        if placed and (skip_bad or not faults.found) and found.background_added and background == BACKGROUND:
+            found, placed = _without_background(found, placed)
         if placed and len(found.classes) < 2:
             raise DatasetError(_ALONE.format(name=found.classes.names[0]))
     except DatasetError as error:
@@ -163,7 +177,7 @@ def convert(
     _note_names(found)
     lost = [split for split in found.splits if split not in splits]
     found.notes.add("splits of which no picture is left", "".join(lost[:1]), len(lost))
-    if kind != "masks" and background is not None and not pixels[0]:
+    if found.background_added and not pixels[0]:
         found.notes.add("no pixel is background; `background=None` leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
     objects = sum(picture.objects for picture, *_ in placed)
@@ -182,7 +196,7 @@ def _write(
     for picture, image, label in console.track(placed, len(placed), "convert"):
         label_HW = picture.draw()
         pixels += np.bincount(label_HW.ravel(), minlength=256)
-        _place(picture.path, image, copy)
+        _place(picture, image, copy)
         save_label(label, label_HW, found.classes)
     if faults.found:
         write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
@@ -215,41 +229,27 @@ def _require_free(to: Path, overwrite: bool) -> None:
         raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another `to`") from error
 
 
-def _read(
-    path: Path,
-    kind: str | None,
-    images: str | Path | None,
-    classes: str | Path | None,
-    background: str | None,
-    crowd: str | None,
-    typed: list[object],
-    faults: Faults,
-) -> tuple[str, Annotations]:
+def _read(path: Path, kind: str | None, classes: str | Path | None, reading: Reading) -> tuple[str, Annotations]:
     """The kind of `path` and what it says."""
-    images = None if images is None else Path(images)
-    if images is not None and not images.is_dir():
-        raise DatasetError(f"{images}: no such folder{nearby_name(images)} (expected pictures)")
-    kind, source = find(path, kind)
-    if kind == "yolo" and images is not None:
-        raise RecipeError("`images` is not for YOLO: data.yaml names the folders of pictures")
-    if kind == "coco" and classes is not None:
-        raise RecipeError("`classes` is not for COCO: its file names the categories; edit dataset.yaml afterwards")
-    if kind == "masks" and background != BACKGROUND:
-        raise RecipeError("`background` is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
-    if kind != "coco" and crowd is not None:
-        raise RecipeError(f"`crowd` is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
-    given = ClassList.read(Path(classes)) if classes is not None else None
-    if kind == "coco":
-        found = coco.read(source.coco, images, background, crowd, typed, faults)
-    elif kind == "labelme":
-        found = labelme.read(source.labelme, source.root, images, given, background, faults)
-    elif kind == "yolo":
-        found = yolo.read(source.root, source.yaml, given, background, faults)
-    else:
-        found = masks.read(source.root, images, given, faults)
-    for left_out in source.left_out if kind == "coco" else ():
-        found.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
-    return kind, found
+    if reading.images is not None and not reading.images.is_dir():
+        raise DatasetError(f"{reading.images}: no such folder{nearby_name(reading.images)} (expected pictures)")
+    form, source = find(path, kind)
+    form.check([*reading.chosen(), *([] if classes is None else ["classes"])], path)
+    if classes is not None:
+        reading.classes = ClassList.read(Path(classes))
+    return form.name, form.read(source, reading)
+
+
+def _without_background(
+    found: Annotations, placed: list[tuple[Picture, Path, Path]]
+) -> tuple[Annotations, list[tuple[Picture, Path, Path]]]:
+    """The same without a class that only the rest would have, where there is no rest in any picture."""
+    if len(found.classes) < 3 or any((picture.draw() == 0).any() for picture, *_ in placed):
+        return found, placed
+    found.notes.add("everything is covered: no class for the rest", "")
+    left = found.without_background()
+    drawn = dict(zip(found.pictures, left.pictures, strict=True))
+    return left, [(drawn[picture], image, label) for picture, image, label in placed]
 
 
 def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture, Path, Path]]:
@@ -285,10 +285,14 @@ def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Pat
         raise OutputError(f"{to}: {what}; remove them or choose another `to`")
 
 
-def _place(source: Path, target: Path, copy: bool) -> None:
-    if copy:
+def _place(picture: Picture, target: Path, copy: bool) -> None:
+    source = picture.path
+    if copy or picture.content is not None:
         with writing(target) as part:
-            shutil.copyfile(source, part)
+            if picture.content is not None:
+                part.write_bytes(picture.content())
+            else:
+                shutil.copyfile(source, part)
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
