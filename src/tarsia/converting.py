@@ -26,6 +26,7 @@ from tarsia import console, data
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
+from tarsia.annotations.finding import WRITTEN
 from tarsia.annotations.form import Reading
 from tarsia.annotations.source import BACKGROUND, Annotations, Picture
 from tarsia.card import IGNORED, Classes
@@ -44,7 +45,7 @@ _ALONE = (
     "one class alone ({name}): whatever is learned of it, all pixels are right and mIoU is 1 by definition; name what "
     "the rest is (the background: leave out `background=None`, or list it in `classes`)"
 )
-_HEADER = "# Written by `tarsia convert`.  Names, colours and the split are yours to change (docs/folder-data.md).\n"
+_HEADER = WRITTEN + "  Names, colours and the split are yours to change (docs/folder-data.md).\n"
 
 
 @dataclass(frozen=True)

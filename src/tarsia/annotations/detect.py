@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tarsia.annotations import unread
+from tarsia.annotations.finding import converted
 from tarsia.annotations.form import Form, Found
 from tarsia.annotations.forms import all_forms
 from tarsia.annotations.look import Look
@@ -53,7 +54,8 @@ def _looks(path: Path) -> list[Look]:
     known = list(all_forms().values())
     deep = {suffix for form in known if not form.root_only for suffix in form.suffixes}
     flat = {suffix for form in known if form.root_only for suffix in form.suffixes} | {".zip"}
-    names = [name for name in walk(path, deep | flat) if Path(name).suffix.lower() in deep or Path(name).name == name]
+    below = walk(path, deep | flat, converted(path))
+    names = [name for name in below if Path(name).suffix.lower() in deep or Path(name).name == name]
     return [Look(path / name) for name in names]
 
 
@@ -111,8 +113,8 @@ def _nothing(path: Path, others: Sequence[Look], forms: dict[str, Form]) -> Data
             return DatasetError(f"{path}: expected a folder, a JSON file or another of {', '.join(kinds)}")
     elif pictures := walk(path):
         return DatasetError(
-            f"{path}: holds {number(len(pictures), 'picture')} ({some(pictures, 2)}) and no annotations; JPEG, WebP and "
-            "their like hold no masks: give the folder of annotations, and with `images` that of the pictures"
+            f"{path}: holds {number(len(pictures), 'picture')} ({some(pictures, 2)}) and no annotations; JPEG and "
+            "WebP hold no masks: give the folder of annotations, and with `images` that of the pictures"
         )
     looked = "; ".join(f"{name}: {form.holds}" for name, form in forms.items())
     return DatasetError(f"{path}: nothing to convert was found; looked for {looked}")

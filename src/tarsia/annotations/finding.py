@@ -21,6 +21,7 @@ from tarsia.pictures.files import shown
 from tarsia.pictures.find import walk
 from tarsia.plain_text import listed, some
 
+WRITTEN = "# Written by `tarsia convert`."  # how dataset.yaml begins
 _HASH = re.compile(r"^[0-9a-f]{8}-")  # which Label Studio puts before the name of a file that is uploaded
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
@@ -44,7 +45,7 @@ class Pictures:
         found: dict[str, list[tuple[str, Place]]] = {}
         seen: set[str] = set()
         for root in self.roots:
-            for name in walk(root):
+            for name in walk(root, left_out=converted(root)):
                 path = root / name
                 if os.path.realpath(path) in seen:
                     continue
@@ -88,6 +89,20 @@ class Pictures:
                 "remove its entry, or say with `images` where it is"
             )
         return found[0]
+
+
+def converted(root: Path) -> list[Path]:
+    """Folders below `root` that an earlier conversion wrote: copies of what is looked for."""
+    found = [root / name for name in walk(root, (".yaml",)) if os.path.basename(name) == "dataset.yaml"]
+    return [path.parent for path in found if path.parent != root and _begins(path, WRITTEN)]
+
+
+def _begins(path: Path, text: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(text)) == text.encode()
+    except OSError:
+        return False
 
 
 def path_of(text: str) -> str:
