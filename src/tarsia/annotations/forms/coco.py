@@ -9,8 +9,7 @@ looked for by the last parts of its path.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from tarsia.annotations.crowds import Crowds, is_crowd
 from tarsia.annotations.faults import Faults
 from tarsia.annotations.finding import Pictures, Place, elsewhere, without_hash
 from tarsia.annotations.form import Form, Found, Reading
+from tarsia.annotations.forms._coco_lists import INSTANCES, Id, categories, id_of, images, in_order, objects, splits_of
 from tarsia.annotations.look import Look
 from tarsia.annotations.source import (
     Annotations,
@@ -38,18 +38,13 @@ from tarsia.annotations.source import (
     plain_name,
     require_file,
 )
-from tarsia.annotations.trees import entries, read_json
+from tarsia.annotations.trees import read_json
 from tarsia.card import IGNORED
 from tarsia.data._labels import Rgb
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
 from tarsia.plain_text import some
 from tarsia.polygons.fill import Region, Size, polygon_runs, rle_counts, rle_runs
-
-# Files of regions, as instances_val2017.json, whose pictures are in val2017/; those beside them hold captions or
-# keypoints of the same pictures.
-INSTANCES = "instances_"
-Id = int | str
 
 
 class _Found(NamedTuple):
@@ -84,7 +79,7 @@ def read(source: Found, asked: Reading) -> Annotations:
     """
     files, faults = source.files, asked.faults
     reading, found, numbering = _Together(asked.images, faults), [], None
-    splits = _splits(files)
+    splits = splits_of(files)
     colors: dict[str, Rgb] = {}
     for left_out in source.left_out:
         reading.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
@@ -94,20 +89,20 @@ def read(source: Found, asked: Reading) -> Annotations:
             tree = read_json(path)
         if tree is None:
             continue
-        names, own_colors = _categories(path, tree)
+        names, own_colors = categories(path, tree)
         colors |= own_colors
         if numbering is not None and names != reading.names:
             raise DatasetError(f"{path}: its categories are not those of {files[0]}: convert the two files one by one")
-        numbering = Numbering([names[number] for number in _in_order(names)], asked.background, str(path), colors)
+        numbering = Numbering([names[number] for number in in_order(names)], asked.background, str(path), colors)
         reading.names, reading.labels = names, {number: numbering.of[name] for number, name in names.items()}
         found += _pictures(path, tree, split, split if len(files) > 1 else "", reading)
     if numbering is None:
         raise DatasetError(f"none of {len(files)} COCO files could be read")
-    objects = reading.crowds.objects(asked.crowd, reading.names, asked.typed, reading.notes)
+    taken = reading.crowds.objects(asked.crowd, reading.names, asked.typed, reading.notes)
     pictures = []
     for one in found:
         marked = zip(one.regions, one.crowds, strict=True)
-        regions = [region._replace(label=IGNORED) if crowd and not objects else region for region, crowd in marked]
+        regions = [region._replace(label=IGNORED) if crowd and not taken else region for region, crowd in marked]
         pictures.append(painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split))
     parts = tuple(splits) if len(files) > 1 else ()
     return Annotations(numbering.classes(), pictures, list(files), reading.notes, parts, numbering.added)
@@ -125,25 +120,14 @@ def _chosen(files: list[Path], others: list[Path]) -> tuple[list[Path], list[Pat
     return instances, [path for path in files if path not in instances]
 
 
-def _splits(files: Sequence[Path]) -> list[str]:
-    """What each file's split is called: by its own name, or by its folder's where the files' names are equal."""
-    stems = [path.stem.removeprefix(INSTANCES) for path in files]
-    if len(set(stems)) < len(files):
-        stems = [path.absolute().parent.name for path in files]
-    if len(set(stems)) < len(files):
-        listed = ", ".join(str(path) for path in files)
-        raise DatasetError(f"{listed}: which split is which? Name the files differently, or convert them one by one")
-    return stems
-
-
 def _pictures(path: Path, tree: dict[str, Any], split: str, part: str, reading: _Together) -> list[_Found]:
     """The pictures of a file in which nothing is wrong."""
     faults = reading.faults
-    listed, left_out = _images(path, tree, faults)
+    listed, left_out = images(path, tree, faults)
     places = _located(path, listed, split, reading)
     annotations: dict[Id, list[dict[str, Any]]] = {}
-    for entry in _objects(path, tree, "annotations", faults) if places else ():
-        of = _id(entry.get("image_id"))
+    for entry in objects(path, tree, "annotations", faults) if places else ():
+        of = id_of(entry.get("image_id"))
         if of is not None and of in listed:
             annotations.setdefault(of, []).append(entry)
         elif of is None or of not in left_out:
@@ -209,66 +193,6 @@ def _picture(
     return None
 
 
-def _objects(path: Path, tree: dict[str, Any], key: str, faults: Faults) -> list[dict[str, Any]]:
-    """The entries under `key`; one that is none is a fault."""
-    found = tree.get(key)
-    if not isinstance(found, list):
-        entries(tree, key, str(path))  # says what it is
-        return []
-    for entry in found:
-        if not isinstance(entry, dict):
-            faults.add(f"{path}: one of its {key} is {entry!r:.60}, expected an object")
-    return [entry for entry in found if isinstance(entry, dict)]
-
-
-def _images(path: Path, tree: dict[str, Any], faults: Faults) -> tuple[dict[Id, dict[str, Any]], set[Id]]:
-    """The images by id, and the ids that stand twice: whose annotations these are nobody knows."""
-    listed = _objects(path, tree, "images", faults)
-    if not listed:
-        raise DatasetError(f"{path}: lists no images: there is nothing to convert")
-    ids = [_id(entry.get("id")) for entry in listed]
-    counts = Counter(number for number in ids if number is not None)
-    for place, (number, entry) in enumerate(zip(ids, listed, strict=True)):
-        called = f"{path}: image {entry.get('file_name', place)}"
-        if number is None:
-            faults.add(f"{called} has the id {entry.get('id')!r}, expected a whole number or text", called)
-        elif counts[number] > 1:
-            faults.add(f"{path}: id {number} stands twice among its images ({entry.get('file_name')})", called)
-    good = {number: e for number, e in zip(ids, listed, strict=True) if number is not None and counts[number] == 1}
-    return good, {number for number, count in counts.items() if count > 1}
-
-
-def _id(found: Any) -> Id | None:
-    """An id as a number where it is one, also as text; None where it is neither."""
-    if isinstance(found, str) and found:
-        return int(found) if found.isdecimal() and len(found) < 19 else found
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-def _categories(path: Path, tree: dict[str, Any]) -> tuple[dict[Id, Any], dict[str, Rgb]]:
-    """Names by id, and the colours that some files give; DatasetError for ids that are none or stand twice."""
-    found: dict[Id, Any] = {}
-    colors: dict[str, Rgb] = {}
-    for entry in entries(tree, "categories", str(path)):
-        number = _id(entry.get("id"))
-        if number is None:
-            raise DatasetError(
-                f"{path}: one of its categories has the id {entry.get('id')!r}, expected a whole number or text"
-            )
-        if number in found:
-            raise DatasetError(f"{path}: id {number} stands twice among its categories")
-        found[number] = entry.get("name")
-        color = entry.get("color")
-        if isinstance(color, list) and len(color) == 3 and all(type(c) is int and 0 <= c < 256 for c in color):
-            colors[str(entry.get("name"))] = (color[0], color[1], color[2])
-    return found, colors
-
-
-def _in_order(names: Mapping[Id, Any]) -> list[Id]:
-    """Numbers sorted, then what is text, as it comes."""
-    return [*sorted(n for n in names if isinstance(n, int)), *(n for n in names if isinstance(n, str))]
-
-
 def _roots(path: Path, split: str, images: Path | None) -> list[Path]:
     """The folders that the pictures' names may start from."""
     if images is not None:
@@ -298,7 +222,7 @@ def _regions(
     annotation: dict[str, Any], reading: _Together, seen: Frame, where: str, notes: Notes
 ) -> tuple[list[Region], bool]:
     """The annotation's region, none where it has no area, which is noted; and whether it is marked iscrowd."""
-    category = _id(annotation.get("category_id"))
+    category = id_of(annotation.get("category_id"))
     if category is None or category not in reading.labels:
         called = annotation.get("category_id")
         raise DatasetError(f"{where}: its category is {called!r}, which is not among the categories")

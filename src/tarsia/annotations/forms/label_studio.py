@@ -78,10 +78,10 @@ def _records(task: Any, key: str, where: str, notes: Notes) -> list[Record]:
     notes.add("annotations beside the one taken (ground truth, or the newest), left out", where, len(found) - 1)
     if key == "predictions":
         notes.add("tasks whose predictions are taken, for no task has annotations", where)
-    results = best.get("result")
-    if not isinstance(results, list):
-        raise DatasetError(f"{where}: its result is {results!r:.60}, expected a list")
-    return [_filled(record, results)]
+    result = best.get("result")
+    if not isinstance(result, list):
+        raise DatasetError(f"{where}: its result is {result!r:.60}, expected a list")
+    return [_filled(record, result)]
 
 
 def _picture(data: Any, where: str) -> str:
