@@ -64,14 +64,14 @@ class Record:
     notes: Notes = field(default_factory=Notes)
     place: Place | None = None
 
-    def add(self, make: Callable[[], Shape | None]) -> None:
-        """The shape that `make` gives, if any; what is wrong with it is a fault of this picture."""
+    def add(self, make: Callable[[], Shape | list[Shape] | None]) -> None:
+        """The shapes that `make` gives, if any; what is wrong with them is a fault of this picture."""
         try:
-            shape = make()
+            found = make()
         except DatasetError as error:
             self.faults.append(" ".join(error.args))
         else:
-            self.shapes += [shape] if shape is not None else []
+            self.shapes += found if isinstance(found, list) else [found] if found is not None else []
 
 
 def assemble(
@@ -234,14 +234,18 @@ def decoded_png(text: Any, where: str, packed: bool = False, size: Size | None =
         raise DatasetError(f"{where}: its bitmap is damaged ({error}): get the file again") from error
 
 
-def opaque(content: bytes | Path, where: str, size: Size | None = None) -> np.ndarray:
-    """The PNG of a mask -> boolean H x W, as `decoded_png`."""
+def opaque(content: bytes | Path, where: str, size: Size | None = None, alpha: bool = True) -> np.ndarray:
+    """The PNG of a mask -> boolean H x W, as `decoded_png`; without `alpha`, where any colour is not 0."""
     try:
         with opened(content, where, ("PNG",), MAX_PIXELS) as image:
             if size is not None and (image.height, image.width) != size:
                 found = f"{image.height}x{image.width}"
                 raise DatasetError(f"{where}: its bitmap is {found}, expected {size[0]}x{size[1]} (height x width)")
-            stored = np.asarray(image.getchannel("A") if image.mode in ("LA", "RGBA") else image) != 0
+            clear = image.mode in ("LA", "RGBA")
+            if clear and not alpha:
+                stored = np.asarray(image)[..., :-1] != 0
+            else:
+                stored = np.asarray(image.getchannel("A") if clear else image) != 0
             return stored if stored.ndim == 2 else stored.any(axis=2)
     except ImageError as error:
         raise DatasetError(" ".join(error.args)) from error

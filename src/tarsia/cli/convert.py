@@ -36,7 +36,8 @@ def convert(
         str | None, Parameter(help="attribute (VIA), property (GeoJSON) or column of masks (parquet) with the classes")
     ] = None,
     run_order: Annotated[
-        Literal["columns", "rows"] | None, Parameter(help="how run lengths in a table count pixels [columns]")
+        Literal["columns", "rows", "relative"] | None,
+        Parameter(help="how run lengths in a table count pixels [columns]"),
     ] = None,
     skip_bad: Annotated[bool, Parameter(help="leave out what has a fault, and list it", negative="")] = False,
     copy: Annotated[bool, Parameter(help="copy pictures instead of linking to them", negative="")] = False,

@@ -14,7 +14,7 @@ from tarsia.pictures.orientation import orientation_of
 LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless, and Pillow hands out their stored values
 
 
-def read_label(path: str | Path, wide: bool = False) -> np.ndarray:
+def read_label(path: str | Path | bytes, wide: bool = False) -> np.ndarray:
     """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
 
     Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15.  Raises
