@@ -125,7 +125,7 @@ def test_geojson_in_longitude_and_latitude(tmp_path: Path) -> None:
     warp = pytest.importorskip("rasterio.warp")
     rasterize = pytest.importorskip("rasterio.features").rasterize
     path = raster(tmp_path / "scene_12.tif")
-    corners = [[500_001.3, 4_999_999], [500_021.9, 4_999_995.2], [500_013, 4_999_983], [500_001.3, 4_999_999]]
+    corners = [[500_001.3, 4_999_998.7], [500_021.9, 4_999_995.2], [500_013.4, 4_999_983.3], [500_001.3, 4_999_998.7]]
     geometry = {"type": "Polygon", "coordinates": [corners]}
     there = json.loads(json.dumps(warp.transform_geom("EPSG:32633", "OGC:CRS84", geometry, precision=12)))
     write_json(tmp_path / "fields.json", collection(feature("Polygon", there["coordinates"], kind="field"), crs=None))

@@ -153,9 +153,8 @@ def _pixels(ring_N2: np.ndarray, earth: _Earth | None, crs: str, where: str) -> 
         raise
     except Exception as error:  # GDAL's are of no public class
         raise DatasetError(f"{where}: its coordinates cannot be brought to the raster's system ({error})") from error
-    inverse = ~earth.transform
-    columns, rows = inverse * (np.array(x), np.array(y))
-    points_N2 = np.stack([columns, rows], axis=1)
+    a, b, c, d, e, f = tuple(~earth.transform)[:6]
+    points_N2 = np.array([x, y]).T @ np.array([[a, d], [b, e]]) + (c, f)
     if not np.isfinite(points_N2).all():
         raise DatasetError(f"{where}: its coordinates lie nowhere in the raster's system: is its `crs` right?")
     return points_N2
