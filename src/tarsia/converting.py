@@ -12,9 +12,6 @@ NAME is the picture's path below the folder of pictures; where the source has sp
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +20,25 @@ from typing import Any
 import numpy as np
 
 from tarsia import console, data
+from tarsia.annotations import to_tool as handing
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.finding import WRITTEN
 from tarsia.annotations.form import Reading
-from tarsia.annotations.source import BACKGROUND, Annotations, Picture
+from tarsia.annotations.placing import Placed, check_targets, place, placed
+from tarsia.annotations.source import BACKGROUND, Annotations
+from tarsia.annotations.tool import Tool
+from tarsia.annotations.tools import all_tools
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import nearby_name
 from tarsia.doctor.layout_lines import yaml_classes, yaml_splits
 from tarsia.drawing.paint import save_label
-from tarsia.errors import DatasetError, OutputError
-from tarsia.files import holds_files, remove_parts, require_new, require_others, write_text, writing
+from tarsia.errors import DatasetError, OutputError, RecipeError, nearest
+from tarsia.files import holds_files, remove_parts, require_new, write_text
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
-from tarsia.pictures.find import walk
-from tarsia.plain_text import listed, number, some
+from tarsia.plain_text import number
 
 SKIPPED = "skipped.txt"
 _ALONE = (
@@ -121,6 +121,8 @@ def convert(
     crowd: str | None = None,
     class_from: str | None = None,
     run_order: str | None = None,
+    to_tool: str | None = None,
+    simplify: float = 0.0,
     skip_bad: bool = False,
     copy: bool = False,
     overwrite: bool = False,
@@ -132,18 +134,25 @@ def convert(
     where everything is covered; another name is kept; with None that is 255, ignored.  `crowd`: what COCO's regions
     marked iscrowd are, "ignore" or "objects"; found out where it is None.  `class_from`: the attribute, property or
     column that says an object's class.  `run_order`: "columns" or "rows", of run lengths in tables.  Pictures are
-    linked, or copied with `copy`.  All annotations are checked before anything is written.
+    linked, or copied with `copy`.  `to_tool`: in place of a data set, write the files of an annotation program
+    (coco, cvat, label-studio, labelme), exact with `simplify` 0, else polygons of that tolerance.  All annotations are
+    checked before anything is written.
 
     Raises DatasetError that lists all that is wrong with them; with `skip_bad` pictures with a fault are left out and
     listed instead, and it is raised for what concerns all of them.  RecipeError for options that do not go together,
     OutputError where `to` holds files (without `overwrite`) or a result would replace a source.
     """
     source, to = Path(source), Path(to)
+    if to_tool is not None and to_tool not in all_tools():
+        raise RecipeError(f"{to_tool=}{nearest(to_tool, all_tools())}")
+    if simplify < 0 or (simplify and to_tool is None):
+        raise RecipeError(f"{simplify=}: expected 0 or more pixels, with `to_tool`")
     _require_free(to, overwrite)
     faults = Faults()
-    options = {"--from": kind, "--images": images, "--classes": classes}
+    options: dict[str, object] = {"--from": kind, "--images": images, "--classes": classes}
     options |= {"--background": background} if background != BACKGROUND else {}
-    options |= {"--class-from": class_from, "--run-order": run_order}
+    options |= {"--class-from": class_from, "--run-order": run_order, "--to-tool": to_tool}
+    options |= {"--simplify": simplify} if simplify else {}
     flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
     reading = Reading(
         images=None if images is None else Path(images),
@@ -156,48 +165,78 @@ def convert(
     )
     try:
         kind, found = _read(source, kind, classes, reading)
-        placed = _placed(found, to, faults)
-        if not placed and skip_bad:
+        chosen = placed(found, to, faults)
+        if not chosen and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
-        if placed and (skip_bad or not faults.found) and found.background_added and background == BACKGROUND:
-            found, placed = _without_background(found, placed)
-        if placed and len(found.classes) < 2:
+        if chosen and (skip_bad or not faults.found) and found.background_added and background == BACKGROUND:
+            found, chosen = _without_background(found, chosen)
+        if chosen and len(found.classes) < 2:
             raise DatasetError(_ALONE.format(name=found.classes.names[0]))
     except DatasetError as error:
         raise (faults.error(" ".join(error.args)) if faults.found else error) from error
     if faults.found and not skip_bad:
         raise faults.error()
-    _check_targets(found, placed, to)
-    splits = list(dict.fromkeys(picture.split for picture, *_ in placed))
+    if to_tool is not None:
+        return _hand_over(all_tools()[to_tool], kind, found, chosen, to, faults, copy, simplify, overwrite)
+    check_targets(found, chosen, to)
+    splits = list(dict.fromkeys(picture.split for picture, *_ in chosen))
     with holding(require_new(to, overwrite)):
-        pixels = _write(found, placed, to, faults, copy)
-        write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
+        pixels = _write(found, chosen, to, faults, copy)
+        write_text(to / "dataset.yaml", _described(found.classes, splits, len(chosen)))
     read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
-    if read_back != len(placed):
-        raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
+    if read_back != len(chosen):
+        raise DatasetError(f"{to}: {len(chosen)} pictures were written, {read_back} are found there: please report it")
+    return _done(kind, found, chosen, to, faults, pixels)
+
+
+def _done(
+    kind: str, found: Annotations, chosen: Sequence[Placed], to: Path, faults: Faults, pixels: np.ndarray
+) -> Conversion:
+    """What was written, with the notes on all of it."""
     _note_names(found)
+    splits = {picture.split for picture, *_ in chosen}
     lost = [split for split in found.splits if split not in splits]
     found.notes.add("splits of which no picture is left", "".join(lost[:1]), len(lost))
     if found.background_added and not pixels[0]:
         found.notes.add("no pixel is background; `background=None` leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
-    objects = sum(picture.objects for picture, *_ in placed)
+    objects = sum(picture.objects for picture, *_ in chosen)
     notes, left_out = found.notes.lines(), tuple(faults.found)
-    return Conversion(to, kind, len(placed), objects, found.classes, counts, notes, left_out)
+    return Conversion(to, kind, len(chosen), objects, found.classes, counts, notes, left_out)
 
 
-def _write(
-    found: Annotations, placed: list[tuple[Picture, Path, Path]], to: Path, faults: Faults, copy: bool
-) -> np.ndarray:
+def _hand_over(
+    tool: Tool,
+    kind: str,
+    found: Annotations,
+    chosen: Sequence[Placed],
+    to: Path,
+    faults: Faults,
+    copy: bool,
+    simplify: float,
+    overwrite: bool,
+) -> Conversion:
+    """The pictures, and the files of an annotation program with what is labelled in them."""
+    check_targets(
+        found, [Placed(one, image, image) for one, image, _ in chosen], to, handing.files(tool, found, chosen)
+    )
+    with holding(require_new(to, overwrite)):
+        pixels = handing.write(tool, found, chosen, to, copy, simplify)
+        if faults.found:
+            write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
+    return _done(kind, found, chosen, to, faults, pixels)
+
+
+def _write(found: Annotations, chosen: Sequence[Placed], to: Path, faults: Faults, copy: bool) -> np.ndarray:
     """Pictures, label maps and the list of what was left out -> how many pixels have each value."""
-    remove_parts({target.parent for _, image, label in placed for target in (image, label)})
+    remove_parts({target.parent for _, image, label in chosen for target in (image, label)})
     for name in ("dataset.yaml", SKIPPED):
         (to / name).unlink(missing_ok=True)
     pixels = np.zeros(256, np.int64)
-    for picture, image, label in console.track(placed, len(placed), "convert"):
+    for picture, image, label in console.track(chosen, len(chosen), "convert"):
         label_HW = picture.draw()
         pixels += np.bincount(label_HW.ravel(), minlength=256)
-        _place(picture, image, copy)
+        place(picture, image, copy)
         save_label(label, label_HW, found.classes)
     if faults.found:
         write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
@@ -241,68 +280,14 @@ def _read(path: Path, kind: str | None, classes: str | Path | None, reading: Rea
     return form.name, form.read(source, reading)
 
 
-def _without_background(
-    found: Annotations, placed: list[tuple[Picture, Path, Path]]
-) -> tuple[Annotations, list[tuple[Picture, Path, Path]]]:
+def _without_background(found: Annotations, chosen: list[Placed]) -> tuple[Annotations, list[Placed]]:
     """The same without a class that only the rest would have, where there is no rest in any picture."""
-    if len(found.classes) < 3 or any((picture.draw() == 0).any() for picture, *_ in placed):
-        return found, placed
+    if len(found.classes) < 3 or any((picture.draw() == 0).any() for picture, *_ in chosen):
+        return found, chosen
     found.notes.add("everything is covered: no class for the rest", "")
     left = found.without_background()
     drawn = dict(zip(found.pictures, left.pictures, strict=True))
-    return left, [(drawn[picture], image, label) for picture, image, label in placed]
-
-
-def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture, Path, Path]]:
-    """The pictures with where they go; several of one name are a fault of each."""
-    placed = []
-    for picture in found.pictures:
-        name = Path(picture.split, picture.name)
-        image, label = to / "images" / f"{name}{picture.path.suffix}", to / "labels" / f"{name}.png"
-        placed.append((picture, image, label))
-    counts = Counter(label for _, _, label in placed)
-    for label in (label for label, count in counts.items() if count > 1):
-        same = [str(picture.path) for picture, _, other in placed if other == label]
-        which = listed(list(dict.fromkeys(same)))
-        for index, path in enumerate(same):
-            what = f"{which}: two pictures (or one twice) of one name: rename or remove one"
-            faults.add(what, path if path not in same[:index] else f"{path} (again, {index})")
-    return [one for one in placed if counts[one[2]] == 1]
-
-
-def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Path]], to: Path) -> None:
-    """Errors for sources that would be replaced, and for what an earlier run has left."""
-    planned = {path for _, *paths in placed for path in paths}
-    sources = [*found.files, *(picture.path for picture, *_ in placed)]
-    require_others([*planned, to / "dataset.yaml"], sources, "what is converted: choose another `to`")
-    stale = [
-        str(to / part / name)
-        for part in ("images", "labels")
-        for name in (walk(to / part) if (to / part).is_dir() else ())
-        if to / part / name not in planned
-    ]
-    if stale:
-        what = f"{len(stale)} files of something else are there: {some(stale)}"
-        raise OutputError(f"{to}: {what}; remove them or choose another `to`")
-
-
-def _place(picture: Picture, target: Path, copy: bool) -> None:
-    source = picture.path
-    if copy or picture.content is not None:
-        with writing(target) as part:
-            if picture.content is not None:
-                part.write_bytes(picture.content())
-            else:
-                shutil.copyfile(source, part)
-        return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        target.symlink_to(os.path.relpath(os.path.realpath(source), os.path.realpath(target.parent)))
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the link {target}: {error.strerror}; `copy=True` copies pictures instead"
-        ) from error
+    return left, [one._replace(picture=drawn[one.picture]) for one in chosen]
 
 
 def _described(classes: Classes, splits: Sequence[str], count: int) -> str:

@@ -17,7 +17,7 @@ from tarsia.pictures.find import SUFFIXES, walk
 from tarsia.plain_text import listed, number, some
 from tarsia.yaml_tree import Document
 
-MASKS = "masks"
+MASKS, FOLDER = "masks", "folder"
 _NO_MASKS = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".ppm", ".pnm"}
 
 
@@ -40,6 +40,8 @@ def find(path: Path, kind: str | None) -> tuple[Form, Found]:
         return forms[MASKS], Found(path, [])
     if not of:
         raise _nothing(path, others, forms)
+    if len(of) > 1:  # a dataset.yaml beside annotations is of what was made of them
+        of.pop(FOLDER, None)
     if len(of) > 1:
         several = listed([f"{name} ({forms[name].holds})" for name in of])
         raise DatasetError(f"{path}: holds {several}: say which with `kind`")

@@ -39,6 +39,11 @@ def convert(
         Literal["columns", "rows", "relative"] | None,
         Parameter(help="how run lengths in a table count pixels [columns]"),
     ] = None,
+    to_tool: Annotated[
+        Literal["coco", "cvat", "label-studio", "labelme"] | None,
+        Parameter(help="write what this program reads, in place of a data set"),
+    ] = None,
+    simplify: Annotated[float, Parameter(help="with --to-tool: polygons of that tolerance in pixels, not masks")] = 0.0,
     skip_bad: Annotated[bool, Parameter(help="leave out what has a fault, and list it", negative="")] = False,
     copy: Annotated[bool, Parameter(help="copy pictures instead of linking to them", negative="")] = False,
     overwrite: Overwrite = False,
@@ -51,6 +56,7 @@ def convert(
 
     Try:
         tarsia convert annotations/instances_val.json --images photos --to data/photos
+        tarsia convert data/photos --to for-cvat --to-tool cvat
         tarsia convert masks --images photos --classes colors.txt --to data/photos
     """
     from tarsia.converting import convert as run
@@ -59,13 +65,15 @@ def convert(
 
     console.quiet(quiet)
     options: dict[str, Any] = {"images": images, "classes": classes, "background": background, "crowd": crowd}
-    options |= {"class_from": class_from, "run_order": run_order}
+    options |= {"class_from": class_from, "run_order": run_order, "to_tool": to_tool, "simplify": simplify}
     done = run(source, to, kind=kind, skip_bad=skip_bad, copy=copy, overwrite=overwrite, **options)
     if json:
         console.data(done.facts())
         return done.exit_code
     for line in done.lines():
         console.say(line)
+    if to_tool is not None:
+        return done.exit_code
     wanted = ("--set", "data.name=folder", "--set", setting("data.root", str(to)))
     console.say(f"Next: {command('check', spec('folder', to))}; {command('train', 'RECIPE', *wanted)}")
     return done.exit_code

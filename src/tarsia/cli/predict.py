@@ -35,7 +35,10 @@ def predict(
         str, Parameter(help="pictures, TIFFs of any size, videos, folders, patterns, @LIST, a camera's number")
     ],
     out: Out = None,
-    save: Annotated[str | None, Parameter(help="of label,overlay,confidence,geojson,coco,csv,attention,shares")] = None,
+    save: Annotated[
+        str | None,
+        Parameter(help="of label,overlay,confidence,geojson,coco,cvat,label-studio,labelme,csv,attention,shares"),
+    ] = None,
     only: Annotated[str | None, Parameter(help="classes, as car,person; all other pixels are ignored (255)")] = None,
     min_confidence: Annotated[float, Parameter(help="pixels less sure are ignored (255)", validator=share)] = 0.0,
     simplify: Annotated[

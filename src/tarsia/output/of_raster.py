@@ -35,12 +35,12 @@ def write(
     """
     bands = predictor.card.bands
     with open_raster(source.path, bands) as raster:
-        polygons = not {"geojson", "coco"}.isdisjoint(what.save)
+        polygons = what.outlines
         pixels = raster.size[0] * raster.size[1]
         if polygons and pixels > MAX_PIXELS:
             raise ImageError(
                 f"{raster.where}: {pixels:,} pixels are more than the {MAX_PIXELS:,} of which polygons are made: leave "
-                "geojson and coco out of what is saved"
+                f"{' and '.join(polygons)} out of what is saved"
             )
         found, tile = fitting.run(
             raster.where,

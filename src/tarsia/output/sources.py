@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tarsia.errors import ImageError, OutputError
-from tarsia.output.what_to_write import WhatToWrite
+from tarsia.output.what_to_write import FILES, WhatToWrite
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import suffixes, walk
 
@@ -27,6 +27,7 @@ ENDINGS = {
         "overlay": "_overlay.jpg",
         "confidence": "_confidence.png",
         "geojson": ".geojson",
+        "labelme": ".json",
         "attention": "_attention.jpg",
     },
     "raster": {
@@ -34,6 +35,7 @@ ENDINGS = {
         "overlay": "_overlay.jpg",
         "confidence": "_confidence.tif",
         "geojson": ".geojson",
+        "labelme": ".json",
     },
     "video": {"overlay": "_overlay.mp4", "label": "_frames"},  # a folder of label maps
 }
@@ -111,7 +113,7 @@ def named(sources: Sequence[Source], failed: Failed, save: Sequence[str]) -> lis
     Names too long for a result's are added to `failed`.
     """
     folders = {_same(str(parent)) for source in sources for parent in Path(source.relative).parents}
-    taken: set[str] = set()
+    taken = set(map(_same, FILES.values())) if "labelme" in save else set()
 
     def results(name: str, medium: str) -> set[str]:
         return {_same(name + ending) for ending in ENDINGS[medium].values()}

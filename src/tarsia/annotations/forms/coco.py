@@ -198,7 +198,8 @@ def _roots(path: Path, split: str, images: Path | None) -> list[Path]:
     if images is not None:
         return [images, images / split]
     near, above = path.parent, path.parent.parent
-    return [near, near / "images", near / split, above / split, above / "images", above / "images" / split]
+    places = [near, near / "images", near / split, above / split, above / "images", above / "images" / split]
+    return [*places, near / "images" / split]
 
 
 def _root(path: Path, places: Sequence[Path], names: Sequence[str]) -> Path:

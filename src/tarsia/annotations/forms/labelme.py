@@ -39,7 +39,7 @@ from tarsia.annotations.source import (
     require_file,
 )
 from tarsia.annotations.trees import entries, load_gbk, load_json
-from tarsia.errors import DatasetError, ImageError, RecipeError, nearest
+from tarsia.errors import DatasetError, ImageError, nearest
 from tarsia.pictures.files import MAX_PIXELS, opened
 from tarsia.pictures.find import SUFFIXES, walk
 from tarsia.polygons.fill import Region, bitmap_runs, circle_runs, polygon_runs
@@ -72,8 +72,8 @@ def read(source: Found, reading: Reading) -> Annotations:
         raise DatasetError(f"{root}: none of its {len(files)} JSON files is labelme's: they have no shapes")
     require_any_file([place.path for place in places.values() if not place.within], str(root))
     shapes = [shape for tree in trees.values() for shape in tree["shapes"]]
-    given = reading.classes or _listed(root, shapes, notes)
-    numbering = _numbering(shapes, given, reading.background, str(root))
+    listed = _listed(root, shapes, notes) if reading.classes is None else None
+    numbering = _numbering(shapes, reading.classes, listed, reading.background, str(root))
     pictures = []
     for path, place in places.items():
         picture = _painted(path, trees[path], place, above, numbering, notes, faults)
@@ -144,19 +144,18 @@ def _loaded(path: Path) -> tuple[Any, bool]:
         return tree, True
 
 
-def _listed(root: Path, shapes: Sequence[dict[str, Any]], notes: Notes) -> ClassList | None:
-    """The classes of labels.txt, which labelme is started with, where it lists all that there are."""
-    if not is_file(root / _LABELS):
-        return None
+def _listed(root: Path, shapes: Sequence[dict[str, Any]], notes: Notes) -> list[str] | None:
+    """The names of labels.txt, a line each, which labelme is started with, where it lists all that there are."""
     try:
-        found = ClassList.read(root / _LABELS)
-    except (DatasetError, RecipeError):
+        lines = (root / _LABELS).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
         return None
+    listed = [line.strip() for line in lines if line.strip()]
     names = {shape["label"] for shape in shapes if _is_name(shape.get("label"))} - {_IGNORE, _BACKGROUND}
-    if not names <= {*found.classes.names, *found.ignored}:
+    if not names or not names <= set(listed):
         return None
     notes.add("classes in the order of a list that lies beside the files", str(root / _LABELS))
-    return found
+    return list(dict.fromkeys(listed))
 
 
 def _tree(path: Path, has_picture: bool, notes: Notes) -> dict[str, Any] | None:
@@ -184,11 +183,15 @@ def _is_name(found: Any) -> bool:
 
 
 def _numbering(
-    shapes: Sequence[dict[str, Any]], given: ClassList | None, background: str | None, where: str
+    shapes: Sequence[dict[str, Any]],
+    given: ClassList | None,
+    listed: Sequence[str] | None,
+    background: str | None,
+    where: str,
 ) -> Numbering:
     special = (_IGNORE, _BACKGROUND) if background is not None else (_IGNORE,)
     found = {shape["label"] for shape in shapes if _is_name(shape.get("label"))}
-    names = sorted(found) if given is None else given.classes.names
+    names = (listed or sorted(found)) if given is None else given.classes.names
     numbering = Numbering([name for name in names if name not in special], background, where)
     if background is not None:
         numbering.of[_BACKGROUND] = 0
