@@ -872,7 +872,7 @@ WRONG: list[tuple[str, dict[str, Any], type[TarsiaError], str]] = [
     ("yolo", {"kind": "labelme"}, DatasetError, "yolo: holds no labelme; expected JSON files"),
     ("annotations.json", {"kind": "masks"}, DatasetError, "holds no masks; expected a folder of PNG"),
     ("annotations.json", {"kind": "yolo"}, DatasetError, "holds no yolo; expected a data.yaml"),
-    ("annotations.json", {"kind": "voc"}, RecipeError, "cannot convert from 'voc'; known: coco"),
+    ("annotations.json", {"kind": "pascal"}, RecipeError, "cannot convert from 'pascal'; known: coco"),
     ("annotations.json", {"images": "foto"}, DatasetError, "foto: no such folder"),
     ("annotations.json", {"classes": "names.txt"}, RecipeError, "`classes` is not for COCO"),
     ("yolo", {"images": "yolo"}, RecipeError, "`images` is not for YOLO"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class Conversion:
         facts = self.facts()
         shares = list(facts["shares"].items()) + ([("(ignored, 255)", facts["ignored"])] if self.pixels[-1] else [])
         width = max(len(name) for name, _ in shares)
-        objects = f" with {self.objects:,} objects" if self.kind != "masks" else ""
+        objects = f" with {self.objects:,} objects" if self.kind not in ("masks", "folder") else ""
         return [
             *(f"{name:{width}}  {100 * share:6.2f} % of the pixels" for name, share in shares),
             *(f"Note: {note}" for note in self.notes),
@@ -148,27 +148,41 @@ def convert(
     if simplify < 0 or (simplify and to_tool is None):
         raise RecipeError(f"{simplify=}: expected 0 or more pixels, with `to_tool`")
     _require_free(to, overwrite)
-    faults = Faults()
     options: dict[str, object] = {"--from": kind, "--images": images, "--classes": classes}
     options |= {"--background": background} if background != BACKGROUND else {}
     options |= {"--class-from": class_from, "--run-order": run_order, "--to-tool": to_tool}
     options |= {"--simplify": simplify} if simplify else {}
     flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
-    reading = Reading(
-        images=None if images is None else Path(images),
-        background=background,
-        crowd=crowd,
-        class_from=class_from,
-        run_order=run_order,
-        typed=_words(source, to, options, flags),
-        faults=faults,
-    )
+    typed = _words(source, to, options, flags)
+    of = None if images is None else Path(images)
+    reading = Reading(of, None, background, crowd, class_from, run_order, typed)
+    ready = _ready(source, kind, classes, reading, to, skip_bad)
+    if to_tool is not None:
+        return _hand_over(ready, all_tools()[to_tool], simplify, copy, overwrite)
+    return _data_set(ready, copy, overwrite)
+
+
+class _Ready(NamedTuple):
+    """What a source says, checked, and where it goes."""
+
+    kind: str
+    found: Annotations
+    chosen: list[Placed]
+    to: Path
+    faults: Faults
+
+
+def _ready(
+    source: Path, kind: str | None, classes: str | Path | None, reading: Reading, to: Path, skip_bad: bool
+) -> _Ready:
+    """All that is to be written; DatasetError with all faults, where these are not left out."""
+    faults = reading.faults
     try:
         kind, found = _read(source, kind, classes, reading)
         chosen = placed(found, to, faults)
         if not chosen and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
-        if chosen and (skip_bad or not faults.found) and found.background_added and background == BACKGROUND:
+        if chosen and (skip_bad or not faults.found) and found.background_added and reading.background == BACKGROUND:
             found, chosen = _without_background(found, chosen)
         if chosen and len(found.classes) < 2:
             raise DatasetError(_ALONE.format(name=found.classes.names[0]))
@@ -176,8 +190,12 @@ def convert(
         raise (faults.error(" ".join(error.args)) if faults.found else error) from error
     if faults.found and not skip_bad:
         raise faults.error()
-    if to_tool is not None:
-        return _hand_over(all_tools()[to_tool], kind, found, chosen, to, faults, copy, simplify, overwrite)
+    return _Ready(kind, found, chosen, to, faults)
+
+
+def _data_set(ready: _Ready, copy: bool, overwrite: bool) -> Conversion:
+    """Index masks with a dataset.yaml."""
+    _, found, chosen, to, faults = ready
     check_targets(found, chosen, to)
     splits = list(dict.fromkeys(picture.split for picture, *_ in chosen))
     with holding(require_new(to, overwrite)):
@@ -186,13 +204,12 @@ def convert(
     read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
     if read_back != len(chosen):
         raise DatasetError(f"{to}: {len(chosen)} pictures were written, {read_back} are found there: please report it")
-    return _done(kind, found, chosen, to, faults, pixels)
+    return _done(ready, pixels)
 
 
-def _done(
-    kind: str, found: Annotations, chosen: Sequence[Placed], to: Path, faults: Faults, pixels: np.ndarray
-) -> Conversion:
+def _done(ready: _Ready, pixels: np.ndarray) -> Conversion:
     """What was written, with the notes on all of it."""
+    kind, found, chosen, to, faults = ready
     _note_names(found)
     splits = {picture.split for picture, *_ in chosen}
     lost = [split for split in found.splits if split not in splits]
@@ -205,26 +222,17 @@ def _done(
     return Conversion(to, kind, len(chosen), objects, found.classes, counts, notes, left_out)
 
 
-def _hand_over(
-    tool: Tool,
-    kind: str,
-    found: Annotations,
-    chosen: Sequence[Placed],
-    to: Path,
-    faults: Faults,
-    copy: bool,
-    simplify: float,
-    overwrite: bool,
-) -> Conversion:
+def _hand_over(ready: _Ready, tool: Tool, simplify: float, copy: bool, overwrite: bool) -> Conversion:
     """The pictures, and the files of an annotation program with what is labelled in them."""
-    check_targets(
-        found, [Placed(one, image, image) for one, image, _ in chosen], to, handing.files(tool, found, chosen)
-    )
+    _, found, chosen, to, faults = ready
+    only_pictures = [Placed(one, image, image) for one, image, _ in chosen]
+    check_targets(found, only_pictures, to, handing.files(tool, found, chosen))
     with holding(require_new(to, overwrite)):
         pixels = handing.write(tool, found, chosen, to, copy, simplify)
+        (to / SKIPPED).unlink(missing_ok=True)
         if faults.found:
             write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
-    return _done(kind, found, chosen, to, faults, pixels)
+    return _done(ready, pixels)
 
 
 def _write(found: Annotations, chosen: Sequence[Placed], to: Path, faults: Faults, copy: bool) -> np.ndarray:
