@@ -135,7 +135,7 @@ def several(root: Path, kind: str) -> tuple[dict[str, Any], list[str], set[str],
             bad = [shape("road", [[1, 1]], "circle"), shape(5, corners(1, 1, 3, 3))] if name == "b" else []
             write_json(root / f"{name}.json", labelme_tree(good, *bad, path=f"{name}.png"))
         (root / "c.json").write_text('{"shapes": [')
-        (root / "d.json").write_bytes('{"shapes": [], "imagePath": "道.png"}'.encode("gbk"))
+        (root / "d.json").write_bytes(b'{"shapes": [], "imagePath": "\xff.png"}')
         write_json(root / "classes.json", {"road": 1})
         write_json(root / "list.json", [1, 2])
         write_json(root / "e.json", labelme_tree(path="nowhere.png"))
@@ -358,10 +358,23 @@ def _folder(path: Path) -> Path:
 
 
 def test_a_background_that_no_pixel_has_is_said(tmp_path: Path) -> None:
-    file = coco(tmp_path / "set", [plain(segmentation=[box(0, 0, 14, 10)])])
+    file = coco(tmp_path / "set", [plain(segmentation=[box(0, 0, 14, 10)])], names=("lake",))
     done = convert(file, tmp_path / "out")
     advice = "no pixel is background; `background=None` leaves that class out"
-    assert any(note.startswith(advice) for note in done.notes)
+    assert any(note.startswith(advice) for note in done.notes), "one class would be left"
+
+
+def test_a_class_for_the_rest_is_there_only_where_there_is_a_rest(tmp_path: Path) -> None:
+    whole = [plain(segmentation=[box(0, 0, 14, 10)]), plain(2, segmentation=[box(2, 2, 4, 4)])]
+    names = ("road", "car")
+    done = convert(coco(tmp_path / "set", whole, whole, names=names), tmp_path / "out")
+    assert done.classes.names == names and "everything is covered: no class for the rest: 1" in done.notes
+    assert read(tmp_path / "out")["b"][3].tolist() == [0, 0, 1, 1] + [0] * 10
+    for options in ({"background": "ground"}, {"background": "background"}):
+        some = whole if options["background"] == "ground" else [whole[1]]
+        done = convert(coco(tmp_path / "set", whole, some, names=names), tmp_path / "2", overwrite=True, **options)
+        assert done.classes.names == (options["background"], *names), "asked for, or needed by the second picture"
+        assert read(tmp_path / "2")["a"][3].tolist() == [1, 1, 2, 2] + [1] * 10
 
 
 def test_names_that_look_the_same_are_said(tmp_path: Path) -> None:
@@ -429,14 +442,14 @@ def test_lists_with_numbers_for_yolo_and_labelme(tmp_path: Path) -> None:
     (tmp_path / "y/a.txt").write_text("5 0 0 0.5 0 0.5 1 0 1\n2 0.5 0 1 0 1 1 0.5 1\n")
     (tmp_path / "list.txt").write_text("2: void (ignored)\n5: car\n3: road\n")
     done = convert(tmp_path / "y", tmp_path / "out", kind="yolo", classes=tmp_path / "list.txt")
-    assert done.classes.names == ("background", "road", "car")
-    assert read(tmp_path / "out")["a"][0].tolist() == [2] * 7 + [255] * 7
+    assert done.classes.names == ("road", "car"), "everything is covered"
+    assert read(tmp_path / "out")["a"][0].tolist() == [1] * 7 + [255] * 7
     picture(tmp_path / "l/a.png")
     shapes = [shape("car", corners(0, 0, 7, 10)), shape("void", corners(7, 0, 14, 10))]
     write_json(tmp_path / "l/a.json", labelme_tree(*shapes))
     done = convert(tmp_path / "l", tmp_path / "two", classes=tmp_path / "list.txt")
-    assert done.classes.names == ("background", "road", "car")
-    assert read(tmp_path / "two")["a"][0].tolist() == [2] * 7 + [255] * 7
+    assert done.classes.names == ("road", "car"), "everything is covered"
+    assert read(tmp_path / "two")["a"][0].tolist() == [1] * 7 + [255] * 7
 
 
 def test_one_odd_mask_does_not_hide_the_suffix_of_the_others(tmp_path: Path) -> None:

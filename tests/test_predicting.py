@@ -16,9 +16,13 @@ import pytest
 from PIL import Image
 
 from small_engine import SmallEngine
+from tarsia import data
 from tarsia.card import Card, Classes, Input
+from tarsia.converting import convert
 from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError, ModelFileError, NoRoomError, OutputError, RecipeError
+from tarsia.output.what_to_write import FILES
+from tarsia.pictures.labels import read_label
 from tarsia.predicting import KINDS, predict
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.style import Style
@@ -606,6 +610,30 @@ class Counting(BrightnessEngine):
         if len(self.shapes) == self.stop_at:
             raise KeyboardInterrupt
         return super().run(images_BHW3)
+
+
+@pytest.mark.parametrize("tool", ["coco", "cvat", "label-studio", "labelme"])
+def test_what_annotation_programs_read_comes_back_as_it_was(tool, predictor, tmp_path):
+    """Predict, write, convert back: the same labels, the same classes, none added; a name like a summary's is safe."""
+    for name in ("a", "town/b", "shares"):
+        draw(tmp_path / f"in/{name}.png", size=(21, 35))
+    predict(predictor, tmp_path / "in", tmp_path / "out", save=("label", tool))
+    source = tmp_path / "out" if tool == "labelme" else tmp_path / "out" / FILES[tool]
+    convert(source, tmp_path / "back", images=tmp_path / "in", kind=tool)
+    found = data.open("folder", tmp_path / "back", "all")
+    assert found.classes.names == predictor.classes.names and len(found) == 3
+    for sample in (found[index] for index in range(3)):
+        name = sample.name.replace("shares", "shares.png") if tool == "labelme" else sample.name
+        assert np.array_equal(sample.label, read_label(tmp_path / f"out/{name}.png"))
+
+
+def test_ignored_pixels_that_a_tool_does_not_hold_are_said(predictor, tmp_path, capsys):
+    draw(tmp_path / "in/a.png", size=(21, 35))
+    predict(predictor, tmp_path / "in", tmp_path / "out", save=("cvat", "labelme"), min_confidence=1.0)
+    said = capsys.readouterr().err
+    assert "CVAT holds no ignored pixels: 735 of them are in no shape of cvat.xml" in said and "labelme" not in said
+    with pytest.raises(OutputError, match="exist"):
+        predict(predictor, tmp_path / "in", tmp_path / "out", save=("labelme",))
 
 
 EVERYTHING = ("label", "overlay", "shares", "csv", "coco", "geojson", "confidence")

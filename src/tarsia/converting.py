@@ -12,39 +12,40 @@ NAME is the picture's path below the folder of pictures; where the source has sp
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tarsia import console, data
-from tarsia.annotations import coco, labelme, masks, yolo
-from tarsia.annotations.detect import Asked, find
+from tarsia.annotations import to_tool as handing
+from tarsia.annotations.class_list import ClassList
+from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
-from tarsia.annotations.source import Annotations, Picture
+from tarsia.annotations.finding import WRITTEN
+from tarsia.annotations.form import Reading
+from tarsia.annotations.placing import Placed, check_targets, place, placed
+from tarsia.annotations.source import BACKGROUND, Annotations
+from tarsia.annotations.tool import Tool
+from tarsia.annotations.tools import all_tools
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import nearby_name
 from tarsia.doctor.layout_lines import yaml_classes, yaml_splits
 from tarsia.drawing.paint import save_label
-from tarsia.errors import DatasetError, OutputError, RecipeError
-from tarsia.files import holds_files, remove_parts, require_new, require_others, write_text, writing
+from tarsia.errors import DatasetError, OutputError, RecipeError, nearest
+from tarsia.files import holds_files, remove_parts, require_new, write_text
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
-from tarsia.pictures.find import walk
-from tarsia.plain_text import listed, number, some
+from tarsia.plain_text import number
 
-BACKGROUND = "background"
 SKIPPED = "skipped.txt"
 _ALONE = (
     "one class alone ({name}): whatever is learned of it, all pixels are right and mIoU is 1 by definition; name what "
     "the rest is (the background: leave out `background=None`, or list it in `classes`)"
 )
-_HEADER = "# Written by `tarsia convert`.  Names, colours and the split are yours to change (docs/folder-data.md).\n"
+_HEADER = WRITTEN + "  Names, colours and the split are yours to change (docs/folder-data.md).\n"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Conversion:
         facts = self.facts()
         shares = list(facts["shares"].items()) + ([("(ignored, 255)", facts["ignored"])] if self.pixels[-1] else [])
         width = max(len(name) for name, _ in shares)
-        objects = f" with {self.objects:,} objects" if self.kind != "masks" else ""
+        objects = f" with {self.objects:,} objects" if self.kind not in ("masks", "folder") else ""
         return [
             *(f"{name:{width}}  {100 * share:6.2f} % of the pixels" for name, share in shares),
             *(f"Note: {note}" for note in self.notes),
@@ -118,71 +119,132 @@ def convert(
     classes: str | Path | None = None,
     background: str | None = BACKGROUND,
     crowd: str | None = None,
+    class_from: str | None = None,
+    run_order: str | None = None,
+    to_tool: str | None = None,
+    simplify: float = 0.0,
     skip_bad: bool = False,
     copy: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
     """Write the data set that `source` (a file or folder) annotates as index masks with a dataset.yaml into `to`.
 
-    `kind`: coco, labelme, yolo or masks; found out where it is None.  `images`: where the pictures are.  `classes`: a
-    file of names, numbers or colours.  `background`: the class of what no polygon covers; with None that is 255,
-    ignored.  `crowd`: what COCO's regions marked iscrowd are, "ignore" or "objects"; found out where it is None.
-    Pictures are linked, or copied with `copy`.  All annotations are checked before anything is written.
+    `kind`: which form it has (annotations/forms/); found out where it is None.  `images`: where the pictures are.
+    `classes`: a file of names, numbers or colours.  `background`: the class of what nothing covers, which is left out
+    where everything is covered; another name is kept; with None that is 255, ignored.  `crowd`: what COCO's regions
+    marked iscrowd are, "ignore" or "objects"; found out where it is None.  `class_from`: the attribute, property or
+    column that says an object's class.  `run_order`: "columns" or "rows", of run lengths in tables.  Pictures are
+    linked, or copied with `copy`.  `to_tool`: in place of a data set, write the files of an annotation program
+    (coco, cvat, label-studio, labelme), exact with `simplify` 0, else polygons of that tolerance.  All annotations are
+    checked before anything is written.
 
     Raises DatasetError that lists all that is wrong with them; with `skip_bad` pictures with a fault are left out and
     listed instead, and it is raised for what concerns all of them.  RecipeError for options that do not go together,
     OutputError where `to` holds files (without `overwrite`) or a result would replace a source.
     """
     source, to = Path(source), Path(to)
+    if to_tool is not None and to_tool not in all_tools():
+        raise RecipeError(f"{to_tool=}{nearest(to_tool, all_tools())}")
+    if simplify < 0 or (simplify and to_tool is None):
+        raise RecipeError(f"{simplify=}: expected 0 or more pixels, with `to_tool`")
     _require_free(to, overwrite)
-    faults = Faults()
-    options = {"--from": kind, "--images": images, "--classes": classes}
+    options: dict[str, object] = {"--from": kind, "--images": images, "--classes": classes}
     options |= {"--background": background} if background != BACKGROUND else {}
+    options |= {"--class-from": class_from, "--run-order": run_order, "--to-tool": to_tool}
+    options |= {"--simplify": simplify} if simplify else {}
     flags = {"--no-background": background is None, "--skip-bad": skip_bad, "--copy": copy, "--overwrite": overwrite}
-    folder, names = (None if path is None else Path(path) for path in (images, classes))
-    asked = Asked(folder, names, background, crowd, _words(source, to, options, flags))
+    typed = _words(source, to, options, flags)
+    of = None if images is None else Path(images)
+    reading = Reading(of, None, background, crowd, class_from, run_order, typed)
+    ready = _ready(source, kind, classes, reading, to, skip_bad)
+    if to_tool is not None:
+        return _hand_over(ready, all_tools()[to_tool], simplify, copy, overwrite)
+    return _data_set(ready, copy, overwrite)
+
+
+class _Ready(NamedTuple):
+    """What a source says, checked, and where it goes."""
+
+    kind: str
+    found: Annotations
+    chosen: list[Placed]
+    to: Path
+    faults: Faults
+
+
+def _ready(
+    source: Path, kind: str | None, classes: str | Path | None, reading: Reading, to: Path, skip_bad: bool
+) -> _Ready:
+    """All that is to be written; DatasetError with all faults, where these are not left out."""
+    faults = reading.faults
     try:
-        kind, found = _read(source, kind, asked, faults)
-        placed = _placed(found, to, faults)
-        if not placed and skip_bad:
+        kind, found = _read(source, kind, classes, reading)
+        chosen = placed(found, to, faults)
+        if not chosen and skip_bad:
             raise DatasetError(f"{source}: nothing is left once what has a fault is left out")
-        if placed and len(found.classes) < 2:
+        if chosen and (skip_bad or not faults.found) and found.background_added and reading.background == BACKGROUND:
+            found, chosen = _without_background(found, chosen)
+        if chosen and len(found.classes) < 2:
             raise DatasetError(_ALONE.format(name=found.classes.names[0]))
     except DatasetError as error:
         raise (faults.error(" ".join(error.args)) if faults.found else error) from error
     if faults.found and not skip_bad:
         raise faults.error()
-    _check_targets(found, placed, to)
-    splits = list(dict.fromkeys(picture.split for picture, *_ in placed))
+    return _Ready(kind, found, chosen, to, faults)
+
+
+def _data_set(ready: _Ready, copy: bool, overwrite: bool) -> Conversion:
+    """Index masks with a dataset.yaml."""
+    _, found, chosen, to, faults = ready
+    check_targets(found, chosen, to)
+    splits = list(dict.fromkeys(picture.split for picture, *_ in chosen))
     with holding(require_new(to, overwrite)):
-        pixels = _write(found, placed, to, faults, copy)
-        write_text(to / "dataset.yaml", _described(found.classes, splits, len(placed)))
+        pixels = _write(found, chosen, to, faults, copy)
+        write_text(to / "dataset.yaml", _described(found.classes, splits, len(chosen)))
     read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
-    if read_back != len(placed):
-        raise DatasetError(f"{to}: {len(placed)} pictures were written, {read_back} are found there: please report it")
+    if read_back != len(chosen):
+        raise DatasetError(f"{to}: {len(chosen)} pictures were written, {read_back} are found there: please report it")
+    return _done(ready, pixels)
+
+
+def _done(ready: _Ready, pixels: np.ndarray) -> Conversion:
+    """What was written, with the notes on all of it."""
+    kind, found, chosen, to, faults = ready
     _note_names(found)
+    splits = {picture.split for picture, *_ in chosen}
     lost = [split for split in found.splits if split not in splits]
     found.notes.add("splits of which no picture is left", "".join(lost[:1]), len(lost))
-    if kind != "masks" and background is not None and not pixels[0]:
+    if found.background_added and not pixels[0]:
         found.notes.add("no pixel is background; `background=None` leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
-    objects = sum(picture.objects for picture, *_ in placed)
+    objects = sum(picture.objects for picture, *_ in chosen)
     notes, left_out = found.notes.lines(), tuple(faults.found)
-    return Conversion(to, kind, len(placed), objects, found.classes, counts, notes, left_out)
+    return Conversion(to, kind, len(chosen), objects, found.classes, counts, notes, left_out)
 
 
-def _write(
-    found: Annotations, placed: list[tuple[Picture, Path, Path]], to: Path, faults: Faults, copy: bool
-) -> np.ndarray:
+def _hand_over(ready: _Ready, tool: Tool, simplify: float, copy: bool, overwrite: bool) -> Conversion:
+    """The pictures, and the files of an annotation program with what is labelled in them."""
+    _, found, chosen, to, faults = ready
+    only_pictures = [Placed(one, image, image) for one, image, _ in chosen]
+    check_targets(found, only_pictures, to, handing.files(tool, found, chosen))
+    with holding(require_new(to, overwrite)):
+        pixels = handing.write(tool, found, chosen, to, copy, simplify)
+        (to / SKIPPED).unlink(missing_ok=True)
+        if faults.found:
+            write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
+    return _done(ready, pixels)
+
+
+def _write(found: Annotations, chosen: Sequence[Placed], to: Path, faults: Faults, copy: bool) -> np.ndarray:
     """Pictures, label maps and the list of what was left out -> how many pixels have each value."""
-    remove_parts({target.parent for _, image, label in placed for target in (image, label)})
+    remove_parts({target.parent for _, image, label in chosen for target in (image, label)})
     for name in ("dataset.yaml", SKIPPED):
         (to / name).unlink(missing_ok=True)
     pixels = np.zeros(256, np.int64)
-    for picture, image, label in console.track(placed, len(placed), "convert"):
+    for picture, image, label in console.track(chosen, len(chosen), "convert"):
         label_HW = picture.draw()
         pixels += np.bincount(label_HW.ravel(), minlength=256)
-        _place(picture.path, image, copy)
+        place(picture, image, copy)
         save_label(label, label_HW, found.classes)
     if faults.found:
         write_text(to / SKIPPED, "".join(f"{shown(line)}\n" for line in faults.lines()))
@@ -215,69 +277,25 @@ def _require_free(to: Path, overwrite: bool) -> None:
         raise OutputError(f"{to}: no folder that can be written ({error.strerror}): choose another `to`") from error
 
 
-def _read(path: Path, kind: str | None, asked: Asked, faults: Faults) -> tuple[str, Annotations]:
+def _read(path: Path, kind: str | None, classes: str | Path | None, reading: Reading) -> tuple[str, Annotations]:
     """The kind of `path` and what it says."""
-    if asked.images is not None and not asked.images.is_dir():
-        raise DatasetError(f"{asked.images}: no such folder{nearby_name(asked.images)} (expected pictures)")
-    kind, source = find(path, kind)
-    if kind == "yolo" and asked.images is not None:
-        raise RecipeError("`images` is not for YOLO: data.yaml names the folders of pictures")
-    if kind == "coco" and asked.classes is not None:
-        raise RecipeError("`classes` is not for COCO: its file names the categories; edit dataset.yaml afterwards")
-    if kind == "masks" and asked.background != BACKGROUND:
-        raise RecipeError("`background` is for polygons: masks have a class everywhere; edit dataset.yaml afterwards")
-    if kind != "coco" and asked.crowd is not None:
-        raise RecipeError(f"`crowd` is for COCO, whose regions may be marked iscrowd: {path} is {kind}")
-    read = {"coco": coco.read, "labelme": labelme.read, "yolo": yolo.read, "masks": masks.read}[kind]
-    return kind, read(source, asked, faults)
+    if reading.images is not None and not reading.images.is_dir():
+        raise DatasetError(f"{reading.images}: no such folder{nearby_name(reading.images)} (expected pictures)")
+    form, source = find(path, kind)
+    form.check([*reading.chosen(), *([] if classes is None else ["classes"])], path)
+    if classes is not None:
+        reading.classes = ClassList.read(Path(classes))
+    return form.name, form.read(source, reading)
 
 
-def _placed(found: Annotations, to: Path, faults: Faults) -> list[tuple[Picture, Path, Path]]:
-    """The pictures with where they go; several of one name are a fault of each."""
-    placed = []
-    for picture in found.pictures:
-        name = Path(picture.split, picture.name)
-        image, label = to / "images" / f"{name}{picture.path.suffix}", to / "labels" / f"{name}.png"
-        placed.append((picture, image, label))
-    counts = Counter(label for _, _, label in placed)
-    for label in (label for label, count in counts.items() if count > 1):
-        same = [str(picture.path) for picture, _, other in placed if other == label]
-        which = listed(list(dict.fromkeys(same)))
-        for index, path in enumerate(same):
-            what = f"{which}: two pictures (or one twice) of one name: rename or remove one"
-            faults.add(what, path if path not in same[:index] else f"{path} (again, {index})")
-    return [one for one in placed if counts[one[2]] == 1]
-
-
-def _check_targets(found: Annotations, placed: Sequence[tuple[Picture, Path, Path]], to: Path) -> None:
-    """Errors for sources that would be replaced, and for what an earlier run has left."""
-    planned = {path for _, *paths in placed for path in paths}
-    sources = [*found.files, *(picture.path for picture, *_ in placed)]
-    require_others([*planned, to / "dataset.yaml"], sources, "what is converted: choose another `to`")
-    stale = [
-        str(to / part / name)
-        for part in ("images", "labels")
-        for name in (walk(to / part) if (to / part).is_dir() else ())
-        if to / part / name not in planned
-    ]
-    if stale:
-        what = f"{len(stale)} files of something else are there: {some(stale)}"
-        raise OutputError(f"{to}: {what}; remove them or choose another `to`")
-
-
-def _place(source: Path, target: Path, copy: bool) -> None:
-    if copy:
-        with writing(target) as part:
-            shutil.copyfile(source, part)
-        return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        target.symlink_to(os.path.relpath(os.path.realpath(source), os.path.realpath(target.parent)))
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the link {target}: {error.strerror}; `copy=True` copies pictures instead"
-        ) from error
+def _without_background(found: Annotations, chosen: list[Placed]) -> tuple[Annotations, list[Placed]]:
+    """The same without a class that only the rest would have, where there is no rest in any picture."""
+    if len(found.classes) < 3 or any((picture.draw() == 0).any() for picture, *_ in chosen):
+        return found, chosen
+    found.notes.add("everything is covered: no class for the rest", "")
+    left = found.without_background()
+    drawn = dict(zip(found.pictures, left.pictures, strict=True))
+    return left, [one._replace(picture=drawn[one.picture]) for one in chosen]
 
 
 def _described(classes: Classes, splits: Sequence[str], count: int) -> str:

@@ -9,7 +9,10 @@ What is written for a picture, below `out`, of what is asked for (NAME: output/s
     NAME_attention.jpg   what each attention module of the network does in the picture
     shares.json          one for all: each picture's size and each class's share of its pixels
     shares.csv           the same as a table, with counts
+    NAME.json            labelme's: its classes as masks
     coco.json            one for all: every region as COCO has it
+    cvat.xml             one for all: as CVAT has it
+    label-studio.json    one for all: as Label Studio has it, and label-studio.xml, which its project needs
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ def predict(
     reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
     if not sources:
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
-    planned = [*_planned(sources, out, what), *(out / name for kind, name in summary.FILES.items() if kind in kinds)]
+    planned = [*_planned(sources, out, what), *(out / name for name in summary.planned(kinds, predictor.card))]
     check_outputs(planned, sources, out)
     if not (overwrite or resume):
         _refuse_existing(planned)

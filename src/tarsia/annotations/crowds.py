@@ -31,15 +31,15 @@ class Crowds:
     """How many regions of each category are marked, and how many are not."""
 
     def __init__(self) -> None:
-        self._counts: dict[int, list[int]] = {}
-        self._first: dict[int, str] = {}  # a marked one
+        self._counts: dict[int | str, list[int]] = {}
+        self._first: dict[int | str, str] = {}  # a marked one
 
-    def add(self, category: int, crowd: bool, where: str) -> None:
+    def add(self, category: int | str, crowd: bool, where: str) -> None:
         self._counts.setdefault(category, [0, 0])[crowd] += 1
         if crowd:
             self._first.setdefault(category, where)
 
-    def objects(self, crowd: str | None, names: Mapping[int, str], typed: Sequence[object], notes: Notes) -> bool:
+    def objects(self, crowd: str | None, names: Mapping[int | str, str], typed: Sequence[object], notes: Notes) -> bool:
         """Whether marked regions are objects, which is noted with counts.
 
         `crowd` decides, where it is given.  Raises RecipeError for another word than "ignore" and "objects",
@@ -48,7 +48,7 @@ class Crowds:
         """
         if crowd not in (None, *CHOICES):
             raise RecipeError(f"{crowd=}{nearest(crowd, CHOICES)}: expected {' or '.join(CHOICES)}")
-        marked = {category: counts for category, counts in sorted(self._counts.items()) if counts[1]}
+        marked = {category: counts for category, counts in self._in_order() if counts[1]}
         mixed = [
             f"{names[category]} {counts[1]:,} of {sum(counts):,}" for category, counts in marked.items() if counts[0]
         ]
@@ -65,3 +65,6 @@ class Crowds:
             hint = "" if crowd else " (crowd='ignore' makes them 255)"
             notes.add(f"{which}, {what}{hint}", self._first[category], count)
         return crowd != "ignore"
+
+    def _in_order(self) -> list[tuple[int | str, list[int]]]:
+        return sorted(self._counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))

@@ -2,140 +2,121 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from tarsia.annotations.class_list import ClassList
-from tarsia.annotations.source import read_json
+from tarsia.annotations import unread
+from tarsia.annotations.finding import converted
+from tarsia.annotations.form import Form, Found
+from tarsia.annotations.forms import all_forms
+from tarsia.annotations.look import Look
+from tarsia.annotations.trees import load_json
 from tarsia.data._folders import nearby_name
 from tarsia.errors import DatasetError, RecipeError, nearest
-from tarsia.pictures.find import walk
-from tarsia.plain_text import listed
+from tarsia.pictures.find import SUFFIXES, walk
+from tarsia.plain_text import listed, number, some
 from tarsia.yaml_tree import Document
 
-KINDS = {
-    "coco": "a JSON with images, annotations and categories",
-    "labelme": "JSON files with shapes",
-    "yolo": "a data.yaml with names",
-    "masks": "a folder of PNG, TIFF, BMP or GIF files",
-}
-_PEEK_BYTES = 65_536  # of a JSON: its first keys tell whose it is
-_COCO_KEY = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
-_LABELME_KEY = re.compile(rb'"shapes"\s*:\s*\[')
-# COCO's files of regions, as instances_val2017.json, whose pictures are in val2017/; those beside them hold captions or
-# keypoints of the same pictures.
-INSTANCES = "instances_"
+MASKS, FOLDER = "masks", "folder"
+_NO_MASKS = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".ppm", ".pnm"}
 
 
-@dataclass
-class Source:
-    """A folder (or that of the one file given), its JSON files by kind, its data.yaml."""
-
-    root: Path
-    coco: list[Path]
-    labelme: list[Path]
-    yaml: Path | None = None
-    one_file: bool = True
-    left_out: Sequence[Path] = ()
-
-    def kinds(self) -> list[str]:
-        """What it seems to be; masks only where it seems nothing else."""
-        seen = {"coco": self.coco, "labelme": self.labelme, "yolo": self.yaml}
-        found = [kind for kind, files in seen.items() if files]
-        return found or (["masks"] if not self.one_file and walk(self.root) else [])
-
-    def may_be(self, kind: str) -> bool:
-        """Whether it can be read as `kind`, whatever it seems to be."""
-        if kind in ("coco", "labelme"):
-            return bool(self.coco if kind == "coco" else self.labelme)
-        return not self.one_file or (kind == "yolo" and self.yaml is not None)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a person says of a source, as `convert` takes it; `words`: those of the command that does the same."""
-
-    images: Path | None
-    classes: Path | None
-    background: str | None
-    crowd: str | None
-    words: Sequence[object]
-
-    def class_list(self) -> ClassList | None:
-        return None if self.classes is None else ClassList.read(self.classes)
-
-
-def find(path: Path, kind: str | None) -> tuple[str, Source]:
+def find(path: Path, kind: str | None) -> tuple[Form, Found]:
     """What `path` holds: the kind asked for, or without one the only kind there is.
 
-    Raises RecipeError for an unknown kind, DatasetError where there is nothing of it, or more than one kind.
+    Raises RecipeError for an unknown kind, DatasetError where there is nothing of it, or more than one kind; of files
+    that are known and not read it says whose they are and what to do.
     """
-    if kind is not None and kind not in KINDS:
-        raise RecipeError(f"cannot convert from {kind!r}{nearest(kind, KINDS)}")
-    source = _source(path, kind)
-    kinds = [kind] if kind else source.kinds()
-    if len(kinds) > 1:
-        several = listed([f"{kind} ({KINDS[kind]})" for kind in kinds])
-        raise DatasetError(f"{path}: holds {several}: say which with `kind`")
-    if not kinds:
-        looked = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
-        raise DatasetError(f"{path}: nothing to convert was found; looked for {looked}")
-    if not source.may_be(kinds[0]):
-        raise DatasetError(f"{path}: holds no {kind}; expected {KINDS[kinds[0]]}, or a folder of such")
-    return kinds[0], source
-
-
-def _source(path: Path, kind: str | None) -> Source:
-    if path.is_dir():
-        coco, labelme, left_out = _jsons([path / name for name in walk(path, (".json",))], kind)
-        yaml = _data_yaml(path) if kind in (None, "yolo") else None
-        return Source(path, coco, labelme, yaml, one_file=False, left_out=left_out)
+    forms = all_forms()
+    if kind is not None and kind not in forms:
+        raise RecipeError(f"cannot convert from {kind!r}{nearest(kind, forms)}")
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder{nearby_name(path)}")
-    if path.suffix.lower() == ".json":
-        coco, labelme, _ = _jsons([path], kind)
-        if not coco and not labelme:
-            read_json(path)  # damaged files are called that
-        return Source(path.parent, coco, labelme)
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return Source(path.parent, [], [], path)
-    raise DatasetError(f"{path}: expected a folder, a JSON file (COCO, labelme) or a data.yaml (YOLO)")
+    looks = _looks(path)
+    of, others = _sorted(looks, forms, path if path.is_dir() else path.parent)
+    if kind is not None:
+        return forms[kind], _of_kind(path, forms[kind], of.get(kind, []), others)
+    if not of and path.is_dir() and walk(path, SUFFIXES - _NO_MASKS) and not unread.known(others):
+        return forms[MASKS], Found(path, [])
+    if not of:
+        raise _nothing(path, others, forms)
+    if len(of) > 1:  # a dataset.yaml beside annotations is of what was made of them
+        of.pop(FOLDER, None)
+    if len(of) > 1:
+        several = listed([f"{name} ({forms[name].holds})" for name in of])
+        raise DatasetError(f"{path}: holds {several}: say which with `kind`")
+    (name,) = of
+    return forms[name], _of_kind(path, forms[name], of[name], others)
 
 
-def _jsons(paths: Sequence[Path], kind: str | None) -> tuple[list[Path], list[Path], list[Path]]:
-    """JSON files of COCO, of labelme, and COCO's that are left out for there are files of instances."""
-    coco: list[Path] = []
-    labelme: list[Path] = []
-    other: list[Path] = []
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                start = file.read(_PEEK_BYTES)
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-        (labelme if _LABELME_KEY.search(start) else coco if _COCO_KEY.search(start) else other).append(path)
-    if kind == "labelme" or (labelme and not coco):
-        labelme = sorted([*labelme, *other])  # one that is cut short is an error, not left out
-    elif kind == "coco" and not coco:
-        coco = other
-    else:  # an empty or damaged file that stands for a split is an error too
-        names = {path.name for path in coco}
-        coco = sorted([*coco, *(p for p in other if p.name.startswith(INSTANCES) or p.name in names)])
-    instances = [path for path in coco if path.name.startswith(INSTANCES)] or coco
-    return instances, labelme, [path for path in coco if path not in instances]
+def _looks(path: Path) -> list[Look]:
+    """Every file that may be of a form: of a folder those of its suffixes, and archives beside them."""
+    if path.is_file():
+        return [Look(path)]
+    known = list(all_forms().values())
+    deep = {suffix for form in known if not form.root_only for suffix in form.suffixes}
+    flat = {suffix for form in known if form.root_only for suffix in form.suffixes} | {".zip"}
+    below = walk(path, deep | flat, converted(path))
+    names = [name for name in below if Path(name).suffix.lower() in deep or Path(name).name == name]
+    return [Look(path / name) for name in names]
 
 
-def _data_yaml(folder: Path) -> Path | None:
-    found = []
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        try:
-            if "names" in Document.read(path).tree:
-                found.append(path)
-        except RecipeError:
-            continue  # some other program's
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise DatasetError(f"{folder}: which of {names} is it? Give the file as SOURCE")
-    return found[0] if found else None
+def _sorted(looks: Sequence[Look], forms: dict[str, Form], root: Path) -> tuple[dict[str, list[Path]], list[Look]]:
+    """Files by the form that recognises them, and those that none does."""
+    of: dict[str, list[Path]] = {}
+    others: list[Look] = []
+    for look in looks:
+        suffix = look.path.suffix.lower()
+        likely = [form for form in forms.values() if suffix in form.suffixes and _may_be(look, form, root)]
+        names = [form.name for form in likely if form.is_one(look)]
+        if names:
+            of.setdefault(names[0], []).append(look.path)
+        else:
+            others.append(look)
+    return {name: of[name] for name in forms if name in of}, others
+
+
+def _of_kind(path: Path, form: Form, files: list[Path], others: list[Look]) -> Found:
+    """What there is of a form; DatasetError where that is nothing."""
+    root = path if path.is_dir() else path.parent
+    alike = [look.path for look in others if look.path.suffix.lower() in form.suffixes and _may_be(look, form, root)]
+    left_out: list[Path] = []
+    if form.name == MASKS:
+        found = path.is_dir()
+    elif form.chosen_of is not None:
+        files, left_out = form.chosen_of(files, alike)
+        found = bool(files) or (form.root_only and path.is_dir())
+    else:
+        if form.per_picture or not files:  # one that is cut short is a fault, not left out
+            files = sorted([*files, *alike])
+        found = bool(files) or (form.root_only and path.is_dir())
+    if not found:
+        raise DatasetError(f"{path}: holds no {form.name}; expected {form.holds}, or a folder of such")
+    return Found(root, files, path.is_file(), left_out)
+
+
+def _may_be(look: Look, form: Form, root: Path) -> bool:
+    return not form.root_only or look.path.parent == root
+
+
+def _nothing(path: Path, others: Sequence[Look], forms: dict[str, Form]) -> DatasetError:
+    """What to do where nothing is there that is read."""
+    known = unread.known(others)
+    if known is not None:
+        return known
+    if path.is_file():
+        suffix = path.suffix.lower()
+        if suffix == ".json":
+            load_json(path)  # damaged files are called that
+        elif suffix in (".yaml", ".yml"):
+            Document.read(path)
+        elif not any(suffix in form.suffixes for form in forms.values()):
+            kinds = sorted({suffix for form in forms.values() for suffix in form.suffixes})
+            return DatasetError(f"{path}: expected a folder, a JSON file or another of {', '.join(kinds)}")
+    elif pictures := walk(path):
+        return DatasetError(
+            f"{path}: holds {number(len(pictures), 'picture')} ({some(pictures, 2)}) and no annotations; JPEG and "
+            "WebP hold no masks: give the folder of annotations, and with `images` that of the pictures"
+        )
+    looked = "; ".join(f"{name}: {form.holds}" for name, form in forms.items())
+    return DatasetError(f"{path}: nothing to convert was found; looked for {looked}")

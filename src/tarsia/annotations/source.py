@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
-from tarsia.data._labels import distinct_colors
+from tarsia.data._labels import Rgb, distinct_colors
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import SUFFIXES
@@ -24,6 +24,7 @@ from tarsia.polygons.fill import Shape, Size, paint
 _FARTHEST = 1e9  # pixels from the corner; beyond, float64 no longer tells pixels apart well
 _LONGEST = 5e7  # rows that an outline passes, up and down; one drawn by a person passes thousands
 _BLACK = (0, 0, 0)
+BACKGROUND = "background"
 
 
 class Notes:
@@ -58,24 +59,44 @@ class Frame(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture and how to draw its label map, upright.  `name`: its path without suffix, within its split."""
+    """A picture and how to draw its label map, upright.  `name`: its path without suffix, within its split.
+
+    `content`: gives the file where it is not on disk but within the annotations; `path` is then what it is called.
+    """
 
     name: str
     path: Path
     draw: Callable[[], np.ndarray]
     objects: int = 0
     split: str = ""
+    content: Callable[[], bytes] | None = None
 
 
 @dataclass
 class Annotations:
-    """All that a source says; `files`: what was read and must not be written over; `splits`: their names, if any."""
+    """All that a source says; `files`: what was read and must not be written over; `splits`: their names, if any.
+
+    `background_added`: class 0 is what nothing covers and no class of the source's own.
+    """
 
     classes: Classes
     pictures: list[Picture]
     files: list[Path]
     notes: Notes = field(default_factory=Notes)
     splits: tuple[str, ...] = ()
+    background_added: bool = False
+
+    def without_background(self) -> Annotations:
+        """The same without class 0, which no pixel has."""
+        pictures = [one._replace(draw=partial(_lowered, one.draw)) for one in self.pictures]
+        classes = Classes(names=self.classes.names[1:], colors=self.classes.colors[1:])
+        return replace(self, classes=classes, pictures=pictures, background_added=False)
+
+
+def _lowered(draw: Callable[[], np.ndarray]) -> np.ndarray:
+    label_HW = draw()
+    label_HW[label_HW != IGNORED] -= 1
+    return label_HW
 
 
 class Numbering:
@@ -85,7 +106,10 @@ class Numbering:
     are empty or come twice and for more than 255 classes.
     """
 
-    def __init__(self, names: Iterable[Any], background: str | None, where: str) -> None:
+    def __init__(
+        self, names: Iterable[Any], background: str | None, where: str, colors: Mapping[str, Rgb] | None = None
+    ) -> None:
+        """`colors`: those that the source gives; others are far from these."""
         names = list(names)
         for name in names if background is None else [background, *names]:
             if not isinstance(name, str) or not name.strip() or not name.isprintable():
@@ -94,6 +118,8 @@ class Numbering:
         if twice:
             raise DatasetError(f"{where}: two classes are called {twice[0]}: give each a name of its own")
         self.background = background
+        self.added = background is not None and background not in names
+        self._colors = colors or {}
         self.names = [name for name in names if name != background]
         if background is not None:
             self.names.insert(0, background)
@@ -113,46 +139,62 @@ class Numbering:
         return IGNORED if self.background is None else 0
 
     def classes(self) -> Classes:
-        """The classes, a background black and the others in colours far apart."""
-        if self.background is None:
-            return Classes(names=tuple(self.names), colors=tuple(distinct_colors(len(self.names))))
-        others = distinct_colors(len(self.names) - 1, [_BLACK])
-        return Classes(names=tuple(self.names), colors=(_BLACK, *others))
+        """The classes, in their own colours where each has one that no other has, else in colours far apart."""
+        own = {name: self._colors[name] for name in self.names if name in self._colors}
+        if self.background is not None and (not own or (self.added and _BLACK not in own.values())):
+            own[self.background] = _BLACK
+        own = {name: color for name, color in own.items() if list(own.values()).count(color) == 1}
+        free = iter(distinct_colors(len(self.names) - len(own), list(own.values())))
+        colors = tuple(own[name] if name in own else next(free) for name in self.names)
+        return Classes(names=tuple(self.names), colors=colors)
 
 
 def painted(
-    name: str, path: Path, regions: Sequence[Shape], frame: Frame, fill: int, notes: Notes, split: str = ""
+    name: str,
+    path: Path,
+    regions: Sequence[Shape],
+    frame: Frame,
+    fill: int,
+    notes: Notes,
+    split: str = "",
+    *,
+    by_area: bool = True,
+    content: Callable[[], bytes] | None = None,
 ) -> Picture:
-    """A picture whose label map is painted from regions; those without a pixel are noted."""
+    """A picture whose label map is painted from regions; those without a pixel are noted, when it is drawn first."""
+    drawn = False
 
     def draw() -> np.ndarray:
-        label_HW, empty = paint(regions, frame.size, fill)
-        notes.add("objects too small or thin to cover the centre of a pixel", name, empty)
+        nonlocal drawn
+        label_HW, empty = paint(regions, frame.size, fill, by_area)
+        if not drawn:
+            notes.add("objects too small or thin to cover the centre of a pixel", name, empty)
+        drawn = True
         return frame.upright(label_HW)
 
     if not regions:
         notes.add(f"pictures without objects, all {'ignored' if fill == IGNORED else 'background'}", name)
-    return Picture(name, path, draw, len(regions), split)
+    return Picture(name, path, draw, len(regions), split, content)
 
 
 def declared_size(entry: dict[str, Any], height: str, width: str, where: str) -> Size | None:
     """The size that an entry says its picture has, under the keys `height` and `width`; None where it says none."""
-    size = entry.get(height), entry.get(width)
+    size: tuple[Any, Any] = entry.get(height), entry.get(width)
     if size == (None, None):
         return None
-    if not all(isinstance(side, int) and side > 0 for side in size):
+    if not all(type(side) in (int, float) and 0 < side < _FARTHEST and side == int(side) for side in size):
         raise DatasetError(f"{where}: {height} and {width} are {size[0]!r} and {size[1]!r}, expected pixels")
-    return size  # type: ignore[return-value]
+    return int(size[0]), int(size[1])
 
 
-def frame(path: Path, declared: Size | None, where: str, notes: Notes) -> Frame:
+def frame(path: Path, declared: Size | None, where: str, notes: Notes, content: bytes | None = None) -> Frame:
     """Whether annotations of the size `declared` refer to the picture as it is shown or as it is stored.
 
     Tarsia reads a picture upright, as its EXIF orientation says.  The declared size tells where that swaps the sides;
     where it tells nothing the picture as shown is meant, which is what annotation programs display.  Raises
-    DatasetError, naming `where`, if the size is neither.
+    DatasetError, naming `where`, if the size is neither.  `content`: of a picture that is no file.
     """
-    stored, orientation, _ = read_header(path)
+    stored, orientation, _ = read_header(path if content is None else content)
     seen = stored[::-1] if swaps_sides(orientation) else stored
     if declared is None or declared == seen:
         if orientation > 1 and (declared is None or declared == stored):
@@ -234,37 +276,6 @@ def require_any_file(paths: Sequence[Path], where: str) -> None:
         raise DatasetError(
             f"{where}: all of its {len(paths)} pictures are missing: {listed}; say with `images` where they are"
         )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; DatasetError naming the file and line where it is none."""
-    tree = load_json(path)
-    if not isinstance(tree, dict):
-        raise DatasetError(f"{path}: holds a {type(tree).__name__}, expected an object of annotations")
-    return tree
-
-
-def load_json(path: Path) -> Any:
-    """What a JSON file holds; DatasetError naming the file and line where it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        found = f"byte {error.object[error.start]:#x} at {error.start}"
-        how = "as `iconv -f GBK -t UTF-8` does (GBK, or whatever its program wrote)"
-        raise DatasetError(f"{path}: no UTF-8 ({found}): save it as UTF-8, {how}") from error
-    except (ValueError, RecursionError) as error:
-        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise DatasetError(f"{path}: damaged, or no JSON ({what}): get the file again") from error
-
-
-def entries(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
-    """The list of objects under `key`; DatasetError where it is something else."""
-    found = tree.get(key)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise DatasetError(f"{where}: its {key} are {shortened(repr(found))}, expected a list of objects")
-    return found
 
 
 def is_file(path: Path) -> bool:

@@ -27,7 +27,10 @@ from tarsia.cli._options import (
 class Results:
     """What is written of each picture."""
 
-    save: Annotated[str | None, Parameter(help="of label,overlay,confidence,geojson,coco,csv,attention,shares")] = None
+    save: Annotated[
+        str | None,
+        Parameter(help="of label,overlay,confidence,geojson,coco,cvat,label-studio,labelme,csv,attention,shares"),
+    ] = None
     only: Annotated[str | None, Parameter(help="classes, as car,person; all other pixels are ignored (255)")] = None
     min_confidence: Annotated[float, Parameter(help="pixels less sure are ignored (255)", validator=zero_to_one)] = 0.0
     simplify: Annotated[

@@ -244,6 +244,6 @@ def _size(size: tuple[int, int] | np.ndarray) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
-    cannot_open, missing_partners, same_names, unreadable, other_sizes, turned, several_kinds, remarks, one_color, grey_among_colors,
-    mixed_sizes, extreme_sizes,
+    cannot_open, missing_partners, same_names, unreadable, other_sizes, turned, several_kinds, remarks, one_color,
+    grey_among_colors, mixed_sizes, extreme_sizes,
 )  # fmt: skip

@@ -52,7 +52,7 @@ class Coding:
 
     def table(self) -> LabelTable:
         """Which value or colour means which label."""
-        return Layout.model_construct(classes=self.entries, ignore=self.ignore).table("")
+        return Layout.model_construct(classes=self.entries, ignore=self.ignore, leave_out={}).table("")
 
     def numbered(self, values: Sequence[Iterable[int]], void: Iterable[int] = ()) -> Coding:
         """With other values, one list for each class, and `void` ignored."""

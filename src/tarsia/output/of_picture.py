@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tarsia.annotations.tool import Listed
+from tarsia.annotations.tools import all_tools
 from tarsia.card import Classes
 from tarsia.drawing import paint
 from tarsia.drawing.heat import attention_sheet
 from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError
 from tarsia.files import write_text, writing
-from tarsia.output.sources import Source
+from tarsia.output.sources import Source, text
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
-from tarsia.polygons.formats import coco_annotations, geojson
+from tarsia.polygons.formats import geojson
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,25 @@ def write(one: Segmented, source: Source, out: Path, what: WhatToWrite, classes:
 def write_polygons(
     label_HW: np.ndarray, source: Source, out: Path, what: WhatToWrite, classes: Classes, **on_earth: Any
 ) -> dict[str, Any]:
-    """Write the GeoJSON, in the coordinates that `on_earth` gives `geojson`; COCO's annotations for the journal."""
+    """Write the GeoJSON, in the coordinates that `on_earth` gives `geojson`, and labelme's file.
+
+    For the journal: the shapes of the tools whose file is one for all pictures.
+    """
     if "geojson" in what.save:
         found = geojson(label_HW, classes, tolerance=what.simplify, **on_earth)
         write_text(source.output(out, "geojson"), json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n")
-    if "coco" not in what.save:
-        return {}
-    return {"coco": coco_annotations(label_HW, classes, tolerance=what.simplify)}
+    more = {}
+    for tool in (tool for name, tool in all_tools().items() if name in what.save):
+        shapes = tool.shapes(label_HW, classes, what.simplify)
+        if tool.file:
+            more[tool.name] = shapes
+            continue
+        path = source.output(out, tool.name)
+        name = text(os.path.relpath(source.path, path.parent))
+        one = Listed(name, (label_HW.shape[0], label_HW.shape[1]), lambda: shapes)  # noqa: B023
+        with writing(path) as part, part.open("w", encoding="utf-8") as file:
+            tool.write(file, classes, lambda: [one], True)  # noqa: B023
+    return more
 
 
 def as_bytes(confidence_HW: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def write(
     place = place_of(source.path)
     with open_picture(source.path, predictor.card.spec, limit=None) as picture:
         raster = _Raster(picture, predictor.card.spec)
-        polygons = not {"geojson", "coco"}.isdisjoint(what.save)
+        polygons = what.outlines
         if "geojson" in what.save and place is not None and place.affine is None:
             raise ImageError(
                 f"{raster.where}: lies on earth by control points alone, and polygons need a transform: warp it first "
@@ -47,7 +47,7 @@ def write(
         if polygons and pixels > MAX_PIXELS:
             raise ImageError(
                 f"{raster.where}: {pixels:,} pixels are more than the {MAX_PIXELS:,} of which polygons are made: leave "
-                "geojson and coco out of what is saved"
+                f"{' and '.join(polygons)} out of what is saved"
             )
         found, tile = fitting.run(
             raster.where,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tarsia.card import Spec
 from tarsia.errors import ImageError, OutputError
-from tarsia.output.what_to_write import WhatToWrite
+from tarsia.output.what_to_write import FILES, WhatToWrite
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import suffixes, walk
 from tarsia.pictures.reader import RGB
@@ -29,6 +29,7 @@ ENDINGS = {
         "overlay": "_overlay.jpg",
         "confidence": "_confidence.png",
         "geojson": ".geojson",
+        "labelme": ".json",
         "attention": "_attention.jpg",
     },
     "raster": {
@@ -36,6 +37,7 @@ ENDINGS = {
         "overlay": "_overlay.jpg",
         "confidence": "_confidence.tif",
         "geojson": ".geojson",
+        "labelme": ".json",
     },
     "video": {"overlay": "_overlay.mp4", "label": "_frames"},  # a folder of label maps
 }
@@ -113,7 +115,7 @@ def named(sources: Sequence[Source], failed: Failed, save: Sequence[str]) -> lis
     Names too long for a result's are added to `failed`.
     """
     folders = {_same(str(parent)) for source in sources for parent in Path(source.relative).parents}
-    taken: set[str] = set()
+    taken = set(map(_same, FILES.values())) if "labelme" in save else set()
 
     def results(name: str, medium: str) -> set[str]:
         return {_same(name + ending) for ending in ENDINGS[medium].values()}

@@ -1,22 +1,23 @@
-"""The files that are one for all pictures: shares.json, shares.csv and coco.json, written from the journal's lines."""
+"""The files that are one for all pictures: shares.json, shares.csv and those of tools, from the journal's lines."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tarsia import console
+from tarsia.annotations.tool import Listed, Tool
+from tarsia.annotations.tools import all_tools
 from tarsia.card import IGNORED, Card
-from tarsia.files import write_json, writing
+from tarsia.files import write_json, write_text, writing
 from tarsia.output.journal import Journal
 from tarsia.output.sources import Failed, Source, text
-from tarsia.polygons.formats import coco_categories
-
-FILES = {"shares": "shares.json", "csv": "shares.csv", "coco": "coco.json"}
+from tarsia.output.what_to_write import FILES
 
 
 def counted(label_HW: np.ndarray) -> list[int]:
@@ -44,8 +45,14 @@ def write(
         _write_shares(out / FILES["shares"], card, journal, sources, failed, complete)
     if "csv" in save:
         _write_csv(out / FILES["csv"], card, journal, sources)
-    if "coco" in save:
-        _write_coco(out / FILES["coco"], card, journal, sources)
+    for tool in (tool for name, tool in all_tools().items() if name in save):
+        _write_tool(tool, out, card, journal, sources)
+
+
+def planned(save: Sequence[str], card: Card) -> list[str]:
+    """The names of the files that `write` writes."""
+    beside = [name for kind, tool in all_tools().items() if kind in save for name in tool.beside(card.classes)]
+    return [*(name for kind, name in FILES.items() if kind in save), *beside]
 
 
 def _in_order(journal: Journal, sources: Sequence[Source]) -> list[dict[str, Any]]:
@@ -83,25 +90,20 @@ def _write_csv(path: Path, card: Card, journal: Journal, sources: Sequence[Sourc
                 table.writerow((*where, IGNORED, "(ignored)", row["ignored"], f"{row['ignored'] / total:.6f}"))
 
 
-def _write_coco(path: Path, card: Card, journal: Journal, sources: Sequence[Source]) -> None:
-    """A COCO data set of all pictures, a line of the file at a time: polygons can be more than memory holds."""
+def _write_tool(tool: Tool, out: Path, card: Card, journal: Journal, sources: Sequence[Source]) -> None:
+    """A tool's file, and what it needs besides; a picture at a time, for shapes can be more than memory holds."""
 
-    def dumped(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    def pictures() -> Iterator[Listed]:
+        for line in journal.rows(sources):
+            if tool.name in line:
+                height, width = line["row"]["size"]
+                yield Listed(line["file_name"], (height, width), partial(line.__getitem__, tool.name))
 
-    with writing(path) as part, part.open("w", encoding="utf-8") as file:
-        file.write('{"info":{"description":"predicted by Tarsia"},\n')
-        file.write(f'"categories":{dumped(coco_categories(card.classes))},\n"images":[')
-        listed = (line for line in journal.rows(sources) if "coco" in line)
-        for number, line in enumerate(listed, 1):
-            height, width = line["row"]["size"]
-            image = {"id": number, "file_name": line["file_name"], "height": height, "width": width}
-            file.write(("," if number > 1 else "") + "\n" + dumped(image))
-        file.write('],\n"annotations":[')
-        count = 0
-        for number, line in enumerate((line for line in journal.rows(sources) if "coco" in line), 1):
-            for annotation in line["coco"]:
-                count += 1
-                file.write(("," if count > 1 else "") + "\n")
-                file.write(dumped({"id": count, "image_id": number} | annotation))
-        file.write("]}\n")
+    if tool.file:
+        with writing(out / tool.file) as part, part.open("w", encoding="utf-8") as file:
+            tool.write(file, card.classes, pictures, True)
+    for name, content in tool.beside(card.classes).items():
+        write_text(out / name, content)
+    ignored = sum(line["row"]["ignored"] for line in journal.rows(sources))
+    if ignored and not tool.holds_ignored:
+        console.note(f"{tool.title} holds no ignored pixels: {ignored:,} of them are in no shape of {tool.file}")

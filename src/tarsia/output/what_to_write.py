@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from tarsia.annotations.tools import all_tools
 from tarsia.card import IGNORED, Classes
 from tarsia.errors import OutputError, nearest
 
 OUTPUTS = ("label", "overlay", "shares")  # what is written unless something else is asked for
-KINDS = ("label", "overlay", "confidence", "geojson", "coco", "csv", "attention", "shares")
+TOOLS = tuple(all_tools())  # programs to annotate with: coco, cvat, label-studio, labelme
+KINDS = ("label", "overlay", "confidence", "geojson", *TOOLS, "csv", "attention", "shares")
+FILES = {"shares": "shares.json", "csv": "shares.csv"}  # those that are one for all pictures
+FILES |= {name: tool.file for name, tool in all_tools().items() if tool.file}
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class WhatToWrite:
     def needs_confidence(self) -> bool:
         """Whether the network's confidence is used at all; it costs time."""
         return self.min_confidence > 0 or "confidence" in self.save
+
+    @property
+    def outlines(self) -> tuple[str, ...]:
+        """Those that are made of the whole label map at once."""
+        return tuple(kind for kind in self.save if kind in ("geojson", *TOOLS))
 
     def kinds(self, medium: str) -> tuple[str, ...]:
         """What is written of a picture, raster or video; a label map of every frame of a video only where asked for."""

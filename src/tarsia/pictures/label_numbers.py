@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from tarsia.errors import ImageError
-from tarsia.pictures.files import check_size, open_file
+from tarsia.pictures.deep import NPY, read_npy
+from tarsia.pictures.files import open_file
 
-_NPY = b"\x93NUMPY"
-_MOST_HEADER = 10_000  # characters of a .npy file's header
 _MOST_CHUNKS = 64  # of a WebP file that are looked at
 _LARGEST = 2**31 - 1
 
@@ -27,30 +26,22 @@ def whole_numbers(values_HW: np.ndarray, where: str) -> np.ndarray:
     return whole_HW.astype(np.int32)
 
 
-def is_array(path: str | Path, where: str) -> bool:
+def is_array(path: str | Path | bytes, where: str) -> bool:
     """Whether a file is a NumPy array, by its first bytes."""
     with open_file(path, where) as file:
-        return bool(file.read(len(_NPY)) == _NPY)
+        return bool(file.read(len(NPY)) == NPY)
 
 
-def read_array(path: str | Path, where: str, limit: int) -> np.ndarray:
+def read_array(path: str | Path | bytes, where: str, limit: int) -> np.ndarray:
     """A .npy file of H x W numbers or H x W x 3 uint8 colours; ImageError for any other.  Nothing in it is run."""
+    expected = "whole numbers (H, W) or colours, uint8 (H, W, 3)"
     with open_file(path, where) as file:
-        try:
-            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-            shape, fortran, kind = read[np.lib.format.read_magic(file)[0]](file, max_header_size=_MOST_HEADER)
-        except Exception as error:  # numpy has Python's own parser read it, which raises nearly everything
-            raise ImageError(f"{where}: a damaged .npy file; get the file again") from error
-        if len(shape) == 3 and shape[2] == 1:
-            shape = shape[:2]
-        colors = len(shape) == 3 and shape[2] == 3 and kind == np.uint8
-        if kind.hasobject or kind.kind not in "buif" or not (len(shape) == 2 or colors) or 0 in shape:
-            raise ImageError(f"{where}: {kind} {shape}, expected whole numbers (H, W) or colours, uint8 (H, W, 3)")
-        check_size((shape[1], shape[0]), where, limit)
-        content = file.read(int(np.prod(shape)) * kind.itemsize + 1)
-    if len(content) != int(np.prod(shape)) * kind.itemsize:
-        raise ImageError(f"{where}: damaged or cut off, its values are not those of {shape}; get the file again")
-    stored = np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
+        stored = read_npy(file, where, expected, limit).values_HWC
+    kind, shape = stored.dtype, stored.shape
+    if shape[2] == 1:
+        stored = stored[..., 0]
+    elif shape[2] != 3 or kind != np.uint8:
+        raise ImageError(f"{where}: {kind} {shape}, expected {expected}")
     if kind.kind == "f":
         return whole_numbers(stored, where)
     if kind.kind == "b" or kind == np.uint8:

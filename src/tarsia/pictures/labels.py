@@ -16,7 +16,7 @@ LABEL_FORMATS = ("PNG", "TIFF", "BMP", "GIF", "WEBP")  # lossless, and Pillow ha
 LOSSY_FORMATS = (*LABEL_FORMATS, "JPEG")  # what masks are read from where a tolerance is stated
 
 
-def read_label(path: str | Path, wide: bool = False, lossy: bool = False) -> np.ndarray:
+def read_label(path: str | Path | bytes, wide: bool = False, lossy: bool = False) -> np.ndarray:
     """A label file -> its stored values: H x W integers (grey, palette indices, 1-bit), or H x W x 3 uint8 colours.
 
     Never colour-converted and never scaled: a palette file gives its indices, a 4-bit file 0 .. 15; floats that are

@@ -29,17 +29,17 @@ class Shape(NamedTuple):
     draw: Callable[[Size], np.ndarray]
 
 
-def paint(regions: Sequence[Shape], size: Size, fill: int) -> tuple[np.ndarray, int]:
+def paint(regions: Sequence[Shape], size: Size, fill: int, by_area: bool = True) -> tuple[np.ndarray, int]:
     """Regions -> label map H x W uint8, `fill` where there is none; and how many cover no pixel's centre.
 
-    Those that cover more pixels are painted first, those that cover as many in the order given: what is small stays
-    visible.
+    With `by_area` those that cover more pixels are painted first, those that cover as many in the order given: what is
+    small stays visible.  Without it all are painted in the order given.
     """
     label_HW = np.full(size, fill, np.uint8)
     flat = label_HW.reshape(-1)
     drawn = [(region.label, region.draw(size)) for region in regions]
     areas = [int((runs[:, 1] - runs[:, 0]).sum()) for _, runs in drawn]
-    for index in sorted(range(len(drawn)), key=lambda index: -areas[index]):
+    for index in sorted(range(len(drawn)), key=lambda index: -areas[index] if by_area else index):
         label, runs = drawn[index]
         for start, stop in runs.tolist():
             flat[start:stop] = label
@@ -51,12 +51,13 @@ def polygon_runs(rings: Sequence[np.ndarray], size: Size) -> np.ndarray:
 
     Inside one polygon the even-odd rule holds: where its outline crosses itself, what is enclosed twice is outside.
     """
-    return _united([_ring_runs(ring_N2, size) for ring_N2 in rings])
+    return _united([even_odd_runs([ring_N2], size) for ring_N2 in rings])
 
 
-def _ring_runs(ring_N2: np.ndarray, size: Size) -> np.ndarray:
+def even_odd_runs(rings: Sequence[np.ndarray], size: Size) -> np.ndarray:
+    """One polygon of several rings, each N x 2 (x, y), -> its runs: what an even number of them encloses is outside."""
     height, width = size
-    ends = np.stack([ring_N2, np.roll(ring_N2, -1, axis=0)])
+    ends = np.stack([np.concatenate(rings), np.concatenate([np.roll(ring_N2, -1, axis=0) for ring_N2 in rings])])
     # From the upper end to the lower, so that neighbours that share an edge compute the very same crossings.
     (x, y), (x_low, y_low) = np.where(ends[0, :, 1] <= ends[1, :, 1], ends.transpose(0, 2, 1), ends[::-1].mT)
     # Of the rows' centres r + 0.5, an edge crosses those from its upper end (with it) to its lower end (without it).
@@ -67,7 +68,7 @@ def _ring_runs(ring_N2: np.ndarray, size: Size) -> np.ndarray:
     # Multiplied before divided: with coordinates of few binary digits a crossing on a centre is found exactly.
     crossing = x[edge] + (row + 0.5 - y[edge]) * (x_low - x)[edge] / (y_low - y)[edge]
     column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
-    # Every row is crossed an even number of times, so sorted positions alternate between entering and leaving.
+    # Each ring crosses a row an even number of times, so sorted positions alternate between entering and leaving.
     runs = np.sort(row * width + column).reshape(-1, 2)
     return runs[runs[:, 1] > runs[:, 0]]
 
@@ -78,6 +79,28 @@ def circle_runs(center: tuple[float, float], radius: float, size: Size) -> np.nd
     row = np.arange(*np.clip(np.ceil([y - radius - 0.5, y + radius - 0.5]), 0, height).astype(np.int64))
     half = np.sqrt(np.maximum(radius**2 - (row + 0.5 - y) ** 2, 0.0))
     columns = np.clip(np.ceil(np.stack([x - half, x + half], axis=1) - 0.5), 0, width).astype(np.int64)
+    runs = row[:, None] * width + columns
+    return runs[runs[:, 1] > runs[:, 0]]
+
+
+def ellipse_runs(center: tuple[float, float], radii: tuple[float, float], angle: float, size: Size) -> np.ndarray:
+    """An ellipse around (x, y), its first radius turned by `angle` (radians, clockwise on the screen) -> its runs."""
+    (x, y), (first, second), (height, width) = center, radii, size
+    if first <= 0 or second <= 0:
+        return _NOTHING
+    c, s = np.cos(angle), np.sin(angle)
+    # Inside: a u^2 + 2 b u v + d v^2 <= 1, of u = column - x and v = row - y.
+    a, b, d = (
+        (c / first) ** 2 + (s / second) ** 2,
+        c * s * (first**-2 - second**-2),
+        (s / first) ** 2 + (c / second) ** 2,
+    )
+    reach = first * second * np.sqrt(a)
+    row = np.arange(*np.clip(np.ceil([y - reach - 0.5, y + reach - 0.5]), 0, height).astype(np.int64))
+    v = row + 0.5 - y
+    half = np.sqrt(np.maximum((b * v) ** 2 - a * (d * v**2 - 1), 0.0)) / a
+    middle = x - b * v / a
+    columns = np.clip(np.ceil(np.stack([middle - half, middle + half], axis=1) - 0.5), 0, width).astype(np.int64)
     runs = row[:, None] * width + columns
     return runs[runs[:, 1] > runs[:, 0]]
 

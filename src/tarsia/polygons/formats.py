@@ -53,8 +53,11 @@ def geojson(
 
 
 def coco_categories(classes: Classes) -> list[dict[str, Any]]:
-    """COCO's list of classes: class k has the id k + 1."""
-    return [{"id": k + 1, "name": name, "supercategory": ""} for k, name in enumerate(classes.names)]
+    """COCO's list of classes: class k has the id k + 1, and its color as COCO panoptic has it."""
+    named = zip(classes.names, classes.colors, strict=True)
+    return [
+        {"id": k, "name": name, "supercategory": "", "color": list(color)} for k, (name, color) in enumerate(named, 1)
+    ]
 
 
 def coco_annotations(label_HW: np.ndarray, classes: Classes, *, tolerance: float = 0.0) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.annotations.class_list import ClassList
-from tarsia.annotations.detect import Asked, Source
 from tarsia.annotations.faults import Faults
+from tarsia.annotations.form import Form, Found, Reading
 from tarsia.annotations.source import Annotations, Frame, Notes, Picture, frame, plain_name
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import LabelTable, Rgb, distinct_colors
@@ -40,18 +40,23 @@ class _Contents:
     colored: str = ""
 
 
-def read(source: Source, asked: Asked, faults: Faults) -> Annotations:
-    """Masks and the pictures of the same names below `asked.images` -> the pictures.
+def read(source: Found, reading: Reading) -> Annotations:
+    """Masks below a folder and the pictures of the same names below `reading.images` -> the pictures."""
+    return of_folders(source.root, reading.images, reading.classes, reading.faults)
+
+
+def of_folders(masks: Path, images: Path | None, given: ClassList | None, faults: Faults) -> Annotations:
+    """Masks below `masks` and the pictures of the same names below `images` -> the pictures.
 
     All masks are read here, so that what is wrong with one is said before anything is written: `faults` takes lossy
     and smoothed masks, unknown values, and masks and pictures without each other.  Raises DatasetError for what
     concerns all of them.
     """
-    masks, images, given, notes = source.root, asked.images, asked.class_list(), Notes()
     if images is None:
         raise DatasetError(f"{masks}: masks need their pictures: say with `images` where they are")
     if images.resolve() == masks.resolve():
         raise DatasetError(f"{masks}: masks and pictures in one folder: give them folders of their own")
+    notes = Notes()
     pairs = _pairs(masks, images, notes, faults)
     contents = _Contents()
     colors = given is not None and given.by_color is True and any(_mode(pair.label) in _COLORED for pair in pairs)
@@ -245,3 +250,17 @@ def _of_colors(contents: _Contents, notes: Notes) -> ClassList:
     names = tuple("color_" + "_".join(str(part) for part in color) for color in colors)
     notes.add("classes named by their colour, to be renamed in dataset.yaml", names[0], len(names))
     return ClassList(Classes(names=names, colors=colors), LabelTable({}, {c: k for k, c in enumerate(colors)}, ""))
+
+
+FORM = Form(
+    "masks",
+    "masks",
+    "a folder of PNG, TIFF, BMP or GIF files",
+    lambda _: False,  # where nothing else is there, detect.py takes them
+    read,
+    suffixes=(),
+    takes=("images", "classes"),
+    refusals={
+        "background": "`background` is for polygons: masks have a class everywhere; edit dataset.yaml afterwards"
+    },
+)

@@ -1,25 +1,28 @@
 """COCO instances: one JSON for all pictures, with polygons or run lengths.
 
-Format: cocodataset.org, "Data format", object detection.  Classes are in the order of the categories' ids.  The
-polygons of one annotation belong together; what `iscrowd` regions are, crowds.py says.  Run lengths are unpacked only
-where they are for the picture's size.
+Format: cocodataset.org, "Data format", object detection.  Classes are in the order of the categories' ids, which may
+be text.  The polygons of one annotation belong together; what `iscrowd` regions are, crowds.py says.  Run lengths are
+unpacked only where they are for the picture's size.  A picture that is named as on another machine, or by a URL, is
+looked for by the last parts of its path.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tarsia.annotations.crowds import Crowds, is_crowd
-from tarsia.annotations.detect import INSTANCES, Asked, Source
 from tarsia.annotations.faults import Faults
+from tarsia.annotations.finding import Pictures, Place, elsewhere, without_hash
+from tarsia.annotations.form import Form, Found, Reading
+from tarsia.annotations.forms._coco_lists import INSTANCES, Id, categories, id_of, images, in_order, objects, splits_of
+from tarsia.annotations.look import Look
 from tarsia.annotations.source import (
     Annotations,
     Frame,
@@ -28,16 +31,16 @@ from tarsia.annotations.source import (
     check_extent,
     coordinates,
     declared_size,
-    entries,
     frame,
     inside,
     is_file,
     painted,
     plain_name,
-    read_json,
     require_file,
 )
+from tarsia.annotations.trees import read_json
 from tarsia.card import IGNORED
+from tarsia.data._labels import Rgb
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
 from tarsia.plain_text import some
@@ -56,87 +59,108 @@ class _Found(NamedTuple):
 
 
 @dataclass
-class _Reading:
+class _Together:
     """What is the same for all files of a data set, and what they have in common."""
 
     images: Path | None
     faults: Faults
     notes: Notes = field(default_factory=Notes)
-    names: dict[int, Any] = field(default_factory=dict)
-    labels: dict[int, int] = field(default_factory=dict)
+    names: dict[Id, Any] = field(default_factory=dict)
+    labels: dict[Id, int] = field(default_factory=dict)
     crowds: Crowds = field(default_factory=Crowds)
 
 
-def read(source: Source, asked: Asked, faults: Faults) -> Annotations:
+def read(source: Found, asked: Reading) -> Annotations:
     """COCO files -> their pictures; several files are splits of one data set, with the same categories.
 
     Pictures are looked for in `asked.images`, in its subfolder named like the split, or without it near the file.
-    `faults` takes whatever is missing, unknown or malformed, with the file and the entry.  Raises DatasetError for what
-    concerns all pictures.
+    What regions marked iscrowd are, `asked.crowd` says, or `Crowds` finds out.  `asked.faults` takes whatever is
+    missing, unknown or malformed, with the file and the entry.  Raises DatasetError for what concerns all pictures.
     """
-    files = source.coco
-    reading, found, numbering = _Reading(asked.images, faults), [], None
-    splits = _splits(files)
+    files, faults = source.files, asked.faults
+    reading, found, numbering = _Together(asked.images, faults), [], None
+    splits = splits_of(files)
+    colors: dict[str, Rgb] = {}
+    for left_out in source.left_out:
+        reading.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
     for path, split in zip(files, splits, strict=True):
         tree: dict[str, Any] | None = None
         with faults.of() if len(files) > 1 else contextlib.nullcontext():
             tree = read_json(path)
         if tree is None:
             continue
-        names = _categories(path, tree)
+        names, own_colors = categories(path, tree)
+        colors |= own_colors
         if numbering is not None and names != reading.names:
             raise DatasetError(f"{path}: its categories are not those of {files[0]}: convert the two files one by one")
-        numbering = Numbering([names[number] for number in sorted(names)], asked.background, str(path))
+        numbering = Numbering([names[number] for number in in_order(names)], asked.background, str(path), colors)
         reading.names, reading.labels = names, {number: numbering.of[name] for number, name in names.items()}
         found += _pictures(path, tree, split, split if len(files) > 1 else "", reading)
     if numbering is None:
         raise DatasetError(f"none of {len(files)} COCO files could be read")
-    objects = reading.crowds.objects(asked.crowd, reading.names, asked.words, reading.notes)
+    taken = reading.crowds.objects(asked.crowd, reading.names, asked.typed, reading.notes)
     pictures = []
     for one in found:
         marked = zip(one.regions, one.crowds, strict=True)
-        regions = [region._replace(label=IGNORED) if crowd and not objects else region for region, crowd in marked]
+        regions = [region._replace(label=IGNORED) if crowd and not taken else region for region, crowd in marked]
         pictures.append(painted(one.name, one.path, regions, one.frame, numbering.fill, reading.notes, one.split))
-    for left_out in source.left_out:
-        reading.notes.add("COCO files that are no instances_*.json, left out", str(left_out))
     parts = tuple(splits) if len(files) > 1 else ()
-    return Annotations(numbering.classes(), pictures, list(files), reading.notes, parts)
+    return Annotations(numbering.classes(), pictures, list(files), reading.notes, parts, numbering.added)
 
 
-def _splits(files: Sequence[Path]) -> list[str]:
-    """What each file's split is called: by its own name, or by its folder's where the files' names are equal."""
-    stems = [path.stem.removeprefix(INSTANCES) for path in files]
-    if len(set(stems)) < len(files):
-        stems = [path.absolute().parent.name for path in files]
-    if len(set(stems)) < len(files):
-        listed = ", ".join(str(path) for path in files)
-        raise DatasetError(f"{listed}: which split is which? Name the files differently, or convert them one by one")
-    return stems
+def _chosen(files: list[Path], others: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The files of regions, and those of captions and keypoints beside them.
+
+    An empty or damaged file that stands for a split is one of the first, and a fault.
+    """
+    names = {path.name for path in files}
+    wanted = [path for path in others if not files or path.name.startswith(INSTANCES) or path.name in names]
+    files = sorted([*files, *wanted])
+    instances = [path for path in files if path.name.startswith(INSTANCES)] or files
+    return instances, [path for path in files if path not in instances]
 
 
-def _pictures(path: Path, tree: dict[str, Any], split: str, part: str, reading: _Reading) -> list[_Found]:
+def _pictures(path: Path, tree: dict[str, Any], split: str, part: str, reading: _Together) -> list[_Found]:
     """The pictures of a file in which nothing is wrong."""
     faults = reading.faults
-    listed, left_out = _images(path, tree, faults)
-    relative: dict[int, str] = {}
-    for number, entry in listed.items():
-        with faults.of(f"{path}: image {number}"):
-            relative[number] = inside(entry.get("file_name"), f"{path}: image {number}")
-    if not relative:
-        return []
-    root = _root(path, split, reading.images, list(relative.values()))
-    annotations: dict[int, list[dict[str, Any]]] = {}
-    for entry in _objects(path, tree, "annotations", faults):
-        of: Any = entry.get("image_id")
-        if isinstance(of, int) and of in listed:
+    listed, left_out = images(path, tree, faults)
+    places = _located(path, listed, split, reading)
+    annotations: dict[Id, list[dict[str, Any]]] = {}
+    for entry in objects(path, tree, "annotations", faults) if places else ():
+        of = id_of(entry.get("image_id"))
+        if of is not None and of in listed:
             annotations.setdefault(of, []).append(entry)
-        elif not isinstance(of, int) or of not in left_out:
-            faults.add(f"{path}: {_called(entry)} is of image {of!r}, which is not among its images")
+        elif of is None or of not in left_out:
+            faults.add(f"{path}: {_called(entry)} is of image {entry.get('image_id')!r}, which is not among its images")
     found = []
-    for number, name in relative.items():
-        picture = _picture(path, listed[number], root / name, name, annotations.pop(number, []), part, reading)
+    for number, place in places.items():
+        picture = _picture(path, listed[number], *place, annotations.pop(number, []), part, reading)
         found += [picture] if picture else []
     return found
+
+
+def _located(path: Path, listed: dict[Id, dict[str, Any]], split: str, reading: _Together) -> dict[Id, Place]:
+    """Where each image's picture is."""
+    relative: dict[Id, str] = {}
+    far: dict[Id, str] = {}  # named as on another machine
+    for number, entry in listed.items():
+        with reading.faults.of(f"{path}: image {number}"):
+            name: Any = entry.get("file_name")
+            if elsewhere(name):
+                far[number] = name
+            else:
+                relative[number] = inside(name, f"{path}: image {number}")
+    roots = _roots(path, split, reading.images)
+    root = _root(path, roots, list(relative.values())) if relative else roots[0]
+    found = {number: Place(root / name, name) for number, name in relative.items()}
+    below = Pictures([*([root] if relative else []), *roots])
+    for number, name in far.items():
+        with reading.faults.of(f"{path}: image {number}"):
+            found[number] = below.find(name, f"{path}: image {number}")
+    for number, place in found.items():
+        if number in relative and not is_file(place.path) and is_file(root / without_hash(place.relative)):
+            found[number] = Place(root / without_hash(place.relative), without_hash(place.relative))
+    return {number: found[number] for number in listed if number in found}
 
 
 def _picture(
@@ -146,7 +170,7 @@ def _picture(
     relative: str,
     annotations: Sequence[dict[str, Any]],
     part: str,
-    reading: _Reading,
+    reading: _Together,
 ) -> _Found | None:
     """A picture and its regions; None where something is wrong with one of them."""
     faults, notes, where = reading.faults, Notes(), f"{path}: image {entry['id']}"
@@ -169,62 +193,20 @@ def _picture(
     return None
 
 
-def _objects(path: Path, tree: dict[str, Any], key: str, faults: Faults) -> list[dict[str, Any]]:
-    """The entries under `key`; one that is none is a fault."""
-    found = tree.get(key)
-    if not isinstance(found, list):
-        entries(tree, key, str(path))  # says what it is
-        return []
-    for entry in found:
-        if not isinstance(entry, dict):
-            faults.add(f"{path}: one of its {key} is {entry!r:.60}, expected an object")
-    return [entry for entry in found if isinstance(entry, dict)]
-
-
-def _images(path: Path, tree: dict[str, Any], faults: Faults) -> tuple[dict[int, dict[str, Any]], set[int]]:
-    """The images by id, and the ids that stand twice: whose annotations these are nobody knows."""
-    listed = _objects(path, tree, "images", faults)
-    if not listed:
-        raise DatasetError(f"{path}: lists no images: there is nothing to convert")
-    ids = [entry.get("id") for entry in listed]
-    counts = Counter(number for number in ids if _is_id(number))
-    for place, (number, entry) in enumerate(zip(ids, listed, strict=True)):
-        called = f"{path}: image {entry.get('file_name', place)}"
-        if not _is_id(number):
-            faults.add(f"{called} has the id {number!r}, expected a whole number", called)
-        elif counts[number] > 1:
-            faults.add(f"{path}: id {number} stands twice among its images ({entry.get('file_name')})", called)
-    good = {entry["id"]: entry for entry in listed if _is_id(entry.get("id")) and counts[entry["id"]] == 1}
-    return good, {number for number, count in counts.items() if count > 1}
-
-
-def _is_id(found: Any) -> TypeGuard[int]:
-    return isinstance(found, int) and not isinstance(found, bool)
-
-
-def _categories(path: Path, tree: dict[str, Any]) -> dict[int, Any]:
-    """Names by id; DatasetError for ids that are none or stand twice."""
-    found: dict[int, Any] = {}
-    for entry in entries(tree, "categories", str(path)):
-        number = entry.get("id")
-        if not _is_id(number):
-            raise DatasetError(f"{path}: one of its categories has the id {number!r}, expected a whole number")
-        if number in found:
-            raise DatasetError(f"{path}: id {number} stands twice among its categories")
-        found[number] = entry.get("name")
-    return found
-
-
-def _root(path: Path, split: str, images: Path | None, names: Sequence[str]) -> Path:
-    """The folder that the pictures' names start from: the first in which one of them is."""
+def _roots(path: Path, split: str, images: Path | None) -> list[Path]:
+    """The folders that the pictures' names may start from."""
     if images is not None:
-        places = [images, images / split]
-    else:
-        near, above = path.parent, path.parent.parent
-        places = [near, near / "images", near / split, above / split, above / "images", above / "images" / split]
+        return [images, images / split]
+    near, above = path.parent, path.parent.parent
+    places = [near, near / "images", near / split, above / split, above / "images", above / "images" / split]
+    return [*places, near / "images" / split]
+
+
+def _root(path: Path, places: Sequence[Path], names: Sequence[str]) -> Path:
+    """The folder that the pictures' names start from: the first in which one of them is."""
     for name in names:  # nearly always the first is there
         for place in places:
-            if is_file(place / name):
+            if is_file(place / name) or is_file(place / without_hash(name)):
                 return place
     listed = ", ".join(str(place) for place in places)
     which = f"its {len(names)} pictures ({some(map(shown, names))}) are"
@@ -238,12 +220,13 @@ def _called(annotation: dict[str, Any]) -> str:
 
 
 def _regions(
-    annotation: dict[str, Any], reading: _Reading, seen: Frame, where: str, notes: Notes
+    annotation: dict[str, Any], reading: _Together, seen: Frame, where: str, notes: Notes
 ) -> tuple[list[Shape], bool]:
     """The annotation's region, none where it has no area, which is noted; and whether it is marked iscrowd."""
-    category = annotation.get("category_id")
-    if not isinstance(category, int) or category not in reading.labels:
-        raise DatasetError(f"{where}: its category is {category!r}, which is not among the categories")
+    category = id_of(annotation.get("category_id"))
+    if category is None or category not in reading.labels:
+        called = annotation.get("category_id")
+        raise DatasetError(f"{where}: its category is {called!r}, which is not among the categories")
     crowd = is_crowd(annotation.get("iscrowd"), where)
     reading.crowds.add(category, crowd, where)
     label = reading.labels[category]
@@ -288,3 +271,22 @@ def _counts(found: dict[str, Any], size: Size, where: str) -> np.ndarray:
         pixels = size[0] * size[1]
         raise DatasetError(f"{where}: its run lengths add up to {sum(counts)} pixels, the picture has {pixels}")
     return np.array(counts, np.int64)
+
+
+def _is_one(look: Look) -> bool:
+    found = look.keys if look.keys & {"images[]", "annotations[]", "categories[]"} else look.more
+    if not found & {"images[]", "annotations[]", "categories[]"} or found & {"items[]", "shapes[]"}:
+        return False
+    return not look.contains(b'"segments_info"') and not ("images[]" not in found and b'"Label Studio"' in look.start)
+
+
+FORM = Form(
+    "coco",
+    "COCO",
+    "a JSON with images, annotations and categories",
+    _is_one,
+    read,
+    takes=("images", "background", "crowd"),
+    refusals={"classes": "`classes` is not for COCO: its file names the categories; edit dataset.yaml afterwards"},
+    chosen_of=_chosen,
+)
