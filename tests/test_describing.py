@@ -226,3 +226,33 @@ def test_pictures_that_are_nearly_the_same_stay_on_one_side(tmp_path: Path) -> N
     done = init(tmp_path)
     assert Data(tmp_path, "all").layout.split.together == (("ax", "ay"), ("bx", "by"), ("cx", "cy"))
     assert sum(done.pictures.values()) == 15
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "alpha", "told"),
+    [
+        (4, "uint16", False, {"bands": 4, "dtype": "uint16"}),
+        (6, "uint8", False, {"bands": 6}),
+        (3, "int16", False, {"dtype": "int16"}),
+        (4, "uint8", True, {}),  # the fourth is transparency
+    ],
+)
+def test_bands_and_kinds_of_numbers(bands: int, dtype: str, alpha: bool, told: dict, tmp_path: Path) -> None:
+    import tifffile
+
+    random = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for index in range(6):
+        label = random.integers(0, 2, (4, 5)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+        image = (random.integers(0, 90, (*label.shape, bands)) + 100 * label[..., None]).astype(dtype)
+        image[..., -1] = 255 if alpha else image[..., -1]
+        extra = ["unassalpha" if alpha else "unspecified"] * (bands - 3)
+        options = {"photometric": "rgb", "planarconfig": "contig", **({"extrasamples": extra} if extra else {})}
+        tifffile.imwrite(tmp_path / "images" / f"{index}.tif", image, **options)
+        Image.fromarray(label).save(tmp_path / "labels" / f"{index}.png")
+    assert init(tmp_path).exit_code == 0
+    tree = yaml.safe_load((tmp_path / "dataset.yaml").read_text())
+    assert {key: tree[key] for key in ("bands", "dtype") if key in tree} == told
+    sample = data.open("folder", tmp_path, "train")[0]
+    assert sample.image.dtype == dtype and sample.image.shape[2] == (3 if alpha else bands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tarsia import console
+from tarsia.card import Spec
 from tarsia.data._labels import Rgb
 from tarsia.data._pairing import LABEL_SUFFIXES
 from tarsia.doctor.perceptual_hash import Hashes, hashes
@@ -42,7 +44,7 @@ class Contents:
     """All labels that could be read, and their pictures.
 
     `pixels`, `labels`, `example`: of each number or colour its pixels, in how many labels it is and one of them.
-    `bad`: pictures' paths with what is wrong.  `looks`: hashes of the pictures, by path.
+    `spec`: how the pictures are read.  `bad`: pictures' paths with what is wrong.  `looks`: their hashes, by path.
     """
 
     pixels: Counter[Stored] = field(default_factory=Counter)
@@ -56,6 +58,7 @@ class Contents:
     looks: dict[str, Hashes] = field(default_factory=dict)
     palette: tuple[Rgb, ...] = ()
     smeared: list[Label] = field(default_factory=list)
+    spec: Spec = reader.RGB
 
     @property
     def total(self) -> int:
@@ -69,7 +72,7 @@ class Contents:
 
 def look_into(root: Path, pairs: Sequence[tuple[str, str]], joined: bool = False) -> Contents:
     """Reads every picture and label; nothing that they hold raises."""
-    found = Contents()
+    found = Contents(spec=_spec([root / picture for picture, _ in pairs]))
     drawn: list[tuple[str, Label]] = []
     for picture, label in console.track(pairs, len(pairs), "looking"):
         size = _picture(root, picture, found)
@@ -112,10 +115,35 @@ def _count(found: Contents, seen: Label) -> None:
             found.example.setdefault(one, os.path.basename(seen.path))
 
 
+def _spec(pictures: Sequence[Path]) -> Spec:
+    """How most of the pictures are to be read, by their headers: of how many bands, and in which kind of numbers.
+
+    Four bands of which the last is transparency by its values are three.
+    """
+    shapes: Counter[tuple[int, str]] = Counter()
+    example: dict[tuple[int, str], Path] = {}
+    for path in pictures:
+        with contextlib.suppress(ImageError):
+            shape = reader.stored_bands(path), reader.stored_kind(path)
+            shapes[shape] += 1
+            example.setdefault(shape, path)
+    if not shapes:
+        return reader.RGB
+    (bands, dtype), _ = shapes.most_common(1)[0]
+    if bands in (1, 3):  # grey is shown to a network for colours as it is
+        return Spec(dtype=dtype)
+    if bands in (2, 4):
+        with contextlib.suppress(ImageError):
+            seen = reader.read(example[bands, dtype], Spec(dtype=dtype))
+            if not seen.remarks:  # else of bands that were left out
+                return Spec(dtype=dtype)
+    return Spec(bands, dtype)
+
+
 def _picture(root: Path, picture: str, found: Contents) -> tuple[int, int] | None:
     """The size of a picture, which is read whole; None where that cannot be done."""
     try:
-        image_HWC = reader.read(root / picture).values_HWC
+        image_HWC = reader.read(root / picture, found.spec).values_HWC
     except ImageError as error:
         found.bad[picture] = _said(error, root / picture)
         return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tarsia.card import Spec
 from tarsia.data._affixes import stripped
 from tarsia.data._places import differing
 from tarsia.errors import DatasetError
@@ -122,7 +123,7 @@ def _arranged(root: Path, way: Arrangement, contents: Contents) -> tuple[list[Bl
     alone = {name: "has no label" for path in way.pictures_alone if (name := _name_of(way, path, 0)) is not None}
     alone |= {name: "has no picture" for path in way.labels_alone if (name := _name_of(way, path, 1)) is not None}
     kept = {picture: name for picture, name in names.items() if name not in bad}
-    blocks = _folder_blocks(way)
+    blocks = [*_reading_blocks(contents.spec), *_folder_blocks(way)]
     why = "before or after the name that a picture and its label share"
     for key, value in way.affixes.keys().items():
         blocks.append(Block(key, (f"{key}: {in_braces(value)}",), why))
@@ -139,6 +140,20 @@ def _arranged(root: Path, way: Arrangement, contents: Contents) -> tuple[list[Bl
         lines = [f"  {in_braces(name)}: {in_braces(why)}" for name, why in sorted(left_out.items())]
         blocks.append(Block("leave_out", ("leave_out:", *lines), "these cannot be used as they are"))
     return blocks, left_out
+
+
+def _reading_blocks(spec: Spec) -> list[Block]:
+    """What is unlike 8-bit RGB in how the pictures are read."""
+    found = []
+    if spec.bands != 3:
+        why = f"most pictures have {number(spec.bands, 'band')}; a recipe for them says model.bands: {spec.bands}"
+        if spec.bands == 4:
+            why += " (a fourth that is not to be learned from: leave `bands` out and say `alpha: drop`)"
+        found.append(Block("bands", (f"bands: {spec.bands}",), why))
+    if spec.dtype != "uint8":
+        why = f"most pictures hold {spec.dtype}, and all their levels reach the network"
+        found.append(Block("dtype", (f"dtype: {spec.dtype}",), why))
+    return found
 
 
 def _folder_blocks(way: Arrangement) -> list[Block]:

@@ -32,7 +32,7 @@ from tarsia.pictures.deep import Samples
 from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, most_pixels, open_file, opened, shown
 from tarsia.pictures.orientation import orientation_of, upright
 from tarsia.pictures.rgb import flat, to_rgb
-from tarsia.pictures.tiff import PALETTE, is_tiff, open_tiff
+from tarsia.pictures.tiff import CMYK, PALETTE, is_tiff, open_tiff
 from tarsia.pictures.tiff_picture import TiffPicture
 from tarsia.plain_text import number
 
@@ -205,6 +205,20 @@ def stored_kind(path: str | Path) -> str:
         if deep.is_jpeg_2000(head):
             return kinds.kind_of(deep.jpeg_2000_kind(path, shown(path)))
         return "uint16" if deeper else "uint8"
+
+
+def stored_bands(path: str | Path) -> int:
+    """How many samples a pixel of a TIFF or .npy file has, by its header; 3 of all else, which becomes RGB."""
+    path = Path(path)
+    with open_file(path, shown(path)) as file:
+        head = file.read(_HEAD)
+        if head.startswith(deep.NPY):
+            shape = deep.npy_header(file, shown(path))[0]
+            return shape[2] if len(shape) == 3 else 1
+        if is_tiff(head):
+            with open_tiff(file, shown(path), path) as tiff:
+                return 3 if tiff.photometric in (PALETTE, CMYK) else tiff.samples
+    return 3
 
 
 def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec, where: str, most: int) -> Picture:
