@@ -17,7 +17,8 @@ from small_engine import SmallEngine
 from tarsia.card import Card, Classes, Input, Range, Spec
 from tarsia.doctor import sample as doctor
 from tarsia.errors import DatasetError, ImageError
-from tarsia.pictures.reader import open_picture, read, stored_kind, stored_size
+from tarsia.pictures.headers import stored_kind, stored_size
+from tarsia.pictures.reader import open_picture, read
 from tarsia.prediction.predictor import Predictor
 
 imagecodecs = pytest.importorskip("imagecodecs")

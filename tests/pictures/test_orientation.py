@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from tarsia.pictures.headers import read_header
 from tarsia.pictures.orientation import ORIENTATION, orientation_of, swaps_sides, upright
-from tarsia.pictures.reader import read_header
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -15,8 +15,9 @@ from PIL import Image
 
 from tarsia.errors import ImageError, TooLargeError
 from tarsia.pictures.files import unheard
+from tarsia.pictures.headers import stored_size
 from tarsia.pictures.rasters import place_of
-from tarsia.pictures.reader import ImageLike, Picture, Spec, read, stored_size
+from tarsia.pictures.reader import ImageLike, Picture, Spec, read
 from tarsia.pictures.rgb import as_visible, resize
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")

@@ -16,8 +16,8 @@ from tarsia.data._labels import Rgb, distinct_colors
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import SUFFIXES
+from tarsia.pictures.headers import read_header
 from tarsia.pictures.orientation import swaps_sides, upright
-from tarsia.pictures.reader import read_header
 from tarsia.plain_text import shortened, some
 from tarsia.polygons.fill import Shape, Size, paint
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tarsia.card import MAX_BANDS, Spec
 from tarsia.errors import ImageError
-from tarsia.pictures.reader import stored_kind
+from tarsia.pictures.headers import stored_kind
 from tarsia.plain_text import number
 
 

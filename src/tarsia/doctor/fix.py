@@ -44,8 +44,9 @@ from tarsia.doctor.split_statistics import CheckedSplit
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, TarsiaError
 from tarsia.files import require_others, write_text, writing
+from tarsia.pictures.headers import read_header
 from tarsia.pictures.orientation import upright
-from tarsia.pictures.reader import read, read_header
+from tarsia.pictures.reader import read
 from tarsia.pictures.rgb import resize_label
 from tarsia.plain_text import number
 from tarsia.yaml_tree import in_braces

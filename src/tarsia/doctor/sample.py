@@ -22,7 +22,7 @@ from tarsia.data._paired import PairedData
 from tarsia.doctor.edges import NEAR, Alignment, alignment, edges
 from tarsia.doctor.perceptual_hash import Hashes, hashes
 from tarsia.errors import DatasetError, ImageError, TarsiaError
-from tarsia.pictures import reader
+from tarsia.pictures import headers, reader
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.orientation import swaps_sides, upright
 from tarsia.pictures.rgb import as_visible, resize_label
@@ -154,7 +154,7 @@ def _said(error: Exception) -> str:
 def _header(checked: CheckedSample, path: str) -> tuple[int, int]:
     """EXIF orientation and pixels of a picture by its first bytes; 1 and 0 where it has none to tell."""
     try:
-        (height, width), orientation, checked.mode = reader.read_header(path)
+        (height, width), orientation, checked.mode = headers.read_header(path)
         return orientation, height * width
     except ImageError:  # what is wrong, the reader says
         return 1, 0

@@ -19,7 +19,7 @@ from tarsia.data._pairing import LABEL_SUFFIXES
 from tarsia.doctor.perceptual_hash import Hashes, hashes
 from tarsia.doctor.sample import FLAT, colors_of, distinct, thinned
 from tarsia.errors import DatasetError, ImageError, TarsiaError
-from tarsia.pictures import reader
+from tarsia.pictures import headers, reader
 from tarsia.pictures.find import walk
 from tarsia.pictures.labels import read_label
 
@@ -124,7 +124,7 @@ def _spec(pictures: Sequence[Path]) -> Spec:
     example: dict[tuple[int, str], Path] = {}
     for path in pictures:
         with contextlib.suppress(ImageError):
-            shape = reader.stored_bands(path), reader.stored_kind(path)
+            shape = headers.stored_bands(path), headers.stored_kind(path)
             shapes[shape] += 1
             example.setdefault(shape, path)
     if not shapes:

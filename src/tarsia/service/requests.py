@@ -12,7 +12,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from tarsia.errors import nearest
-from tarsia.pictures.reader import stored_size
+from tarsia.pictures.headers import stored_size
 from tarsia.service.limits import Limits
 from tarsia.service.problems import Problem, busy
 
