@@ -57,7 +57,7 @@ def exported_pair(encoder: str, network: Any, pictures: list[np.ndarray], thread
     from tarsia.exporters.writer import exported, with_interface
 
     card = Card(architecture="unet", model={"encoder": encoder}, classes=CLASSES, input=Input(stride=network.stride))
-    graph = exported(network, "unet")
+    graph = exported(network, card)
     eighth = Quantizer(graph, iter(pictures), threads).quantized()
     in_8_bits = card.model_copy(update={"provenance": {"export": {"precision": "int8"}}})
     return {"float32": with_interface(graph, card), "int8": with_interface(eighth, in_8_bits)}

@@ -80,7 +80,7 @@ def model(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def graph(model: Path) -> onnx.ModelProto:
     network, card = exporting.load_model(model)
-    return exported(network, card.architecture)
+    return exported(network, card)
 
 
 @pytest.fixture(autouse=True)

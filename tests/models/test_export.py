@@ -56,7 +56,7 @@ def test_it_passes_the_gate(name: str, options: dict[str, Any]) -> None:
         if not parameter.any():  # layers that start at zero would answer zero on both sides
             torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(7))
     card = Card(architecture=name, model=settings, classes=Pictures.classes, input=Input(stride=model.stride))
-    content = with_interface(exported(model, name), card)
+    content = with_interface(exported(model, card), card)
     file = onnx_file.parse(content, name)
     before = Trial("torch", Predictor(TorchEngine(model, card, "cpu")), 0)
     kinds = {node.op_type for node in onnx.load_from_string(content).graph.node}

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tarsia import data
+from tarsia.card import Spec
 from tarsia.data._unlabelled import open_unlabelled
 from tarsia.output.sources import find
 from tarsia.pictures.find import SUFFIXES, suffixes, walk
@@ -27,7 +28,7 @@ def test_sorted_relative_and_nothing_hidden(tmp_path: Path) -> None:
     assert walk(root) == ["b.PNG", os.path.join("deep", "er", "a.jpg")]
     assert walk(root, recursive=False) == ["b.PNG"] and walk(root, (".txt",)) == ["notes.txt"]
     assert walk(root, left_out=[root / "deep/er"]) == ["b.PNG"] and walk(root / "missing") == []
-    assert walk(root, suffixes(4)) == [*walk(root), "f.npy"] and ".npy" not in SUFFIXES
+    assert walk(root, suffixes(Spec(4))) == [*walk(root), "f.npy"] and ".npy" not in SUFFIXES
 
 
 def test_links_are_followed_once_and_never_upwards(tmp_path: Path) -> None:
