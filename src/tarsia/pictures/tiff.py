@@ -34,7 +34,6 @@ _PREVIEW, _MASK = 1, 4  # NewSubfileType's bits
 _WORLD_FILES = (".tfw", ".tifw", ".tiffw", ".wld")
 _MOST_PAGES, _MOST_SEGMENTS = 64, 10_000_000
 _LARGEST_SEGMENT = 256 * 2**20  # bytes: a segment is decoded whole
-_LOUD = logging.getLogger("tifffile")
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -265,24 +264,18 @@ def _segment_size(page: Any) -> tuple[int, int]:
     return max(1, min(int(page.rowsperstrip or page.imagelength), int(page.imagelength))), int(page.imagewidth)
 
 
-class _Missing(threading.local):
-    """What tifffile's log says goes unheard in a thread that reads; other threads keep theirs."""
-
-    depth = 0
-
-
-_MISSING = _Missing()
-_LOUD.addFilter(lambda record: not _MISSING.depth)
+# tifffile's own messages name no file: in a thread that reads they go unheard, other threads keep theirs.
+_UNHEARD = threading.local()
+logging.getLogger("tifffile").addFilter(lambda record: not getattr(_UNHEARD, "depth", 0))
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """tifffile's own messages, which name no file, unheard."""
-    _MISSING.depth += 1
+    _UNHEARD.depth = getattr(_UNHEARD, "depth", 0) + 1
     try:
         yield
     finally:
-        _MISSING.depth -= 1
+        _UNHEARD.depth -= 1
 
 
 @contextlib.contextmanager
