@@ -213,9 +213,32 @@ def demo(place: Place, out: Path) -> None:
     assert call("demo", "--out", out / FOLDER)[0] == 2
 
 
+def init(place: Place, out: Path) -> None:
+    shutil.copytree(place.data, out / FOLDER)
+    (out / FOLDER / "dataset.yaml").unlink()
+    code, said = call("init", out / FOLDER)
+    assert code in (0, 1), said
+    harmless(said)
+
+
 WALKS: dict[str, Callable[[Place, Path], None]] = {
     walk.__name__: walk
-    for walk in (train, evaluate, compare, adapt, export, predict, check, convert, serve, models, datasets, info, demo)
+    for walk in (
+        train,
+        evaluate,
+        compare,
+        adapt,
+        export,
+        predict,
+        check,
+        convert,
+        serve,
+        models,
+        datasets,
+        info,
+        demo,
+        init,
+    )
 }
 
 

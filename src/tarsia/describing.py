@@ -161,10 +161,11 @@ def _splits(layout: Layout) -> list[str]:
 def _annotated(root: Path) -> str:
     """Where an annotation program's files are, the command that makes labels of them; else ""."""
     try:
-        kind, _ = find_annotations(root, None)
+        form, _ = find_annotations(root, None)
     except TarsiaError:
         return ""
-    if kind == "masks":
+    kind = form.name
+    if kind in ("masks", "folder"):
         return ""
     target = root.with_name(f"{root.name}-masks")
     pictures = ("--images", root) if kind != "yolo" else ()

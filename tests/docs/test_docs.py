@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import tarsia
@@ -278,7 +279,7 @@ def test_every_form_of_a_folder_opens(listed: Block, yaml: Block, tmp_path: Path
         if kind == "list":
             path.write_text("\n".join(rest.replace(",", " ").split()))
         elif not kind and layout.bands != 3:
-            _write_bands(path, layout.bands)
+            _write_bands(path, layout.bands, layout.spec.dtype)
         else:
             _stored(kind, values, sorted(table.colors)).save(path)
     splits = list(layout.splits or ("all",))
@@ -296,13 +297,12 @@ def test_every_form_of_a_folder_opens(listed: Block, yaml: Block, tmp_path: Path
             assert not drives[0] & drives[1]
 
 
-def _write_bands(path: Path, bands: int) -> None:
+def _write_bands(path: Path, bands: int, dtype: str) -> None:
+    image_HWC = np.full((24, 32, bands), 7, dtype)
     if path.suffix == ".npy":
-        np.save(path, np.zeros((24, 32, bands), np.uint8))
-        return
-    rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
-    with rasterio.open(path, "w", "GTiff", 32, 24, bands, dtype="uint8") as file:
-        file.write(np.zeros((bands, 24, 32), np.uint8))
+        np.save(path, image_HWC)
+    else:
+        tifffile.imwrite(path, image_HWC, photometric="minisblack", planarconfig="contig")
 
 
 def _stored(kind: str, values: list[int], colors: list[tuple[int, int, int]]) -> Image.Image:

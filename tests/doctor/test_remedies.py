@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import yaml
@@ -333,9 +334,30 @@ def remove(root: Path, finding: Finding) -> None:
             path.unlink()
 
 
+def one_kind(root: Path, finding: Finding) -> None:
+    (line,) = re.findall(r"dtype: uint8", finding.remedy)
+    with (root / "dataset.yaml").open("a") as file:
+        file.write(line + "\n")
+
+
 def plain_8_bit(root: Path, finding: Finding) -> None:
     for place in finding.places:
         Image.fromarray(scene(int(place.name[1:]))[0]).save(image(root, place.name))
+
+
+def deep(root: Path) -> None:
+    """All pictures in 16 bits, of which a range leaves little."""
+    for path in root.glob("*/images/*.png"):
+        path.write_bytes(imagecodecs.png_encode(pixels(path).astype(np.uint16) * 4))
+    with (root / "dataset.yaml").open("a") as file:
+        file.write("range: limits\n")
+
+
+def by_percentiles(root: Path, finding: Finding) -> None:
+    """The first of the printed lines, in the place of the one that was there."""
+    (line,) = [line for line in finding.remedy.splitlines() if line.startswith("range: {percentiles")]
+    path = root / "dataset.yaml"
+    path.write_text(path.read_text().replace("range: limits", line))
 
 
 def turned_all(root: Path, finding: Finding) -> None:
@@ -418,6 +440,8 @@ BY_HAND: dict[str, tuple[Callable[[Path], None], Callable[[Path, Finding], None]
     "nearly-empty": (damaged("empty mask"), restore),
     "contradiction": (damaged("labelled twice"), remove),
     "repeated-label": (lambda root: sick_data.put(root, "train", "t05", scene(5)[0], scene(4)[1]), restore),
+    "several-kinds": (damaged("dark 16-bit picture"), one_kind),
+    "value-range": (deep, by_percentiles),
     "odd-picture": (damaged("dark 16-bit picture"), plain_8_bit),
     "misplaced-labels": (mirrored_all, turned_all),
     "blank-split": (blank("train"), relabelled),

@@ -52,12 +52,16 @@ def test_model_and_data_set_must_agree() -> None:
 def test_what_changes_colours_is_refused_by_name(name: str) -> None:
     colored = recipe(augment={name: {}, "horizontal_flip": 0.5})
     check_colors(colored, Spec(3))
-    with pytest.raises(RecipeError, match=rf"^augment\.{name}: for red, green and blue, and the pictures have 4 bands"):
+    with pytest.raises(
+        RecipeError, match=rf"^augment\.{name}: for red, green and blue of 8 bits, and the pictures have 4 bands"
+    ):
         check_colors(colored, Spec(4))
 
 
 def test_adapting_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"^adapt: for red, green and blue, and the pictures have 1 band: leave out"):
+    with pytest.raises(
+        RecipeError, match=r"^adapt: for red, green and blue of 8 bits, and the pictures have 1 band: leave out"
+    ):
         check_colors(recipe(adapt={"target": "photos", "method": "histogram"}), Spec(1))
 
 

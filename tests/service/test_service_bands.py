@@ -67,7 +67,7 @@ def test_every_answer(app: TestClient, write: Any, format: str) -> None:
 def test_pictures_of_other_bands_are_problems_that_name_both_numbers(app: TestClient) -> None:
     cases = [
         (encoded(picture(3)), "a picture of 3 bands, expected 4"),
-        (tiff(picture(5)), "a picture of 5 bands, expected 4"),
+        (tiff(picture(5)), "a TIFF of 5 bands, expected 4"),
         (npy(picture(1)), "a picture of 1 band, expected 4"),
     ]
     for body, says in cases:
