@@ -322,3 +322,115 @@ def test_headers_that_promise_too_much(tag: int, said: int) -> None:
         return
     with pytest.raises(ImageError):
         read(bytes(content))
+
+
+def test_a_palette_of_one_bit() -> None:
+    stored = np.indices((HEIGHT, WIDTH)).sum(0) % 2
+    colors = np.array([[10, 20, 30], [200, 100, 50]], np.uint8)
+    extra = [(320, "H", 6, tuple((colors.T.astype(int) << 8).ravel()), True)]
+    content = bytearray(tiff(stored[..., None].astype(bool), extratags=extra))
+    place = content.index(struct.pack("<HHI", 262, 3, 1))
+    content[place + 8 : place + 10] = struct.pack("<H", 3)  # no longer grey
+    np.testing.assert_array_equal(read(bytes(content)).values_HWC, colors[stored])
+
+
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_few_bits_end_in_white(bits: int) -> None:
+    whitest = 2**bits - 1
+    stored = np.arange(64, dtype=np.uint8).reshape(8, 8, 1) % (whitest + 1)
+    content = tiff(stored.astype(bool) if bits == 1 else stored, **({} if bits == 1 else {"bitspersample": bits}))
+    found = read(content).values_HWC
+    np.testing.assert_array_equal(found[..., 0], np.rint(stored[..., 0] * (255 / whitest)))
+
+
+@pytest.mark.parametrize("name", ["rgb.png", "rgb.ppm", "floats.npy", "rgb.tif"])
+def test_no_data_of_the_data_set_is_that_of_every_format(name: str) -> None:
+    made, bands, dtype = FILES[name]
+    array = values(bands, dtype)
+    array[5:9, 3:7] = 77
+    found = read(made(array), Spec(bands, dtype, nodata=77)).valid_HW
+    assert found is not None and not found[5:9, 3:7].any() and found.sum() == HEIGHT * WIDTH - 16
+    file = io.BytesIO()
+    Image.fromarray(np.where(array == 77, 77, 1)[..., :3].astype(np.uint8)).save(file, "PNG")
+    plain = read(file.getvalue(), Spec(nodata="77")).valid_HW
+    assert plain is not None and plain.sum() == HEIGHT * WIDTH - 16
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("int32", -(2**31)), ("int64", -(2**63)), ("float64", -1.797e308)])
+def test_what_is_no_data_need_be_no_float32(dtype: str, value: float) -> None:
+    array = np.full((HEIGHT, WIDTH, 1), 5, dtype)
+    array[0, 0] = value
+    content = tiff(array, extratags=[(42113, "s", 0, str(value), True)])
+    found = read(content, Spec(1, "float32", low=(1.0,)))
+    assert found.valid_HW is not None and found.valid_HW.sum() == HEIGHT * WIDTH - 1
+    assert found.values_HWC[0, 0] == 1 and found.values_HWC[0, 1] == 5
+
+
+def test_what_lies_beyond_the_kind_fills_with_its_end() -> None:
+    array = values(1, "uint16") | 1
+    array[0, 0] = 0
+    content = tiff(array, extratags=[(42113, "s", 0, "0", True)])
+    for low, expected in ((-100.0, 0), (70_000.0, 65_535), (300.6, 301)):
+        assert read(content, Spec(1, "uint16", low=(low,))).values_HWC[0, 0, 0] == expected
+
+
+def test_rows_that_overlap_count_their_alpha_once() -> None:
+    array = values(4, "uint8")
+    array[..., 3] = 255
+    array[-1, :18, 3] = 128  # 1.5 %
+    content = tiff(array, photometric="rgb", extrasamples=["unassalpha"])
+    with open_picture(content, limit=None) as opened:
+        for top in (0, 10, 20, 30, 20, 10, 0):
+            np.testing.assert_array_equal(opened.rows(top, HEIGHT)[0], array[top:, :, :3])
+
+
+def test_a_jpeg_of_12_bits_is_known_by_its_content(tmp_path: Path) -> None:
+    stored = (values(3) >> 4).astype(np.uint16)
+    content: bytes = imagecodecs.jpeg8_encode(stored, bitspersample=12, level=100)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0" + b" " * 6000
+    turned = content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:]
+    for name, data in (("a.jpg", content), ("b.jpe", turned)):
+        (tmp_path / name).write_bytes(data)
+        assert stored_kind(tmp_path / name) == "uint16" and stored_size(tmp_path / name) == (HEIGHT, WIDTH)
+    plain = read(tmp_path / "a.jpg", Spec(dtype="uint16")).values_HWC
+    np.testing.assert_array_equal(read(tmp_path / "b.jpe", Spec(dtype="uint16")).values_HWC, np.rot90(plain, -1))
+
+
+@pytest.mark.parametrize(
+    "shape", ["(10, 10, -1)", "(1, 1, -2)", "(10, 10, 10000000000)", "(10, 10, 10**18)", "(True, True)", "(0, 4)"]
+)
+def test_strange_shapes_of_arrays(shape: str, tmp_path: Path) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + b"\0" * 100
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    for source in (path, content):
+        with pytest.raises(ImageError):
+            read(source)
+
+
+def test_a_piece_that_promises_more_than_the_picture_is_a_bomb() -> None:
+    """469 bytes of JPEG in a TIFF held a decoder for minutes."""
+    small = tiff(values(3, "uint8"), photometric="rgb", compression="jpeg")
+    place = small.index(b"\xff\xc0")
+    bomb = small[: place + 5] + struct.pack(">HH", 65_500, 65_500) + small[place + 9 :]
+    with pytest.raises(ImageError, match="says it is 65500x65500"):
+        read(bomb)
+    assert read(small).values_HWC.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_a_damaged_palette_is_one_error(capfd: pytest.CaptureFixture[str]) -> None:
+    black = np.zeros((3, 256), np.uint16)
+    content = bytearray(tiff(np.zeros((8, 8, 1), np.uint8), photometric="palette", colormap=black))
+    place = content.index(struct.pack("<HH", 320, 3))
+    content[place + 4 : place + 8] = struct.pack("<I", 7)
+    with pytest.raises(ImageError):
+        read(bytes(content))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("nodata", ["nan", "-3.4e38", "1e400", "1_0", "x"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_strange_values_of_no_data_warn_of_nothing(nodata: str, dtype: str, recwarn: pytest.WarningsRecorder) -> None:
+    read(tiff(values(3, dtype), photometric="rgb", extratags=[(42113, "s", 0, nodata, True)]), Spec(3, dtype))
+    assert not [one.message for one in recwarn]

@@ -11,6 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from tarsia.card import Card, Classes, Input, Range
+from tarsia.data._layout import Layout
+from tarsia.errors import RecipeError
 from tarsia.pictures.ranges import Histogram, scaled
 
 torch = pytest.importorskip("torch")
@@ -141,3 +143,20 @@ def test_a_card_of_before_keeps_its_text_and_one_with_a_range_has_format_2(tmp_p
     )
     assert '"format":2' in deep.to_json() and Card.from_json(deep.to_json(), "x").input == deep.input
     assert deep.spec.dtype == "int16" and deep.spec.nodata == -9999 and deep.spec.low == (-32_768.0,) * 2
+
+
+def test_what_is_beyond_a_range_outside_of_the_kind() -> None:
+    found = counted(np.full(64, 65_535), "uint16")
+    assert found.ends(found.counts[0], ("0.1", "99.9")) == (65_535, 65_536)
+    assert found.beyond(0, 65_535, 65_536) == (0, 0)
+    assert found.beyond(0, -100, 70_000) == (0, 0) and found.beyond(0, 0.5, 65_534.5) == (0, 64)
+    largest = counted(np.array([1.0, np.finfo(np.float32).max]), "float32")
+    assert np.isfinite(largest.ends(largest.counts[0], ("0", "100"))).all()
+
+
+@pytest.mark.parametrize("told", ["{low: 3000, high: 0}", "{low: .nan, high: 1}", "{low: 16777216, high: 16777217}"])
+def test_a_range_that_is_none_is_an_error_with_its_line(told: str, tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_text(f"classes: [a, b]\nrange: {told}\n")
+    with pytest.raises(RecipeError, match=r"dataset\.yaml"):
+        Layout.load(path)

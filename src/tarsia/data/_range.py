@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tarsia import console
@@ -67,6 +68,9 @@ def _counted(found: Histogram, percentiles: tuple[str, str], per: str) -> Range:
     ends = [found.ends(one, percentiles) for one in counted]
     ends = ends * (len(found.counts) // len(ends))
     beyond = [found.beyond(band, *both) for band, both in enumerate(ends)]
+    if any(not (math.isfinite(low) and low < high) for low, high in ends):
+        what = f"percentiles {percentiles[0]} and {percentiles[1]} are {ends[0][0]:g} and {ends[0][1]:g}"
+        raise DatasetError(f"range: {what}: no range for a network; say it in dataset.yaml, or which value is nodata")
     return Range(
         rule="percentiles",
         low=tuple(low for low, _ in ends),

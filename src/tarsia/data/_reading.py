@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from tarsia.card import MAX_BANDS, Spec
+from tarsia.card import MAX_BANDS, Range, Spec
 from tarsia.errors import ImageError
 from tarsia.pictures.headers import stored_kind
 from tarsia.plain_text import number
@@ -41,6 +41,14 @@ class Ends(_Node):
 
     low: float | tuple[float, ...]
     high: float | tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _rise(self) -> Ends:
+        low, high = (one if isinstance(one, tuple) else (one,) for one in (self.low, self.high))
+        count = max(len(low), len(high))
+        if {len(low), len(high)} <= {1, count}:
+            Range(rule="fixed", low=low * (count // len(low)), high=high * (count // len(high)))
+        return self
 
 
 class Reading(_Node):

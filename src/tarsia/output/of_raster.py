@@ -118,9 +118,11 @@ def _as_written(found: Iterator[Strip], raster: _Raster, what: WhatToWrite) -> I
     for strip in found:
         label_HW = what.selected(strip.label_HW, strip.confidence_HW)
         nowhere_HW = raster.nowhere(strip.top, strip.top + len(label_HW))
+        confidence_HW = strip.confidence_HW
         if nowhere_HW is not None:
             label_HW = np.where(nowhere_HW, np.uint8(IGNORED), label_HW)
-        yield strip._replace(label_HW=label_HW)
+            confidence_HW = None if confidence_HW is None else np.where(nowhere_HW, np.float32(0), confidence_HW)
+        yield strip._replace(label_HW=label_HW, confidence_HW=confidence_HW)
 
 
 _Lies = tuple[tuple[int, int], Place | None]  # (height, width), and where on earth

@@ -182,7 +182,10 @@ class Work:
         confidence_HW: np.ndarray | None,
         tile: dict[str, int],
     ) -> None:
-        label_HW = masked(self.what.selected(label_HW, confidence_HW), self.valid.pop(source, None))
+        valid_HW = self.valid.pop(source, None)
+        label_HW = masked(self.what.selected(label_HW, confidence_HW), valid_HW)
+        if confidence_HW is not None and valid_HW is not None:
+            confidence_HW = np.where(valid_HW, confidence_HW, np.float32(0))
         at = self.what.attention_at
         maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
         self._note_memory_format()

@@ -20,12 +20,14 @@ import numpy as np
 
 from tarsia.errors import ImageError, TarsiaError, needs
 from tarsia.pictures.files import check_size, shown
+from tarsia.pictures.jpeg import frame, orientation
+from tarsia.pictures.orientation import upright
 
 NPY = b"\x93NUMPY"
+MAX_TAKEN = 1024  # bands of a file
 _MOST_HEADER = 10_000  # characters of a .npy file's header
 _JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 _PNM = re.compile(rb"P([56])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
-_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # JPEG's markers of a frame
 
 
 class Samples(NamedTuple):
@@ -48,12 +50,8 @@ def is_jpeg_2000(head: bytes) -> bool:
 
 def is_deep_jpeg(head: bytes) -> bool:
     """Whether the frame of a JPEG says 12 bits a sample."""
-    place = 2
-    while head[:2] == b"\xff\xd8" and place + 5 <= len(head) and head[place] == 0xFF:
-        if head[place + 1] in _FRAMES:
-            return head[place + 4] == 12
-        place += 2 + int.from_bytes(head[place + 2 : place + 4], "big")
-    return False
+    found = frame(head)
+    return found is not None and found.bits == 12
 
 
 def is_deep_pnm(head: bytes) -> bool:
@@ -71,13 +69,11 @@ def read_png(content: bytes, where: str) -> Samples:
 
 def read_jpeg(content: bytes, where: str, limit: int) -> Samples:
     """A JPEG of 12 bits; ImageError for one that is damaged or has more than `limit` pixels."""
-    place = 2
-    while content[place + 1] not in _FRAMES:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    height, width = (int.from_bytes(content[place + 5 + at : place + 7 + at], "big") for at in (0, 2))
-    check_size((width, height), where, limit)
+    found = frame(content)
+    assert found is not None
+    check_size((found.width, found.height), where, limit)
     values = _decoded(lambda: imagecodecs.jpeg8_decode(content), where)
-    return Samples(values[..., None] if values.ndim == 2 else values, 12)
+    return Samples(upright(values[..., None] if values.ndim == 2 else values, orientation(content)), 12)
 
 
 def read_pnm(content: bytes, where: str, limit: int) -> Samples:
@@ -109,12 +105,13 @@ def read_jpeg_2000(source: str | Path | bytes, where: str, limit: int) -> Sample
         return Samples(np.ascontiguousarray(values.transpose(1, 2, 0)), bits, raster.colorinterp[-1].name == "alpha")
 
 
-def jpeg_2000_kind(path: Path, where: str) -> np.dtype[Any]:
-    """The kind of numbers in a JPEG 2000, by its header."""
-    from tarsia.pictures.gdal_file import opened
+def jpeg_2000_header(source: str | Path | bytes, where: str) -> tuple[tuple[int, int], int, np.dtype[Any]]:
+    """(height, width), bands and kind of numbers of a JPEG 2000, by its header."""
+    with needs(f"{where}: reading JPEG 2000", "geo"):
+        from tarsia.pictures.gdal_file import opened
 
-    with opened(path, driver="JP2OpenJPEG") as raster:
-        return np.dtype(raster.dtypes[0])
+    with opened(source if isinstance(source, bytes) else Path(source), driver="JP2OpenJPEG") as raster:
+        return (raster.height, raster.width), raster.count, np.dtype(raster.dtypes[0])
 
 
 def npy_header(file: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, Any]:
@@ -130,7 +127,10 @@ def npy_header(file: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, Any]:
 def read_npy(file: BinaryIO, where: str, expected: str, limit: int) -> Samples:
     """The array of a .npy file, H x W or H x W x C; `expected` says in the error what is wanted."""
     shape, fortran, kind = npy_header(file, where)
-    if kind.hasobject or kind.kind not in "buif" or len(shape) not in (2, 3):
+    sizes = all(type(side) is int and side > 0 for side in shape) and max(shape[2:], default=1) <= MAX_TAKEN
+    if not sizes and 0 in shape:
+        check_size((0, 0), where, limit)
+    if not sizes or kind.hasobject or kind.kind not in "buif" or kind.itemsize > 8 or len(shape) not in (2, 3):
         raise ImageError(f"{where}: {kind} {shape}, expected {expected}; reorder its axes, or save plain numbers")
     check_size((shape[1], shape[0]), where, limit)
     shape = shape if len(shape) == 3 else (*shape, 1)

@@ -55,6 +55,37 @@ def converted(values: np.ndarray, bits: int, dtype: str, where: str) -> np.ndarr
     return values.astype(dtype, copy=False)
 
 
+def held(value: str | float, kind: np.dtype[Any]) -> np.generic | None:
+    """A value of no data, a number or its text, as samples of `kind` hold it; None where none of them can."""
+    text = str(value).strip()
+    try:
+        if kind.kind == "f":
+            with np.errstate(all="ignore"):
+                found: np.generic = kind.type(float(text))
+            return found
+        number = int(text) if text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() else float(text)
+        if number != number or number in (float("inf"), float("-inf")) or number != int(number):
+            return None
+    except ValueError:
+        return None
+    if kind.kind == "b":
+        return np.bool_(number) if number in (0, 1) else None
+    limits = np.iinfo(kind)
+    return kind.type(int(number)) if limits.min <= number <= limits.max else None
+
+
+def without_data(values_HWC: np.ndarray, nodata: str | float | None, valid_HW: np.ndarray | None) -> np.ndarray | None:
+    """Where there is data: as `valid_HW` says, not where all bands are `nodata`, nor where one is no number."""
+    value = None if nodata is None or nodata == "none" else held(nodata, values_HWC.dtype)
+    if value is not None:
+        there = ~(values_HWC == value).all(axis=2)
+        valid_HW = there if valid_HW is None else valid_HW & there
+    if values_HWC.dtype.kind == "f":
+        finite = np.isfinite(values_HWC).all(axis=2)
+        valid_HW = finite if valid_HW is None else valid_HW & finite
+    return None if valid_HW is None or bool(valid_HW.all()) else valid_HW
+
+
 def dark(largest: int, bits: int, where: str) -> list[str]:
     """The remark on 16 bits of which few are used, to a model of 8."""
     if bits != 16 or not 0 < largest < _DARK:
@@ -68,7 +99,8 @@ def dark(largest: int, bits: int, where: str) -> list[str]:
 
 def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
     if values.dtype == bool or bits < 8:
-        return values.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
+        whitest = 2**bits - 1
+        return ((values.astype(np.uint16) * 255 + whitest // 2) // whitest).astype(np.uint8)
     return values
 
 

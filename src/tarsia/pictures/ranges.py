@@ -65,15 +65,19 @@ class Histogram:
         lower, upper = (_bin_at(counts, percent) for percent in percentiles)
         low, high = _edge(lower, self.dtype), _edge(upper, self.dtype)
         if self.dtype == "float32":
-            high = _edge(upper + 1, self.dtype)
+            high = min(_edge(upper + 1, self.dtype), float(np.finfo(np.float32).max))
         elif low == high:
             high += 1
         return low, high
 
     def beyond(self, band: int, low: float, high: float) -> tuple[int, int]:
         """How many values of a band are below `low`, and above `high`."""
-        first, last = (int(one) for one in _bins(np.array([low, high]).astype(self.dtype), self.dtype))
-        return int(self.counts[band, :first].sum()), int(self.counts[band, last + 1 :].sum())
+        counts = self.counts[band]
+        if self.dtype == "float32":
+            first, last = (int(one) for one in _bins(np.array([low, high], np.float32), self.dtype))
+            return int(counts[:first].sum()), int(counts[last + 1 :].sum())
+        values = np.arange(len(counts)) + _edge(0, self.dtype)
+        return int(counts[values < low].sum()), int(counts[values > high].sum())
 
 
 def _bins(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -30,6 +30,7 @@ from tarsia.errors import ImageError
 from tarsia.pictures import deep, kinds
 from tarsia.pictures.deep import Samples
 from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, most_pixels, open_file, opened, shown
+from tarsia.pictures.jpeg import frame
 from tarsia.pictures.orientation import orientation_of, upright
 from tarsia.pictures.rgb import flat, to_rgb
 from tarsia.pictures.tiff import is_tiff, open_tiff
@@ -38,7 +39,7 @@ from tarsia.plain_text import number
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
-HEAD = 4096  # bytes of a file by which its kind is known
+_HEAD, _LONG_HEAD = 4096, 2**20  # bytes of a file by which its kind is known; of a JPEG with much before its frame
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # of Pillow; and I;16 with its byte orders
 RGB = Spec()
 
@@ -116,7 +117,20 @@ def filled(values_HWC: np.ndarray, valid_HW: np.ndarray | None, spec: Spec) -> n
     """Values of other kinds than 8 bits, `low` where there is no data: one NaN would spread when it is resized."""
     if valid_HW is None or not spec.low or spec.dtype == "uint8":
         return values_HWC
-    return np.where(valid_HW[..., None], values_HWC, np.array(spec.low).astype(values_HWC.dtype))
+    low = np.array(spec.low)
+    if values_HWC.dtype.kind != "f":
+        limits = np.iinfo(values_HWC.dtype)
+        low = np.clip(np.rint(low), limits.min, limits.max)
+    return np.where(valid_HW[..., None], values_HWC, low.astype(values_HWC.dtype))
+
+
+def head_of(file: BinaryIO) -> bytes:
+    """The beginning of an open file, as far as its kind needs it."""
+    file.seek(0)
+    head = file.read(_HEAD)
+    if head[:2] == b"\xff\xd8" and frame(head) is None:
+        head += file.read(_LONG_HEAD)
+    return head
 
 
 @contextlib.contextmanager
@@ -128,7 +142,7 @@ def open_picture(source: str | Path | bytes, spec: Spec = RGB, limit: int | None
     where = shown(source)
     most = most_pixels(spec, MAX_PIXELS if limit is None else limit)
     with open_file(source, where) as file:
-        head = file.read(HEAD)
+        head = head_of(file)
         if not is_tiff(head):
             yield Whole(where, _of_file(file, head, source, spec, where, most))
             return
@@ -181,6 +195,10 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
             raise _other_bands(where, count, spec)
         values, alpha = values[..., [band - 1 for band in spec.take]], False
         count = wanted
+    if alpha and spec.alpha is None and count == wanted and wanted in (2, 4):
+        raise ImageError(
+            f"{where}: its last band is transparency: say `alpha: none` in dataset.yaml where it is a band"
+        )
     drops = spec.alpha in ("last", "drop") or (spec.alpha is None and alpha)
     valid = None
     if drops and count != wanted and count - 1 in ((wanted, 1) if wanted == 3 else (wanted,)):
@@ -191,16 +209,16 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
         values = values[..., :-1]
     elif count != wanted and not (count == 1 and wanted == 3):
         raise _other_bands(where, count, spec)
-    if values.dtype.kind == "f":
-        finite = np.isfinite(values).all(axis=2)
-        valid = finite if valid is None else valid & finite
+    valid = kinds.without_data(values, spec.nodata, valid)
+    if valid is not None and values.dtype.itemsize > 2:  # what is no data need be no float32 either
+        values = np.where(valid[..., None], values, values.dtype.type(0))
     remarks: list[str] = []
     if values.dtype == np.uint16 and spec.dtype == "uint8" and values.size:
         remarks += kinds.dark(int(values.max()), bits, where)
     found = kinds.converted(values, bits, spec.dtype, where)
     if found.shape[2] < wanted:
         found = np.repeat(found, wanted, axis=2)
-    return Picture(np.ascontiguousarray(found), None if valid is None or valid.all() else valid, tuple(remarks))
+    return Picture(np.ascontiguousarray(found), valid, tuple(remarks))
 
 
 def _on_white(values_HWC: np.ndarray, spec: Spec) -> Picture:
@@ -213,7 +231,8 @@ def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True)
     """What Pillow has opened, of 8 bits -> RGB, or grey; `several`: whether to remark that there are more of them."""
     bands = spec.bands
     found = len(image.getbands()) if image.mode != "P" else 3
-    if spec.take or (bands == found and bands not in (1, 3) and spec.alpha == "none"):
+    transparent = image.mode in ("LA", "RGBA") and spec.alpha in ("last", "drop")
+    if spec.take or transparent or (bands == found and bands not in (1, 3) and spec.alpha == "none"):
         image.load()
         turned = upright(np.asarray(image).reshape(image.height, image.width, -1), orientation_of(image))
         return _of_samples(Samples(turned, 8), spec, where)
@@ -233,7 +252,8 @@ def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True)
     if several and image.format != "MPO" and getattr(image, "is_animated", False):
         remarks.append(f"{where}: holds several pictures, only the first is used")
     values = image_HW3 if bands == 3 else np.ascontiguousarray(image_HW3[..., :1])
-    return Picture(kinds.converted(values, 8, spec.dtype, where), remarks=tuple(remarks))
+    valid = kinds.without_data(values, spec.nodata, None)
+    return Picture(kinds.converted(values, 8, spec.dtype, where), valid, tuple(remarks))
 
 
 def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:

@@ -19,7 +19,9 @@ import numpy as np
 import tifffile
 
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
+from tarsia.pictures.kinds import held
 from tarsia.pictures.orientation import ORIENTATION
+from tarsia.pictures.segment import check_segment
 
 GREY_INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR, LAB, ICC_LAB, ITU_LAB, RAW_MOSAIC, RAW_LINEAR = (
     *(0, 1, 2, 3, 5, 6, 8, 9, 10),
@@ -96,10 +98,11 @@ class Tiff:
     @property
     def palette_Nx3(self) -> np.ndarray:
         """The colours of a palette, N x 3 uint8: the upper bytes of its 16 bits."""
-        colors = self.page.colormap
-        if colors is None:
-            raise ImageError(f"{self.where}: a palette TIFF without its palette; get the file again")
-        return (np.asarray(colors).reshape(3, -1).T >> 8).astype(np.uint8)
+        with _explained(self.where), _quiet():
+            colors = self.page.colormap
+            if colors is None:
+                raise ImageError(f"{self.where}: a palette TIFF without its palette; get the file again")
+            return (np.asarray(colors).reshape(3, -1).T >> 8).astype(np.uint8)
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
         """The stored samples of these rows, (bottom - top) x W x S; ImageError where the file is damaged there."""
@@ -118,7 +121,7 @@ class Tiff:
             return (mask.rows(top, bottom) == 0).all(axis=2)
 
     def _tag(self, code: int) -> Any:
-        with _explained(self.where):
+        with _explained(self.where), _quiet():
             tag = self.page.tags.get(code)
             return None if tag is None else tag.value
 
@@ -143,8 +146,7 @@ class Tiff:
                 break
         if found is None:
             raise ImageError(f"{self.where}: holds no picture but previews; get the file again")
-        sizes = None if mask is None else {(one.imagelength, one.imagewidth) for one in (found, mask)}
-        return found, mask if sizes is not None and len(sizes) == 1 else None, several
+        return found, mask if mask is not None and _masks(mask, found) else None, several
 
     def _check(self) -> None:
         """ImageError for what no decoder should be asked for."""
@@ -199,7 +201,9 @@ class Tiff:
                     length = int(page.databytecounts[index])
                     if length == 0:  # a sparse file's piece
                         continue
-                    segment, place, _ = decode(self._bytes(page, index, length), index, jpegtables=page.jpegtables)
+                    content = self._bytes(page, index, length)
+                    check_segment(content, int(page.compression), (rows, columns), self.where)
+                    segment, place, _ = decode(content, index, jpegtables=page.jpegtables)
                     if segment is None:
                         continue
                     first, y, x = place[0], place[2], place[3]
@@ -235,8 +239,8 @@ class Tiff:
 
     def _fill(self, found: np.ndarray) -> None:
         """Where a sparse file has nothing, there is no data."""
-        with contextlib.suppress(ValueError, OverflowError):
-            found[...] = np.array(float(self.nodata or "0")).astype(found.dtype)
+        value = held(self.nodata or "0", found.dtype)
+        found[...] = 0 if value is None else value
 
 
 @contextlib.contextmanager
@@ -255,6 +259,14 @@ def open_tiff(source: Path | bytes | BinaryIO, where: str, path: Path | None = N
         with _quiet():
             tiff = Tiff(file, where, path)
         yield tiff
+
+
+def _masks(mask: Any, page: Any) -> bool:
+    """Whether a page is a sound mask of another: one sample of up to 8 bits, of its size, in pieces that are small."""
+    rows, columns = _segment_size(mask)
+    same = (mask.imagelength, mask.imagewidth) == (page.imagelength, page.imagewidth)
+    plain = mask.samplesperpixel == 1 and mask.dtype is not None and np.dtype(mask.dtype).itemsize == 1
+    return bool(same and plain and rows * columns <= _LARGEST_SEGMENT)
 
 
 def _segment_size(page: Any) -> tuple[int, int]:

@@ -38,6 +38,7 @@ class TiffPicture:
         self._remarks = [f"{self.where}: holds several pictures, only the first is used"] if tiff.several else []
         self._chosen, self._alpha, self._guessed = self._plan()
         self._largest, self._strange = 0, 0
+        self._counted_H = np.zeros(tiff.size[0], bool)  # rows whose alpha was looked at
         self._turned = tiff.orientation
         height, width = tiff.size
         self.size = (width, height) if swaps_sides(self._turned) else (height, width)
@@ -62,6 +63,10 @@ class TiffPicture:
         """The samples that are bands, the one that says where there is data, and whether its values must show it."""
         tiff, spec, wanted = self._tiff, self.spec, self.spec.bands
         count, last = tiff.samples, tiff.samples - 1
+        if tiff.photometric == tags.CMYK and not spec.take:
+            if wanted != 3 or count != 4 or spec.alpha not in (None, "none"):
+                raise ImageError(f"{self.where}: a CMYK picture; save it as RGB")
+            return [0, 1, 2, 3], None, False
         if spec.take:
             if max(spec.take) > count:
                 raise self._other(f"take: {list(spec.take)} in dataset.yaml names one that it has not")
@@ -70,10 +75,6 @@ class TiffPicture:
             if count != wanted + 1:
                 raise self._other(f"one more ({wanted + 1}), as `alpha: {spec.alpha}` says")
             return list(range(wanted)), last if spec.alpha == "last" else None, False
-        if tiff.photometric == tags.CMYK:
-            if wanted != 3 or count != 4:
-                raise ImageError(f"{self.where}: a CMYK picture; save it as RGB")
-            return [0, 1, 2, 3], None, False
         if count == wanted:
             if wanted in (1, 2) and tiff.photometric == tags.PALETTE:
                 raise ImageError(f"{self.where}: a palette, whose numbers are no brightness; save it as grey or RGB")
@@ -109,10 +110,13 @@ class TiffPicture:
         if self._alpha is not None:
             alpha = stored[..., self._alpha]
             if self._guessed:
-                self._check_alpha(alpha)
+                self._check_alpha(alpha[~self._counted_H[top:bottom]])
+                self._counted_H[top:bottom] = True
             valid = _both(valid, alpha != 0)
         if spec.dtype == "uint8" and bands.dtype == np.uint16 and bands.size:
             self._largest = max(self._largest, int(bands.max()))
+        if valid is not None and bands.dtype.itemsize > 2:  # what is no data need be no float32 either
+            bands = np.where(valid[..., None], bands, bands.dtype.type(0))
         return self._colored(bands), valid
 
     def _valid(self, bands: np.ndarray, tiff: Tiff, top: int, bottom: int) -> np.ndarray | None:
@@ -120,29 +124,19 @@ class TiffPicture:
         masked = tiff.masked(top, bottom)
         valid = None if masked is None else ~masked
         value = self._no_data(bands.dtype)
-        if value is not None:
-            valid = _both(valid, ~(bands == value).all(axis=2))
-        if bands.dtype.kind == "f":
-            valid = _both(valid, np.isfinite(bands).all(axis=2))
-        return None if valid is None or bool(valid.all()) else valid
+        return kinds.without_data(bands, None if value is None else value.item(), valid)
 
     def _no_data(self, kind: np.dtype) -> np.generic | None:
         """The value of no data in the file's own kind; None where there is none, or no sample can hold it."""
         given = self.spec.nodata if self.spec.nodata is not None else self._tiff.nodata
         if given is None or given == "none":
             return None
-        try:
-            value = float(given)
-        except ValueError:
-            self._note(f"{self.where}: its tag for no data says {str(given)[:40]!r}, which is no number: left aside")
-            return None
-        if kind.kind == "f":
-            return kind.type(value)
-        limits = np.iinfo(kind) if kind.kind in "ui" else None
-        if limits is None or value != int(value if np.isfinite(value) else 0) or not limits.min <= value <= limits.max:
-            self._note(f"{self.where}: its value for no data, {given}, fits in no sample of {kind}: left aside")
-            return None
-        return kind.type(int(value))
+        found = kinds.held(given, kind)
+        if found is None:
+            self._note(
+                f"{self.where}: its value for no data, {str(given)[:40]}, fits in no sample of {kind}: left aside"
+            )
+        return found
 
     def _note(self, remark: str) -> None:
         if remark not in self._remarks:
@@ -150,7 +144,7 @@ class TiffPicture:
 
     def _check_alpha(self, alpha: np.ndarray) -> None:
         """ImageError where the last band is no transparency, whatever its tag says."""
-        whitest = 1.0 if alpha.dtype.kind == "f" else (2**self._tiff.bits - 1 if alpha.dtype.kind in "bu" else 0)
+        whitest = 1.0 if alpha.dtype.kind == "f" else 2 ** (self._tiff.bits - (alpha.dtype.kind == "i")) - 1
         self._strange += int(np.count_nonzero((alpha != 0) & (alpha != whitest)))
         if self._strange <= _STRANGE * self._tiff.size[0] * self._tiff.size[1]:
             return
@@ -168,7 +162,7 @@ class TiffPicture:
             palette_Nx3 = tiff.palette_Nx3
             if bands.size and int(bands.max()) >= len(palette_Nx3):
                 raise ImageError(f"{self.where}: an index beyond its palette of {len(palette_Nx3)} colours")
-            return kinds.converted(palette_Nx3[bands[..., 0]], 8, spec.dtype, self.where)
+            return kinds.converted(palette_Nx3[bands[..., 0].astype(np.intp)], 8, spec.dtype, self.where)
         if spec.bands == 3 and tiff.photometric == tags.CMYK and bands.shape[2] == 4:
             if bands.dtype != np.uint8:
                 raise ImageError(f"{self.where}: CMYK of {tiff.bits} bits; save it as RGB")
