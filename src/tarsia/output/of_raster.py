@@ -20,7 +20,7 @@ from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import MAX_PIXELS, shown
 from tarsia.pictures.rasters import Place, RowWriter, place_of, writing_raster
-from tarsia.pictures.reader import ByRows, filled, open_picture
+from tarsia.pictures.reader import ByRows, filled, masked, open_picture, unsure
 from tarsia.pictures.rgb import as_visible
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import Strip, strips
@@ -118,11 +118,8 @@ def _as_written(found: Iterator[Strip], raster: _Raster, what: WhatToWrite) -> I
     for strip in found:
         label_HW = what.selected(strip.label_HW, strip.confidence_HW)
         nowhere_HW = raster.nowhere(strip.top, strip.top + len(label_HW))
-        confidence_HW = strip.confidence_HW
-        if nowhere_HW is not None:
-            label_HW = np.where(nowhere_HW, np.uint8(IGNORED), label_HW)
-            confidence_HW = None if confidence_HW is None else np.where(nowhere_HW, np.float32(0), confidence_HW)
-        yield strip._replace(label_HW=label_HW, confidence_HW=confidence_HW)
+        valid_HW = None if nowhere_HW is None else ~nowhere_HW
+        yield strip._replace(label_HW=masked(label_HW, valid_HW), confidence_HW=unsure(strip.confidence_HW, valid_HW))
 
 
 _Lies = tuple[tuple[int, int], Place | None]  # (height, width), and where on earth

@@ -19,7 +19,7 @@ from tarsia.output.of_picture import Segmented
 from tarsia.output.sources import ENDINGS, Failed, Source, text
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
-from tarsia.pictures.reader import masked, read
+from tarsia.pictures.reader import masked, read, unsure
 from tarsia.plain_text import be
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import InMemory, segment
@@ -184,8 +184,7 @@ class Work:
     ) -> None:
         valid_HW = self.valid.pop(source, None)
         label_HW = masked(self.what.selected(label_HW, confidence_HW), valid_HW)
-        if confidence_HW is not None and valid_HW is not None:
-            confidence_HW = np.where(valid_HW, confidence_HW, np.float32(0))
+        confidence_HW = unsure(confidence_HW, valid_HW)
         at = self.what.attention_at
         maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
         self._note_memory_format()

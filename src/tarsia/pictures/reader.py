@@ -113,6 +113,13 @@ def masked(label_HW: np.ndarray, valid_HW: np.ndarray | None) -> np.ndarray:
     return label_HW if valid_HW is None else np.where(valid_HW, label_HW, np.uint8(IGNORED))
 
 
+def unsure(confidence_HW: np.ndarray | None, valid_HW: np.ndarray | None) -> np.ndarray | None:
+    """Confidence as files hold it: 0 where there is no data."""
+    if confidence_HW is None or valid_HW is None:
+        return confidence_HW
+    return np.where(valid_HW, confidence_HW, np.float32(0))
+
+
 def filled(values_HWC: np.ndarray, valid_HW: np.ndarray | None, spec: Spec) -> np.ndarray:
     """Values of other kinds than 8 bits, `low` where there is no data: one NaN would spread when it is resized."""
     if valid_HW is None or not spec.low or spec.dtype == "uint8":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tarsia.engines import memory
-from tarsia.pictures.reader import masked, read
+from tarsia.pictures.reader import masked, read, unsure
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
 from tarsia.service.limits import Limits
@@ -205,7 +205,7 @@ class Batcher:
         for number, one in enumerate(group):
             seconds = {"decode": one.seconds, "queue": started - one.job.entered - one.seconds, "network": taken}
             confidence_HW = None if confidence_BHW is None else confidence_BHW[number]
-            labelled = one.image_HW3, masked(label_BHW[number], one.valid_HW), confidence_HW
+            labelled = one.image_HW3, masked(label_BHW[number], one.valid_HW), unsure(confidence_HW, one.valid_HW)
             self._answer(one.job, Seen(self.name, predictor.classes, *labelled, seconds, one.remarks))
 
     def _answer(self, job: Job, seen: Seen) -> None:
