@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tarsia.plain_text import plain
 from tarsia.yaml_tree import Document
 
 HEADER = "# Written by `tarsia init`, which looked at what lies here.  Change what is wrong: a second run keeps it."
@@ -31,7 +32,7 @@ class Block:
         """Its lines, after the reason; `commented`, to be uncommented by a person."""
         lines = "\n".join(self.lines).split("\n")
         shown = [f"#{line}" if commented else line for line in lines]
-        return "\n".join([*(f"# {line}" for line in textwrap.wrap(self.why, _WIDTH)), *shown])
+        return "\n".join([*(f"# {line}" for line in textwrap.wrap(plain(self.why), _WIDTH)), *shown])
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Choice:
     blocks: tuple[Block, ...]
 
     def text(self, letter: str) -> str:
-        return "\n".join([f"# Reading {letter}: {self.words}", *(block.text(commented=True) for block in self.blocks)])
+        return "\n".join(
+            [f"# Reading {letter}: {plain(self.words)}", *(block.text(commented=True) for block in self.blocks)]
+        )
 
 
 def composed(blocks: Sequence[Block], choices: Sequence[Choice]) -> str:

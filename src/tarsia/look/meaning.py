@@ -12,7 +12,7 @@ from tarsia.errors import DatasetError
 from tarsia.look import codings
 from tarsia.look.codings import VOID, Known
 from tarsia.look.contents import Contents, Stored
-from tarsia.plain_text import decimal, number, some
+from tarsia.plain_text import decimal, number, plain, some
 from tarsia.yaml_tree import in_braces
 
 _BRIGHT = 128  # numbers spread for the eye reach up to here at least
@@ -166,7 +166,7 @@ def _told(values: Collection[Stored], found: Contents, pixels: Mapping[Any, int]
     greys: list[Stored] = [(value, value, value) for value in values if isinstance(value, int)]
     seen = [one for one in (*values, *greys) if one in found.labels]
     labels = max((found.labels[one] for one in seen), default=0)
-    example = f", as {found.example[seen[0]]}" if seen and seen[0] in found.example else ""
+    example = f", as {plain(found.example[seen[0]])}" if seen and seen[0] in found.example else ""
     return f"  # {decimal(share, 2)} % of the pixels, in {number(labels, 'label')}{example}"
 
 
