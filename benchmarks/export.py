@@ -39,7 +39,8 @@ from tarsia.engines import onnx_file
 from tarsia.engines.open import engine_class
 from tarsia.errors import RecipeError
 from tarsia.pictures.reader import read
-from tarsia.prediction.predictor import Prediction, Predictor
+from tarsia.prediction.prediction import Prediction
+from tarsia.prediction.predictor import Predictor
 
 CLASSES = Classes(
     names=tuple(f"class{k}" for k in range(11)), colors=tuple((23 * k, 255 - 20 * k, 9 * k) for k in range(11))

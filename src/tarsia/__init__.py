@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from tarsia.learning.augment import Extra
     from tarsia.predicting import predict
     from tarsia.prediction.crf import CrfSettings
-    from tarsia.prediction.predictor import Prediction, Predictor, TestTimeAugmentation
+    from tarsia.prediction.prediction import Prediction
+    from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
     from tarsia.recipe import Recipe
     from tarsia.service.hosts import Hosts
     from tarsia.service.limits import Limits
@@ -77,9 +78,10 @@ __all__ += [
 _HOME = {
     **dict.fromkeys(("Card", "Classes", "Input"), "card"),
     **dict.fromkeys(("Inference", "load"), "inference"),
-    **dict.fromkeys(("Prediction", "Predictor", "TestTimeAugmentation"), "prediction.predictor"),
+    **dict.fromkeys(("Predictor", "TestTimeAugmentation"), "prediction.predictor"),
     **dict.fromkeys(("calibrate", "evaluate", "evaluate_predictions"), "evaluating"),
     "Comparison": "comparison",
+    "Prediction": "prediction.prediction",
     "CrfSettings": "prediction.crf",
     "Recipe": "recipe",
     "Report": "evaluation.report",

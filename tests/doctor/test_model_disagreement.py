@@ -14,7 +14,7 @@ from tarsia.card import Classes
 from tarsia.checking import check
 from tarsia.doctor.model_disagreement import doubt
 from tarsia.errors import DatasetError
-from tarsia.prediction.predictor import Prediction
+from tarsia.prediction.prediction import Prediction
 
 
 class Knowing:

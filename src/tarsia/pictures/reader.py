@@ -33,6 +33,7 @@ from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, mo
 from tarsia.pictures.jpeg import frame
 from tarsia.pictures.orientation import orientation_of, upright
 from tarsia.pictures.rgb import flat, to_rgb
+from tarsia.pictures.tensors import as_array, is_tensor
 from tarsia.pictures.tiff import is_tiff, open_tiff
 from tarsia.pictures.tiff_picture import TiffPicture
 from tarsia.plain_text import number
@@ -91,7 +92,7 @@ class Whole:
 
 
 def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Picture:
-    """A path, file content, PIL image, or array (H x W x bands; of one or three: H x W grey) -> a picture.
+    """A path, file content, PIL image, array (H x W x bands; of one or three: H x W grey) or tensor -> a picture.
 
     Size and bands in a file's header are checked before anything is decoded; `limit` is the most pixels of three bands
     of 8 bits, and less for more of them.  Raises ImageError, naming the file, for anything else than such a picture.
@@ -103,8 +104,12 @@ def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Pictur
             return Picture(filled(values, valid, spec), valid, tuple(picture.remarks()))
     if isinstance(source, Image.Image):
         return _of_pillow(source, spec, limit)
+    if is_tensor(source):
+        return Picture(_checked(as_array(source, spec.bands), spec))
     if not isinstance(source, np.ndarray):
-        raise ImageError(f"{type(source).__name__} given as picture: expected a path, bytes, PIL image or numpy array")
+        raise ImageError(
+            f"{type(source).__name__} given as picture: expected a path, bytes, PIL image, numpy array or tensor"
+        )
     return Picture(_checked(source, spec))
 
 

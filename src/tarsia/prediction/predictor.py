@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 from PIL import Image
@@ -13,38 +13,17 @@ from PIL import Image
 from tarsia.card import Card, Classes
 from tarsia.engines.engine import AttentionMap, Engine, check_numbers
 from tarsia.errors import ImageError, RecipeError
+from tarsia.pictures.address import fetched, is_address
 from tarsia.pictures.files import MAX_PIXELS
+from tarsia.pictures.many import many
 from tarsia.pictures.reader import ImageLike, masked, read
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
+from tarsia.prediction.prediction import Prediction
 from tarsia.prediction.style import Style
 from tarsia.prediction.tiling import Tiling
 
 _LEAST = 1e-30  # of a probability: log 0 would be no score
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model sees in one picture.
-
-    `label_HW`: uint8 class indices at the picture's own size, 255 where it has no data.  `confidence_HW`: float32
-    probability of the chosen class, calibrated where the model is, NaN without data; None unless asked for.
-    """
-
-    label_HW: np.ndarray
-    classes: Classes
-    confidence_HW: np.ndarray | None = None
-
-    def shares(self) -> dict[str, float]:
-        """Each class's share of the pixels that have data, 0 .. 1, in class order."""
-        counts = np.bincount(self.label_HW.ravel(), minlength=len(self.classes))[: len(self.classes)]
-        return {name: float(counts[k] / max(1, counts.sum())) for k, name in enumerate(self.classes.names)}
-
-    def save(self, path: str | Path) -> None:
-        """Write the label map as an index PNG with the classes' palette."""
-        from tarsia.drawing import paint
-
-        paint.save_label(Path(path), self.label_HW, self.classes)
 
 
 @dataclass(frozen=True)
@@ -138,22 +117,48 @@ class Predictor:
         """ImageError for a picture of `size` (height, width) that is too narrow, or too large, as TooLargeError."""
         check_size(size, self.card, self.scales, limit)
 
-    def __call__(self, image: ImageLike, confidence: bool = False) -> Prediction:
-        """Segment one picture: a path, file content, a PIL image, or an H x W x 3 uint8 RGB array.
+    @overload
+    def __call__(self, image: ImageLike, confidence: bool = False, *, fetch: bool = False) -> Prediction: ...
 
-        Of a model for other bands: H x W x bands, or a file of so many (pictures/reader.py).  Raises ImageError for
-        what cannot be read as such a picture, or is too narrow or too large for the model (`check_size`),
-        and as ScoresError for one of which the network says what is no number.
+    @overload
+    def __call__(self, image: Iterable[ImageLike], confidence: bool = False, *, fetch: bool = False) -> Any: ...
+
+    def __call__(self, image: Any, confidence: bool = False, *, fetch: bool = False) -> Any:
+        """Segment a picture -> a Prediction, or many -> a list of them.
+
+        One: a path, file content, a PIL image, an H x W x 3 uint8 RGB array, or a uint8 tensor, 3 x H x W as torch has
+        them.  Of a model for other bands: H x W x bands, or a file of so many (pictures/reader.py).  With `fetch`
+        addresses of http and https too.  Many: a list, a folder (with those below it), or an array or tensor with one
+        more axis in front; `each` gives them one by one.  Raises ImageError for what cannot be read as such a picture,
+        or is too narrow or too large for the model (`check_size`), and as ScoresError for one of which the network says
+        what is no number.
         """
+        several = many(image, self.card.spec)
+        return (
+            self._one(image, confidence, fetch) if several is None else [*self.each(several, confidence, fetch=fetch)]
+        )
+
+    def each(self, images: Any, confidence: bool = False, *, fetch: bool = False) -> Iterator[Prediction]:
+        """The predictions of many pictures, which may be an iterator too, each when it is asked for."""
+        several = many(images, self.card.spec)
+        for image in [images] if several is None else several:
+            yield self._one(image, confidence, fetch)
+
+    def _one(self, image: ImageLike, confidence: bool, fetch: bool) -> Prediction:
+        if is_address(image):
+            if not fetch:
+                raise ImageError(f"{image}: an address; nothing is fetched from the web unless you say `fetch=True`")
+            image = fetched(image)
         picture = read(image, self.card.spec)
-        images_BHW3, valid_HW = picture.warned()[None], picture.valid_HW
+        image_HWC, valid_HW = picture.warned(), picture.valid_HW
         if not confidence:
-            return Prediction(masked(self.labels(images_BHW3)[0], valid_HW), self.classes)
-        label_BHW, confidence_BHW = self.labels_and_confidence(images_BHW3)
+            label_HW = masked(self.labels(image_HWC[None])[0], valid_HW)
+            return Prediction(label_HW, self.classes, image_HWC=image_HWC)
+        label_BHW, confidence_BHW = self.labels_and_confidence(image_HWC[None])
         confidence_HW = confidence_BHW[0]
         if valid_HW is not None:
             confidence_HW = np.where(valid_HW, confidence_HW, np.float32(np.nan))
-        return Prediction(masked(label_BHW[0], valid_HW), self.classes, confidence_HW)
+        return Prediction(masked(label_BHW[0], valid_HW), self.classes, confidence_HW, image_HWC)
 
     def labels(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x H x W uint8 class indices."""
