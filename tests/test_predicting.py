@@ -136,6 +136,32 @@ def test_names_never_collide(predictor, tmp_path):
     assert by_source["tree/z.jpg"] == "z.jpg.png"
 
 
+def test_labels_among_the_pictures_are_left_out_and_said(predictor, tmp_path, capsys):
+    root, random = tmp_path / "set", np.random.default_rng(0)
+    for index in range(4):
+        photo = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8))
+        mask = Image.fromarray(np.eye(2, dtype=np.uint8).repeat(12, 0).repeat(16, 1))
+        for name, image in ((f"images/{index}.png", photo), (f"labels/{index}.png", mask)):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            image.save(root / name)
+    run = predict(predictor, [root], tmp_path / "out", save=["label"])
+    assert files(tmp_path / "out") == [f"images/{index}.png" for index in range(4)] and len(run.done) == 4
+    assert "4 labels of other pictures left out" in capsys.readouterr().err
+    assert len(predict(predictor, [root / "labels"], tmp_path / "own", save=["label"]).done) == 4
+    beside = root / "images"
+    Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8)).save(beside / "0.jpg")
+    assert len(predict(predictor, [beside], tmp_path / "twice", save=["label"]).done) == 5
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_a_run_knows_the_shares_of_all_its_pixels(predictor, tmp_path):
+    sources = [draw(tmp_path / "a.png", size=(8, 8)), draw(tmp_path / "b.png", value=20, size=(8, 8))]
+    run = predict(predictor, sources, tmp_path / "out")
+    assert run.shares == {"dark": 0.75, "bright": 0.25}
+    again = predict(predictor, sources, tmp_path / "out", resume=True)
+    assert again.shares == run.shares and len(again.before) == 2
+
+
 def test_a_picture_named_twice_is_done_once(predictor, tmp_path):
     source = draw(tmp_path / "photos" / "a.png")
     run = predict(predictor, [source, source.parent, source.parent / ".." / "photos" / "a.png"], tmp_path / "out")

@@ -30,6 +30,7 @@ from tarsia.errors import ImageError, OutputError
 from tarsia.files import remove_parts
 from tarsia.folder_lock import holding
 from tarsia.inference import Inference, predictor_of
+from tarsia.look.labels_among import labels_among
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
@@ -38,7 +39,7 @@ from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indic
 from tarsia.output.work import PredictionRun, Work
 from tarsia.pictures.files import shown
 from tarsia.pictures.rasters import is_raster
-from tarsia.plain_text import some
+from tarsia.plain_text import number, some
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiling import Tiling
 
@@ -120,12 +121,21 @@ def _sources(
     """What `paths` name; ImageError where that is nothing but what is refused, which `run.failed` lists."""
     words = [paths] if isinstance(paths, str | Path) else paths
     raster = partial(is_raster, tell=console.note)
-    found = find(words, out, recursive, run.failed, raster, predictor.card.spec)
+    found = find(words, out, recursive, run.failed, raster, predictor.card.spec, _labels_left_out)
     chosen = named(found, run.failed, save)
     if not chosen:
         reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
     return chosen
+
+
+def _labels_left_out(folder: Path, names: Sequence[str]) -> list[str]:
+    """Which files of a folder of pictures are labels of others of them; said, as they are left out."""
+    found = labels_among(folder, names)
+    if found:
+        few = some([shown(folder / name) for name in found])
+        console.note(f"{number(len(found), 'label')} of other pictures left out ({few}): name a file, or its folder")
+    return found
 
 
 def _tiling(predictor: Predictor, what: WhatToWrite) -> Tiling | None:

@@ -80,8 +80,10 @@ def predict(
 
     Try: tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
     """
+    from tarsia.drawing.legend import percent
     from tarsia.errors import ImageError, OutputError
     from tarsia.inference import load
+    from tarsia.plain_text import some
     from tarsia.predicting import predict as run
 
     console.quiet(quiet)
@@ -103,6 +105,9 @@ def predict(
     else:
         before = f"{len(result.before)} done before, " if result.before else ""
         console.say(f"{before}{len(result.done)} done, {len(result.failed)} failed; results in {folder}")
+        shown = sorted(((share, name) for name, share in result.shares.items() if share), reverse=True)
+        if shown:
+            console.say(f"Of all pixels: {some([f'{name} {percent(share)}' for share, name in shown])}")
     return result.exit_code
 
 

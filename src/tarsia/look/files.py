@@ -87,6 +87,11 @@ def _hint(relative: str) -> int:
     return 0
 
 
+def speaks_of_labels(relative: str) -> bool:
+    """Whether the words of a path do."""
+    return _hint(relative) > 0
+
+
 def _series(files: Sequence[str]) -> list[list[str]]:
     """The files of a folder by suffix, and by the word that many of their names end or begin with."""
     found: dict[tuple[str, str, str], list[str]] = {}

@@ -11,7 +11,7 @@ import glob
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,12 +71,13 @@ def find(
     failed: Failed,
     is_raster: Callable[[Path, Spec], bool],
     spec: Spec = RGB,
+    no_pictures: Callable[[Path, Sequence[str]], Collection[str]] = lambda folder, names: (),
 ) -> list[Source]:
     """Every picture once, in the order of `words`, each folder's sorted; what has none is added to `failed`.
 
     A word is a file, a folder, a pattern (`photos/*.jpg`, `**` for folders at any depth), `@FILE` with a word a line,
     or a number, which is a camera.  What is there by that very name is never taken for anything else.  `spec`: of
-    the pictures that are wanted.
+    the pictures that are wanted.  `no_pictures`: which of the files found in a folder, by their paths in it, are none.
     """
     found: dict[str, Source] = {}
 
@@ -99,7 +100,8 @@ def find(
         inside = walk(path, suffixes(spec), (out,), recursive, refused)
         if not inside:
             failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(spec)))}"))
-        for relative in inside:
+        left_out = frozenset(no_pictures(path, inside))
+        for relative in (one for one in inside if one not in left_out):
             add(path / relative, relative)
     return list(found.values())
 

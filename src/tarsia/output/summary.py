@@ -49,6 +49,13 @@ def write(
         _write_tool(tool, out, card, journal, sources)
 
 
+def shares(card: Card, journal: Journal, sources: Sequence[Source]) -> dict[str, float]:
+    """Each class's share of the pixels of all pictures that are not ignored, in class order; none where none is."""
+    total_K = sum((np.array(line["row"]["pixels"]) for line in journal.rows(sources)), np.zeros(len(card.classes)))
+    every = max(1.0, float(total_K.sum()))
+    return {name: float(pixels) / every for name, pixels in zip(card.classes.names, total_K, strict=True)}
+
+
 def planned(save: Sequence[str], card: Card) -> list[str]:
     """The names of the files that `write` writes."""
     beside = [name for kind, tool in all_tools().items() if kind in save for name in tool.beside(card.classes)]

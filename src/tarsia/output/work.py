@@ -32,12 +32,13 @@ _NO_MEMORY = "not enough memory for it: end other programs, ask for fewer kinds 
 class PredictionRun:
     """What became of the pictures: `done` (source, label file or None), `failed` (source, message).
 
-    `before`: those that an interrupted run had finished.
+    `before`: those that an interrupted run had finished.  `shares`: each class's share of all their pixels, 0 .. 1.
     """
 
     done: list[tuple[Path, Path | None]] = field(default_factory=list)
     failed: Failed = field(default_factory=list)
     before: list[Path] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -101,6 +102,7 @@ class Work:
         card = self.predictor.card
         order = {source.path: place for place, source in enumerate(sources)}
         self.run.done.sort(key=lambda done: order[done[0]])
+        self.run.shares.update(summary.shares(card, self.journal, sources))
         summary.write(self.what.save, self.out, card, self.journal, sources, self.run.failed, complete)
 
     def _grouped(
