@@ -84,14 +84,24 @@ def derive(
     device = pick_device(device)
     page = Page(overrides)
     section, train_data, val_data, fault = _opened(describe_data(given), page)
-    networks, why_none = weights.at_hand(rules.HEAVY if device != "cpu" else rules.LIGHT, weights_at)
-    if not networks:
-        console.note(f"no ImageNet weights at hand ({why_none}): from scratch, which needs far more pictures and time")
-        networks = [rules.Network(rules.LIGHT[0])]
+    networks = _networks(page, device, weights_at)
     facts = counted.count(train_data, rules.SHARES["look"] * limit.seconds)
     common = _Common(section, facts, len(val_data or ()), fault, device, minutes)
     tried = _tried(page, networks, common, limit, val_data)
     return _planned(tried, common, limit)
+
+
+def _networks(page: Page, device: str, weights_at: str | Path | None) -> list[rules.Network]:
+    """What may be tried, best first: one encoder where the user has chosen it, or where there are no weights."""
+    encoders = rules.LIGHT if device == "cpu" else rules.HEAVY
+    if not page.is_free("model.encoder"):
+        encoders = (page.fixed["model.encoder"],)
+    if not page.is_free("model.weights"):
+        return [rules.Network(encoders[0], page.fixed["model.weights"])]
+    networks, why_none = weights.at_hand(encoders, weights_at)
+    if not networks:
+        console.note(f"no ImageNet weights at hand ({why_none}): from scratch, which needs far more pictures and time")
+    return networks or [rules.Network(encoders[0])]
 
 
 class _Common(NamedTuple):
@@ -225,6 +235,8 @@ def _planned(tried: _Tried, common: _Common, limit: Limit) -> Derived:
     limit.most = max(1, most)
     rules.length(page, min(steps, limit.most), validations, seconds, pace)
     recipe = page.recipe()
+    if not page.is_free("train.epochs") and not page.is_free("train.steps_per_epoch"):
+        limit.most = recipe.train.epochs * (recipe.train.steps_per_epoch or 1)
     lines = _lines(tried, common, recipe, limit)
     header = f"Derived from {facts.looked} of {number(facts.pictures, 'picture')} for {common.minutes:g} minutes."
     return Derived(recipe, page.reasons, page.text(header), tuple(lines), limit)

@@ -19,6 +19,11 @@ class Given(NamedTuple):
     kind: Literal["recipe", "run", "data"]
     value: str
 
+    @property
+    def file(self) -> Path:
+        """Of a recipe or run: the recipe's file."""
+        return Path(self.value) / "recipe.yaml" if self.kind == "run" else Path(self.value)
+
 
 def resolve(text: str) -> Given:
     """A recipe file, one that comes with Tarsia, a run folder, a folder of pictures, a dataset.yaml, or DATA.

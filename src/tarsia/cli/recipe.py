@@ -57,8 +57,7 @@ def recipe(
             console.note(line)
         text = derived.text
     else:
-        path = Path(given.value) / "recipe.yaml" if given.kind == "run" else Path(given.value)
-        text = shipped.find(path).read_text(encoding="utf-8")
+        text = shipped.find(given.file).read_text(encoding="utf-8")
     if out is None:
         for line in text.splitlines():
             console.say(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -20,9 +20,6 @@ from tarsia.cli._options import (
     stay_offline,
 )
 from tarsia.plain_text import command
-
-if TYPE_CHECKING:
-    from tarsia.given import Given
 
 
 def train(
@@ -81,7 +78,7 @@ def train(
     else:
         if minutes is not None or weights is not None:
             raise RecipeError("--minutes and --weights are for data: a recipe, or a run, says its length and weights")
-        settled, file = None, None if given is None else _file(given)
+        settled, file = None, None if given is None else given.file
         if file is not None:
             settled, more = Recipe.load(file, [*overrides, *seeded]), {"reasons": comments(shipped.find(file))}
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite, **more)
@@ -92,8 +89,3 @@ def train(
     scored = Recipe.load(folder / "recipe.yaml").data.val is not None
     following = [*([command("evaluate", folder)] if scored else []), command("predict", folder, "PICTURE")]
     console.say(f"Next: {'; '.join(following)}")
-
-
-def _file(given: Given) -> Path:
-    """The file of a recipe, or of the recipe of a run."""
-    return Path(given.value) / "recipe.yaml" if given.kind == "run" else Path(given.value)
