@@ -37,7 +37,7 @@ def resolve(text: str) -> Given:
     named = text.partition(",")[0].partition(":")[0] in data.names()
     if path.exists() and named:
         raise _both(text, f"./{text}", "the folder" if path.is_dir() else "the file", f"{_CATALOGUE}{text}")
-    if path.is_file():
+    if shipped.find(path).is_file():
         return Given("data", data.spec("folder", path.parent)) if path.name == folder.NAME else Given("recipe", text)
     if path.is_dir():
         return _folder(path)
