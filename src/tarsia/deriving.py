@@ -230,7 +230,7 @@ def _planned(tried: _Tried, common: _Common, limit: Limit) -> Derived:
             page, rules.BATCH // 2, f"of eight, {seconds / tried.pace:.0f} steps would fit; of four more"
         )
         rules.optimizer(page, batch, tried.network.weights != "none", _workers(common.device))
-    steps = max(1, int(seconds / pace))
+    limit.pace, steps = pace, max(1, int(seconds / pace))
     most = int(rules.MOST_PASSES * steps / max(1e-9, rules.passes(steps, batch, tried.crop, facts, tried.scale)))
     limit.most = max(1, most)
     rules.length(page, min(steps, limit.most), validations, seconds, pace)

@@ -79,6 +79,22 @@ def test_it_ends_in_time_and_leaves_little(clock: Clock, seconds: list[float], l
     assert 0.85 * 300 <= limit.spent <= 1.05 * 300
 
 
+def test_where_everything_becomes_ten_times_slower_validation_and_report_do_too(clock: Clock) -> None:
+    limit = Limit(300, started=clock.now, validation=3.0, scoring=6.0, pace=1.0)
+    step, total = 0, 250
+    while step < total:
+        slow = 10.0 if clock.now - limit.started > 150 else 1.0
+        clock.now += slow
+        step += 1
+        limit.took(slow)
+        total = limit.advice(step, total, 50) or total
+        if step % 50 == 0 or step == total:
+            clock.now += 3 * slow
+            limit.validated(3 * slow)
+    clock.now += 60  # the report, ten times as long
+    assert limit.spent <= 1.05 * 300
+
+
 def test_a_stalled_machine_ends_after_one_step_more(clock: Clock) -> None:
     limit = Limit(60, started=clock.now)
     for _ in range(6):

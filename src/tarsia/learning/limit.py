@@ -15,7 +15,7 @@ from typing import Any
 
 _RECENT = 12  # steps whose median is the pace
 _FIRST = 6  # steps before anything is said of the pace
-_OFTEN = 20  # times in a training that the clock is asked; in its last tenth after every step
+_OFTEN = 20  # times in a training that the clock is asked, and as often by time; in its last tenth after every step
 _SLACK = 0.01  # of the limit: less than this is no reason for a change
 _FASTER = 0.12  # share of the time left that may stay unused before the plan grows
 _STUB = 0.15  # share of an epoch that is too little for one of its own
@@ -46,8 +46,9 @@ class Limit:
     """`seconds` of wall time, of which `used` were over at `started` (time.monotonic).
 
     `validation`: seconds of one, `scoring`: of all that follows the last step but its validation; estimates, until
-    measured.  Of these, and of the pace of the last steps, `advice` makes the plan that ends in time.  `most`: steps
-    beyond which a plan does not grow, whatever is left.
+    measured, for a machine whose steps take `pace`: where they take longer now, so will these.  Of these, and of the
+    pace of the last steps, `advice` makes the plan that ends in time.  `most`: steps beyond which a plan does not grow,
+    whatever is left.
     """
 
     seconds: float
@@ -56,8 +57,10 @@ class Limit:
     validation: float = 0.0
     scoring: float = 0.0
     most: int = 10**9
+    pace: float = 0.0
     _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _asked: int = -1
+    _asked_at: float = 0.0
     _seen: int = 0
 
     @property
@@ -72,7 +75,7 @@ class Limit:
 
     def facts(self) -> dict[str, Any]:
         """What a resume point keeps: the arguments that make it again."""
-        kept = {"validation": self.validation, "scoring": self.scoring, "most": self.most}
+        kept = {"validation": self.validation, "scoring": self.scoring, "most": self.most, "pace": self.pace}
         return {"seconds": self.seconds, "used": self.spent} | kept
 
     def took(self, seconds: float) -> None:
@@ -82,19 +85,20 @@ class Limit:
 
     def validated(self, seconds: float) -> None:
         """Take in what a validation took; the score at the end takes as long, and a little more."""
-        self.scoring += 1.1 * (seconds - self.validation)
-        self.validation = seconds
+        before = self._slower if self._paces else 1.0
+        self.scoring = self.scoring * before + 1.1 * (seconds - self.validation * before)
+        self.validation, self.pace = seconds, self._pace if self._paces else self.pace
 
     def advice(self, step: int, total: int, per_epoch: int) -> int | None:
         """A new number of steps in all, where `total` after `step` would not end in time or leave much of it; or None.
 
         At least one step more, so that the schedule ends whatever happens.
         """
-        often = max(1, total // _OFTEN)
-        if self._seen < _FIRST or (step - self._asked < often and total - step > total // 10) or step >= total:
+        soon = step - self._asked < max(1, total // _OFTEN) and self.spent - self._asked_at < self.seconds / _OFTEN
+        if self._seen < _FIRST or (soon and total - step > total // 10) or step >= total:
             return None
-        self._asked = step
-        have, slack = self.left - self.scoring, _SLACK * self.seconds
+        self._asked, self._asked_at = step, self.spent
+        have, slack = self.left - self.scoring * self._slower, _SLACK * self.seconds
         need = self._needed(step, total, per_epoch)
         if have - slack <= need <= have + slack or (need < have and have - need < max(3 * slack, _FASTER * have)):
             return None
@@ -103,11 +107,17 @@ class Limit:
 
     @property
     def _pace(self) -> float:
-        return statistics.median(self._paces)
+        """The median of the last steps, or the lesser of the last two where that is more: one stall is no pace."""
+        return max(statistics.median(self._paces), min(list(self._paces)[-2:]))
+
+    @property
+    def _slower(self) -> float:
+        """How many times as long as when `validation` and `scoring` were taken everything takes now."""
+        return max(1.0, self._pace / self.pace) if self.pace else 1.0
 
     def _needed(self, step: int, total: int, per_epoch: int) -> float:
         validations = math.ceil(total / per_epoch) - step // per_epoch
-        return (total - step) * self._pace + validations * self.validation
+        return (total - step) * self._pace + validations * self.validation * self._slower
 
     def _fitting(self, step: int, per_epoch: int, have: float) -> int:
         """The most steps in all that `have` seconds suffice for; an epoch that would be a stub is left away."""
