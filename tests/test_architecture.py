@@ -27,7 +27,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "torchvision", "timm", "cv2", "matplotlib", "jinja2", "safetensors", "tensorboard")
 HEAVY += ("rasterio", "av", "openvino", "pyarrow")
 COMMANDS = {path.stem for path in PACKAGE.glob("*ing.py")} | {"cli"}
-WITH_TORCH = ("models/", "learning/", "training.py", "exporting.py", "adapting.py")
+WITH_TORCH = ("models/", "learning/", "training.py", "deriving.py", "exporting.py", "adapting.py")
 WITH_TORCH += ("engines/torch_engine.py", "engines/weights.py")
 WITH_TORCH += ("exporters/writer.py", "exporters/int8.py", "exporters/attention.py")
 WITH_TORCH += tuple(
@@ -318,7 +318,7 @@ def test_every_command_is_a_function_of_its_file() -> None:
         "converting": "convert",
         "exporting": "export",
     }
-    verbs |= {"serving": "serve", "studying": "run_study", "adapting": "adapt"}
+    verbs |= {"serving": "serve", "studying": "run_study", "adapting": "adapt", "deriving": "derive"}
     assert COMMANDS - {"cli"} == verbs.keys()
     for module, verb in verbs.items():
         assert callable(getattr(importlib.import_module(f"tarsia.{module}"), verb))

@@ -43,7 +43,9 @@ def fresh(code: str) -> str:
 
 
 def test_every_command_is_a_verb() -> None:
-    assert set(cli.COMMANDS) - {"demo", "models", "datasets", "info"} <= set(tarsia.__all__)
+    """`recipe` is `derive` in Python, where `tarsia.recipe` is the room that says what a recipe is."""
+    others = {"demo", "models", "datasets", "info", "recipe"}
+    assert set(cli.COMMANDS) - others <= set(tarsia.__all__) and "derive" in tarsia.__all__
 
 
 def test_no_room_has_the_name_of_a_verb() -> None:
