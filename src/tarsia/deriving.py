@@ -93,7 +93,7 @@ def derive(
 
 def _networks(page: Page, device: str, weights_at: str | Path | None) -> list[rules.Network]:
     """What may be tried, best first: one encoder where the user has chosen it, or where there are no weights."""
-    encoders = rules.LIGHT if device == "cpu" else rules.HEAVY
+    encoders: tuple[str, ...] = rules.LIGHT if device == "cpu" else rules.HEAVY
     if not page.is_free("model.encoder"):
         encoders = (page.fixed["model.encoder"],)
     if not page.is_free("model.weights"):

@@ -71,7 +71,7 @@ class _Dumper(yaml.SafeDumper):
 class _Flow(_Dumper):
     """Writes lists in one line."""
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.Node:
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         return super().represent_sequence(tag, sequence, flow_style=True)
 
 

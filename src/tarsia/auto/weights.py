@@ -58,7 +58,8 @@ def _said_by(file: Path) -> tuple[dict[str, Any], str]:
 def _from_hub(encoders: Sequence[str]) -> tuple[list[Network], str]:
     from tarsia.models._weights import encoder_file
 
-    found, why = [], ""
+    found: list[Network] = []
+    why = ""
     for one in encoders:
         try:
             encoder_file(one)

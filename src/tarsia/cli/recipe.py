@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -51,7 +51,12 @@ def recipe(
     if given.kind == "data":
         with needs_training():
             from tarsia.deriving import derive
-        asked = {"overrides": overrides, "weights_at": weights, "device": device, "used": process_seconds()}
+        asked: dict[str, Any] = {
+            "overrides": overrides,
+            "weights_at": weights,
+            "device": device,
+            "used": process_seconds(),
+        }
         derived = derive(given.value, minutes, **asked)
         for line in derived.lines:
             console.note(line)

@@ -70,7 +70,7 @@ def train(
     if given is not None and given.kind == "data":
         from tarsia.deriving import derive
 
-        asked = {"overrides": [*overrides, *seeded], "weights_at": weights, "device": device}
+        asked: dict[str, Any] = {"overrides": [*overrides, *seeded], "weights_at": weights, "device": device}
         derived = derive(given.value, minutes, used=process_seconds(), **asked)
         for line in derived.lines:
             console.note(line)
