@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,9 +14,9 @@ from tarsia import console
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A clock that goes on where a test says so."""
+    """A clock that goes on where a test says so; the console's alone, not that of a service in another thread."""
     found = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(time, "monotonic", lambda: found.now)
+    monkeypatch.setattr(console, "monotonic", lambda: found.now)
     return found
 
 

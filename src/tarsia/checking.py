@@ -12,8 +12,7 @@ import numpy as np
 from tarsia.card import Input
 from tarsia.data._dataset import Dataset, evenly, spec_of
 from tarsia.data._range import settled
-from tarsia.describing import describe_data
-from tarsia.describing import spec_of as written_spec
+from tarsia.describing import as_data, describe_data
 from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values, value_range
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.finding import Finding, worst_first
@@ -66,7 +65,7 @@ def check(
     """
     if fix and out is None:
         raise RecipeError("`fix=True` writes a corrected copy: say with `out` where")
-    checked = examine_data(describe_data(written_spec(data)), split, threads)
+    checked = examine_data(describe_data(as_data(data)), split, threads)
     findings = findings_of(checked)
     if model is not None:
         findings = worst_first([*findings, *doubted_labels(checked, model)])

@@ -10,9 +10,9 @@ import errno
 import json
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import Any, TypeVar
 
 import rich.table
@@ -138,7 +138,7 @@ class Work:
     def __init__(self, what: str, total: int | None, unit: str = "", before: int = 0) -> None:
         self.count = 0  # of what is done
         self._what, self._total, self._unit, self._before = what, total, unit, before
-        self._started = self._shown = time.monotonic()
+        self._started = self._shown = monotonic()
         columns = (BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), _description())
         live = not err.quiet and sys.stderr.isatty()
         self._bar = Progress(*columns, console=err, transient=True, disable=not live, expand=True)
@@ -168,7 +168,7 @@ class Work:
         """So many more are done; `facts`: what else is to be said of it now."""
         self.count += count
         self._bar.update(self._task, advance=count, description=plain(facts or self._what))
-        now = time.monotonic()
+        now = monotonic()
         if self._bar.disable and now - self._shown >= _PLAIN_INTERVAL_SECONDS:
             self._shown = now
             rate, done = max(self.count, 1) / (now - self._started), self._before + self.count
@@ -179,7 +179,7 @@ class Work:
 
     def end(self) -> None:
         """The line at the end, for work of a `unit`."""
-        seconds = max(1e-9, time.monotonic() - self._started)
+        seconds = max(1e-9, monotonic() - self._started)
         rate = self.count / seconds
         note(f"{self._what}: {self.count} {self._unit} in {seconds:.1f} s, {rate:.3g} {self._unit}/s")
 

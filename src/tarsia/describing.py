@@ -99,7 +99,7 @@ def init(root: str | Path) -> Described:
     return _read_back(root, path, added, found)
 
 
-def spec_of(given: str) -> str:
+def as_data(given: str) -> str:
     """DATA as it is, and a folder's path, where it is no DATA, as `folder:PATH`."""
     path = Path(given).expanduser()
     return spec("folder", path) if path.is_dir() and given.partition(":")[0] not in names() else given

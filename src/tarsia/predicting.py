@@ -83,7 +83,6 @@ def predict(
     would lie outside `out`, or would replace a source, and for classes and outputs that there are not.
     """
     predictor, out = predictor_of(model, inference), Path(out)
-    paths = [paths] if isinstance(paths, str | Path) else paths
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
     what = WhatToWrite(kinds, indices, min_confidence, simplify, save is None, attention_at)
@@ -91,11 +90,7 @@ def predict(
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
     tiling = _tiling(predictor, what)
     run = PredictionRun()
-    raster = partial(is_raster, tell=console.note)
-    sources = named(find(paths, out, recursive, run.failed, raster, predictor.card.spec), run.failed, kinds)
-    reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
-    if not sources:
-        raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
+    sources = _sources(paths, out, recursive, run, predictor, kinds)
     planned = [*_planned(sources, out, what), *(out / name for name in summary.planned(kinds, predictor.card))]
     check_outputs(planned, sources, out)
     if not (overwrite or resume):
@@ -106,12 +101,31 @@ def predict(
         remove_parts({path.parent for path in _planned(sources, out, what)})
         if journal.memory_format is not None:
             predictor.engine.keep(journal.memory_format)
-        for reason in reasons:
-            console.note(reason)
+        for source, message in run.failed:
+            console.note(f"{shown(source)}: {message}")
         fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
         with memory_limit.limited(device=predictor.engine.device) as look:
             Work(predictor, out, what, journal, run, batch, fitting, frames, look).all(sources)
     return run
+
+
+def _sources(
+    paths: Sequence[str | Path] | str | Path,
+    out: Path,
+    recursive: bool,
+    run: PredictionRun,
+    predictor: Predictor,
+    save: Sequence[str],
+) -> list[Source]:
+    """What `paths` name; ImageError where that is nothing but what is refused, which `run.failed` lists."""
+    words = [paths] if isinstance(paths, str | Path) else paths
+    raster = partial(is_raster, tell=console.note)
+    found = find(words, out, recursive, run.failed, raster, predictor.card.spec)
+    chosen = named(found, run.failed, save)
+    if not chosen:
+        reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
+        raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
+    return chosen
 
 
 def _tiling(predictor: Predictor, what: WhatToWrite) -> Tiling | None:

@@ -129,7 +129,7 @@ def test_a_device_that_is_not_there_is_named_with_the_known_ones(device):
 def test_the_memory_layout_is_the_faster_one_on_a_picture_of_a_real_size(monkeypatch, seconds, expected):
     taken, clock = dict(zip(("contiguous", "channels_last"), seconds, strict=True)), [0.0]
     engine = new_engine()
-    monkeypatch.setattr(torch_engine.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(torch_engine, "perf_counter", lambda: clock[0])
     engine.model.register_forward_hook(lambda model, *_: clock.__setitem__(0, clock[0] + taken[model.memory_format]))
     small, large = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((2, 128, 160, 3), np.uint8)
     engine.run(small)

@@ -41,11 +41,11 @@ def check(
     """
     from tarsia.checking import check as run
     from tarsia.data import parse
-    from tarsia.describing import spec_of
+    from tarsia.describing import as_data
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
-    data = spec_of(data)
+    data = as_data(data)
     if augment is not None:
         if model is not None or fix or json or threads:
             raise RecipeError("--augment only draws: leave out --model, --fix, --threads and --json")

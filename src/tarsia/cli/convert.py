@@ -11,6 +11,22 @@ from tarsia import console
 from tarsia.cli._options import Json, Overwrite, Quiet
 from tarsia.plain_text import command
 
+Crowd = Annotated[
+    Literal["ignore", "objects"] | None,
+    Parameter(help="what COCO's regions marked iscrowd are: ignored (255), or objects; found out where it can be"),
+]
+ClassFrom = Annotated[
+    str | None, Parameter(help="attribute (VIA), property (GeoJSON) or column of masks (parquet) with the classes")
+]
+RunOrder = Annotated[
+    Literal["columns", "rows", "relative"] | None,
+    Parameter(help="how run lengths in a table count pixels [columns]"),
+]
+ToTool = Annotated[
+    Literal["coco", "cvat", "label-studio", "labelme"] | None,
+    Parameter(help="write what this program reads, in place of a data set"),
+]
+
 
 def convert(
     source: Annotated[Path, Parameter(help="a file of annotations, or a folder with them or with masks")],
@@ -28,21 +44,10 @@ def convert(
         str | None,
         Parameter(negative="--no-background", help="class of what no polygon covers; --no-background: ignored"),
     ] = "background",
-    crowd: Annotated[
-        Literal["ignore", "objects"] | None,
-        Parameter(help="what COCO's regions marked iscrowd are: ignored (255), or objects; found out where it can be"),
-    ] = None,
-    class_from: Annotated[
-        str | None, Parameter(help="attribute (VIA), property (GeoJSON) or column of masks (parquet) with the classes")
-    ] = None,
-    run_order: Annotated[
-        Literal["columns", "rows", "relative"] | None,
-        Parameter(help="how run lengths in a table count pixels [columns]"),
-    ] = None,
-    to_tool: Annotated[
-        Literal["coco", "cvat", "label-studio", "labelme"] | None,
-        Parameter(help="write what this program reads, in place of a data set"),
-    ] = None,
+    crowd: Crowd = None,
+    class_from: ClassFrom = None,
+    run_order: RunOrder = None,
+    to_tool: ToTool = None,
     simplify: Annotated[float, Parameter(help="with --to-tool: polygons of that tolerance in pixels, not masks")] = 0.0,
     skip_bad: Annotated[bool, Parameter(help="leave out what has a fault, and list it", negative="")] = False,
     copy: Annotated[bool, Parameter(help="copy pictures instead of linking to them", negative="")] = False,

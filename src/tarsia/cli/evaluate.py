@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import RUNNING, Json, Out, Overwrite, Quiet, Running, Split, at_least, page_of, writing_to
+from tarsia.errors import RecipeError
 
 Data = Annotated[str | None, Parameter(help="NAME[:ROOT][,key=value...]; default: what MODEL was validated on")]
 IgnoredValues = Annotated[
@@ -50,24 +51,19 @@ def evaluate(
         tarsia evaluate runs/camvid-fast --calibrate
     """
     from tarsia import evaluating
-    from tarsia.errors import RecipeError
     from tarsia.evaluation.folder import tables
     from tarsia.inference import load
     from tarsia.own_data import Labelled
 
     console.quiet(quiet)
-    if (model is None) == (predictions is None):
-        raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
     given = [name for name in _OF_A_MODEL if getattr(running, name) != getattr(RUNNING, name)]
     given += ["calibrate"] if calibrate else []
-    if predictions is not None and given:
-        raise RecipeError(f"--{given[0]} is for a MODEL: predictions are scored as they are")
-    if model is not None and ignored_values:
-        raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
-    if model is not None and coding is not None:
-        raise RecipeError("--coding is for --predictions: a MODEL predicts class numbers")
-    if model is None and data is None:
-        raise RecipeError("--predictions needs --data: which labelled pictures they are of")
+    if (model is None) == (predictions is None):
+        raise RecipeError("evaluate needs either MODEL or --predictions FOLDER")
+    if model is None:
+        _check_predictions(given, data)
+    else:
+        _check_model(ignored_values, coding)
     dataset, name, split = Labelled.of(data, model, split)
     if model is not None:
         predictor = load(model, running.inference())
@@ -89,3 +85,19 @@ def evaluate(
     if calibrate:
         gain = f"ECE {fitted.ece_before:.4f} without it, {fitted.ece_after:.4f} with it on these pictures"
         console.say(f"Temperature {fitted.temperature:g} is in {model}: {gain}; judge it on others")
+
+
+def _check_predictions(of_a_model: list[str], data: str | None) -> None:
+    """RecipeError for options that predictions, which are there already, have no use for."""
+    if of_a_model:
+        raise RecipeError(f"--{of_a_model[0]} is for a MODEL: predictions are scored as they are")
+    if data is None:
+        raise RecipeError("--predictions needs --data: which labelled pictures they are of")
+
+
+def _check_model(ignored_values: tuple[int, ...], coding: str | None) -> None:
+    """RecipeError for options that say what numbers mean, which a model's do by themselves."""
+    if ignored_values:
+        raise RecipeError("--ignored-values is for --predictions: a MODEL predicts classes only")
+    if coding is not None:
+        raise RecipeError("--coding is for --predictions: a MODEL predicts class numbers")

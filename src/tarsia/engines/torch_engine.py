@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -144,11 +144,11 @@ class TorchEngine(Engine):
 
         def seconds(memory_format: str) -> float:
             arrange(memory_format)
-            started = time.perf_counter()
+            started = perf_counter()
             self.model(part)
             if self.device.startswith("cuda"):
                 torch.cuda.synchronize()
-            return time.perf_counter() - started
+            return perf_counter() - started
 
         others = [one for one in MEMORY_FORMATS if one != _DEFAULT]
         arrange(measure([_DEFAULT, *others], seconds, _LEAST_SECONDS).chosen)

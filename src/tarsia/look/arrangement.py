@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tarsia.data._affixes import Affixes, common_ends, find_affixes
@@ -77,34 +77,24 @@ def _kinds(found: Found) -> list[tuple[str, list[str]]]:
     twice = sum(len(many) > 1 for many in whole.values())
     if whole and not twice and 2 * len(whole) > len(found.labels):
         return [("", found.labels)]
-    by_word: dict[str, list[str]] = {}
-    for folders in (False, True):
-        by_word = {}
-        for relative in found.labels:
-            by_word.setdefault(_word(relative, found.labels, folders), []).append(relative)
-        if len(by_word) > 1:
-            break
-    return list(by_word.items())
+    stems = {one: os.path.splitext(one.rpartition("/")[2])[0] for one in found.labels}
+    ends = common_ends([*stems.values()], least=0.1)[1] if stems else []
+    by_end = _grouped(
+        {one: max((end for end in ends if stem.endswith(end)), key=len, default="") for one, stem in stems.items()}
+    )
+    if len(by_end) != 1:
+        return by_end
+    folders = {one: os.path.dirname(one) or "." for one in found.labels}
+    shared = os.path.commonpath([*folders.values()]) if len(folders) > 1 else "."
+    return _grouped({one: os.path.relpath(folder, shared or ".").split("/")[0] for one, folder in folders.items()})
 
 
-def _word(relative: str, labels: Sequence[str], folders: bool) -> str:
-    if folders:
-        shared = os.path.commonpath([os.path.dirname(one) or "." for one in labels]) if len(labels) > 1 else ""
-        return os.path.relpath(os.path.dirname(relative) or ".", shared or ".").split("/")[0]
-    stem = os.path.splitext(relative.rpartition("/")[2])[0]
-    return max((one for one in _ends(labels) if stem.endswith(one)), key=len, default="")
-
-
-_known_ends: dict[tuple[int, str], list[str]] = {}
-
-
-def _ends(labels: Sequence[str]) -> list[str]:
-    key = (id(labels), labels[0])
-    if key not in _known_ends:
-        _known_ends.clear()
-        stems = [os.path.splitext(one.rpartition("/")[2])[0] for one in labels]
-        _known_ends[key] = common_ends(stems, least=0.1)[1]
-    return _known_ends[key]
+def _grouped(words: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Paths by what tells them apart."""
+    found: dict[str, list[str]] = {}
+    for relative, word in words.items():
+        found.setdefault(word, []).append(relative)
+    return [*found.items()]
 
 
 def _partners(pictures: Sequence[str], labels: Sequence[str]) -> tuple[Affixes, dict[str, list[str]]]:

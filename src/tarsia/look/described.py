@@ -30,8 +30,7 @@ class Block:
 
     def text(self, commented: bool = False) -> str:
         """Its lines, after the reason; `commented`, to be uncommented by a person."""
-        lines = "\n".join(self.lines).split("\n")
-        shown = [f"#{line}" if commented else line for line in lines]
+        shown = [f"#{line}" if commented else line for line in self.lines]
         return "\n".join([*(f"# {line}" for line in textwrap.wrap(plain(self.why), _WIDTH)), *shown])
 
 

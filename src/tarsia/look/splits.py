@@ -91,22 +91,15 @@ def drawn(names: Mapping[str, str], looks: Mapping[str, Hashes]) -> Division | N
     if rule.together:
         whys.append(f"{number(sum(map(len, together)), 'picture')} nearly the same as another stay on its side")
     why = "; ".join([f"none was there: {val} of {len(every)} pictures drawn to score on", *whys])
-    return Division("split", (_line(rule), *_together(rule)), why)
+    return Division("split", _lines(rule), why)
 
 
-def _line(rule: RandomSplit) -> str:
+def _lines(rule: RandomSplit) -> tuple[str, ...]:
     parts = [f"val: {rule.val:g}", *([f"group_by: {in_braces(rule.group_by)}"] if rule.group_by else [])]
-    return (
-        f"split: {{{', '.join(parts)}}}"
-        if not rule.together
-        else f"split:\n  {chr(10).join(f'  {one}' for one in parts).strip()}"
-    )
-
-
-def _together(rule: RandomSplit) -> list[str]:
     if not rule.together:
-        return []
-    return ["  together:", *(f"    - [{', '.join(map(_name, group))}]" for group in rule.together)]
+        return (f"split: {{{', '.join(parts)}}}",)
+    groups = [f"    - [{', '.join(map(_name, group))}]" for group in rule.together]
+    return ("split:", *(f"  {part}" for part in parts), "  together:", *groups)
 
 
 def _name(text: str) -> str:

@@ -12,13 +12,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import imagecodecs
 import numpy as np
 
-from tarsia.errors import ImageError, TarsiaError, needs
+from tarsia.errors import ImageError, TarsiaError
+from tarsia.pictures import gdal_file
 from tarsia.pictures.files import check_size, shown
 from tarsia.pictures.jpeg import frame, orientation
 from tarsia.pictures.orientation import upright
@@ -95,23 +97,21 @@ def read_pnm(content: bytes, where: str, limit: int) -> Samples:
 
 def read_jpeg_2000(source: str | Path | bytes, where: str, limit: int) -> Samples:
     """JPEG 2000 by GDAL's own driver for it, and by no other."""
-    with needs(f"{where}: reading JPEG 2000", "geo"):
-        from tarsia.pictures.gdal_file import opened
-
-    with opened(source if isinstance(source, bytes) else Path(source), driver="JP2OpenJPEG") as raster:
+    with _jpeg_2000(source) as raster:
         check_size((raster.width, raster.height), where, limit)
         values = _decoded(raster.read, where)
         bits = int(raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", values.dtype.itemsize * 8))
         return Samples(np.ascontiguousarray(values.transpose(1, 2, 0)), bits, raster.colorinterp[-1].name == "alpha")
 
 
-def jpeg_2000_header(source: str | Path | bytes, where: str) -> tuple[tuple[int, int], int, np.dtype[Any]]:
+def jpeg_2000_header(source: str | Path | bytes) -> tuple[tuple[int, int], int, np.dtype[Any]]:
     """(height, width), bands and kind of numbers of a JPEG 2000, by its header."""
-    with needs(f"{where}: reading JPEG 2000", "geo"):
-        from tarsia.pictures.gdal_file import opened
-
-    with opened(source if isinstance(source, bytes) else Path(source), driver="JP2OpenJPEG") as raster:
+    with _jpeg_2000(source) as raster:
         return (raster.height, raster.width), raster.count, np.dtype(raster.dtypes[0])
+
+
+def _jpeg_2000(source: str | Path | bytes) -> AbstractContextManager[Any]:
+    return gdal_file.opened(source if isinstance(source, bytes) else Path(source), "JP2OpenJPEG", "reading JPEG 2000")
 
 
 def npy_header(file: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, Any]:

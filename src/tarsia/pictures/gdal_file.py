@@ -19,10 +19,10 @@ _MOST_PIXELS = 2**40
 
 
 @contextlib.contextmanager
-def opened(source: Path | bytes, driver: str = "GTiff") -> Iterator[Any]:
-    """A file, or its content, open for reading by GDAL's `driver`; MissingExtraError without rasterio."""
+def opened(source: Path | bytes, driver: str = "GTiff", what: str = "where it lies on earth") -> Iterator[Any]:
+    """A file, or its content, open for reading by GDAL's `driver`; MissingExtraError says what needs rasterio."""
     where = shown(source)
-    with needs(f"{where}: where it lies on earth", "geo"):
+    with needs(f"{where}: {what}", "geo"):
         from rasterio.io import MemoryFile
 
     # A name that GDAL would take for an address is never handed on.

@@ -79,7 +79,7 @@ def _stored(source: str | Path | bytes, limit: int, lying: bool = True) -> _Stor
                 kind = "uint8" if plain else kinds.kind_of(np.dtype(tiff.kind))
                 found = _Stored(tiff.size, bands, kind, tiff.orientation, tiff.mode)
         elif deep.is_jpeg_2000(head):
-            size, bands, kind = deep.jpeg_2000_header(source, where)
+            size, bands, kind = deep.jpeg_2000_header(source)
             found = _Stored(size, bands, kinds.kind_of(kind))
         elif (jpeg := frame(head)) is not None and jpeg.bits == 12:
             found = _Stored((jpeg.height, jpeg.width), 3, "uint16", orientation(head))

@@ -23,10 +23,8 @@ from tarsia.pictures.kinds import held
 from tarsia.pictures.orientation import ORIENTATION
 from tarsia.pictures.segment import check_segment
 
-GREY_INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR, LAB, ICC_LAB, ITU_LAB, RAW_MOSAIC, RAW_LINEAR = (
-    *(0, 1, 2, 3, 5, 6, 8, 9, 10),
-    *(32803, 34892),
-)  # PhotometricInterpretation, TIFF 6.0 and TIFF/EP
+GREY_INVERTED, RGB, PALETTE, CMYK, YCBCR = 0, 2, 3, 5, 6  # PhotometricInterpretation, TIFF 6.0
+_LAB, _RAW = (8, 9, 10), (32803, 34892)  # likewise; a mosaic of colours, and linear values (TIFF/EP, DNG)
 ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: alpha, multiplied into the colours or not
 OLD_JPEG, JPEG = 6, 7  # Compression
 NODATA = 42113  # GDAL's, as text
@@ -153,9 +151,9 @@ class Tiff:
         height, width = self.size
         if height < 1 or width < 1:
             raise ImageError(f"{self.where}: an empty picture ({height}x{width}, height x width)")
-        if self.photometric in (RAW_MOSAIC, RAW_LINEAR):
+        if self.photometric in _RAW:
             raise ImageError(f"{self.where}: a camera's RAW file; develop it, as 16-bit TIFF or PNG")
-        if self.photometric in (LAB, ICC_LAB, ITU_LAB):
+        if self.photometric in _LAB:
             raise ImageError(f"{self.where}: Lab colours; save it as RGB")
         if self.kind is None or self.kind.kind not in "buif":
             what = "complex numbers" if self.kind is not None and self.kind.kind == "c" else f"{self.bits}-bit samples"
