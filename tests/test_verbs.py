@@ -27,7 +27,7 @@ HOMES = {"train": "training.train", "study": "studying.run_study", "adapt": "ada
 HOMES |= {"export": "exporting.export", "serve": "serving.serve", "create_app": "serving.create_app"}
 # What a verb has that the function behind it has not, and the other way round: it makes the one of the other.
 MADE = {
-    "train": ({"set"}, set()),
+    "train": ({"set", "minutes", "weights"}, {"limit", "reasons"}),
     "study": ({"set"}, set()),
     "serve": ({"models", "inference"}, {"paths", "inference"}),
 }

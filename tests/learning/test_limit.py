@@ -21,7 +21,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr("tarsia.learning.limit.time.monotonic", found)
+    monkeypatch.setattr("tarsia.learning.limit.monotonic", found)
     return found
 
 

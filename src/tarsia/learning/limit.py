@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 _RECENT = 12  # steps whose median is the pace
@@ -53,7 +53,7 @@ class Limit:
 
     seconds: float
     used: float = 0.0
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: monotonic())
     validation: float = 0.0
     scoring: float = 0.0
     most: int = 10**9
@@ -66,7 +66,7 @@ class Limit:
     @property
     def spent(self) -> float:
         """Seconds used so far."""
-        return self.used + time.monotonic() - self.started
+        return self.used + monotonic() - self.started
 
     @property
     def left(self) -> float:
