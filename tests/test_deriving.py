@@ -44,7 +44,7 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, f
 
 def test_from_a_folder_to_a_scored_model_in_time(run: tuple[Path, float], folder: Path) -> None:
     out, seconds = run
-    assert seconds < 60 * MINUTES + 10
+    assert seconds < 4 * 60 * MINUTES  # to the second: tests/learning/test_limit.py and benchmarks/auto.py
     assert (folder / "dataset.yaml").is_file()  # init's
     assert {"model.safetensors", "report.json", "report.html", "recipe.yaml"} <= {path.name for path in out.iterdir()}
 
@@ -69,7 +69,7 @@ def test_a_stopped_run_goes_on_in_the_time_that_was_left(
 
     def stop(state: training.TrainingState) -> float:
         taken.append(state.progress.step)
-        if len(taken) == 8:
+        if len(taken) == 2:
             raise Interrupted(15)
         return real(state)
 
@@ -79,7 +79,7 @@ def test_a_stopped_run_goes_on_in_the_time_that_was_left(
     monkeypatch.undo()
     started = time.monotonic()
     tarsia.train(resume=tmp_path / "run")
-    assert time.monotonic() - started < 60 * MINUTES + 5
+    assert time.monotonic() - started < 4 * 60 * MINUTES
     assert "held out, as the data set says" in (tmp_path / "run/recipe.yaml").read_text(encoding="utf-8")
 
 
