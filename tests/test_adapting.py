@@ -126,8 +126,8 @@ def test_a_stopped_stage_leaves_no_model_and_goes_on_to_the_same_weights(
             signal.raise_signal(signal.SIGTERM)
         return real(*arguments)
 
-    real = training._step
-    monkeypatch.setattr(training, "_step", stop)
+    real = training.take
+    monkeypatch.setattr(training, "take", stop)
     with pytest.raises(Interrupted, match="go on with"):
         adapt(run, out=tmp_path / "stopped", **given)
     monkeypatch.undo()

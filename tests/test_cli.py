@@ -22,6 +22,7 @@ COMMANDS = (
     "demo",
     "check",
     "convert",
+    "recipe",
     "train",
     "evaluate",
     "compare",

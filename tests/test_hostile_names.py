@@ -221,6 +221,17 @@ def init(place: Place, out: Path) -> None:
     harmless(said)
 
 
+def recipe(place: Place, out: Path) -> None:
+    out.mkdir()
+    given = ("recipe", place.data, "--minutes", "0.3", "--offline", "--set", "model.encoder=mobilenetv1_100")
+    code, said = call(*given, "--out", out / f"{FOLDER.replace('/', '')}.yaml")
+    assert code == 0 and "plan" in said, said
+    code, said = call(*given, "-q")
+    assert code == 0 and "why" not in said, said
+    assert call("recipe", place.run)[0] == 0
+    assert call("recipe", f"{place.data}{FOLDER}")[0] == 2
+
+
 WALKS: dict[str, Callable[[Place, Path], None]] = {
     walk.__name__: walk
     for walk in (
@@ -238,6 +249,7 @@ WALKS: dict[str, Callable[[Place, Path], None]] = {
         info,
         demo,
         init,
+        recipe,
     )
 }
 

@@ -40,7 +40,7 @@ def slowed(call, seconds):
         time.sleep(seconds)
         return call(*arguments)
     return run
-tarsia.training._step = slowed(tarsia.training._step, 0.04)
+tarsia.training.take = slowed(tarsia.training.take, 0.04)
 tarsia.training._validate = slowed(tarsia.training._validate, 0.2)
 """
 # Imports all once; each line of standard input is the arguments of one `tarsia` in a process of its own.

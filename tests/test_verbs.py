@@ -27,7 +27,7 @@ HOMES = {"train": "training.train", "study": "studying.run_study", "adapt": "ada
 HOMES |= {"export": "exporting.export", "serve": "serving.serve", "create_app": "serving.create_app"}
 # What a verb has that the function behind it has not, and the other way round: it makes the one of the other.
 MADE = {
-    "train": ({"set"}, set()),
+    "train": ({"set", "minutes", "weights"}, {"limit", "reasons"}),
     "study": ({"set"}, set()),
     "serve": ({"models", "inference"}, {"paths", "inference"}),
 }
@@ -43,7 +43,9 @@ def fresh(code: str) -> str:
 
 
 def test_every_command_is_a_verb() -> None:
-    assert set(cli.COMMANDS) - {"demo", "models", "datasets", "info"} <= set(tarsia.__all__)
+    """`recipe` is `derive` in Python, where `tarsia.recipe` is the room that says what a recipe is."""
+    others = {"demo", "models", "datasets", "info", "recipe"}
+    assert set(cli.COMMANDS) - others <= set(tarsia.__all__) and "derive" in tarsia.__all__
 
 
 def test_no_room_has_the_name_of_a_verb() -> None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
+from tarsia import yaml_tree
 from tarsia.errors import TOLD, RecipeError
 from tarsia.recipe import Recipe
 from tarsia.yaml_tree import Document, Node, dump, setting
@@ -298,3 +299,14 @@ def test_of_very_many_faults_the_first_are_told_and_how_many_there_are(tmp_path:
     lines = str(caught.value).splitlines()
     assert len(caught.value.args) == 250 and len(lines) == TOLD + 1 and lines[-1] == "... and 150 more"
     assert "r.yaml:3: unknown0: unknown key; known: adapt" in lines[0] and "known: adapt" in lines[TOLD - 1]
+
+
+def test_reasons_stand_on_their_lines_and_are_read_again(tmp_path: Path) -> None:
+    tree = {"a": {"b": 1, "list": [1, 2], "node": {"x": None}}, "text": "1e-3"}
+    reasons = {"a.b": "why b", "a.list": "two\nlines", "a.node": "a node", "text": "a: # text", "absent": "no"}
+    text = yaml_tree.written(tree, "Head.", reasons)
+    assert text.splitlines()[:4] == ["# Head.", "a:", "  b: 1  # why b", "  list: [1, 2]  # two lines"]
+    path = tmp_path / "some.yaml"
+    path.write_text(text)
+    assert yaml_tree.Document.read(path).tree == tree
+    assert yaml_tree.comments(path) == {"a.b": "why b", "a.list": "two lines", "a.node": "a node", "text": "a: # text"}

@@ -10,7 +10,8 @@ The verbs are the command line's:
     init       a folder of pictures and labels -> its dataset.yaml
     check      what is wrong with a data set
     convert    polygons and coloured masks -> a data set
-    train      a recipe -> a run folder with a scored model
+    derive     a data set and minutes -> a recipe with a reason for each setting
+    train      a recipe, or a data set and minutes -> a run folder with a scored model
     evaluate   a model and labelled pictures -> a report; evaluate_predictions: another system's label maps
     calibrate  a model's confidence, as sure as it is right
     compare    reports -> who is better, and how sure that is
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,11 +45,13 @@ if TYPE_CHECKING:
     from tarsia.comparison import Comparison
     from tarsia.converting import convert
     from tarsia.data import Dataset
+    from tarsia.deriving import Derived
     from tarsia.describing import init
     from tarsia.errors import TarsiaError
     from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
     from tarsia.evaluation.report import Report
     from tarsia.exporters.gate import Gate
+    from tarsia.given import Given
     from tarsia.inference import Inference, load
     from tarsia.learning.augment import Extra
     from tarsia.predicting import predict
@@ -64,6 +68,7 @@ __all__ = ["Card", "Classes", "Comparison", "CrfSettings", "Inference", "Input",
 __all__ += ["Report", "TarsiaError", "TestTimeAugmentation", "adapt", "calibrate", "check", "compare", "convert"]
 __all__ += [
     "create_app",
+    "derive",
     "evaluate",
     "evaluate_predictions",
     "export",
@@ -111,9 +116,35 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, "__version__"})
 
 
+def derive(
+    data: str | Path,
+    minutes: float | None = None,
+    *,
+    set: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+) -> Derived:
+    """The recipe that a data set and the minutes lead to, with a reason for each setting; nothing is trained.
+
+        derived = tarsia.derive("photos", 30)
+        print(derived.text)
+
+    `data`: a folder, which gets a dataset.yaml if it has none, or NAME[:ROOT][,key=value...].  `minutes`: of wall time
+    for everything, 10 unless told.  `set`: settings that no rule may change.  `weights`: a file or folder with ImageNet
+    weights of encoders; the hub's unless told.  It measures steps on this machine, so two calls may differ.
+
+    Raises DatasetError for what cannot be read, RecipeError for settings that contradict the rest.
+    """
+    run = _found("deriving", "derive")
+    overrides = _overrides("", set or {})
+    return run(_resolved(data, "data").value, minutes, overrides=overrides, weights_at=weights, device=device)
+
+
 def train(
     recipe: Recipe | str | Path | None = None,
     *,
+    minutes: float | None = None,
+    weights: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
@@ -124,20 +155,34 @@ def train(
     """Train a recipe (or go on with the run folder `resume`) and score the best model -> the run folder.
 
         run = tarsia.train("recipes/camvid-fast.yaml", set={"data.root": "data/camvid", "train.epochs": 5})
+        tarsia.train("photos", minutes=30)
         tarsia.train(resume=run)
 
-    `recipe`: a file, one that comes with Tarsia, or a Recipe.  `set`: settings in place of the file's.  `out`: the
-    exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called as
-    albumentations' are.
+    `recipe`: a file, one that comes with Tarsia, or a Recipe; or data, whose recipe is then derived (see `derive`,
+    which `minutes` and `weights` are for), so that all of it ends in these minutes.  `set`: settings in place of the
+    file's.  `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called
+    as albumentations' are.
 
     Raises RecipeError, DatasetError, ModelFileError before the first step, OutputError where another process writes
     into the folder, TrainingError where the loss is not finite or memory runs out, Interrupted after SIGTERM or Ctrl-C,
     once the state is saved.
     """
+    started = time.monotonic()
     run = _found("training", "train")
+    more: dict[str, Any] = {"out": out, "device": device, "overwrite": overwrite, "augment": augment}
+    given = _resolved(recipe, "recipe") if isinstance(recipe, str | Path) else None
+    if given is not None and given.kind == "data":
+        asked = {"overrides": _overrides("", set or {}), "weights_at": weights, "device": device}
+        derived = _found("deriving", "derive")(given.value, minutes, used=time.monotonic() - started, **asked)
+        return run(derived.recipe, limit=derived.limit, reasons=derived.reasons, **more)
+    if minutes is not None or weights is not None:
+        from tarsia.errors import RecipeError
+
+        raise RecipeError("`minutes` and `weights` are for data: a recipe says its length and weights itself")
+    file = recipe if given is None else given.file
     if set is not None:
-        recipe = _found("recipe", "Recipe").load(recipe, _overrides(recipe, set))
-    return run(recipe, out=out, resume=resume, device=device, overwrite=overwrite, augment=augment)
+        file = _found("recipe", "Recipe").load(file, _overrides(file, set))
+    return run(file, resume=resume, **more)
 
 
 def study(
@@ -305,6 +350,16 @@ def _found(home: str, name: str, extra: str = "train") -> Any:
         if (error.name or "").partition(".")[0] == "tarsia":
             raise
         raise MissingExtraError(f"tarsia.{name}", extra) from error
+
+
+def _resolved(given: str | Path, wanted: str) -> Given:
+    """What `given` means; RecipeError where it is a recipe and data are wanted."""
+    found: Given = _found("given", "resolve")(str(given))
+    if wanted == "data" and found.kind != "data":
+        from tarsia.errors import RecipeError
+
+        raise RecipeError(f"{given}: a {found.kind}, expected a folder or NAME[:ROOT][,key=value...]")
+    return found
 
 
 def _overrides(source: object, settings: Mapping[str, Any]) -> list[str]:

@@ -159,6 +159,11 @@ class Work:
         """Take the bar away."""
         self._bar.stop()
 
+    def of(self, total: int) -> None:
+        """There is more or less to do than was thought."""
+        self._total = total
+        self._bar.update(self._task, total=total)
+
     def step(self, count: int = 1, facts: str = "") -> None:
         """So many more are done; `facts`: what else is to be said of it now."""
         self.count += count

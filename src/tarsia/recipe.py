@@ -137,6 +137,10 @@ class TrainRecipe(Node):
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     steps_per_epoch: Annotated[int, Field(ge=1)] | None = Field(None, description="default: all pictures once")
+    replan: tuple[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]], ...] = Field(
+        (),
+        description="[after which step, steps in all from there on]: changes of the length, as a time limit made them",
+    )
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
     accumulate: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="batches learned as one in a step")
     workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
@@ -165,6 +169,14 @@ class TrainRecipe(Node):
     compile: bool = False
     save_every_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="between resume points in an epoch")
     start_from: str | None = Field(None, description="a Tarsia model file to continue from")
+
+    @field_validator("replan")
+    @classmethod
+    def _one_after_the_other(cls, replan: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        steps = [changed for changed, _ in replan]
+        if sorted(set(steps)) != steps or any(total <= changed for changed, total in replan):
+            raise ValueError("each change comes after the one before it, and its total is more than its step")
+        return replan
 
 
 class TeacherRecipe(Node):
@@ -243,10 +255,10 @@ class Recipe(Node):
         """
         document = Document.read(shipped.find(path), overrides)
         document.tree.setdefault("name", Path(path).stem)
-        return document.validate(cls, _option_faults(document.tree))
+        return document.validate(cls, option_faults(document.tree))
 
 
-def _option_faults(tree: dict[str, Any]) -> list[Fault]:
+def option_faults(tree: dict[str, Any]) -> list[Fault]:
     """Faults among the options of the named model and data set, which only their own files know."""
     from tarsia import data, models
 

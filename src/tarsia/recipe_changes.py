@@ -24,6 +24,7 @@ _TAKEN = {
     "train.memory_format": "from here on, so that the weights are not those of an unbroken training bit by bit",
     "train.threads": "from here on, so that the weights are not those of an unbroken training bit by bit",
     "train.compile": "from here on, so that the weights are not those of an unbroken training bit by bit",
+    "train.replan": "followed from here on",
     "train.epochs": "",
 }
 

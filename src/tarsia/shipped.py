@@ -15,7 +15,17 @@ def find(path: str | Path) -> Path:
     """
     path = Path(path)
     if not path.exists() and len(path.parts) == 2 and path.parts[0] in _KINDS:
-        for root in (_PACKAGE / "shipped", _PACKAGE.parents[1]):  # of a wheel; of a checkout
+        for root in _roots():
             if (root / path).is_file():
                 return root / path
     return path
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that come with Tarsia, by their names."""
+    return {path.stem: path for root in reversed(_roots()) for path in sorted((root / "recipes").glob("*.yaml"))}
+
+
+def _roots() -> tuple[Path, Path]:
+    """Where they lie in a wheel, and in a checkout."""
+    return _PACKAGE / "shipped", _PACKAGE.parents[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tarsia import console, evaluating, examples, formerly, yaml_tree
+from tarsia import console, evaluating, examples, formerly, shipped, yaml_tree
 from tarsia.adaptation.restyle import Restyling
 from tarsia.engines import memory
 from tarsia.engines.model_file import find_model_file
@@ -26,13 +26,14 @@ from tarsia.evaluation import thresholds
 from tarsia.evaluation.confusion import metrics
 from tarsia.files import is_utf8, new_folder, require_new
 from tarsia.folder_lock import holding
-from tarsia.learning import failures, optimizer, speed
+from tarsia.learning import failures, speed
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
+from tarsia.learning.limit import Limit
 from tarsia.learning.loader import Batch
 from tarsia.learning.run_folder import RunFolder, clear, note_environment
 from tarsia.learning.state import TrainingState
-from tarsia.learning.step import gradients
+from tarsia.learning.step import gradients, take
 from tarsia.learning.step_loss import SplitLoss, per_batch
 from tarsia.learning.workers import explained
 from tarsia.plain_text import command
@@ -48,21 +49,30 @@ def train(
     device: str = "auto",
     overwrite: bool = False,
     augment: Extra | None = None,
+    limit: Limit | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> Path:
-    """Train `recipe` (or go on with the run folder `resume`), score the best model -> the run folder; tarsia.train."""
+    """Train `recipe` (or go on with the run folder `resume`), score the best model -> the run folder; tarsia.train.
+
+    `limit`: the length of the training follows from it, whatever the recipe says; a resumed run has its own.
+    `reasons`: why a setting (`train.batch`) is as it is, for the run's recipe; by default the comments of the file.
+    """
     device = pick_device(device)
     if not is_utf8(folder := str(resume or out or "")):
         raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
     settled = _settled(recipe, None if resume is None else Path(resume))
+    if reasons is None and not isinstance(recipe, Recipe):
+        reasons = yaml_tree.comments(shipped.find(recipe or Path(str(resume)) / "recipe.yaml"))
     with ExitStack() as held, speed.threads(settled.train.threads), memory.kept():
         if resume is not None:
             held.enter_context(holding(Path(resume)))
             state = TrainingState.open(settled, Path(resume), device, Restyling, augment, resume=True)
         else:
             state = _new(settled, Path(out) if out else None, device, overwrite, augment, held)
+            state.limit = limit
+        state.reasons = dict(reasons or {})
         clear(state.folder, keep_run=resume is not None)
-        header = "resolved by tarsia train; repeat with tarsia train"
-        yaml_tree.dump(state.folder / "recipe.yaml", state.recipe, header)
+        state.write_recipe()
         state.environment = note_environment(state.folder)
         _run(state)
     return state.folder
@@ -84,7 +94,7 @@ def _new(
 
 
 def _run(state: TrainingState) -> None:
-    run = RunFolder(state.folder, state.history, _total_steps(state), state.progress.step)
+    run = RunFolder(state.folder, state.history, state.total_steps, state.progress.step)
     for note in state.notes:
         run.say(note)
     if _by_batch(state):
@@ -128,7 +138,10 @@ def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
     batches = state.batches()
     while _goes_on(state):
         _train_epoch(state, batches, run, interrupt)
+        started = time.monotonic()
         row = _train_row(state) | _validate(state, interrupt)
+        if state.limit:
+            state.limit.validated(time.monotonic() - started)
         miou = row["val_miou"]
         improved = miou is None or miou > progress.best_miou
         progress.next_epoch()
@@ -139,7 +152,7 @@ def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
         _save_weights(state, row, improved)
         state.save()
         interrupt.check()
-    if progress.epoch < state.recipe.train.epochs:
+    if progress.epoch < state.epochs:
         run.say(f"no better val mIoU for {state.recipe.train.early_stop} epochs: stopped early")
     run.draw()  # the report shows it
 
@@ -148,20 +161,20 @@ def _goes_on(state: TrainingState) -> bool:
     """Whether an epoch is left: asked of the state alone, so that a resumed run stops where an unbroken one does."""
     settings, progress = state.recipe.train, state.progress
     waited = progress.epoch - progress.best_epoch
-    return progress.epoch < settings.epochs and not (settings.early_stop and waited >= settings.early_stop)
+    return progress.epoch < state.epochs and not (settings.early_stop and waited >= settings.early_stop)
 
 
 def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder, interrupt: Interrupt) -> None:
     settings, progress = state.recipe.train, state.progress
     state.model.train()
-    steps, total, saved = state.order().steps, _total_steps(state), time.monotonic()
-    while progress.batch < steps:
-        started = time.perf_counter()
+    steps, saved = state.order().steps, time.monotonic()
+    while progress.batch < steps and progress.step < state.total_steps:
+        began, started = time.monotonic(), time.perf_counter()
         group = [next(batches) for _ in range(min(settings.accumulate, steps - progress.batch))]
         progress.waiting_seconds += time.perf_counter() - started
         explain = partial(failures.out_of_memory, state, max(group, key=lambda batch: batch.image_B3HW.numel()))
         loss, labelled = failures.within_memory(explain, gradients, state, group)
-        learning_rate = failures.within_memory(explain, _step, state, total)
+        learning_rate = failures.within_memory(explain, take, state)
         pictures = sum(len(batch.names) for batch in group)
         progress.batch += len(group)
         progress.pictures += pictures
@@ -175,6 +188,9 @@ def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder,
         if time.monotonic() - saved >= settings.save_every_seconds:
             state.save()
             saved = time.monotonic()
+        if state.limit:
+            state.limit.took(time.monotonic() - began)
+            _keep_to_the_limit(state, state.limit, run)
     if not progress.learned and settings.steps_per_epoch is None:
         raise DatasetError(
             f"no pixel of the {progress.pictures} training pictures was labelled as the network saw them: augmentation "
@@ -183,18 +199,15 @@ def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder,
         )
 
 
-def _step(state: TrainingState, total: int) -> float:
-    """One optimizer step with the gradients gathered; returns the learning rate it used."""
-    settings, progress = state.recipe.train, state.progress
-    learning_rate = optimizer.set_learning_rate(state.optimizer, optimizer.factor(settings, progress.step, total))
-    if settings.clip_norm:
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    if state.average:
-        state.average.update(state.model, progress.step)
-    progress.step += 1
-    return learning_rate
+def _keep_to_the_limit(state: TrainingState, limit: Limit, run: RunFolder) -> None:
+    """Change the plan where it would not end in time, or would leave much of it; the recipe says so at once."""
+    step, before = state.progress.step, state.total_steps
+    total = limit.advice(step, before, state.steps_per_epoch)
+    if total is not None:
+        state.replan(total)
+        state.write_recipe()
+        run.work.of(total)
+        run.log.info(f"step {step}: {total} steps in all instead of {before}, with {limit.left:.0f} s left")
 
 
 def _validate(state: TrainingState, interrupt: Interrupt) -> dict[str, Any]:
@@ -275,11 +288,6 @@ def _by_batch(state: TrainingState) -> list[str]:
     return per_batch(state.criterion) if state.recipe.train.accumulate > 1 else []
 
 
-def _total_steps(state: TrainingState) -> int:
-    settings = state.recipe.train
-    return math.ceil(state.order().steps / settings.accumulate) * settings.epochs
-
-
 def _facts(state: TrainingState, loss: float, learning_rate: float) -> dict[str, Any]:
     """What the progress bar says of a step."""
     progress = state.progress
@@ -287,7 +295,7 @@ def _facts(state: TrainingState, loss: float, learning_rate: float) -> dict[str,
     if state.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated() / 2**30
     return {
-        "epoch": f"{progress.epoch + 1}/{state.recipe.train.epochs}",
+        "epoch": f"{progress.epoch + 1}/{state.epochs}",
         "loss": f"{loss:.4f}",
         "lr": f"{learning_rate:.2e}",
         "images/s": f"{progress.images_per_second:.1f}",

@@ -6,7 +6,7 @@ PyYAML's values have lost their lines, and pydantic's errors never had any: this
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -23,6 +23,7 @@ Fault = tuple[Location, str]  # where in the tree, what is wrong
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50
+_COMMENT = "  # "
 _FLOAT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")  # 1e-3, which YAML 1.1 calls text for want of a dot
 
 
@@ -65,6 +66,13 @@ class _Loader(yaml.SafeLoader):
 
 class _Dumper(yaml.SafeDumper):
     """Writes text that looks like a number to `_Loader` in quotes."""
+
+
+class _Flow(_Dumper):
+    """Writes lists in one line."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        return super().represent_sequence(tag, sequence, flow_style=True)
 
 
 for _side in (_Loader, _Dumper):
@@ -213,10 +221,33 @@ def unknown_key(key: str, known: Iterable[str], before: int) -> str:
     return "unknown key" + (nearest(key, known) if before < TOLD else "")
 
 
-def dump(path: Path, tree: BaseModel, header: str = "") -> None:
-    """Write a typed tree as YAML, atomically."""
-    text = yaml.dump(tree.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    write_text(path, "".join(f"# {line}\n" for line in header.splitlines()) + text)
+def dump(path: Path, tree: BaseModel, header: str = "", reasons: Mapping[str, str] | None = None) -> None:
+    """Write a typed tree as YAML, atomically; `reasons`, by `key.key`, stand as comments on their lines."""
+    write_text(path, written(tree.model_dump(mode="json"), header, reasons))
+
+
+def written(tree: Mapping[str, Any], header: str = "", reasons: Mapping[str, str] | None = None) -> str:
+    """Plain values as YAML, with `reasons` as comments; a list of numbers or words stands in one line then."""
+    form: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 10**9 if reasons else 110}
+    text = yaml.dump(dict(tree), Dumper=_Flow if reasons else _Dumper, **form)
+    lines = text.splitlines()
+    places = {".".join(map(str, where)): place for where, place in Document("", text).lines.items() if where}
+    for key, why in (reasons or {}).items():
+        if key in places:
+            lines[int(places[key].rpartition(":")[2]) - 1] += f"{_COMMENT}{' '.join(why.split())}"
+    return "".join(f"{line}\n" for line in [*(f"# {line}" for line in header.splitlines()), *lines])
+
+
+def comments(path: Path) -> dict[str, str]:
+    """`key.key` -> what stands as a comment at the end of its line, as `written` puts it; {} where there are none."""
+    document = Document.read(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = {}
+    for where, place in document.lines.items():
+        line = lines[int(place.rpartition(":")[2]) - 1] if where and isinstance(where[-1], str) else ""
+        if _COMMENT in line:
+            found[".".join(map(str, where))] = line.partition(_COMMENT)[2]
+    return found
 
 
 def as_override(*settings: str) -> str:

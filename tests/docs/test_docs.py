@@ -35,7 +35,7 @@ FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
     *("docs/add-a-model.md", "docs/add-a-data-set.md", "docs/convert.md", "docs/augmentation.md"),
     *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md", "docs/adaptation.md"),
-    *("docs/export.md", "docs/predict.md", "docs/serving.md"),
+    *("docs/export.md", "docs/predict.md", "docs/serving.md", "docs/auto.md"),
 )
 NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
 # The first line of each block marked `not-run`, and why.
@@ -45,6 +45,13 @@ NOT_RUN = {
     ("docs/quickstart.md", "make demo"): "installs packages and trains for minutes",
     ("docs/quickstart.md", 'pip install ".[all]"'): "installs packages and trains for minutes",
     ("README.md", "tarsia serve runs/demo"): "serves for ever",
+    ("README.md", "tarsia train photos --minutes 30"): "trains for half an hour",
+    ("docs/quickstart.md", "tarsia train photos --minutes 10"): "trains for minutes",
+    ("docs/auto.md", "tarsia train photos --minutes 30"): "trains for half an hour",
+    (
+        "docs/auto.md",
+        "python benchmarks/auto.py --data cells --minutes 5 --seed 0 --weights FOLDER",
+    ): "trains for minutes",
     (
         "docs/export.md",
         "tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",

@@ -23,6 +23,7 @@ COMMANDS = (
     "init",
     "check",
     "convert",
+    "recipe",
     "train",
     "evaluate",
     "compare",

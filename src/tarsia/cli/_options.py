@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,15 @@ RUNNING = Running()
 def stay_offline(offline: bool) -> None:
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read by the hub's library when it is first imported
+
+
+def process_seconds() -> float:
+    """How long this process has run, its imports included; 0 where the system does not tell."""
+    try:
+        words = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[19]) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, ValueError, IndexError):
+        return 0.0
 
 
 @contextlib.contextmanager

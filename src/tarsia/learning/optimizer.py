@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from tarsia.learning import limit
 from tarsia.models._segmenter import Segmenter
 from tarsia.recipe import TrainRecipe
 
@@ -31,12 +32,13 @@ def factor(settings: TrainRecipe, step: int, total_steps: int) -> float:
     """What the base learning rates are multiplied by in `step` (from 0) of `total_steps`.
 
     poly: (1 - step / total)^power; cosine: half a period to 0; both after a linear warm-up from 1 / warmup_steps.
+    Where `replan` has changed the total, the schedule goes on from where it was, to its end.
     """
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return 1.0
-    progress = (step - settings.warmup_steps) / max(1, total_steps - settings.warmup_steps)
+    progress = limit.share_done(settings.replan, step, total_steps, settings.warmup_steps)
     if settings.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     return (1 - progress) ** settings.power

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tarsia import console, recipe_changes
+from tarsia import console, recipe_changes, yaml_tree
 from tarsia.card import Card
 from tarsia.data import Dataset
 from tarsia.data._dataset import read_as
@@ -22,6 +23,7 @@ from tarsia.learning import losses, optimizer, resume_point, speed
 from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.distillation import Teacher
+from tarsia.learning.limit import Limit, end_of
 from tarsia.learning.loader import Batch, TrainingOrder, loader
 from tarsia.learning.optimizer import Average
 from tarsia.learning.parts import create_model, open_data, settle_criterion
@@ -29,6 +31,7 @@ from tarsia.models._segmenter import Segmenter
 from tarsia.plain_text import first_line, plain
 from tarsia.recipe import AdaptRecipe, Recipe
 
+_MORE = 4  # times as many epochs as planned, for which a time limit may leave room
 Adapted = Callable[[AdaptRecipe, Segmenter, Card, str], Adaptation]
 
 
@@ -46,6 +49,7 @@ class Progress:
     pictures: int = 0
     seconds: float = 0.0
     waiting_seconds: float = 0.0
+    limit: dict[str, Any] | None = None  # Limit.facts, as the resume point was written
 
     @property
     def images_per_second(self) -> float:
@@ -84,6 +88,8 @@ class TrainingState:
     history: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)  # where it runs, for the model files
     notes: list[str] = field(default_factory=list)  # on how it was set up, for the log
+    limit: Limit | None = None
+    reasons: dict[str, str] = field(default_factory=dict)  # why settings are as they are, for the run's recipe
 
     @classmethod
     def open(
@@ -150,15 +156,45 @@ class TrainingState:
         """The batches still to come."""
         return _order(self.recipe, self.train_data, self.progress.epoch, self.progress.batch)
 
+    @property
+    def total_steps(self) -> int:
+        """How many optimizer steps the training has, as it is planned now."""
+        return end_of(self.recipe.train.replan, self.progress.step, self.first_plan)
+
+    @property
+    def first_plan(self) -> int:
+        """How many optimizer steps the recipe has, before anything in `replan`."""
+        return self.steps_per_epoch * self.recipe.train.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch."""
+        return math.ceil(self.order().steps / self.recipe.train.accumulate)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the training has, as it is planned now; the last one may be cut short."""
+        settings = self.recipe.train
+        return math.ceil(self.total_steps / self.steps_per_epoch) if settings.replan else settings.epochs
+
+    def replan(self, total: int) -> None:
+        """Have the training end after `total` steps."""
+        step = self.progress.step
+        kept = [one for one in self.recipe.train.replan if one[0] < step]
+        train = self.recipe.train.model_copy(update={"replan": (*kept, (step, total))})
+        self.recipe = self.recipe.model_copy(update={"train": train})
+
     def batches(self) -> Iterator[Batch]:
         """The batches still to come, read and augmented by the recipe's workers."""
         settings, pin = self.recipe.train, self.device.startswith("cuda")
         target = self.adaptation.target if self.adaptation else None
+        order = self.order()
+        order.epochs = max(order.epochs, self.epochs) * (_MORE if self.limit else 1)  # a plan may grow
         return loader(
             self.train_data,
             self.augment,
             self.card.input,
-            self.order(),
+            order,
             self.recipe.seed,
             settings.workers,
             pin,
@@ -174,6 +210,8 @@ class TrainingState:
 
     def save(self) -> None:
         """Write the resume point: all that the steps to come depend on."""
+        if self.limit:
+            self.progress.limit = self.limit.facts()
         tree = {
             "recipe": self.recipe.model_dump(mode="json"),
             "model": self.model.state_dict(),
@@ -188,6 +226,11 @@ class TrainingState:
             "history": self.history,
         }
         resume_point.save_state(_resume_point(self.folder), tree)
+
+    def write_recipe(self) -> None:
+        """Write the run's recipe.yaml: all that a rerun needs."""
+        header = "resolved by tarsia train; repeat with tarsia train"
+        yaml_tree.dump(self.folder / "recipe.yaml", self.recipe, header, self.reasons)
 
     def _restore(self, tree: dict[str, Any]) -> None:
         if tree["samples"] != len(self.train_data):
@@ -226,6 +269,8 @@ class TrainingState:
             torch.cuda.set_rng_state(tree["random_cuda"], self.device)
         # Earlier versions did not count what was learned: then it is all pictures.
         self.progress = Progress(**{"learned": tree["progress"]["pictures"]} | tree["progress"])
+        if self.progress.limit:  # what was left of it when the resume point was written is left now
+            self.limit = Limit(**self.progress.limit)
         self.counts_KK1 = tree["counts"].numpy().copy()
         self.history = tree["history"]
 

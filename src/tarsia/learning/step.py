@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tarsia.engines.torch_engine import autocast
 from tarsia.evaluation.confusion import count
-from tarsia.learning import failures
+from tarsia.learning import failures, optimizer
 from tarsia.learning.adaptation import Extended
 from tarsia.learning.loader import Batch, TargetBatch
 from tarsia.learning.state import TrainingState
@@ -35,6 +35,21 @@ def gradients(state: TrainingState, group: Sequence[Batch], reduce: Reduce = alo
         loss.settle()
     value = sum(_backward(state, batch, one, loss, tied, pixels) for batch, one in zip(group, given, strict=True))
     return float(reduce(torch.tensor([value], dtype=torch.float64))), loss.labelled > 0
+
+
+def take(state: TrainingState) -> float:
+    """One optimizer step with the gradients gathered; returns the learning rate it used."""
+    settings, progress = state.recipe.train, state.progress
+    factor = optimizer.factor(settings, progress.step, state.first_plan)
+    learning_rate = optimizer.set_learning_rate(state.optimizer, factor)
+    if settings.clip_norm:
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average:
+        state.average.update(state.model, progress.step)
+    progress.step += 1
+    return learning_rate
 
 
 def _extended(state: TrainingState, batch: Batch) -> Extended:

@@ -30,7 +30,7 @@ def encoder_weights(name: str, weights: str, options: dict[str, Any]) -> dict[st
     Raises ModelFileError for a file that is absent, damaged or of another network, and where the hub cannot be had.
     """
     if weights == "imagenet":
-        return _read(_from_hub(name))
+        return _read(encoder_file(name))
     file = Path(weights)
     if not file.is_file():
         raise ModelFileError(f"model.weights: {weights}: no such file; known words: none, imagenet")
@@ -68,7 +68,7 @@ def _single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _from_hub(name: str) -> Path:
+def encoder_file(name: str) -> Path:
     """The hub's file for `name`, downloaded unless it is cached; fails within seconds where there is no network."""
     import huggingface_hub
     from huggingface_hub import constants, errors
@@ -94,6 +94,11 @@ def _from_hub(name: str) -> Path:
     except (errors.HfHubHTTPError, OSError, ValueError) as error:
         what = f"{filename} of {config.hf_hub_id} ({first_line(error)})"
         raise ModelFileError(f"model.weights: {what}; {advice}") from error
+
+
+def licence_of(name: str) -> str:
+    """The licence that timm states for the hub's weights of `name`; "" where it states none."""
+    return str(getattr(timm.get_pretrained_cfg(name), "license", None) or "")
 
 
 def _unreachable(address: str) -> str | None:

@@ -1,0 +1,123 @@
+"""The rules by which a recipe follows from facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from tarsia.auto import rules
+from tarsia.auto.facts import Facts
+from tarsia.auto.page import AS_YOU_SAY, Page
+from tarsia.card import Spec
+from tarsia.errors import RecipeError
+
+FACTS = Facts(
+    pictures=60,
+    looked=60,
+    size=(360, 480),
+    sizes=1,
+    shares={"road": 0.6, "car": 0.38, "pole": 0.02},
+    ignored=0.0,
+    object_size=20.0,
+    object_spread=0.6,
+    grey=False,
+    colour_tells=0.2,
+    upright="road lies below",
+    sided="",
+    spec=Spec(),
+    ceiling={(1.0, 2): 0.98, (1.0, 4): 0.92, (0.5, 2): 0.92, (0.5, 4): 0.85},
+)
+
+
+def settled(page: Page, facts: Facts = FACTS) -> Page:
+    rules.name(page, "photos")
+    rules.data(page, {"name": "folder", "root": "photos"}, facts, 15, "")
+    rules.network(page, rules.Network("mobilenetv2_100"), facts)
+    rules.detail(page, facts)
+    rules.crop(page, facts, rules.scale(page, facts))
+    rules.flips(page, facts)
+    rules.jitter(page, facts)
+    rules.loss(page, facts)
+    rules.optimizer(page, rules.batch(page, 8, "eight"), pretrained=False, workers=0)
+    rules.length(page, 400, 5, 250.0, 0.6)
+    return page
+
+
+def test_every_line_of_the_file_has_a_reason_and_it_is_a_recipe() -> None:
+    page = settled(Page())
+    recipe = page.recipe()
+    assert (recipe.train.epochs, recipe.train.steps_per_epoch, recipe.train.warmup_steps) == (5, 80, 16)
+    text = page.text("Head.")
+    assert text.startswith("# Head.\n") and yaml.safe_load(text)["model"]["encoder"] == "mobilenetv2_100"
+    leaves = [line for line in text.splitlines()[1:] if ":" in line and line.strip()[-1] != ":"]
+    within = ("min:", "max:", "cross_entropy:", "dice:", "brightness:", "contrast:", "saturation:", "hue:")
+    assert all("  # " in line for line in leaves if not line.strip().startswith(within))
+
+
+def test_streets_keep_their_top_and_fields_lose_it() -> None:
+    assert settled(Page()).tree["augment"]["vertical_flip"] == 0
+    page = settled(Page(), replace(FACTS, upright=""))
+    assert page.tree["augment"]["vertical_flip"] == 0.5 and "guess" in page.reasons["augment.vertical_flip"]
+
+
+def test_sides_are_not_exchanged() -> None:
+    page = settled(Page(), replace(FACTS, sided="left lung names a side"))
+    assert page.tree["augment"]["horizontal_flip"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rarest", "weights", "balanced"), [(0.3, "none", False), (0.02, "list", False), (0.001, "list", True)]
+)
+def test_rare_classes_weigh_more(rarest: float, weights: str, balanced: bool) -> None:
+    shares = {"road": 0.6, "car": 0.4 - rarest, "pole": rarest}
+    page = settled(Page(), replace(FACTS, shares=shares))
+    found = page.tree["train"]["class_weights"]
+    assert found == "none" if weights == "none" else (max(found) == found[2] <= 3 and min(found) >= 0.5)
+    assert ("class_balanced" in page.tree["augment"]) == balanced
+    page.recipe()
+
+
+@pytest.mark.parametrize(("side", "crop"), [(300, 288), (120, 128), (256, 256), (64, 64), (1024, 256), (330, 256)])
+def test_crops(side: int, crop: int) -> None:
+    page = settled(Page(), replace(FACTS, size=(side, side)))
+    assert page.tree["augment"]["crop"] == [crop, crop]
+
+
+def test_large_objects_are_seen_at_half_size() -> None:
+    ceiling = dict.fromkeys(FACTS.ceiling, 0.99)
+    page = settled(Page(), replace(FACTS, size=(800, 1000), object_size=150.0, ceiling=ceiling))
+    assert page.tree["input"]["short_side"] == 400
+    assert "input" not in settled(Page()).tree
+
+
+def test_grey_and_telling_colours() -> None:
+    assert settled(Page()).tree["augment"]["color_jitter"]["brightness"] == 0.2
+    telling = settled(Page(), replace(FACTS, colour_tells=0.9)).tree["augment"]["color_jitter"]
+    assert (telling["brightness"], telling["hue"]) == (0.1, 0.02)
+    grey = settled(Page(), replace(FACTS, grey=True)).tree["augment"]["color_jitter"]
+    assert (grey["saturation"], grey["hue"]) == (0, 0)
+    bands = settled(Page(), replace(FACTS, spec=Spec(bands=5)))
+    assert "color_jitter" not in bands.tree["augment"] and bands.tree["model"]["bands"] == 5
+    bands.recipe()
+
+
+def test_what_a_person_sets_wins_over_every_rule() -> None:
+    says = ["train.batch=3", "augment.vertical_flip=0.25", "model.encoder=test_resnet", "train.epochs=7", "seed=5"]
+    page = settled(Page(says))
+    recipe = page.recipe()
+    assert (recipe.train.batch, recipe.augment.vertical_flip, recipe.train.epochs, recipe.seed) == (3, 0.25, 7, 5)
+    assert recipe.model.options["encoder"] == "test_resnet" and recipe.train.steps_per_epoch == 58
+    assert page.reasons["train.batch"] == AS_YOU_SAY
+    assert f"seed: 5  # {AS_YOU_SAY}" in page.text("")
+
+
+def test_another_network_gets_no_options_that_it_does_not_know() -> None:
+    assert settled(Page(["model.name=unet"])).recipe().model.options["encoder"] == "mobilenetv2_100"
+    assert settled(Page(["model.name=fcn"])).recipe().model.name == "fcn"
+
+
+def test_faulty_settings_are_refused_as_those_of_a_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"train\.batches: unknown key, did you mean batch"):
+        settled(Page(["train.batches=3"])).recipe()

@@ -1,0 +1,110 @@
+"""From a folder as it lies there to a trained model, in the minutes there are."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+import tarsia
+from small_data import write_folder
+from tarsia import training
+from tarsia.cli import app
+from tarsia.errors import RecipeError
+from tarsia.learning.interrupt import Interrupted
+from tarsia.recipe import Recipe
+
+MINUTES = 0.25
+SMALL = {"model.encoder": "test_resnet", "model.weights": "none", "model.channels": 16}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and labels without a word on what they are."""
+    root = write_folder(tmp_path_factory.mktemp("auto") / "drawn", 24, 0)
+    (root / "dataset.yaml").unlink()
+    for part in ("images", "labels"):
+        (root / "train" / part).rename(root / part)
+    for empty in ("train", "val"):
+        shutil.rmtree(root / empty)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A training of the folder, and the seconds that all of it took."""
+    started = time.monotonic()
+    out = tarsia.train(folder, minutes=MINUTES, set=SMALL, out=tmp_path_factory.mktemp("runs") / "run")
+    return out, time.monotonic() - started
+
+
+def test_from_a_folder_to_a_scored_model_in_time(run: tuple[Path, float], folder: Path) -> None:
+    out, seconds = run
+    assert seconds < 4 * 60 * MINUTES  # to the second: tests/learning/test_limit.py and benchmarks/auto.py
+    assert (folder / "dataset.yaml").is_file()  # init's
+    assert {"model.safetensors", "report.json", "report.html", "recipe.yaml"} <= {path.name for path in out.iterdir()}
+
+
+def test_the_runs_recipe_says_why(run: tuple[Path, float]) -> None:
+    text = (run[0] / "recipe.yaml").read_text(encoding="utf-8")
+    assert "held out, as the data set says" in text and "encoder: test_resnet  # as you say" in text
+    assert yaml.safe_load(text)["train"]["loss"]["dice"] == 1
+
+
+def test_a_rerun_of_its_recipe_is_exact(run: tuple[Path, float], tmp_path: Path) -> None:
+    again = tarsia.train(run[0] / "recipe.yaml", out=tmp_path / "again")
+    first, second = (load_file(one / "last.safetensors") for one in (run[0], again))
+    assert first.keys() == second.keys() and all((first[key] == second[key]).all() for key in first)
+    assert (again / "recipe.yaml").read_text() == (run[0] / "recipe.yaml").read_text()
+
+
+def test_a_stopped_run_goes_on_in_the_time_that_was_left(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, taken = training.take, []
+
+    def stop(state: training.TrainingState) -> float:
+        taken.append(state.progress.step)
+        if len(taken) == 2:
+            raise Interrupted(15)
+        return real(state)
+
+    monkeypatch.setattr(training, "take", stop)
+    with pytest.raises(Interrupted):
+        tarsia.train(folder, minutes=MINUTES, set=SMALL, out=tmp_path / "run")
+    monkeypatch.undo()
+    started = time.monotonic()
+    tarsia.train(resume=tmp_path / "run")
+    assert time.monotonic() - started < 4 * 60 * MINUTES
+    assert "held out, as the data set says" in (tmp_path / "run/recipe.yaml").read_text(encoding="utf-8")
+
+
+def test_recipe_writes_without_training(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sets = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    app(["recipe", str(folder), "--minutes", "0.2", *sets, "--out", "mine.yaml"], exit_on_error=False)
+    recipe = Recipe.load("mine.yaml")
+    assert recipe.data.name == "folder" and recipe.train.replan == ()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_shipped_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    app(["recipe", "--list"], exit_on_error=False)
+    assert "camvid-fast: CamVid in 1,500 steps" in capsys.readouterr().out
+    app(["recipe", "camvid-fast"], exit_on_error=False)
+    out = capsys.readouterr().out
+    assert out == (Path(__file__).parents[1] / "recipes/camvid-fast.yaml").read_text(encoding="utf-8")
+
+
+def test_minutes_of_a_recipe_are_refused() -> None:
+    with pytest.raises(RecipeError, match="are for data"):
+        tarsia.train("recipes/camvid-fast.yaml", minutes=3)
+
+
+def test_weights_that_are_not_there_are_said(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no file of it is called by one of them"):
+        tarsia.derive(folder, 1, weights=tmp_path)
