@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tarsia.pictures import deep, kinds
+from tarsia.pictures import deep, heic, kinds
 from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, open_file, opened, shown
 from tarsia.pictures.jpeg import frame, orientation
 from tarsia.pictures.orientation import orientation_of
@@ -81,6 +81,10 @@ def _stored(source: str | Path | bytes, limit: int, lying: bool = True) -> _Stor
         elif deep.is_jpeg_2000(head):
             size, bands, kind = deep.jpeg_2000_header(source)
             found = _Stored(size, bands, kinds.kind_of(kind))
+        elif heic.is_heic(head):
+            file.seek(0)
+            size, kind, mode = heic.header(file.read(), where)
+            found = _Stored(size, 3, kind, mode=mode)
         elif (jpeg := frame(head)) is not None and jpeg.bits == 12:
             found = _Stored((jpeg.height, jpeg.width), 3, "uint16", orientation(head))
         else:
