@@ -113,9 +113,9 @@ DRAWN = {"phone.heic": heic_files.RGB, "camera.hif": heic_files.DEEP}  # what no
 class Seeing(SmallEngine):
     """Remembers the pictures it was given."""
 
-    def __init__(self, bands: int, dtype: str) -> None:
+    def __init__(self, bands: int, dtype: str, bits: int | None = None) -> None:
         rule = None if dtype == "uint8" else Range(rule="fixed", low=(-1e9,) * bands, high=(1e9,) * bands)
-        settings = Input(stride=2, dtype=dtype, range=rule)
+        settings = Input(stride=2, dtype=dtype, bits=bits, range=rule)
         self.card = Card(architecture="seeing", model={"bands": bands}, classes=CLASSES, input=settings)
         self.seen: list[np.ndarray] = []
 
@@ -130,7 +130,7 @@ def test_one_reading_whichever_way_it_is_asked_for(name: str, tmp_path: Path) ->
     made, bands, dtype = FILES[name]
     expected = DRAWN.get(name, values(bands, dtype))
     height, width = expected.shape[:2]
-    spec = Spec(bands, dtype)
+    spec = Spec(bands, dtype, bits=10 if name == "camera.hif" else None)
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
     path = tmp_path / "images" / name
@@ -154,7 +154,7 @@ def test_one_reading_whichever_way_it_is_asked_for(name: str, tmp_path: Path) ->
         tarsia.data.open("folder", tmp_path, "train", cache=tmp_path / "c")[0].image, expected
     )
     np.testing.assert_array_equal(doctor.read(dataset, 0).image, expected)  # check
-    engine = Seeing(bands, dtype)
+    engine = Seeing(bands, dtype, spec.bits)
     predictor = Predictor(engine)
     of_bytes, of_path = predictor(path.read_bytes()), predictor(path)  # the service, Python
     run = tarsia.predict(predictor, [path], tmp_path / "out", save=("label",))

@@ -53,11 +53,10 @@ def read(content: bytes, where: str, limit: int) -> tuple[Image.Image | Samples,
         return Samples(np.array(found).reshape(height, width, -1), bits, found.has_alpha), several
 
 
-def header(content: bytes, where: str) -> tuple[tuple[int, int], str, str]:
-    """(height, width) upright, the kind of numbers, and the mode as Pillow calls it; nothing is decoded."""
+def header(content: bytes, where: str) -> tuple[tuple[int, int], int, str]:
+    """(height, width) upright, bits a sample, and the mode as Pillow calls it; nothing is decoded."""
     with _opened(content, where) as (found, _):
-        kind = "uint8" if int(found.info["bit_depth"]) == 8 else "uint16"
-        return (found.size[1], found.size[0]), kind, found.mode.partition(";")[0]
+        return (found.size[1], found.size[0]), int(found.info["bit_depth"]), found.mode.partition(";")[0]
 
 
 @contextlib.contextmanager

@@ -169,7 +169,7 @@ def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec
         return _of_samples(deep.read_jpeg_2000(source, where, most), spec, where)
     if deep.is_deep_jpeg(head):
         return _of_samples(deep.read_jpeg(_content(file), where, most), spec, where)
-    if deep.is_deep_pnm(head) and spec.dtype != "uint8":
+    if deep.is_deep_pnm(head) and (spec.dtype != "uint8" or spec.bits):
         return _of_samples(deep.read_pnm(_content(file), where, most), spec, where)
     if heic.is_heic(head):
         return _of_heic(_content(file), spec, where, most)
@@ -229,6 +229,7 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
     valid = kinds.without_data(values, spec.nodata, valid)
     if valid is not None and values.dtype.itemsize > 2:  # what is no data need be no float32 either
         values = np.where(valid[..., None], values, values.dtype.type(0))
+    bits = kinds.said_bits(values, bits, spec.bits, where, valid)
     remarks: list[str] = []
     if values.dtype == np.uint16 and spec.dtype == "uint8" and values.size:
         remarks += kinds.dark(int(values.max()), bits, where)
