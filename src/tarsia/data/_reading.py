@@ -99,17 +99,24 @@ def several_kinds(found: Mapping[Numbers, int], said_bits: bool) -> str:
 
     `said_bits`: dataset.yaml says how many bits the values of all use, whatever the files say.
     """
-    counts = ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in Counter(found).most_common())
-    if len({one.kind for one in found}) > 1:
+    by_kind: Counter[str] = Counter()
+    for one, count in found.items():
+        by_kind[one.kind] += count
+    if len(by_kind) > 1:
         return (
-            f"pictures of several kinds of numbers ({counts}): save all of one kind, or say which in dataset.yaml: "
-            "dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
+            f"pictures of several kinds of numbers ({_counts(by_kind)}): save all of one kind, or say which in "
+            "dataset.yaml: dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
         )
     if len(found) > 1 and not said_bits:
         least, most = min(one.bits for one in found), max(one.bits for one in found)
+        by_depth = Counter({f"{one.bits} bits": count for one, count in found.items()})
         return (
-            f"pictures of several depths ({counts}): say in dataset.yaml how many bits the values of all use: bits: "
-            f"{least} where those of the others are on the same scale (a value beyond is an error), bits: {most} to "
-            "take all as stored; or save them with one depth"
+            f"pictures of several depths ({_counts(by_depth)}): say in dataset.yaml how many bits the values of all "
+            f"use: bits: {least} where those of the others are on the same scale (a value beyond is an error), bits: "
+            f"{most} to take all as stored; or save them with one depth"
         )
     return ""
+
+
+def _counts(found: Counter[str]) -> str:
+    return ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in found.most_common())

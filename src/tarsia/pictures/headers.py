@@ -35,9 +35,6 @@ class Numbers(NamedTuple):
     kind: str
     bits: int = 0
 
-    def __str__(self) -> str:
-        return self.kind if self.bits in (0, 16) else f"{self.kind} of {self.bits} bits"
-
 
 class _Stored(NamedTuple):
     """A picture's (height, width), bands and kind of numbers as stored; how it lies; what Pillow calls it; bits."""
