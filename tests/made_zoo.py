@@ -131,7 +131,7 @@ def sick() -> dict[str, tuple[bytes, Expected]]:
         "zeros.png": (bytes(500), "unknown format"),
         "noise.jpg": (bytes(range(128, 256)) * 9, "unknown format"),
         "head only.png": (b"\x89PNG\r\n\x1a\n", "PNG"),
-        "heic.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "HEIC data, which Tarsia does not read"),
+        "heic.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "HEIC"),  # damaged, or not without its extra
         "postscript.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "PostScript"),
         "drawing.png": (b'<?xml version="1.0"?><svg width="4" height="4"></svg>', "SVG"),
         "zip.jpg": (b"PK\3\4" + bytes(40), "zip"),

@@ -67,6 +67,7 @@ def test_an_install_line_names_the_packages_that_are_not_here(monkeypatch: pytes
     assert environment.install_line("x") == "pip install 'gone<3,>=2' lost"
     monkeypatch.setattr(environment, "_version", lambda _: "1.0")  # all there, and yet one cannot be imported
     assert environment.install_line("x") == "pip install 'here>=1' 'gone<3,>=2' lost"
+    assert environment.install_line("newer") == ""  # of the Tarsia that is installed
 
 
 def test_an_install_line_of_a_folder_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,7 +259,7 @@ def test_nothing_to_do_says_what_to_do(predictor, tmp_path):
     with pytest.raises(ImageError, match="no pictures given: name files or folders"):
         predict(predictor, [], tmp_path / "out")
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.heic").write_bytes(b"")
+    (tmp_path / "photos" / "a.psd").write_bytes(b"")
     with pytest.raises(ImageError, match=r"photos: no pictures in this folder; looked for .*\.jpg"):
         predict(predictor, [tmp_path / "photos"], tmp_path / "out")
     assert not (tmp_path / "out").exists()

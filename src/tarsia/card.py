@@ -53,6 +53,7 @@ class Spec:
     `bands`: how many.  `dtype`: uint8, uint16, int16 or float32.  `alpha`: what a sample beyond the bands is: "none",
     "last" (where it is 0 there is no data), "drop"; None: by its values.  `take`: which samples of a file are the
     bands, counted from 1.  `nodata`: the value of no data; "none": there is none, whatever a file's tag says.
+    `bits`: how many the values use where they are stored in more (uint16; None: as each file says).
     `low`: what other kinds than uint8 hold where there is no data, for each band; as stored where it is empty.
     """
 
@@ -62,6 +63,7 @@ class Spec:
     take: tuple[int, ...] = ()
     nodata: str | float | None = None
     low: tuple[float, ...] = ()
+    bits: int | None = None
 
     @property
     def plain(self) -> bool:
@@ -70,11 +72,12 @@ class Spec:
 
     def __str__(self) -> str:
         """`4 bands`, `3 bands of uint16`."""
-        return number(self.bands, "band") + ("" if self.dtype == "uint8" else f" of {self.dtype}")
+        kind = "" if self.dtype == "uint8" else f" of {self.dtype}"
+        return number(self.bands, "band") + kind + (f" ({self.bits} bits)" if self.bits else "")
 
 
 # The fields of `Input` that came with format 2, and what says nothing there.
-_NEW: dict[str, Any] = {"dtype": "uint8", "alpha": None, "take": [], "nodata": None, "range": None}
+_NEW: dict[str, Any] = {"dtype": "uint8", "bits": None, "alpha": None, "take": [], "nodata": None, "range": None}
 
 
 class _Frozen(BaseModel):
@@ -142,8 +145,8 @@ class Input(_Frozen):
     `size` (height, width) resizes to exactly that; `short_side` keeps the aspect ratio; with neither the picture
     keeps its size.  Scores are always brought back to the picture's own size.
 
-    What pictures are read as: `dtype`, `alpha`, `take`, `nodata` (see `Spec`), and the `range` of their values; None: 8
-    bits as they are.
+    What pictures are read as: `dtype`, `bits`, `alpha`, `take`, `nodata` (see `Spec`), and the `range` of their values;
+    None: 8 bits as they are.
     """
 
     size: tuple[_Side, _Side] | None = None
@@ -152,6 +155,7 @@ class Input(_Frozen):
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
     stride: Annotated[int, Field(ge=1, le=MAX_STRIDE)] = 32
     dtype: Literal["uint8", "uint16", "int16", "float32"] = "uint8"
+    bits: Annotated[int, Field(ge=9, le=15)] | None = None
     alpha: Literal["none", "last", "drop"] | None = None
     take: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((), max_length=MAX_BANDS)
     nodata: Literal["none"] | float | None = None
@@ -234,7 +238,7 @@ class Card(_Frozen):
         """What the model takes pictures as."""
         seen = self.input
         low = seen.range.low if seen.range else ()
-        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low)
+        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low, seen.bits)
 
     def to_json(self) -> str:
         """The card as compact JSON, always the same text for the same card."""

@@ -55,7 +55,7 @@ def runtime_conflict() -> str | None:
 def install_line(extra: str) -> str:
     """What to type for the packages of an extra that are not here: themselves, by name, wherever Tarsia came from.
 
-    Empty where Tarsia was not installed but is run from its folder, and nobody knows what the extra holds.
+    Empty where nobody knows what the extra holds: Tarsia is run from its folder, or an older one is what is installed.
     """
     marker = re.compile(rf"""extra == ['"]{extra}['"]""")
     try:
@@ -63,6 +63,8 @@ def install_line(extra: str) -> str:
     except PackageNotFoundError:
         return ""
     wanted = [need.strip() for need, _, condition in said if marker.search(condition)]
+    if not wanted:
+        return ""
     absent = [need for need in wanted if _version(re.split(r"[<>=!~\[ ]", need)[0]) is None]
     return shlex.join(["pip", "install", *(absent or wanted)])
 

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import heic_files
 import numpy as np
 import pytest
 import tifffile
@@ -79,6 +80,11 @@ def jpeg_2000(values_HWC: np.ndarray) -> bytes:
         return bytes(memory.read())
 
 
+def heic(name: str) -> bytes:
+    pytest.importorskip("pi_heif", reason="pi-heif (extra heic) is not installed")
+    return heic_files.FILES[name]
+
+
 Made = Callable[[np.ndarray], bytes]
 LZW, TILES = {"compression": "lzw", "predictor": True}, {"tile": (16, 16), "compression": "deflate"}
 FILES: dict[str, tuple[Made, int, str]] = {  # name -> how it is written, bands, kind
@@ -98,15 +104,18 @@ FILES: dict[str, tuple[Made, int, str]] = {  # name -> how it is written, bands,
     "array.npy": (npy, 7, "int16"),
     "floats.npy": (npy, 3, "float32"),
     "sentinel.jp2": (jpeg_2000, 1, "uint16"),
+    "phone.heic": (lambda one: heic("rgb"), 3, "uint8"),
+    "camera.hif": (lambda one: heic("deep"), 3, "uint16"),
 }
+DRAWN = {"phone.heic": heic_files.RGB, "camera.hif": heic_files.DEEP}  # what nothing here can write
 
 
 class Seeing(SmallEngine):
     """Remembers the pictures it was given."""
 
-    def __init__(self, bands: int, dtype: str) -> None:
+    def __init__(self, bands: int, dtype: str, bits: int | None = None) -> None:
         rule = None if dtype == "uint8" else Range(rule="fixed", low=(-1e9,) * bands, high=(1e9,) * bands)
-        settings = Input(stride=2, dtype=dtype, range=rule)
+        settings = Input(stride=2, dtype=dtype, bits=bits, range=rule)
         self.card = Card(architecture="seeing", model={"bands": bands}, classes=CLASSES, input=settings)
         self.seen: list[np.ndarray] = []
 
@@ -119,22 +128,23 @@ class Seeing(SmallEngine):
 @pytest.mark.parametrize("name", FILES)
 def test_one_reading_whichever_way_it_is_asked_for(name: str, tmp_path: Path) -> None:
     made, bands, dtype = FILES[name]
-    expected = values(bands, dtype)
-    spec = Spec(bands, dtype)
+    expected = DRAWN.get(name, values(bands, dtype))
+    height, width = expected.shape[:2]
+    spec = Spec(bands, dtype, bits=10 if name == "camera.hif" else None)
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
     path = tmp_path / "images" / name
     path.write_bytes(made(expected))
     label = tmp_path / "labels" / f"{path.stem}.png"
-    Image.fromarray((np.indices((HEIGHT, WIDTH)).sum(0) % 2).astype(np.uint8)).save(label)
+    Image.fromarray((np.indices((height, width)).sum(0) % 2).astype(np.uint8)).save(label)
     arrays = f"dtype: {dtype}\n" if path.suffix == ".npy" and bands == 3 else ""  # else no .npy is looked for
     (tmp_path / "dataset.yaml").write_text(f"classes: [a, b]\nbands: {bands}\n{arrays}")
 
-    assert stored_kind(path) == dtype and stored_size(path) == (HEIGHT, WIDTH)
+    assert stored_kind(path) == dtype and stored_size(path) == (height, width)
     np.testing.assert_array_equal(read(path, spec).values_HWC, expected)
     np.testing.assert_array_equal(read(path.read_bytes(), spec).values_HWC, expected)
     with open_picture(path, spec, limit=None) as opened:
-        for top, bottom in ((0, HEIGHT), (7, 30), (39, 40)):
+        for top, bottom in ((0, height), (7, height - 1), (height - 1, height)):
             np.testing.assert_array_equal(opened.rows(top, bottom)[0], expected[top:bottom])
 
     dataset = tarsia.data.open("folder", tmp_path, "train")
@@ -144,14 +154,14 @@ def test_one_reading_whichever_way_it_is_asked_for(name: str, tmp_path: Path) ->
         tarsia.data.open("folder", tmp_path, "train", cache=tmp_path / "c")[0].image, expected
     )
     np.testing.assert_array_equal(doctor.read(dataset, 0).image, expected)  # check
-    engine = Seeing(bands, dtype)
+    engine = Seeing(bands, dtype, spec.bits)
     predictor = Predictor(engine)
     of_bytes, of_path = predictor(path.read_bytes()), predictor(path)  # the service, Python
     run = tarsia.predict(predictor, [path], tmp_path / "out", save=("label",))
     scores = tarsia.evaluate(predictor, dataset)
     assert run.exit_code == 0 and len(engine.seen) == 4
     for seen in engine.seen:
-        np.testing.assert_array_equal(seen[:HEIGHT, :WIDTH], expected)
+        np.testing.assert_array_equal(seen[:height, :width], expected)
     np.testing.assert_array_equal(of_bytes.label_HW, of_path.label_HW)
     assert scores.metrics.miou > 0
 

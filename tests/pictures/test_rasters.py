@@ -241,6 +241,31 @@ def test_rows_in_any_number_are_written_in_order(tmp_path):
         np.testing.assert_array_equal(found.read(1), rows_HW)
 
 
+@pytest.mark.parametrize("how", ["inside", "world file", "nowhere"])
+def test_a_jpeg_2000_keeps_its_place(how, predictor, tmp_path):
+    image_HW3 = picture(40, 30)
+    path = tmp_path / "tile.jp2"
+    lossless = {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES", "YCBCR420": "NO"}
+    save(path, image_HW3, **lossless, **({} if how == "inside" else {"crs": None, "transform": None}))
+    if how == "world file":
+        (tmp_path / "tile.j2w").write_text("0.5\n0\n0\n-0.5\n400000.25\n5799999.75\n")
+    run = predict(predictor, [path], tmp_path / "out", save=("label", "confidence", "geojson"))
+    label = run.done[0][1]
+    assert label.name == ("tile.png" if how == "nowhere" else "tile.tif")
+    np.testing.assert_array_equal(read(path).values_HWC, image_HW3)
+    with Image.open(label) as found:
+        np.testing.assert_array_equal(np.asarray(found), predictor(image_HW3).label_HW)
+    assert (rasters.place_of(path) is None) is (how == "nowhere")
+    if how == "nowhere":
+        return
+    for name in ("tile.tif", "tile_confidence.tif"):
+        with rasterio.open(tmp_path / "out" / name) as found:
+            assert found.transform == UTM["transform"] and (found.crs is not None) is (how == "inside")
+    polygons = json.loads((tmp_path / "out" / "tile.geojson").read_text())
+    x, y = polygons["features"][0]["geometry"]["coordinates"][0][0]
+    assert 400_000 <= x <= 400_015 and 5_799_980 <= y <= 5_800_000
+
+
 def test_without_rasterio(tmp_path):
     """A GeoTIFF is read as a picture, and a line says what is lost."""
     save(tmp_path / "map.tif", picture(40, 30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import zlib
 from typing import Any
@@ -57,6 +58,14 @@ def test_the_form_goes_before_the_address(app: TestClient) -> None:
 def test_every_kind_of_picture(app: TestClient, kind: str) -> None:
     answer = segment(app, encoded(pixels(), kind), kind=f"image/{kind.lower()}")
     assert answer.status_code == 200 and decoded(answer.content).shape == (24, 32)
+
+
+def test_a_picture_that_nothing_here_reads_is_said_to_its_sender(
+    app: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    answer = segment(app, b"\0\0\0\x14ftypheic\0\0\0\0mif1" + bytes(64), kind="image/heic")
+    assert answer.status_code == 422 and "the extra `heic`" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 126), (126, 1), (33, 65)])

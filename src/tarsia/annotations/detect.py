@@ -18,7 +18,7 @@ from tarsia.plain_text import listed, number, some
 from tarsia.yaml_tree import Document
 
 MASKS, FOLDER = "masks", "folder"
-_NO_MASKS = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".ppm", ".pnm"}
+_NO_MASKS = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic", ".heif", ".hif", ".ppm", ".pnm"}
 
 
 def find(path: Path, kind: str | None) -> tuple[Form, Found]:

@@ -33,6 +33,8 @@ def settled(train: Dataset, counted: Histogram | None = None) -> Range | None:
         if spec.dtype not in _LIMITS:
             raise DatasetError("range: limits: float32 has none: give {low: ..., high: ...}, or percentiles")
         low, high = _LIMITS[spec.dtype]
+        if spec.bits is not None:
+            high = float(2**spec.bits - 1)
         return Range(rule="limits", low=(low,) * bands, high=(high,) * bands)
     given: dict[str, Any] = rule or {}
     if "low" in given:

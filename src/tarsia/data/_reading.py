@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tarsia.card import MAX_BANDS, Range, Spec
 from tarsia.errors import ImageError
-from tarsia.pictures.headers import stored_kind
+from tarsia.pictures.headers import Numbers, stored_numbers
 from tarsia.plain_text import number
 
 
@@ -56,16 +56,28 @@ class Reading(_Node):
 
     bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
     dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
+    bits: Annotated[int, Field(strict=True, ge=9, le=16)] | None = None
     range: Annotated[Literal["limits"] | Percentiles | Ends | None, Field(union_mode="left_to_right")] = None
     alpha: Literal["none", "last", "drop"] | None = None
     take: Annotated[tuple[_Taken, ...], Field(min_length=1, max_length=MAX_BANDS)] | None = None
     nodata: Literal["none"] | float | None = None
 
+    @model_validator(mode="after")
+    def _bits_of_16(self) -> Reading:
+        if self.bits is not None and self.dtype in ("int16", "float32"):
+            raise ValueError(f"bits: of {self.dtype} all are used: leave `bits` out")
+        return self
+
     @property
     def spec(self) -> Spec:
         """How pictures are read; of 8 bits where nothing is said of their numbers."""
         bands = len(self.take) if self.take else self.bands
-        return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata)
+        return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata, bits=self.used_bits)
+
+    @property
+    def used_bits(self) -> int | None:
+        """How many bits the values use, where that is said and fewer than they are stored in."""
+        return None if self.bits == 16 else self.bits
 
     @property
     def range_rule(self) -> Any:
@@ -73,21 +85,38 @@ class Reading(_Node):
         return self.range if self.range is None or self.range == "limits" else self.range.model_dump()
 
 
-def kinds(paths: Iterable[str]) -> Counter[str]:
-    """How many pictures are of which kind of numbers, by their headers; those that cannot be read are left aside."""
-    found: Counter[str] = Counter()
+def kinds(paths: Iterable[str]) -> Counter[Numbers]:
+    """How many pictures hold which numbers, by their headers; those that cannot be read are left aside."""
+    found: Counter[Numbers] = Counter()
     for path in paths:
         with contextlib.suppress(ImageError):
-            found[stored_kind(path)] += 1
+            found[stored_numbers(path)] += 1
     return found
 
 
-def several_kinds(found: Counter[str]) -> str:
-    """What is wrong with pictures of several kinds of numbers; empty where they are of one."""
-    if len(found) < 2:
-        return ""
-    counts = ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in found.most_common())
-    return (
-        f"pictures of several kinds of numbers ({counts}): save all of one kind, or say which in dataset.yaml: "
-        "dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
-    )
+def several_kinds(found: Mapping[Numbers, int], said_bits: bool) -> str:
+    """What is wrong with pictures of several kinds of numbers; empty where they are of one.
+
+    `said_bits`: dataset.yaml says how many bits the values of all use, whatever the files say.
+    """
+    by_kind: Counter[str] = Counter()
+    for one, count in found.items():
+        by_kind[one.kind] += count
+    if len(by_kind) > 1:
+        return (
+            f"pictures of several kinds of numbers ({_counts(by_kind)}): save all of one kind, or say which in "
+            "dataset.yaml: dtype: uint8 takes 16 bits by their upper byte, dtype: float32 takes all as they are"
+        )
+    if len(found) > 1 and not said_bits:
+        least, most = min(one.bits for one in found), max(one.bits for one in found)
+        by_depth = Counter({f"{one.bits} bits": count for one, count in found.items()})
+        return (
+            f"pictures of several depths ({_counts(by_depth)}): say in dataset.yaml how many bits the values of all "
+            f"use: bits: {least} where those of the others are on the same scale (a value beyond is an error), bits: "
+            f"{most} to take all as stored; or save them with one depth"
+        )
+    return ""
+
+
+def _counts(found: Counter[str]) -> str:
+    return ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in found.most_common())

@@ -29,6 +29,8 @@ Everything it can say:
                                       # (this is what is done without it; `per: all`, the bands together, where there
                                       # are one or three), {low: 0, high: 3000}, {low: [..], high: [..]} one a band, or
                                       # limits: the least and largest of their kind
+    bits: 12                          # of 16 that the values use, 9 to 16; without it what the files say, the same in
+                                      # all.  A value beyond is an error; 16 takes all as stored
     alpha: none                       # a sample beyond the bands: none (it is a band), last (0: no data), drop; without
                                       # it it is transparency where it holds 0 and the maximum alone, else refused
     take: [4, 3, 2]                   # which samples of a file are the bands, counted from 1
@@ -86,6 +88,7 @@ from tarsia.data._reading import kinds, several_kinds
 from tarsia.data._split import divide
 from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.pictures.find import suffixes, walk
+from tarsia.pictures.headers import Numbers
 from tarsia.pictures.labels import read_colors, read_label
 from tarsia.plain_text import command, listed
 
@@ -119,18 +122,27 @@ class Data(PairedData):
 
         And what is wrong where these are of several: then they are read as 8 bits.
         """
-        spec = self.layout.spec
-        if self.layout.dtype is not None:
+        layout, spec = self.layout, self.layout.spec
+        if layout.dtype not in (None, "uint16") or (layout.dtype and layout.bits):
             return spec, ""
         found = kinds(one.image for one in pairing.pairs)
-        if found.keys() <= {"uint8"}:
+        if layout.dtype is None and {one.kind for one in found} <= {"uint8"}:
             return spec, ""
         if split != "train":
             found = self._of_training() or found
-        fault = several_kinds(found)
-        return spec if fault else replace(spec, dtype=next(iter(found))), fault and f"{self.source}: {fault}"
+        if layout.dtype is not None:  # of other kinds their reading says that they are
+            found = Counter({one: count for one, count in found.items() if one.kind == layout.dtype})
+        fault = several_kinds(found, layout.bits is not None)
+        if fault or not found:
+            return spec, fault and f"{self.source}: {fault}"
+        kind, stored = next(iter(found))
+        if kind != "uint16":
+            fault = f"{self.source}: bits: of {kind} all are used: leave `bits` out" if layout.bits else ""
+            return replace(spec, dtype=kind, bits=None), fault
+        bits = layout.bits or stored
+        return replace(spec, dtype=kind, bits=bits if bits < 16 else None), ""
 
-    def _of_training(self) -> Counter[str]:
+    def _of_training(self) -> Counter[Numbers]:
         try:
             pairing = _pairing(self.source, self.layout, "train")
         except NoSplitError:

@@ -53,7 +53,7 @@ from tarsia.yaml_tree import in_braces
 
 _SAME_SHAPE = 0.01  # difference of the sides' ratios
 _EMPTY = "nothing in it is labelled"
-_READING = {"bands", "dtype", "range", "alpha", "take", "nodata"}
+_READING = {"bands", "dtype", "bits", "range", "alpha", "take", "nodata"}
 _HEADER = "# A corrected copy, written by `tarsia check`.  What was done to which file stands in check.json."
 _UNDECIDED = (
     "# A copy written by `tarsia check`, whose labels may be meant in several ways.  Put the lines of the right\n"

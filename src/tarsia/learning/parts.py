@@ -58,7 +58,7 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
         if node.weights == "none" and not recipe.train.start_from:
             console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
     spec = spec_of(train_data)
-    kept = {"dtype": spec.dtype, "alpha": spec.alpha, "take": spec.take, "nodata": spec.nodata}
+    kept = {"dtype": spec.dtype, "bits": spec.bits, "alpha": spec.alpha, "take": spec.take, "nodata": spec.nodata}
     size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
     seen = Input.model_validate(size | kept | {"range": settled(train_data)})
     return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)

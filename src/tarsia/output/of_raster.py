@@ -1,4 +1,4 @@
-"""The results of a huge or georeferenced TIFF, written row by row while it is read (pictures/rasters.py)."""
+"""The results of a georeferenced picture or a huge TIFF, written row by row while it is read (pictures/rasters.py)."""
 
 from __future__ import annotations
 

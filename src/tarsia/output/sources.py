@@ -41,6 +41,7 @@ ENDINGS = {
     },
     "video": {"overlay": "_overlay.mp4", "label": "_frames"},  # a folder of label maps
 }
+_RASTERS = frozenset({".tif", ".tiff", ".jp2", ".j2k"})  # what may lie on earth
 _LONGEST_NAME_BYTES = 255  # of one file name, on every file system in use
 
 Failed = list[tuple[Path, str]]
@@ -48,7 +49,7 @@ Failed = list[tuple[Path, str]]
 
 @dataclass(frozen=True)
 class Source:
-    """One thing to segment; `medium` is picture, raster (a TIFF read by windows) or video (a file, or a camera)."""
+    """One thing to segment; `medium` is picture, raster (on earth, or a huge TIFF) or video (file or camera)."""
 
     path: Path
     relative: str  # below the folder that was searched; the file's name for a file given itself
@@ -204,7 +205,7 @@ def _listed(path: Path) -> list[str]:
 def _medium(path: Path, is_raster: Callable[[Path, Spec], bool], spec: Spec) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
-    return "raster" if path.suffix.lower() in (".tif", ".tiff") and is_raster(path, spec) else "picture"
+    return "raster" if path.suffix.lower() in _RASTERS and is_raster(path, spec) else "picture"
 
 
 def _same(name: str) -> str:

@@ -62,6 +62,12 @@ def is_deep_pnm(head: bytes) -> bool:
     return found is not None and int(found[4]) > 255
 
 
+def pnm_bits(head: bytes) -> int:
+    """How many bits a sample of a PPM or PGM has."""
+    found = _PNM.match(head)
+    return 8 if found is None else int(found[4]).bit_length()
+
+
 def read_png(content: bytes, where: str) -> Samples:
     """A PNG of 16 bits; its size is checked by who opened it."""
     values = _decoded(lambda: imagecodecs.png_decode(content), where)
@@ -100,14 +106,18 @@ def read_jpeg_2000(source: str | Path | bytes, where: str, limit: int) -> Sample
     with _jpeg_2000(source) as raster:
         check_size((raster.width, raster.height), where, limit)
         values = _decoded(raster.read, where)
-        bits = int(raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", values.dtype.itemsize * 8))
-        return Samples(np.ascontiguousarray(values.transpose(1, 2, 0)), bits, raster.colorinterp[-1].name == "alpha")
+        values_HWC = np.ascontiguousarray(values.transpose(1, 2, 0))
+        return Samples(values_HWC, _bits(raster), raster.colorinterp[-1].name == "alpha")
 
 
-def jpeg_2000_header(source: str | Path | bytes) -> tuple[tuple[int, int], int, np.dtype[Any]]:
-    """(height, width), bands and kind of numbers of a JPEG 2000, by its header."""
+def jpeg_2000_header(source: str | Path | bytes) -> tuple[tuple[int, int], int, np.dtype[Any], int]:
+    """(height, width), bands, kind of numbers and bits of a JPEG 2000, by its header."""
     with _jpeg_2000(source) as raster:
-        return (raster.height, raster.width), raster.count, np.dtype(raster.dtypes[0])
+        return (raster.height, raster.width), raster.count, np.dtype(raster.dtypes[0]), _bits(raster)
+
+
+def _bits(raster: Any) -> int:
+    return int(raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", np.dtype(raster.dtypes[0]).itemsize * 8))
 
 
 def _jpeg_2000(source: str | Path | bytes) -> AbstractContextManager[Any]:

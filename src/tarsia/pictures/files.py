@@ -184,7 +184,7 @@ def _identified(head: bytes, formats: tuple[str, ...]) -> str:
         if head[offset : offset + len(signature)] == signature:
             if name.upper() in formats:
                 return f"{name} data, but damaged or of a rare kind; get the file again or save it as 8-bit PNG"
-            if name.upper() in FORMATS:
+            if name.upper() in (*FORMATS, "HEIC"):
                 return f"{name} data, which does not keep label values exactly; save labels as PNG"
             return f"{name} data, which Tarsia does not read; save the picture as PNG or JPEG"
     if head.startswith(b"version https://git-lfs"):

@@ -11,7 +11,7 @@ from tarsia.card import Spec
 ARRAY_SUFFIX = ".npy"
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".jp2", ".bmp", ".gif", ".avif"}
-    | {".ppm", ".pgm", ".pnm", ".pbm"}
+    | {".heic", ".heif", ".hif", ".ppm", ".pgm", ".pnm", ".pbm"}
 )  # what a folder is searched for; a file named outright is read whatever its suffix
 
 

@@ -55,6 +55,24 @@ def converted(values: np.ndarray, bits: int, dtype: str, where: str) -> np.ndarr
     return values.astype(dtype, copy=False)
 
 
+def said_bits(
+    values_HWC: np.ndarray, bits: int, said: int | None, where: str, valid_HW: np.ndarray | None = None
+) -> int:
+    """How many bits samples of 9 to 16 are of: as the file says (`bits`), or as was `said` for all files.
+
+    ImageError where a pixel with data holds more than these.
+    """
+    if said is None or values_HWC.dtype != np.uint16:
+        return bits
+    values = values_HWC if valid_HW is None else values_HWC[valid_HW]
+    if values.size and (largest := int(values.max())) > 2**said - 1:
+        raise ImageError(
+            f"{where}: holds {largest}, more than the {2**said - 1} of {said} bits, of which the other pictures are: "
+            f"bring it to their scale, the same way for all of its kind"
+        )
+    return said
+
+
 def held(value: str | float, kind: np.dtype[Any]) -> np.generic | None:
     """A value of no data, a number or its text, as samples of `kind` hold it; None where none of them can."""
     text = str(value).strip()

@@ -1,4 +1,4 @@
-"""Georeferenced and huge TIFFs: where a picture lies on earth, and results written by rows, never held whole.
+"""Georeferenced pictures and huge TIFFs: where a picture lies on earth, and results written by rows, never held whole.
 
 Needs rasterio (extra `geo`).  The samples are read like any picture's (reader.py, tiff.py).
 """
@@ -16,7 +16,8 @@ from tarsia import environment
 from tarsia.card import Spec
 from tarsia.errors import ImageError, MissingExtraError, NoRoomError, needs
 from tarsia.files import writing
-from tarsia.pictures.files import MAX_PIXELS, most_pixels, shown
+from tarsia.pictures.deep import is_jpeg_2000
+from tarsia.pictures.files import MAX_PIXELS, most_pixels, open_file, shown
 from tarsia.pictures.gdal_file import bounded, explained, gdal_file, opened
 from tarsia.pictures.tiff import open_tiff
 
@@ -46,8 +47,12 @@ class Place(NamedTuple):
 
 
 def place_of(source: Path | bytes) -> Place | None:
-    """Where a TIFF lies by its tags or the world file beside it, else by its control points; None for plain pixels."""
-    with opened(source) as raster, explained(shown(source)):
+    """Where a TIFF or JPEG 2000 lies by its tags (boxes) or the world file beside it, else by its control points.
+
+    None for plain pixels, ImageError for what is neither.
+    """
+    driver = "JP2OpenJPEG" if is_jpeg_2000(_head(source)) else "GTiff"
+    with opened(source, driver) as raster, explained(shown(source)):
         points, crs = raster.gcps
         polynomials = raster.rpcs
         if raster.crs or not raster.transform.is_identity:
@@ -58,14 +63,16 @@ def place_of(source: Path | bytes) -> Place | None:
 
 
 def is_raster(path: Path, spec: Spec, tell: Callable[[str], object] = lambda _: None) -> bool:
-    """Whether a TIFF is one for this file: it lies somewhere, or is larger than a picture of `spec` may be.
+    """Whether a file is one for this module: it lies somewhere, or is a TIFF larger than a picture of `spec` may be.
 
-    Without rasterio no TIFF is; `tell` hears of one that lies somewhere.
+    Without rasterio none is; `tell` hears of a TIFF that lies somewhere.
     """
     try:
+        if is_jpeg_2000(_head(path)):
+            return place_of(path) is not None
         with open_tiff(path, shown(path)) as tiff:
             placed, large = tiff.lies_somewhere, tiff.size[0] * tiff.size[1] > most_pixels(spec, MAX_PIXELS)
-    except ImageError:  # let the reader of pictures say what is wrong
+    except (ImageError, MissingExtraError):  # let the reader of pictures say what is wrong
         return False
     if not (placed or large):
         return False
@@ -78,6 +85,12 @@ def is_raster(path: Path, spec: Spec, tell: Callable[[str], object] = lambda _: 
             tell(f"{shown(path)}: its georeference is lost on the way, kept with the extra `geo`: {line}")
         return False
     return True
+
+
+def _head(source: Path | bytes) -> bytes:
+    with open_file(source, shown(source)) as file:
+        found: bytes = file.read(16)
+    return found
 
 
 @contextlib.contextmanager

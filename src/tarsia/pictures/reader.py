@@ -7,6 +7,7 @@ same array.  A `Spec` (of a model's card, or of a data set) says how many bands,
 |---|---|
 | JPEG, PNG, WebP, GIF, BMP, AVIF, PPM of 8 bits | RGB, or grey for one band, as `rgb.py` says |
 | PNG of 16 bits, JPEG of 12, PPM beyond 8, JPEG 2000, .npy | its samples (`deep.py`), in the kind wanted (`kinds.py`) |
+| HEIC (`heic.py`) | as the first of 8 bits, as the second of more |
 | TIFF | its samples, as `tiff_picture.py` says |
 | another number of bands, or kind of numbers, than wanted | refused, both named |
 
@@ -27,7 +28,7 @@ from PIL import Image
 
 from tarsia.card import IGNORED, MAX_BANDS, Spec
 from tarsia.errors import ImageError
-from tarsia.pictures import deep, kinds
+from tarsia.pictures import deep, heic, kinds
 from tarsia.pictures.deep import Samples
 from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, most_pixels, open_file, opened, shown
 from tarsia.pictures.jpeg import frame
@@ -173,14 +174,23 @@ def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec
         return _of_samples(deep.read_jpeg_2000(source, where, most), spec, where)
     if deep.is_deep_jpeg(head):
         return _of_samples(deep.read_jpeg(_content(file), where, most), spec, where)
-    if deep.is_deep_pnm(head) and spec.dtype != "uint8":
+    if deep.is_deep_pnm(head) and (spec.dtype != "uint8" or spec.bits):
         return _of_samples(deep.read_pnm(_content(file), where, most), spec, where)
+    if heic.is_heic(head):
+        return _of_heic(_content(file), spec, where, most)
     with opened(file, where, FORMATS, most) as image:
         if deep.is_deep_png(head):
             samples = deep.read_png(_content(file), where)
             turned = upright(samples.values_HWC, orientation_of(image))
             return _of_samples(samples._replace(values_HWC=turned), spec, where)
         return _converted(image, where, spec)
+
+
+def _of_heic(content: bytes, spec: Spec, where: str, most: int) -> Picture:
+    found, several = heic.read(content, where, most)
+    picture = _of_samples(found, spec, where) if isinstance(found, Samples) else _converted(found, where, spec)
+    remark = f"{where}: holds several pictures, only the main one is used"
+    return picture._replace(remarks=(*picture.remarks, remark)) if several else picture
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -215,7 +225,7 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
     valid = None
     if drops and count != wanted and count - 1 in ((wanted, 1) if wanted == 3 else (wanted,)):
         if spec.dtype == "uint8" and spec.alpha is None and values.dtype == np.uint16:
-            return _on_white((values >> 8).astype(np.uint8), spec)
+            return _on_white((values >> (bits - 8)).astype(np.uint8), spec)
         if spec.alpha != "drop":
             valid = values[..., -1] != 0
         values = values[..., :-1]
@@ -224,6 +234,7 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
     valid = kinds.without_data(values, spec.nodata, valid)
     if valid is not None and values.dtype.itemsize > 2:  # what is no data need be no float32 either
         values = np.where(valid[..., None], values, values.dtype.type(0))
+    bits = kinds.said_bits(values, bits, spec.bits, where, valid)
     remarks: list[str] = []
     if values.dtype == np.uint16 and spec.dtype == "uint8" and values.size:
         remarks += kinds.dark(int(values.max()), bits, where)
@@ -235,7 +246,7 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
 
 def _on_white(values_HWC: np.ndarray, spec: Spec) -> Picture:
     """Grey and alpha, or colours and alpha, laid on white, as of 8 bits."""
-    image = np.asarray(flat(Image.fromarray(values_HWC, "LA" if values_HWC.shape[2] == 2 else "RGBA")))
+    image = np.array(flat(Image.fromarray(values_HWC, "LA" if values_HWC.shape[2] == 2 else "RGBA")))
     return Picture(image if spec.bands == 3 else np.ascontiguousarray(image[..., :1]))
 
 
@@ -246,7 +257,7 @@ def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True)
     transparent = image.mode in ("LA", "RGBA") and spec.alpha in ("last", "drop")
     if spec.take or transparent or (bands == found and bands not in (1, 3) and spec.alpha == "none"):
         image.load()
-        turned = upright(np.asarray(image).reshape(image.height, image.width, -1), orientation_of(image))
+        turned = upright(np.array(image).reshape(image.height, image.width, -1), orientation_of(image))
         return _of_samples(Samples(turned, 8), spec, where)
     if bands == 1 and image.mode.partition(";")[0] not in _GREY_MODES:
         what = f"a picture of {found} bands (mode {image.mode})"

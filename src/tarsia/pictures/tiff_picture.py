@@ -37,6 +37,7 @@ class TiffPicture:
         self.where, self.spec, self._tiff = tiff.where, spec, tiff
         self._remarks = [f"{self.where}: holds several pictures, only the first is used"] if tiff.several else []
         self._chosen, self._alpha, self._guessed = self._plan()
+        self._bits = tiff.bits  # or as many as the spec says
         self._largest, self._strange = 0, 0
         self._counted_H = np.zeros(tiff.size[0], bool)  # rows whose alpha was looked at
         self._turned = tiff.orientation
@@ -56,7 +57,7 @@ class TiffPicture:
 
     def remarks(self) -> list[str]:
         """What a person should know once all is read."""
-        deep = self._tiff.bits if self.spec.dtype == "uint8" else 0
+        deep = self._bits if self.spec.dtype == "uint8" else 0
         return [*self._remarks, *kinds.dark(self._largest, deep, self.where)]
 
     def _plan(self) -> tuple[list[int], int | None, bool]:
@@ -113,6 +114,7 @@ class TiffPicture:
                 self._check_alpha(alpha[~self._counted_H[top:bottom]])
                 self._counted_H[top:bottom] = True
             valid = _both(valid, alpha != 0)
+        self._bits = kinds.said_bits(bands, tiff.bits, spec.bits, self.where, valid)
         if spec.dtype == "uint8" and bands.dtype == np.uint16 and bands.size:
             self._largest = max(self._largest, int(bands.max()))
         if valid is not None and bands.dtype.itemsize > 2:  # what is no data need be no float32 either
@@ -172,7 +174,7 @@ class TiffPicture:
             if bands.dtype != np.uint8 or bands.shape[2] != 3:
                 raise ImageError(f"{self.where}: YCbCr of {number(bands.shape[2], 'band')}; save it as RGB")
             bands = np.asarray(Image.fromarray(np.ascontiguousarray(bands), "YCbCr").convert("RGB"))
-        values = kinds.converted(self._white_is_high(bands), tiff.bits, spec.dtype, self.where)
+        values = kinds.converted(self._white_is_high(bands), self._bits, spec.dtype, self.where)
         if values.shape[2] == 1 and spec.bands == 3:
             return np.repeat(values, 3, axis=2)
         return np.ascontiguousarray(values)
@@ -184,7 +186,7 @@ class TiffPicture:
             return ~bands
         if bands.dtype.kind != "u":
             raise ImageError(f"{self.where}: {bands.dtype} with 0 as white; save it as a plain grey TIFF")
-        return (bands.dtype.type(2**self._tiff.bits - 1) - bands).astype(bands.dtype)
+        return (bands.dtype.type(2**self._bits - 1) - bands).astype(bands.dtype)
 
 
 def _both(valid: np.ndarray | None, other: np.ndarray) -> np.ndarray:

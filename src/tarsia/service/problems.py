@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from tarsia.errors import ImageError, ScoresError, TooLargeError
+from tarsia.errors import ImageError, MissingExtraError, ScoresError, TooLargeError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,7 +54,7 @@ def of(error: Exception) -> Problem:
         return Problem(413, "too-many-pixels", str(error))
     if isinstance(error, ScoresError):
         return Problem(500, "no-number", str(error))
-    if isinstance(error, ImageError):
+    if isinstance(error, ImageError | MissingExtraError):  # as of a HEIC where nothing reads it
         return Problem(422, "unreadable-picture", str(error))
     if isinstance(error, MemoryError):
         return Problem(413, "too-large", "not enough memory for a picture of this size: make it smaller")
@@ -80,6 +80,7 @@ def handle_in(app: FastAPI) -> None:
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(ImageError, problem)
+    app.add_exception_handler(MissingExtraError, problem)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, other)
 

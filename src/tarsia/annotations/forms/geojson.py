@@ -69,17 +69,17 @@ def _earth(path: Path) -> _Earth | None:
     """Where a raster lies; None of a picture that lies nowhere."""
     with needs("GeoJSON over a raster", "geo"):
         import rasterio
-    from tarsia.pictures.gdal_file import explained, opened
+    from tarsia.pictures.rasters import place_of
 
-    if path.suffix.lower() not in (".tif", ".tiff"):
+    if path.suffix.lower() not in (".tif", ".tiff", ".jp2", ".j2k"):
         return None
     try:
-        with opened(path) as raster, explained(str(path)):
-            if raster.crs is None:
-                return None
-            return _Earth(rasterio.crs.CRS.from_user_input(raster.crs), raster.transform)
+        place = place_of(path)
     except ImageError as error:
         raise DatasetError(" ".join(error.args)) from error
+    if place is None or place.crs is None or place.points:
+        return None
+    return _Earth(rasterio.crs.CRS.from_user_input(place.crs), place.transform)
 
 
 def _fill(record: Record, tree: dict[str, Any], earth: _Earth | None, class_from: str | None, path: Path) -> None:
