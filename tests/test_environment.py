@@ -80,6 +80,6 @@ def test_an_install_line_of_a_folder_that_was_never_installed(monkeypatch: pytes
 
 
 def test_every_extra_has_an_install_line() -> None:
-    for extra in ("report", "train", "serve", "geo", "video", "openvino", "all"):
+    for extra in ("report", "train", "serve", "geo", "video", "heic", "openvino", "parquet", "all"):
         words = shlex.split(environment.install_line(extra))
         assert words[:2] == ["pip", "install"] and len(words) > 2 and "tarsia" not in " ".join(words)
