@@ -207,6 +207,8 @@ def faults_of(error: ValidationError, schema: type[BaseModel]) -> list[Fault]:
             what = unknown_key(str(where[-1]), _fields_at(schema, where[:-1]), len(faults))
         elif item["type"] == "missing":
             what = "is missing"
+        elif item["type"] == "too_short":
+            what = f"expected at least {item['ctx']['min_length']}, got {short(item['input'])}"
         elif item["type"] in ("model_type", "model_attributes_type", "dict_type"):
             what = f"expected keys and values below it, got {short(item['input'])}"
         else:

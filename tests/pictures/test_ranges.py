@@ -154,6 +154,26 @@ def test_what_is_beyond_a_range_outside_of_the_kind() -> None:
     assert np.isfinite(largest.ends(largest.counts[0], ("0", "100"))).all()
 
 
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ("foo", "range: Input should be 'limits', got 'foo'"),
+        ("{percentiles: [99, 1]}", "range.percentiles: 99 is not below 1, got [99, 1]"),
+        ("{percentiles: [1]}", "range.percentiles.1: is missing"),
+        ("{low: 0}", "range.high: is missing"),
+        ("{low: 0, hihg: 1}", "range.high: is missing"),
+        ("[0, 1]", "range: Input should be 'limits', got [0, 1]"),
+    ],
+)
+def test_a_range_has_the_faults_of_the_form_that_was_meant(told: str, fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_text(f"classes: [a, b]\nrange: {told}\n")
+    with pytest.raises(RecipeError) as refused:
+        Layout.load(path)
+    assert f"{path}:2: {fault}" in str(refused.value)
+    assert "hihg" in told or len(str(refused.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("told", ["{low: 3000, high: 0}", "{low: .nan, high: 1}", "{low: 16777216, high: 16777217}"])
 def test_a_range_that_is_none_is_an_error_with_its_line(told: str, tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from tarsia.card import MAX_BANDS, Range, Spec
 from tarsia.errors import ImageError
@@ -51,13 +51,29 @@ class Ends(_Node):
         return self
 
 
+def _which(value: object) -> str:
+    """Which of the forms of a range is meant, so that the faults are of that one alone."""
+    if isinstance(value, dict | BaseModel):
+        percentiles = "percentiles" in value if isinstance(value, dict) else isinstance(value, Percentiles)
+        return "range[percentiles]" if percentiles else "range[ends]"
+    return "range[word]"
+
+
+_Rule = Annotated[
+    Annotated[Literal["limits"] | None, Tag("range[word]")]
+    | Annotated[Percentiles, Tag("range[percentiles]")]
+    | Annotated[Ends, Tag("range[ends]")],
+    Discriminator(_which),
+]
+
+
 class Reading(_Node):
     """The keys of dataset.yaml on how pictures are read (data/folder.py says what each means)."""
 
     bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
     dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
     bits: Annotated[int, Field(strict=True, ge=9, le=16)] | None = None
-    range: Annotated[Literal["limits"] | Percentiles | Ends | None, Field(union_mode="left_to_right")] = None
+    range: _Rule = None
     alpha: Literal["none", "last", "drop"] | None = None
     take: Annotated[tuple[_Taken, ...], Field(min_length=1, max_length=MAX_BANDS)] | None = None
     nodata: Literal["none"] | float | None = None

@@ -70,7 +70,7 @@ class TiffPicture:
             return [0, 1, 2, 3], None, False
         if spec.take:
             if max(spec.take) > count:
-                raise self._other(f"take: {list(spec.take)} in dataset.yaml names one that it has not")
+                raise self._other(f"as many as `take: {list(spec.take)}` needs")
             return [band - 1 for band in spec.take], None, False
         if spec.alpha in ("last", "drop"):
             if count != wanted + 1:
