@@ -1,4 +1,4 @@
-"""`tarsia` in processes forked from one that has imported torch and timm once, which takes each start ten seconds."""
+"""`tarsia` in processes forked from one that has imported torch and the like once, which takes a start ten seconds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tarsia.studies.process import IMPORTED
-
+# What is slow to import, and nothing of Tarsia, whose modules each command imports anew, as when it is started.
+SLOW = (
+    *("torch", "torch._dynamo", "torch.utils.tensorboard", "timm", "onnxscript", "onnxruntime", "pydantic", "cyclopts"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "jinja2"),
+)
 # Each connection is one command.  Its process is forked twice, so that one waits for the other's exit code.
 SERVER = """
 import atexit, json, os, signal, socket, sys, traceback
-import tarsia.adapting, tarsia.exporting, tarsia.exporters.writer
-from tarsia.cli import main
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind(sys.argv[1])
 listener.listen()
@@ -46,8 +47,10 @@ os.chdir(job["folder"])
 os.environ.clear()
 os.environ.update(job["environment"])
 sys.argv = ["tarsia", *job["arguments"]]
+MEANWHILE
 code = 0
 try:
+    from tarsia.cli import main
     main()
 except SystemExit as stop:
     code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -79,15 +82,14 @@ os._exit(code)
 
 @contextlib.contextmanager
 def forked(program: Path, before: str = "") -> Iterator[None]:
-    """The file `program` is `tarsia` meanwhile; `before` is run before anything of Tarsia is imported.
+    """The file `program` is `tarsia` meanwhile; `before` is run by each before its command.
 
-    Exit codes, signals, streams, folder and environment are those of a program that was started.  What is not tried is
-    the start itself: that a command imports all it needs.
+    Exit codes, signals, streams, folder and environment are those of a program that was started, and each imports what
+    it needs of Tarsia.  What is not tried is that it also imports what it needs of `SLOW`.
     """
     with tempfile.TemporaryDirectory() as folder:  # not pytest's: an address may have 107 characters
         address = f"{folder}/asked"
-        imported = f"import {', '.join(IMPORTED)}"
-        command = [sys.executable, "-c", before + imported + SERVER, address]
+        command = [sys.executable, "-c", f"import {', '.join(SLOW)}{SERVER}".replace("MEANWHILE", before), address]
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None and server.stdout.readline() == "ready\n"
         program.write_text(PROGRAM.format(python=sys.executable, address=address))

@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -56,7 +56,8 @@ def nodes(path: Path) -> list[ast.AST]:
 @functools.cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Every module that a file imports, in full, and whether only for type checking."""
-    switches = [node for node in nodes(path) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    tests = [(node, node.test) for node in nodes(path) if isinstance(node, ast.If)]
+    switches = [node for node, test in tests if isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"]
     for_types = {id(node) for switch in switches for node in ast.walk(switch)}
     found = []
     for node in nodes(path):
@@ -106,19 +107,29 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
     assert circle(rooms()) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_torch_stays_on_its_side(path: Path) -> None:
-    if place(path).startswith((*WITH_TORCH, "hardware.py")):  # which asks torch too, where it is, and loads it then
-        return
-    for module, _ in imports(path):
-        assert module.split(".")[0] not in ("torch", "torchvision", "timm", "safetensors"), f"{place(path)}: {module}"
+def faults(check: Callable[[Path], Iterator[str]], files: Sequence[Path] = FILES) -> list[str]:
+    """Where `check` finds something: one test for all files, since two thousand take half a minute to begin and end."""
+    return [f"{place(path)}: {fault}" for path in files for fault in check(path)]
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name not in ("tarsia", "cli")], ids=place)
-def test_parts_import_no_commands(path: Path) -> None:
-    for module, _ in imports(path):
-        names = module.split(".")
-        assert not (names[0] == "tarsia" and len(names) > 1 and names[1] in COMMANDS), f"{place(path)}: {module}"
+def test_torch_stays_on_its_side() -> None:
+    def check(path: Path) -> Iterator[str]:
+        for module, _ in imports(path):
+            if module.split(".")[0] in ("torch", "torchvision", "timm", "safetensors"):
+                yield module
+
+    with_torch = (*WITH_TORCH, "hardware.py")  # which asks torch too, where it is, and loads it then
+    assert not faults(check, [path for path in FILES if not place(path).startswith(with_torch)])
+
+
+def test_parts_import_no_commands() -> None:
+    def check(path: Path) -> Iterator[str]:
+        for module, _ in imports(path):
+            names = module.split(".")
+            if names[0] == "tarsia" and len(names) > 1 and names[1] in COMMANDS:
+                yield module
+
+    assert not faults(check, [path for path in FILES if path.parent.name not in ("tarsia", "cli")])
 
 
 def test_no_file_but_the_command_line_imports_it() -> None:
@@ -165,31 +176,41 @@ def test_no_test_stops_the_clock_of_other_threads() -> None:
 PRINTED = [path for path in FILES if place(path) != "console.py"]
 
 
-@pytest.mark.parametrize("path", PRINTED, ids=place)
-def test_all_is_printed_by_the_console(path: Path) -> None:
+def test_all_is_printed_by_the_console() -> None:
     """So that a name is plain text wherever it is printed; of rich others take what prints nothing."""
-    for module, typing_only in imports(path):
-        assert typing_only or module.split(".")[0] != "rich" or module in _SILENT, f"{place(path)}: {module}"
-    for node in nodes(path):
-        if isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            assert name not in ("print", "print_json"), f"{place(path)}:{node.lineno}"
+
+    def check(path: Path) -> Iterator[str]:
+        for module, typing_only in imports(path):
+            if not typing_only and module.split(".")[0] == "rich" and module not in _SILENT:
+                yield module
+        for node in nodes(path):
+            if isinstance(node, ast.Call):
+                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                if name in ("print", "print_json"):
+                    yield f"{node.lineno}: {name}"
+
+    assert not faults(check, PRINTED)
 
 
 _SILENT = ("rich", "rich.box", "rich.cells", "rich.cells.cell_len", "rich.console", "rich.console.Group")
 _COMMAND = re.compile(rf"\btarsia ({'|'.join(cli.COMMANDS)})\b")
 
 
-@pytest.mark.parametrize("path", PRINTED, ids=place)
-def test_commands_and_lines_of_errors_are_made_of_parts(path: Path) -> None:
+def test_commands_and_lines_of_errors_are_made_of_parts() -> None:
     """Words that are not known here go through `plain_text.command`; an error's lines are its arguments."""
-    for node in nodes(path):
-        if isinstance(node, ast.JoinedStr):
-            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
-            found = _COMMAND.search(text)
-            assert found is None or "\0" not in text[found.end() :].partition("`")[0], f"{place(path)}:{node.lineno}"
-        if isinstance(node, ast.Call) and str(getattr(node.func, "id", "")).endswith("Error"):
-            assert not any("\\n" in ast.unparse(given) for given in node.args), f"{place(path)}:{node.lineno}"
+
+    def check(path: Path) -> Iterator[str]:
+        for node in nodes(path):
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+                found = _COMMAND.search(text)
+                if found is not None and "\0" in text[found.end() :].partition("`")[0]:
+                    yield f"{node.lineno}: {found[0]}"
+            is_error = isinstance(node, ast.Call) and str(getattr(node.func, "id", "")).endswith("Error")
+            if is_error and any("\\n" in ast.unparse(given) for given in node.args):
+                yield f"{node.lineno}: an error of several lines"
+
+    assert not faults(check, PRINTED)
 
 
 _FLAG = re.compile(r"(?<!docker run )(?<!var\()--[a-z]")  # docker's own, and a style sheet's variables
@@ -231,30 +252,24 @@ LIGHT = sorted(
 ) + ["tarsia.models", "tarsia.learning"]
 
 
-def test_importing_the_light_side_loads_nothing_heavy_and_writes_nothing(tmp_path: Path) -> None:
-    code = (
-        "import importlib, sys\n"
-        "for name in sys.argv[1:]: importlib.import_module(name)\n"
-        f"print([name for name in {HEAVY} if name in sys.modules])"
-    )
+def test_importing_prints_and_writes_nothing_and_leaves_the_verbs_and_the_light_side_loads_nothing_heavy(
+    tmp_path: Path,
+) -> None:
+    """A module that is once imported is an attribute of its package, whatever stood there."""
+    modules = ["tarsia" + ("." + place(path)[:-3].replace("/", ".")).replace(".__init__", "") for path in FILES]
     assert {"tarsia", "tarsia.cli", "tarsia.evaluating", "tarsia.prediction.predictor", "tarsia.data.folder"} <= set(
         LIGHT
     )
-    done = python(code, *LIGHT, cwd=tmp_path, PYTHONDONTWRITEBYTECODE="1")
-    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
-    assert not list(tmp_path.iterdir())
-
-
-def test_importing_everything_prints_and_writes_nothing_and_leaves_the_verbs(tmp_path: Path) -> None:
-    """A module that is once imported is an attribute of its package, whatever stood there."""
-    modules = ["tarsia" + ("." + place(path)[:-3].replace("/", ".")).replace(".__init__", "") for path in FILES]
     code = (
-        "import importlib, sys, tarsia\n"
-        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "import importlib, sys\n"
+        f"for name in {LIGHT}: importlib.import_module(name)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])\n"
+        f"for name in {[name for name in modules if name != 'tarsia.__main__']}: importlib.import_module(name)\n"
+        "import tarsia\n"
         "sys.exit([name for name in tarsia.__all__ if not callable(getattr(tarsia, name))] or None)"
     )
-    done = python(code, *[m for m in modules if m != "tarsia.__main__"], cwd=tmp_path)
-    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    done = python(code, cwd=tmp_path)
+    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
     assert not list(tmp_path.iterdir())
 
 
@@ -278,9 +293,7 @@ def test_public_names() -> None:
 PRIVATE = {"os._exit", "torch.ops.aten._softmax_backward_data", "torch.ops.mkldnn._is_mkldnn_bf16_supported"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_nothing_private_of_another_package_is_used(path: Path) -> None:
-    """What a package keeps to itself changes without a word."""
+def private_uses(path: Path) -> Iterator[str]:
     modules = {
         alias.asname or alias.name.partition(".")[0]
         for node in nodes(path)
@@ -289,14 +302,20 @@ def test_nothing_private_of_another_package_is_used(path: Path) -> None:
         if not alias.name.startswith("tarsia")
     }
     for module, _ in imports(path):
-        assert module.startswith(("tarsia", "__future__")) or "._" not in f".{module}", f"{place(path)}: {module}"
+        if not module.startswith(("tarsia", "__future__")) and "._" in f".{module}":
+            yield module
     for node in nodes(path):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             first = node.value
             while isinstance(first, ast.Attribute):
                 first = first.value
-            private = isinstance(first, ast.Name) and first.id in modules and ast.unparse(node) not in PRIVATE
-            assert not private, f"{place(path)}:{node.lineno}: {ast.unparse(node)}"
+            if isinstance(first, ast.Name) and first.id in modules and ast.unparse(node) not in PRIVATE:
+                yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+def test_nothing_private_of_another_package_is_used() -> None:
+    """What a package keeps to itself changes without a word."""
+    assert not faults(private_uses)
 
 
 def test_every_dependency_has_a_floor() -> None:
@@ -307,14 +326,18 @@ def test_every_dependency_has_a_floor() -> None:
             assert one.startswith("tarsia[") or ">=" in one or "==" in one, f"{group}: {one} has no lowest version"
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_every_file_says_what_it_is(path: Path) -> None:
-    tree = parsed(path)
-    assert ast.get_docstring(tree)
-    names = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
-    if place(path) not in ("__main__.py",) and len(tree.body) > 1:
-        assert "annotations" in names
-    assert path.stem not in ("utils", "helpers", "common", "misc")
+def test_every_file_says_what_it_is() -> None:
+    def check(path: Path) -> Iterator[str]:
+        tree = parsed(path)
+        if not ast.get_docstring(tree):
+            yield "no docstring"
+        names = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+        if place(path) != "__main__.py" and len(tree.body) > 1 and "annotations" not in names:
+            yield "no annotations of __future__"
+        if path.stem in ("utils", "helpers", "common", "misc"):
+            yield "a name that says nothing"
+
+    assert not faults(check)
 
 
 def test_every_command_is_a_function_of_its_file() -> None:
@@ -484,18 +507,31 @@ def test_the_source_archive_holds_what_a_checkout_needs(tmp_path: Path) -> None:
     assert not [name for name in inside if "__pycache__" in name or name.startswith((".venv", "runs"))]
 
 
+IN_TURN = """
+import ast, sys
+import tarsia
+assert tarsia.__file__.startswith(sys.argv[1]), tarsia.__file__
+print(tarsia.__all__)
+from tarsia.cli import main
+for arguments in ast.literal_eval(sys.argv[2]):
+    sys.argv = ["tarsia", *arguments]
+    try:
+        main()
+    except SystemExit as stop:
+        print("ended with", stop.code or 0, flush=True)
+"""
+
+
 def test_the_wheel_works_where_it_is_installed(wheel: Path, data: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*command, "--target", str(target), str(wheel)], check=True, capture_output=True, timeout=240)
-    code = "import tarsia, sys; assert tarsia.__file__.startswith(sys.argv[1]), tarsia.__file__; print(tarsia.__all__)"
-    done = python(code, str(target), cwd=tmp_path, PYTHONPATH=str(target))
-    assert done.returncode == 0 and "'train'" in done.stdout, done.stderr
-    run = "import sys; from tarsia.cli import main; main()"
-    arguments = ("evaluate", "--predictions", str(data / "val/labels"), "--data", f"folder:{data}", "--out", "scores")
-    done = python(run, *arguments, cwd=tmp_path, PYTHONPATH=str(target))
-    assert done.returncode == 0, done.stderr
+    # Several commands of one process: each of its own would load torch anew, and what is tried here are their files.
+    scored = ("evaluate", "--predictions", str(data / "val/labels"), "--data", f"folder:{data}", "--out", "scores")
+    trained = ("train", "recipes/camvid-fast.yaml", "--set", "data.root=nowhere")
+    commands = (scored, trained, ("compare", "--study", "studies/msanet.yaml", "--dry-run"))
+    done = python(IN_TURN, str(target), repr(commands), cwd=tmp_path, PYTHONPATH=str(target))
+    codes = re.findall(r"^ended with (.*)$", done.stdout, re.MULTILINE)
+    assert codes == ["0", "2", "0"] and "nowhere" in done.stderr, done.stderr
+    assert "'train'" in done.stdout and "msanet-seed0" in done.stdout and "6 of 6 to do" in done.stdout
     assert (tmp_path / "scores" / "report.html").stat().st_size > 10_000
-    for arguments in (("train", "recipes/camvid-fast.yaml"), ("compare", "--study", "studies/msanet.yaml")):
-        done = python(run, *arguments, "--set", "data.root=nowhere", cwd=tmp_path, PYTHONPATH=str(target))
-        assert done.returncode == 2 and "nowhere" in done.stderr, done.stderr

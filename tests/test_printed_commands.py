@@ -1,7 +1,7 @@
 """Every command that is printed is given to a shell as it stands, in a folder whose name holds spaces.
 
-`tarsia` on the shell's path is the program itself, which also notes what `plain_text.command` makes.  It is started the
-first time a command is given, and forked after that.  Only the words in capitals are filled in, from `PLACEHOLDERS`.
+`tarsia` on the shell's path is the program itself, forked from one that has imported torch, which also notes what
+`plain_text.command` makes.  Only the words in capitals are filled in, from `PLACEHOLDERS`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +32,6 @@ PLACEHOLDERS = {"PICTURE": "'pictures/scene (1).png'", "FOLDER": "'a fixed copy'
 COLORS = np.array([[10, 10, 10], [200, 60, 40], [40, 80, 210]], np.uint8)
 NOTING = """
 import os, sys
-sys.argv[0] = "tarsia"
 from tarsia import plain_text
 made = plain_text.command
 def command(*words):
@@ -44,28 +42,20 @@ def command(*words):
     return line
 plain_text.command = command
 """
-STARTED = "#!{python}" + NOTING + "from tarsia.cli import main\nmain()\n"
 
 
 class Shell:
     """A shell in a folder of its own; `run` gives the commands that were made on the way and printed."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.done = folder, set[str]()
-        self.started, self.forked = (folder / "bin" / kind / "tarsia" for kind in ("started", "forked"))
-        for program in (self.started, self.forked):
-            program.parent.mkdir(parents=True)
-        self.started.write_text(STARTED.format(python=sys.executable))
-        self.started.chmod(0o755)
+        self.folder, self.program = folder, folder / "bin" / "tarsia"
+        self.program.parent.mkdir()
         self.made = folder / "bin" / "made"
 
     def start(self, line: str) -> subprocess.Popen[str]:
         self.made.write_text("")
         filled = re.sub(r"\b(PICTURE|FOLDER|RECIPE)\b", lambda word: PLACEHOLDERS[word[1]], line)
-        name = shlex.split(filled)[1]
-        program = self.forked if name in self.done else self.started
-        self.done.add(name)
-        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+        path = f"{self.program.parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path, "MADE_COMMANDS": str(self.made)}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(["bash", "-c", f"exec {filled}"], cwd=self.folder, env=environment, **streams)
@@ -100,7 +90,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("printed") / "a folder, with 'spaces' (and more)"
     write_masks(folder)
     shell = Shell(folder)
-    with forked(shell.forked, NOTING):
+    with forked(shell.program, NOTING):
         yield shell
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import io
 import re
@@ -66,7 +67,14 @@ def write_page(
 
 def _template(package: str) -> Any:
     with needs("writing the report page", "report"):
-        import jinja2
+        import jinja2  # noqa: F401
+    return _compiled(package)
+
+
+@functools.cache
+def _compiled(package: str) -> Any:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: _source("page.html", package) if name == package else _source(name)),
         autoescape=True,

@@ -126,8 +126,8 @@ def output_stride_near(name: str, wanted: int, options: dict[str, Any] | None = 
 
 def _build(name: str, weights: str, output_stride: int | None, options: dict[str, Any], bands: int) -> Any:
     with torch.device("meta"):  # cheap, and says what is wrong before any weights are read
-        reductions = _create(name, options, output_stride).feature_info.reduction()
-        depth = len(_create(name, options, None).feature_info)
+        described = _create(name, options, output_stride).feature_info
+        reductions, depth = described.reduction(), len(described)
     if _is_plain(reductions) and not output_stride and "out_indices" not in options and depth >= 4:
         # A plain ViT: four maps from evenly spaced depths serve a decoder better than its last three.
         options = options | {"out_indices": [depth * (step + 1) // 4 - 1 for step in range(4)]}
