@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -71,6 +74,16 @@ def tiny(data: dict[str, Any] | Path, **train: Any) -> dict[str, Any]:
         "model": {"name": "unet", "encoder": "test_resnet", "channels": [8, 8, 8, 8, 8]},
         "train": settings | train,
     }
+
+
+@contextlib.contextmanager
+def white_figures() -> Iterator[None]:
+    """Figures are files without a drawing: a third of what a small training takes."""
+    from tarsia.evaluation import plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_save", lambda figure, path: Image.new("RGB", (400, 400), "white").save(path))
+        yield
 
 
 def tensors(path: Path) -> dict[str, np.ndarray]:

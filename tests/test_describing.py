@@ -6,6 +6,7 @@ import json
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 
 import tarsia
 from drawn_layouts import LAYOUTS, colored, newcomer, plain, put
-from small_data import draw, tiny
+from small_data import draw, tiny, white_figures
 from tarsia import cli, data
 from tarsia.data.folder import Data
 from tarsia.describing import init
@@ -77,12 +78,17 @@ def test_masks_of_one_class_each_are_not_merged(tmp_path: Path) -> None:
         init(tmp_path)
 
 
+def trains(folder: Path, recipe: dict[str, Any]) -> None:
+    (folder / "r.yaml").write_text(yaml.safe_dump(recipe))
+    with white_figures():
+        assert (tarsia.train(folder / "r.yaml", out=folder / "run") / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize("layout", ["plain", "deepglobe", "loveda", "dsb2018", "paddleseg"])
 def test_what_was_described_trains(layout: str, tmp_path: Path) -> None:
     LAYOUTS[layout][0](tmp_path / "d")
     tarsia.init(tmp_path / "d")
-    (tmp_path / "r.yaml").write_text(yaml.safe_dump(tiny(tmp_path / "d")))
-    assert (tarsia.train(tmp_path / "r.yaml", out=tmp_path / "run") / "model.safetensors").is_file()
+    trains(tmp_path, tiny(tmp_path / "d"))
 
 
 @pytest.mark.shared
@@ -95,9 +101,7 @@ def test_the_samples_train_without_a_line_written_by_hand(layout: str, shared: P
             target.symlink_to(path)
     done = init(tmp_path / "d")
     assert done.exit_code == 0 and done.pictures["train"] and done.pictures["val"], done
-    recipe = tiny(tmp_path / "d") | {"input": {"size": [64, 64]}}
-    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
-    assert (tarsia.train(tmp_path / "r.yaml", out=tmp_path / "run") / "model.safetensors").is_file()
+    trains(tmp_path, tiny(tmp_path / "d", steps_per_epoch=2) | {"input": {"size": [64, 64]}})
 
 
 def test_the_first_hour_of_a_newcomer_is_one_command(

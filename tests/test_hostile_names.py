@@ -7,6 +7,7 @@ markup; no walk ends in a traceback.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -92,6 +93,14 @@ class Place:
         code, self.said = call("train", self.recipe, "--out", self.run)
         assert code == 0, self.said
 
+    @functools.cached_property
+    def exported(self) -> tuple[Path, str]:
+        """The model as ONNX, and what was printed."""
+        out = self.run.parent / f"{FOLDER}.onnx"
+        code, said = call("export", self.run, "--images", "1", "--tolerance", "1", "--out", out)
+        assert code == 0, said
+        return out, said
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
@@ -132,8 +141,8 @@ def adapt(place: Place, out: Path) -> None:
 
 
 def export(place: Place, out: Path) -> None:
-    code, said = call("export", place.run, "--images", "2", "--tolerance", "1", "--out", out / f"{FOLDER}.onnx")
-    assert code == 0 and all(plain(name)[:8] in said for name in CLASSES), said
+    path, said = place.exported
+    assert path.is_file() and all(plain(name)[:8] in said for name in CLASSES), said
 
 
 def predict(place: Place, out: Path) -> None:
@@ -169,7 +178,7 @@ def convert(place: Place, out: Path) -> None:
 
 def serve(place: Place, out: Path) -> None:
     assert call("serve", f"\x1b[31m[bold]={place.run}")[0] == 2
-    command = [sys.executable, "-m", "tarsia", "serve", f"a={place.run}", "--port", "0"]
+    command = [sys.executable, "-m", "tarsia", "serve", f"a={place.exported[0]}", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     said = ""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from small_data import write_folder
+from small_data import white_figures, write_folder
 from tarsia import console, data
 from tarsia.card import CARD_KEY, Card, Classes
 from tarsia.cli import app, main
@@ -155,10 +155,12 @@ def run(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("own data")
     (place / "recipe.yaml").write_text(
         "data: {name: streets, count: 2, size: [64, 64], val: test, val_options: {count: 3}}\n"
-        "model: {name: fpn, encoder: test_resnet, channels: 8}\ntrain: {epochs: 1, batch: 2, workers: 0}\n"
+        "model: {name: fpn, encoder: test_resnet, channels: 8}\n"
+        "train: {epochs: 1, batch: 2, workers: 0, precision: float32, memory_format: contiguous}\n"
     )
     console.quiet(True)
-    yield train(place / "recipe.yaml", out=place / "a run")
+    with white_figures():
+        yield train(place / "recipe.yaml", out=place / "a run")
     console.quiet(False)
 
 
@@ -173,7 +175,7 @@ def test_evaluate_and_export_take_the_runs_own(run, tmp_path, capsys, monkeypatc
     assert "--data 'streets" not in said and "--data streets,split=test,count=3,size=64x64: the data that" in said
     protocol = json.loads((tmp_path / "scores/report.json").read_text())["protocol"]
     assert (protocol["images"], protocol["split"]) == (3, "test")
-    tarsia("export", run, "--out", tmp_path / "m.onnx", "--tolerance", "0.1")
+    tarsia("export", run, "--out", tmp_path / "m.onnx", "--tolerance", "0.1", "--images", 1)
     assert "--check-on streets,split=test,count=3" in capsys.readouterr().err
     tarsia("evaluate", tmp_path / "m.onnx", "--out", tmp_path / "again", "-q")
     assert json.loads((tmp_path / "again/report.json").read_text())["protocol"]["images"] == 3

@@ -11,9 +11,10 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from PIL import Image
@@ -130,9 +131,54 @@ NO_PICTURES: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
 # ---- the browser
 
 
+# By browser: a page of each kind, opened once and left blank, for a new one takes the processor two seconds.
+_PAGES: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+_VIOLATIONS = (
+    "window.violations = [];"
+    "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));"
+)
+
+
+def _blank(browser: Any, script: str, context: dict[str, Any]) -> Any:
+    """A page that shows nothing, of such a context, where `script` runs before every document's own."""
+    pages = _PAGES.setdefault(browser, {})
+    kind = f"{sorted((key, value) for key, value in context.items() if value)} {script}"
+    if kind not in pages:
+        pages[kind] = page = browser.new_context(**context).new_page()
+        page.set_default_timeout(60_000)  # a busy machine takes its time
+        page.add_init_script(_VIOLATIONS + script)
+    return pages[kind]
+
+
+def _leave(browser: Any, page: Any, listeners: dict[str, Any]) -> None:
+    """Blank again, with nothing kept of the visit; one that cannot be is thrown away."""
+    try:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        page.unroute_all()
+        page.evaluate("sessionStorage.clear()")
+        page.context.set_offline(False)
+        page.context.clear_permissions()
+        page.mouse.move(0, 0)
+        page.goto("about:blank")
+    except Exception:
+        _PAGES[browser] = {kind: other for kind, other in _PAGES[browser].items() if other is not page}
+        page.context.close()
+        raise
+
+
 @contextlib.contextmanager
-def visiting(browser: Any, url: str, refusals: bool = False, examples: bool = True, **context: Any) -> Iterator[Any]:
-    """A page in a fresh profile; afterwards nothing may have gone wrong in it, nor been asked of any other machine.
+def visiting(
+    browser: Any,
+    url: str,
+    refusals: bool = False,
+    examples: bool = True,
+    script: str = "",
+    permissions: Sequence[str] = (),
+    viewport: dict[str, int] | None = None,
+    **context: Any,
+) -> Iterator[Any]:
+    """A page as in a fresh profile; afterwards nothing may have gone wrong in it, nor been asked of any other machine.
 
     `refusals`: the browser's own line for an answer of 4xx or 5xx is expected.  Without `examples` there are none.
     """
@@ -142,25 +188,31 @@ def visiting(browser: Any, url: str, refusals: bool = False, examples: bool = Tr
         if message.type in ("error", "warning") and not (refusals and "Failed to load resource" in message.text):
             faults.append(message.text)
 
-    with contextlib.closing(browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)) as fresh:
-        page = fresh.new_page()
-        page.set_default_timeout(60_000)  # a busy machine takes its time
-        page.on("console", listen)
-        page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
-        page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda one: one.url.startswith((url, "blob:", "data:")) or faults.append(one.url))
-        if not refusals:
-            page.on("response", lambda one: one.ok or faults.append(f"{one.status} {one.url}"))
+    def dismiss(dialog: Any) -> None:
+        faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    listeners = {
+        "console": listen,
+        "pageerror": lambda error: faults.append(f"uncaught: {error}"),
+        "dialog": dismiss,
+        "request": lambda one: one.url.startswith((url, "blob:", "data:")) or faults.append(one.url),
+        "response": lambda one: refusals or one.ok or faults.append(f"{one.status} {one.url}"),
+    }
+    page = _blank(browser, script, context)
+    try:
+        for event, listener in listeners.items():
+            page.on(event, listener)
         if not examples:
             page.route(EXAMPLES, lambda route: route.fulfill(json={"examples": []}))
-        page.add_init_script(
-            "window.violations = [];"
-            "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));"
-        )
+        page.context.grant_permissions(permissions)
+        page.set_viewport_size(viewport or {"width": 1280, "height": 800})
         assert "default-src 'none'" in page.goto(url).headers["content-security-policy"]
         yield page
         assert page.evaluate("violations") == []
         assert faults == []
+    finally:
+        _leave(browser, page, listeners)
 
 
 def give(page: Any, picture: bytes, name: str = "scene.png", kind: str = "image/png", into: str = "#file") -> None:

@@ -27,9 +27,8 @@ STATES = "tracks.map(({ readyState }) => readyState)"
 
 @contextlib.contextmanager
 def camera(browser: Any, service: Any, **context: Any) -> Iterator[Any]:
-    with visiting(browser, service.url, examples=False, **{"permissions": ["camera"]} | context) as page:
-        page.add_init_script(SPY)
-        page.reload()
+    options = {"permissions": ["camera"]} | context
+    with visiting(browser, service.url, examples=False, script=SPY, **options) as page:
         until(page, "#knows", "3 classes")
         yield page
 

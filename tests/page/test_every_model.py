@@ -58,23 +58,27 @@ def look(page: Any, service: Started, name: str, colors: np.ndarray) -> None:
     page.click("#new")
 
 
-@pytest.mark.parametrize("kind", ["run", "exported", "int8"])
-def test_a_model_of_every_kind(browser: Any, made_models: Made, colors: np.ndarray, kind: str) -> None:
-    with started(made_models.models[kind]) as service, visiting(browser, service.url) as page:
+def test_one_model_alone(browser: Any, made_models: Made, colors: np.ndarray) -> None:
+    with started(made_models.onnx) as service, visiting(browser, service.url) as page:
         (name,) = service.names
         assert page.locator("#other-field").is_hidden()
         look(page, service, name, colors)
-        if kind != "run":  # exported to a place of their own, and their classes are not those of streets
-            page.wait_for_selector("#examples-part", state="hidden")
-            return
-        page.locator("#examples img[src]").nth(5).wait_for()
-        kept = sorted((made_models.run / "examples").iterdir())
-        assert page.locator("#examples button").all_inner_texts() == [f"Validation {n}" for n in range(1, 7)]
-        page.locator("#examples button").first.click()
-        drawn(page)
-        assert page.locator("#name").text_content() == "validation-1.jpg"
-        pixel_by_pixel(page)
-        assert np.array_equal(shown(page), colors[indices(ask(service.url, kept[0].read_bytes()))])
+        # Exported to a place of its own, and its classes are not those of streets.
+        page.wait_for_selector("#examples-part", state="hidden")
+
+
+def examples(page: Any, service: Started, made_models: Made, colors: np.ndarray) -> None:
+    """What a run has kept is shown for its model, and seen by it."""
+    page.select_option("#model", "run")
+    page.locator("#examples img[src]").nth(5).wait_for()
+    kept = sorted((made_models.run / "examples").iterdir())
+    assert page.locator("#examples button").all_inner_texts() == [f"Validation {n}" for n in range(1, 7)]
+    page.locator("#examples button").first.click()
+    drawn(page)
+    assert page.locator("#name").text_content() == "validation-1.jpg"
+    pixel_by_pixel(page)
+    assert np.array_equal(shown(page), colors[indices(ask(service.url, kept[0].read_bytes(), model="run"))])
+    page.click("#new")
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +91,15 @@ def folder(made_models: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_a_folder_of_several_and_one_by_name(browser: Any, made_models: Made, folder: Path, colors: np.ndarray) -> None:
+def test_a_folder_of_every_kind_and_one_by_name(
+    browser: Any, made_models: Made, folder: Path, colors: np.ndarray
+) -> None:
     with started(folder, f"again={made_models.run}") as service, visiting(browser, service.url) as page:
         assert service.names == ["int8", "plain", "run", "again"]
         for name in service.names:
             look(page, service, name, colors)
+        examples(page, service, made_models, colors)
+        page.select_option("#model", "again")
         give(page, FILE)
         page.select_option("#other", "run")
         drawn(page)

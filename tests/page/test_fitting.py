@@ -30,7 +30,7 @@ def tab(page: Any, to: str, most: int = 40) -> None:
 
 def test_everything_by_keyboard_alone(page: Any, service: Any) -> None:
     scene = {"name": "scene.png", "mimeType": "image/png", "buffer": FILE}
-    page.on("filechooser", lambda chooser: chooser.set_files(scene))
+    page.once("filechooser", lambda chooser: chooser.set_files(scene))
     until(page, "#knows", "3 classes")
     page.keyboard.press("Tab")
     assert focused(page) == "skip"

@@ -56,9 +56,8 @@ def test_without_any_the_page_does_as_well(browser: Any, service: Any) -> None:
 
 @pytest.mark.parametrize("width", [320, 768, 1280])
 def test_what_comes_late_moves_nothing(browser: Any, service: Any, width: int) -> None:
-    with visiting(browser, service.url, viewport={"width": width, "height": 1400}) as page:
+    with visiting(browser, service.url, script=SHIFTS, viewport={"width": width, "height": 1400}) as page:
         waiting: list[Any] = []
-        page.add_init_script(SHIFTS)
         for pattern in (re.compile(r"/v1/examples\?"), re.compile("/v1/examples/")):
             waiting.clear()
             page.route(pattern, lambda route: waiting.append(route))

@@ -39,7 +39,7 @@ def test_an_example_and_a_phone_s_own_way_to_photograph(browser: Any, service: A
     with visiting(browser, plain, has_touch=True, is_mobile=True) as page:
         assert page.locator("#camera").get_attribute("capture") == "environment"
         photo = {"name": "photo.png", "mimeType": "image/png", "buffer": FILE}
-        page.on("filechooser", lambda chooser: chooser.set_files(photo))
+        page.once("filechooser", lambda chooser: chooser.set_files(photo))
         page.tap("#photograph")
         drawn(page)
         page.tap("#new")

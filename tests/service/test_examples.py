@@ -11,7 +11,6 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import small_onnx
-from made_models import Made
 from small_data import CLASSES
 from small_service import decoded, encoded, engine, model_file, pixels, program
 from tarsia import examples
@@ -202,15 +201,6 @@ def test_what_lies_beside_a_file(tmp_path: Path) -> None:
     assert examples.beside(file) == examples.beside(tmp_path) == [inside[1], inside[0], inside[4]]
     own = files(tmp_path / "fast.examples", "x.jpg")
     assert examples.beside(file) == own and examples.beside(run) != own
-
-
-def test_a_trained_model_has_them_from_every_file_of_its_run(made_models: Made) -> None:
-    kept = sorted((made_models.run / "examples").iterdir())
-    assert examples.beside(made_models.run) == kept and len(kept) == 6
-    shown = decoded(kept[0].read_bytes())
-    first = decoded((made_models.data / "val" / "images" / "val00.png").read_bytes())
-    assert shown.shape == first.shape and np.abs(shown.astype(int) - first).mean() < 12  # JPEG of a noisy picture
-    assert examples.beside(made_models.onnx) == []  # exported to another place
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ import logging
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from made_models import Made
 from small_data import CLASSES
 from small_service import decoded, encoded, engine, pixels, segment
-from tarsia import cli
+from tarsia import cli, examples
 from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.inference import load
 from tarsia.prediction.predictor import Predictor
@@ -78,3 +79,12 @@ def test_info_and_predict_of_every_kind(
     expected = load(path, device="cpu")(picture).label_HW
     (found,) = [one for one in (tmp_path / "out").rglob("*.png") if decoded(one.read_bytes()).shape == expected.shape]
     assert (decoded(found.read_bytes()) == expected).all()
+
+
+def test_a_trained_model_has_pictures_to_try_from_every_file_of_its_run(made_models: Made) -> None:
+    kept = sorted((made_models.run / "examples").iterdir())
+    assert examples.beside(made_models.run) == kept and len(kept) == 6
+    shown = decoded(kept[0].read_bytes())
+    first = decoded((made_models.data / "val" / "images" / "val00.png").read_bytes())
+    assert shown.shape == first.shape and np.abs(shown.astype(int) - first).mean() < 12  # JPEG of a noisy picture
+    assert examples.beside(made_models.onnx) == []  # exported to another place
