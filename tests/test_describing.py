@@ -20,6 +20,8 @@ from tarsia.data.folder import Data
 from tarsia.describing import init
 from tarsia.errors import DatasetError, RecipeError
 
+SMALLEST = {"name": "unet_original", "channels": [4, 4]}  # learns nothing, but goes all the way
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
     monkeypatch.setattr(sys, "argv", ["tarsia", *words])
@@ -77,11 +79,16 @@ def test_masks_of_one_class_each_are_not_merged(tmp_path: Path) -> None:
         init(tmp_path)
 
 
-@pytest.mark.parametrize("layout", ["plain", "deepglobe", "loveda", "dsb2018", "paddleseg"])
+TRAINED = ("plain", "deepglobe", "loveda", "dsb2018", "paddleseg", "openearthmap", "camvid-lists", "potsdam")
+
+
+@pytest.mark.parametrize("layout", TRAINED)
 def test_what_was_described_trains(layout: str, tmp_path: Path) -> None:
     LAYOUTS[layout][0](tmp_path / "d")
     tarsia.init(tmp_path / "d")
-    (tmp_path / "r.yaml").write_text(yaml.safe_dump(tiny(tmp_path / "d")))
+    section = {"name": "folder", "root": str(tmp_path / "d")} | ({} if layout == "plain" else {"val": None})
+    recipe = tiny(section, batch=2, steps_per_epoch=2) | {"model": SMALLEST}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     assert (tarsia.train(tmp_path / "r.yaml", out=tmp_path / "run") / "model.safetensors").is_file()
 
 

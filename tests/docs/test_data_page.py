@@ -15,7 +15,7 @@ from tarsia.annotations.tools import all_tools
 
 TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs/data.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"`((?:\w+/)*test_\w+\.py)::(\w+)(?:\[([^\]]+)\])?`", PAGE)
+NAMED = re.findall(r"`tests/((?:\w+/)*test_\w+\.py)::(\w+)(?:\[([^\]]+)\])?`", PAGE)
 
 
 def test_every_row_names_a_test() -> None:
