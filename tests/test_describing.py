@@ -21,6 +21,8 @@ from tarsia.data.folder import Data
 from tarsia.describing import init
 from tarsia.errors import DatasetError, RecipeError
 
+SMALLEST = {"name": "unet_original", "channels": [4, 4]}  # learns nothing, but goes all the way
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
     monkeypatch.setattr(sys, "argv", ["tarsia", *words])
@@ -84,11 +86,15 @@ def trains(folder: Path, recipe: dict[str, Any]) -> None:
         assert (tarsia.train(folder / "r.yaml", out=folder / "run") / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("layout", ["plain", "deepglobe", "loveda", "dsb2018", "paddleseg"])
+TRAINED = ("plain", "deepglobe", "loveda", "dsb2018", "paddleseg", "openearthmap", "camvid-lists", "potsdam")
+
+
+@pytest.mark.parametrize("layout", TRAINED)
 def test_what_was_described_trains(layout: str, tmp_path: Path) -> None:
     LAYOUTS[layout][0](tmp_path / "d")
     tarsia.init(tmp_path / "d")
-    trains(tmp_path, tiny(tmp_path / "d"))
+    section = {"name": "folder", "root": str(tmp_path / "d")} | ({} if layout == "plain" else {"val": None})
+    trains(tmp_path, tiny(section, batch=2, steps_per_epoch=2) | {"model": SMALLEST})
 
 
 @pytest.mark.shared

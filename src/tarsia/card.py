@@ -43,6 +43,7 @@ _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card
 
 _Channel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[_Channel, _Channel, _Channel]
+_Value = Annotated[int, Field(ge=0, le=65_535)]  # of a label file
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
@@ -102,6 +103,27 @@ class Classes(_Frozen):
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+class Coding(_Frozen):
+    """What stands in the label files of the data set that a model learned from: for each class a number, or a colour.
+
+    Where several mean one class it is the first.  `ignored`: what stands for no class; None: nothing does.
+    """
+
+    classes: tuple[_Value, ...] | tuple[Color, ...] = Field(min_length=1, max_length=MAX_CLASSES)
+    ignored: _Value | Color | None = None
+
+    @property
+    def colored(self) -> bool:
+        """Whether colours stand there."""
+        return isinstance(self.classes[0], tuple)
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Coding:
+        if self.ignored is not None and isinstance(self.ignored, tuple) != self.colored:
+            raise ValueError("classes and what is ignored are numbers and colours, expected one of both")
+        return self
 
 
 def _float32(value: float) -> float:
@@ -206,6 +228,7 @@ class Card(_Frozen):
     architecture: str
     model: dict[str, Any]
     classes: Classes
+    coding: Coding | None = None  # of the data set's label files, where it has any; new in format 2
     input: Input = Input()
     calibration: Calibration | None = None
     provenance: dict[str, Any] = {}
@@ -228,6 +251,12 @@ class Card(_Frozen):
             raise ValueError(f"bands: {bands!r}, expected 1 to {MAX_BANDS}")
         return model
 
+    @model_validator(mode="after")
+    def _coded(self) -> Card:
+        if self.coding is not None and len(self.coding.classes) != len(self.classes):
+            raise ValueError(f"coding of {len(self.coding.classes)} classes, expected {len(self.classes)}")
+        return self
+
     @property
     def bands(self) -> int:
         """How many bands the pictures have; 3 are red, green and blue, as in cards from before there were others."""
@@ -243,7 +272,9 @@ class Card(_Frozen):
     def to_json(self) -> str:
         """The card as compact JSON, always the same text for the same card."""
         tree = self.model_dump(mode="json")
-        tree["format"] = 1 if tree["input"].keys().isdisjoint(_NEW) else 2
+        if self.coding is None:
+            del tree["coding"]  # as cards of before
+        tree["format"] = 1 if "coding" not in tree and tree["input"].keys().isdisjoint(_NEW) else 2
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace").decode()  # of a path that is no UTF-8
 

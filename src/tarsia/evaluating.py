@@ -16,7 +16,7 @@ import numpy as np
 from tarsia import console, environment
 from tarsia.card import IGNORED, Calibration
 from tarsia.data._dataset import Dataset, Sample, check_classes, check_same_classes, check_sample, read_as, spec_of
-from tarsia.data._predictions import Reader, require_files
+from tarsia.data._predictions import Reader
 from tarsia.engines import memory_limit
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import DatasetError, ImageError, RecipeError
@@ -135,7 +135,7 @@ def evaluate_predictions(
     ignored_values: tuple[int, ...] = (),
     coding: Literal["classes", "data"] | None = None,
 ) -> Report:
-    """Score index PNGs of another system, `folder`/NAME.png for every sample NAME of `dataset`.
+    """Score index PNGs of another system, `folder`/NAME.png for every sample NAME of `dataset`, or for its picture's.
 
     Values are the data set's classes 0 .. K-1; 255 and `ignored_values` are no class, which counts as wrong on every
     labelled pixel.  With `coding` "data" they are what stands in the data set's own label files, numbers or colours.
@@ -144,7 +144,6 @@ def evaluate_predictions(
     """
     folder = Path(folder)
     dataset, name, chosen = Labelled.of(dataset, None, split or None)
-    require_files(folder, dataset)
     read = Reader(folder, dataset, ignored_values, coding)
     tally = _Tally(dataset, details=True)
     with contextlib.closing(_read_ahead(dataset)) as samples:

@@ -22,7 +22,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tarsia import console
 from tarsia.engines import memory_limit
@@ -34,6 +34,7 @@ from tarsia.look.labels_among import labels_among
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
+from tarsia.output.label_files import coding_for
 from tarsia.output.sources import Source, check_outputs, find, named
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
 from tarsia.output.work import PredictionRun, Work
@@ -64,6 +65,7 @@ def predict(
     batch: int = 1,
     frames: int | None = None,
     attention_at: tuple[int, int] | None = None,
+    coding: Literal["classes", "data"] = "classes",
 ) -> PredictionRun:
     """Segment what `paths` name (output/sources.py: files, folders, patterns, lists) and write results below `out`.
 
@@ -77,7 +79,9 @@ def predict(
     into `out` has finished.
 
     `save`: which of `KINDS`; by default `OUTPUTS`, of a video without a label map for each frame.  `attention_at`: with
-    `attention`, also what the position at that pixel (x, y), from the left and the top, attends to.
+    `attention`, also what the position at that pixel (x, y), from the left and the top, attends to.  `coding`: what
+    stands in label maps, "classes", class numbers, or "data", the numbers or colours of the label files of the data set
+    that the model learned from (16-bit PNGs beyond 255, RGB PNGs).
 
     A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
     ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
@@ -86,7 +90,8 @@ def predict(
     predictor, out = predictor_of(model, inference), Path(out)
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
-    what = WhatToWrite(kinds, indices, min_confidence, simplify, save is None, attention_at)
+    stored = coding_for(predictor.card, coding)
+    what = WhatToWrite(kinds, indices, min_confidence, simplify, save is None, attention_at, stored)
     if batch < 1:
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
     tiling = _tiling(predictor, what)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,71 @@ def test_fixtures_side_by_side(shared, tmp_path):
     assert [len(Data(tmp_path, split, ids="train")) for split in ("train", "val", "test")] == [1, 1, 2]
     with pytest.raises(DatasetError, match=r"_labelTrainIds.png: label value 19 .*0 to 18"):
         Data(tmp_path, "val", ids="train")[0]
+
+
+POLYGONS = {
+    "imgHeight": 6,
+    "imgWidth": 9,
+    "objects": [
+        {"label": "road", "polygon": [[0, 3], [8, 3], [8, 5], [0, 5]]},
+        {"label": "cargroup", "polygon": [[2, 1], [5, 1], [5, 4], [2, 4]]},
+        {"label": "traffic sign", "polygon": [[5, 0], [30, -9], [30, 1], [5, 1]]},
+        {"label": "license plate", "polygon": [[0, 0], [8, 0], [8, 5]]},
+        {"label": "sky", "polygon": [[0, 0], [8, 0], [8, 5]], "deleted": 1},
+    ],
+}
+
+
+def polygons(root: Path, content: dict | str) -> Path:
+    tree(root, files="labelIds", names=NAMES[:1])
+    folder = root / "gtFine/train/aachen"
+    for path in folder.glob("*.png"):
+        path.unlink()
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / f"{NAMES[0]}_gtFine_polygons.json").write_text(text)
+    Image.new("RGB", (9, 6)).save(root / f"leftImg8bit/train/aachen/{NAMES[0]}_leftImg8bit.png")
+    return root
+
+
+def test_polygons_are_drawn_where_there_are_no_ids(tmp_path):
+    polygons(tmp_path, POLYGONS)
+    with pytest.raises(DatasetError, match=r"labelIds\.png but \*_gtFine_polygons\.json: add ids=polygons"):
+        Data(tmp_path)
+    data = tarsia.data.open_spec(f"cityscapes:{tmp_path},ids=polygons", split="train")
+    assert data.name(0) == "aachen/aachen_000000_000019"
+    assert data[0].label[:, 5].tolist() == [7, 7, 13, 13, 13, 0] and data[0].label[0, 0] == 255
+    assert tarsia.data.open_spec(f"cityscapes:{tmp_path},ids=polygons,classes=8", split="train")[0].label[5, 8] == 1
+
+
+def test_drawn_labels_are_those_of_the_tool_that_made_the_published_ones(tmp_path):
+    """These rows are what json2labelImg of cityscapesscripts 2.3.0 draws of the same file, with its labels' ids."""
+    data = Data(polygons(tmp_path, POLYGONS), ids="polygons")
+    rows = data.read_label(data.pairs[0].label)
+    assert rows.tolist() == [
+        [0, 0, 0, 0, 0, 20, 20, 20, 20],
+        [0, 0, 26, 26, 26, 20, 20, 20, 20],
+        [0, 0, 26, 26, 26, 26, 0, 0, 0],
+        [7, 7, 26, 26, 26, 26, 7, 7, 7],
+        [7, 7, 26, 26, 26, 26, 7, 7, 7],
+        [7, 7, 7, 7, 7, 7, 7, 7, 7],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"aachen.*polygons\.json: no polygons of a picture \(Expecting"),
+        ({"imgHeight": 6}, "no 'imgWidth'"),
+        ({"imgHeight": 6, "imgWidth": 10**9, "objects": []}, "expected imgHeight and imgWidth in pixels"),
+        (
+            POLYGONS | {"objects": [{"label": "rood", "polygon": []}]},
+            r"object 0: its label is 'rood', did you mean road",
+        ),
+        (POLYGONS | {"objects": [{"label": "road", "polygon": [[1]]}]}, r"object 0 \(road\): its polygon is \[\[1\]\]"),
+        (POLYGONS | {"objects": [{"label": "road", "polygon": [[1, float("nan")]]}]}, "expected points"),
+        (POLYGONS | {"imgHeight": 7}, "is 6x9 but its label .* is 7x9"),
+    ],
+)
+def test_damaged_polygons_name_their_file(tmp_path, content, message):
+    with pytest.raises(DatasetError, match=message):
+        Data(polygons(tmp_path, content), ids="polygons")[0]

@@ -37,17 +37,12 @@ UNREAD = (
     Unread(
         "polygons of Cityscapes",
         lambda look: {"imgHeight", "imgWidth"} <= look.keys and "objects[].polygon" in look.more,
-        "its label maps are *_labelIds.png: the data set `cityscapes` reads them",
+        "the data set `cityscapes` reads its label maps, *_labelIds.png, and draws these with ids=polygons",
     ),
     Unread(
         "polygons of Mapillary Vistas",
         lambda look: {"width", "height"} <= look.keys and "objects[].polygon" in look.more,
-        "convert its folder labels/, with `images`, and a list of its classes as `classes`",
-    ),
-    Unread(
-        "objects of ADE20K as of 2020",
-        lambda look: "annotation.object[].name_ndx" in look.more,
-        "use the release of 150 classes, which the data set `ade20k` reads",
+        "the data set `vistas` reads its label maps",
     ),
     Unread(
         "a release of Segments.ai",

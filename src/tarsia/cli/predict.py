@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -36,6 +36,10 @@ class Results:
     simplify: Annotated[
         float, Parameter(help="polygons without corners that cut off less than its square in pixels")
     ] = 0.0
+    coding: Annotated[
+        Literal["classes", "data"],
+        Parameter(help="of label maps: class numbers, or what the label files of the model's data set hold"),
+    ] = "classes"
     attention: Annotated[bool, Parameter(help="also draw what the network's attention modules do", negative="")] = False
     attention_at: Annotated[
         str | None, Parameter(help="X,Y: --attention, and what the position at that pixel attends to")
@@ -49,7 +53,7 @@ class Results:
         if self.attention or at:
             kinds = tuple(dict.fromkeys((*(OUTPUTS if kinds is None else kinds), "attention")))
         found = {"save": kinds, "only": _words(self.only), "attention_at": at}
-        return found | {"min_confidence": self.min_confidence, "simplify": self.simplify}
+        return found | {"min_confidence": self.min_confidence, "simplify": self.simplify, "coding": self.coding}
 
 
 RESULTS = Results()

@@ -77,6 +77,7 @@ class Rule:
     suffixes: Collection[str] = SUFFIXES
     remedy: Callable[[Affixes], str] | None = None
     where: str = ""
+    label_suffixes: Collection[str] = LABEL_SUFFIXES
 
 
 def pair(
@@ -87,10 +88,12 @@ def pair(
     only: Sequence[str] | None = None,
     image_suffix: str = "",
     where: str = "",
+    label_suffixes: Collection[str] = LABEL_SUFFIXES,
 ) -> Pairing:
     """Every image below `images` with the label of the same name below `labels`, sorted by name.
 
-    Labels carry `label_suffix` after the name and images `image_suffix`; others do not matter.  With `only`, just these
+    Labels carry `label_suffix` after the name and images `image_suffix`; others do not matter.  `label_suffixes`: those
+    of files that are labels.  With `only`, just these
     names.  `suffix_remedy`: what to do where all labels turn out to have a suffix, `{found}`.
 
     Raises DatasetError where a folder is missing or no image has a label: then there is no data set at all.
@@ -102,7 +105,8 @@ def pair(
         return suffix_remedy.replace("{found}", found.label_suffix) or f"rename the labels without {found.label_suffix}"
 
     affixes = Affixes(image_suffix=image_suffix, label_suffix=label_suffix)
-    return pair_folders([Folders(images, labels)], Rule(affixes, only, remedy=remedy, where=where))
+    rule = Rule(affixes, only, remedy=remedy, where=where, label_suffixes=label_suffixes)
+    return pair_folders([Folders(images, labels)], rule)
 
 
 def pair_folders(places: Sequence[Folders], rule: Rule) -> Pairing:
@@ -179,7 +183,7 @@ def _own_files(folder: Path, beside: Path, rule: Rule, of_labels: bool) -> list[
     found = []
     # In one folder what only the others have tells the two apart.
     telling = one_folder and other != ("", "") and not (of_labels and own != ("", ""))
-    known = LABEL_SUFFIXES if of_labels else rule.suffixes
+    known = rule.label_suffixes if of_labels else rule.suffixes
     for relative in walk(folder, known, () if one_folder else (beside,)):
         name = stripped(relative, *own)
         if name is not None and not (telling and stripped(relative, *other) is not None):

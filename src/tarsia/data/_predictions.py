@@ -11,8 +11,8 @@ from PIL import Image
 
 from tarsia import console
 from tarsia.card import IGNORED, Classes
+from tarsia.data._coding import files_of
 from tarsia.data._dataset import Dataset, Sample
-from tarsia.data._paired import PairedData
 from tarsia.errors import DatasetError, ImageError
 from tarsia.pictures.labels import read_label
 from tarsia.plain_text import some
@@ -20,21 +20,32 @@ from tarsia.plain_text import some
 _NAMED = 5  # missing files named one by one
 
 
-def require_files(folder: Path, dataset: Dataset) -> None:
-    """Raise DatasetError unless `folder` has NAME.png for every sample NAME of `dataset`."""
+def prediction_files(folder: Path, dataset: Dataset) -> dict[str, Path]:
+    """The file of every sample NAME of `dataset`: `folder`/NAME.png, or so called as the picture is.
+
+    Raises DatasetError where some are missing.
+    """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder of predictions")
-    names = [dataset.name(index) for index in range(len(dataset))]
-    missing = [name for name in names if not (folder / f"{name}.png").is_file()]
+    files = files_of(dataset)
+    found, missing = {}, []
+    for index in range(len(dataset)):
+        name = dataset.name(index)
+        path = folder / f"{name}.png"
+        if not path.is_file() and files is dataset:  # a picture's name may have more at its ends
+            path = path.with_name(f"{Path(files.pairs[index].image).stem}.png")
+        found[name] = path
+        missing += [] if path.is_file() else [name]
     if missing:
         named = some([f"{name}.png" for name in missing], _NAMED)
         raise DatasetError(
-            f"{folder}: {len(missing)} of {len(names)} predictions are missing: {named}; each sample NAME of the "
+            f"{folder}: {len(missing)} of {len(found)} predictions are missing: {named}; each sample NAME of the "
             "split needs NAME.png"
         )
-    extra = {path.stem for path in folder.glob("*.png")} - set(names)
+    extra = set(folder.glob("*.png")) - set(found.values())
     if extra:
         console.note(f"{folder}: {len(extra)} more PNGs are of no sample of this split and are not scored")
+    return found
 
 
 def known_values(classes: Classes, ignored_values: tuple[int, ...]) -> np.ndarray:
@@ -60,15 +71,16 @@ class Reader:
         self, folder: Path, dataset: Dataset, ignored_values: tuple[int, ...], coding: Literal["classes", "data"] | None
     ) -> None:
         self.folder, self.dataset, self.coding = folder, dataset, coding
+        self.paths, self.files = prediction_files(folder, dataset), files_of(dataset)
         self.known = known_values(dataset.classes, ignored_values)
         self.own = own_coding(dataset)
         self.right = {"classes": 0, "data": 0}
-        if coding == "data" and not isinstance(dataset, PairedData):
+        if coding == "data" and self.files is None:
             raise DatasetError("`coding='data'` is for labels in files: this data set draws them, as class numbers")
 
     def __call__(self, sample: Sample) -> np.ndarray:
         """The label map of a sample; DatasetError or ImageError naming the file where there is none."""
-        path = self.folder / f"{sample.name}.png"
+        path = self.paths[sample.name]
         if self.coding == "data":
             return self._in_own_values(path, sample)
         try:
@@ -98,17 +110,18 @@ class Reader:
         return f"If these are values as in the data set's own labels ({self.own}), add `coding='data'`"
 
     def _in_own_values(self, path: Path, sample: Sample) -> np.ndarray:
-        assert isinstance(self.dataset, PairedData)
-        label_HW = self.dataset.table(self.dataset.read_label(str(path)), str(path))
+        assert self.files is not None
+        label_HW = self.files.table(self.files.read_label(str(path)), str(path))
         _check_size(path, label_HW, sample)
         return label_HW
 
 
 def own_coding(dataset: Dataset) -> str:
     """What stands for what in the labels of a data set, where that is not the classes' numbers; else ""."""
-    if not isinstance(dataset, PairedData):
+    files = files_of(dataset)
+    if files is None:
         return ""
-    names, table = dataset.classes.names, dataset.table
+    names, table = dataset.classes.names, files.table
     numbers = {value: label for value, label in sorted(table.values.items()) if label != IGNORED}
     if any(value != label for value, label in numbers.items()):
         return some([f"{value} is {names[label]}" for value, label in numbers.items()], 3)

@@ -5,7 +5,8 @@ Zhou et al., "Scene parsing through ADE20K dataset", CVPR 2017.  Folders as in `
 Masks hold 1 .. 150, which are 0 .. 149 in memory, and 0 for everything else, which is ignored.
 
 Classes are named by the first of the names in the data set's list (objectInfo150) and coloured as usual, which leaves
-road and skyscraper the same grey.  The whole ADE20K, with its NAME_seg.png in red and green, is another layout.
+road and skyscraper the same grey.  The whole ADE20K, with its NAME_seg.png in red and green, is another layout:
+`tarsia convert` reads it.
 
 Samples have no domain.
 """

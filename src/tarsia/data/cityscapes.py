@@ -10,7 +10,9 @@ Cordts et al., "The Cityscapes dataset for semantic urban scene understanding", 
   the last after the 19 and the first of the 8.  Unless told it is ignored with 19, and scored with 8 as in Saraceno,
   "Image Semantic Segmentation", 2022; ignored, it leaves 7 categories.  Scored with 19 it is the background of Guo,
   Jiang & Jiang, "Multi-level spatial attention network for image data segmentation", IJES 2021.
-- `ids`: label; or train, where only NAME_gtFine_labelTrainIds.png are there.  Those tell the 19 classes alone.
+- `ids`: label; or train, where only NAME_gtFine_labelTrainIds.png are there, which tell the 19 classes alone; or
+  polygons, where only NAME_gtFine_polygons.json are there: they are drawn, to the label maps that would have been
+  published (data/_drawn_outlines.py).
 
 The 34 ids are 0 .. 33.  Licence plates, id -1, are not drawn in the published files; 255 in labelIds is ignored.
 
@@ -22,11 +24,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from tarsia.card import IGNORED, Classes
+from tarsia.data._drawn_outlines import drawn
 from tarsia.data._folders import require_folders, require_root
 from tarsia.data._labels import LabelTable, Rgb
 from tarsia.data._paired import PairedData
-from tarsia.data._pairing import pair
+from tarsia.data._pairing import LABEL_SUFFIXES, pair
 from tarsia.errors import DatasetError, nearest
 
 SPLITS = {"fine": ("train", "val", "test"), "coarse": ("train", "val", "train_extra")}
@@ -95,7 +100,7 @@ class Data(PairedData):
         labels: Literal["fine", "coarse"] = "fine",
         classes: int = 19,
         void: Literal["ignored", "scored"] | None = None,
-        ids: Literal["label", "train"] = "label",
+        ids: Literal["label", "train", "polygons"] = "label",
     ) -> None:
         _check_split(split, labels)
         if classes not in (19, 8):
@@ -110,10 +115,16 @@ class Data(PairedData):
         images, truths = require_folders(
             folder, (f"leftImg8bit/{split}", f"{kind}/{split}"), f"cityscapes' {split} split"
         )
-        pairing = pair(images, truths, _suffix(truths, kind, ids), _REMEDY, image_suffix="_leftImg8bit")
+        files = LABEL_SUFFIXES | {".json"} if ids == "polygons" else LABEL_SUFFIXES
+        suffix = _suffix(truths, kind, ids)
+        pairing = pair(images, truths, suffix, _REMEDY, image_suffix="_leftImg8bit", label_suffixes=files)
         names, by_id = meaning(classes, void or ("ignored" if classes == 19 else "scored"))
         cities = [Path(one.name).name.partition("_")[0] for one in pairing.pairs]
         super().__init__(pairing, names, _table(by_id, ids), cities)
+
+    def read_label(self, path: str) -> np.ndarray:
+        """The ids in a label file, or those that its polygons draw; H x W."""
+        return drawn(path, _BY_NAME) if path.endswith(".json") else super().read_label(path)
 
 
 def meaning(count: int, void: str) -> tuple[Classes, list[int]]:
@@ -134,11 +145,13 @@ def meaning(count: int, void: str) -> tuple[Classes, list[int]]:
 
 
 _REMEDY = "labels end in _labelIds, these in {found}: take the files as they were published"
-_FILES = {"label": "labelIds", "train": "labelTrainIds"}
+_FILES = {"label": "_labelIds.png", "train": "_labelTrainIds.png", "polygons": "_polygons.json"}
+_OTHER = {"train": "add ids=train, enough for 19 classes", "polygons": "add ids=polygons, and they are drawn"}
+_BY_NAME = {one.name.replace("_", " "): number for number, one in enumerate(IDS)} | {"license plate": -1}
 
 
 def _table(by_id: list[int], ids: str) -> LabelTable:
-    if ids == "label":
+    if ids != "train":
         remedy = (
             "labelIds files hold one id a pixel, 0 to 33 (_color files are for looking at): take them as they were "
             "published; for masks of your own write a dataset.yaml and use folder:ROOT"
@@ -157,13 +170,15 @@ def _check_split(split: str, labels: str) -> None:
 
 
 def _suffix(truths: Path, kind: str, ids: str) -> str:
-    """What the names of the label files end in; DatasetError where only the other ids are there."""
-    suffix, other = (f"_{kind}_{_FILES[name]}" for name in (ids, "train" if ids == "label" else "label"))
-    if not _any(truths, suffix) and _any(truths, other):
-        remedy = "add ids=train, enough for 19 classes" if ids == "label" else "leave out ids=train"
-        raise DatasetError(f"{truths}: no labels named *{suffix}.png but *{other}.png: {remedy}")
-    return suffix
+    """What the names of the label files end in; DatasetError where only those of other `ids` are there."""
+    wanted = f"_{kind}{_FILES[ids]}"
+    if not _any(truths, wanted):
+        for other in _FILES:
+            if _any(truths, f"_{kind}{_FILES[other]}"):
+                remedy = _OTHER.get(other, f"leave out ids={ids}")
+                raise DatasetError(f"{truths}: no labels named *{wanted} but *_{kind}{_FILES[other]}: {remedy}")
+    return wanted if ids == "polygons" else wanted.removesuffix(".png")
 
 
 def _any(folder: Path, suffix: str) -> bool:
-    return any(True for _ in folder.rglob(f"*{suffix}.*"))
+    return any(True for _ in folder.rglob(f"*{suffix.rpartition('.')[0]}.*"))

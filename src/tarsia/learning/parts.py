@@ -10,6 +10,7 @@ from tarsia import console, data, models
 from tarsia.card import Card, Input, Spec
 from tarsia.data import Dataset, bands_of
 from tarsia.data._class_pixels import class_pixel_counts, class_weights
+from tarsia.data._coding import coding_of
 from tarsia.data._dataset import check_classes, check_labelled, spec_of
 from tarsia.data._range import settled
 from tarsia.errors import DatasetError, RecipeError
@@ -61,7 +62,8 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
     kept = {"dtype": spec.dtype, "bits": spec.bits, "alpha": spec.alpha, "take": spec.take, "nodata": spec.nodata}
     size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
     seen = Input.model_validate(size | kept | {"range": settled(train_data)})
-    return model, Card(architecture=node.name, model=config.model_dump(mode="json"), classes=classes, input=seen)
+    told = {"classes": classes, "coding": coding_of(train_data), "input": seen}
+    return model, Card(architecture=node.name, model=config.model_dump(mode="json"), **told)
 
 
 def settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.Sum]:

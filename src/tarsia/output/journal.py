@@ -156,7 +156,7 @@ def _sum(record: dict[str, Any]) -> int:
 
 
 def _compare(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
-    for key, value in json.loads(json.dumps(now)).items():
+    for key, value in (dict.fromkeys(before) | json.loads(json.dumps(now))).items():
         if before.get(key) != value:
             raise OutputError(
                 f"{shown(out)}: was begun with another {key.replace('_', ' ')} ({before.get(key)}, now {value}): "

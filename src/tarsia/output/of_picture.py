@@ -19,6 +19,7 @@ from tarsia.drawing.heat import attention_sheet
 from tarsia.engines.engine import AttentionMap
 from tarsia.errors import ImageError
 from tarsia.files import write_text, writing
+from tarsia.output.label_files import LabelFiles
 from tarsia.output.sources import Source, text
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
@@ -57,7 +58,7 @@ def write(one: Segmented, source: Source, out: Path, what: WhatToWrite, classes:
             Image.fromarray(as_bytes(one.confidence_HW)).save(part, format="PNG")
     more = write_polygons(one.label_HW, source, out, what, classes)
     if "label" in save:
-        paint.save_label(source.output(out, "label"), one.label_HW, classes)
+        LabelFiles(classes, what.coding).save(source.output(out, "label"), one.label_HW)
     return more
 
 

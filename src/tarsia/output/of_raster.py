@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from tarsia import console
-from tarsia.card import IGNORED, Spec
+from tarsia.card import Spec
 from tarsia.drawing import paint
 from tarsia.errors import ImageError
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
+from tarsia.output.label_files import LabelFiles
 from tarsia.output.of_picture import as_bytes, save_jpeg, write_polygons
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
@@ -61,13 +62,14 @@ def write(
         counts = np.zeros(256, np.int64)
         preview = Preview(raster.size)
         kept: list[np.ndarray] = []
+        labels = LabelFiles(predictor.classes, what.coding)
         with contextlib.ExitStack() as stack:
-            writers = _writers(stack, predictor, source, out, what, (raster.size, place))
+            writers = _writers(stack, labels, source, out, what, (raster.size, place))
             work = stack.enter_context(console.Work(shown(source.path), raster.size[0], "rows"))
             for strip in _as_written(found, raster, what):
                 counts += summary.counted(strip.label_HW)
                 for kind, writer in writers.items():
-                    writer.write(strip.label_HW if kind == "label" else _confidence(strip))
+                    writer.write(labels.stored(strip.label_HW) if kind == "label" else _confidence(strip))
                 if "overlay" in what.save:
                     preview.add(strip.top, as_visible(strip.image_HW3), strip.label_HW)
                 if polygons:
@@ -86,7 +88,7 @@ def write(
 
 def _writers(
     stack: contextlib.ExitStack,
-    predictor: Predictor,
+    labels: LabelFiles,
     source: Source,
     out: Path,
     what: WhatToWrite,
@@ -95,9 +97,8 @@ def _writers(
     """The label map first, so that it is in place last."""
     writers = {}
     if "label" in what.save:
-        palette = paint.palette(predictor.classes)
         path = source.output(out, "label")
-        writers["label"] = stack.enter_context(writing_raster(path, *lies, palette, no_data=IGNORED))
+        writers["label"] = stack.enter_context(writing_raster(path, *lies, **labels.raster()))
     if "confidence" in what.save:
         path = source.output(out, "confidence")
         writers["confidence"] = stack.enter_context(writing_raster(path, *lies))

@@ -17,6 +17,7 @@ from tarsia.drawing import paint
 from tarsia.errors import ImageError, OutputError
 from tarsia.files import writing_folder
 from tarsia.output import summary
+from tarsia.output.label_files import LabelFiles
 from tarsia.output.sources import Source, is_camera
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
@@ -53,7 +54,7 @@ def write(
             folder = stack.enter_context(writing_folder(place))
         if "overlay" in what.kinds("video"):
             writer = stack.enter_context(writing_video(source.output(out, "overlay"), first.shape[:2], video.rate))
-        counts = np.zeros(256, np.int64)
+        counts, labels = np.zeros(256, np.int64), LabelFiles(card.classes, what.coding)
         work = stack.enter_context(console.Work(video.where, most or video.frames, "frames"))
         stopping = contextlib.suppress(KeyboardInterrupt) if camera else contextlib.nullcontext()
         with stopping:
@@ -65,7 +66,7 @@ def write(
                     if writer:
                         writer.write(np.asarray(paint.overlay(image_HW3, label_HW, card.classes, legend=False)))
                     if folder:
-                        paint.save_label(folder / f"frame-{work.count:06d}.png", label_HW, card.classes)
+                        labels.save(folder / f"frame-{work.count:06d}.png", label_HW)
         work.end()
     return {"row": summary.row_of(first.shape[:2], counts.tolist(), card, frames=work.count)}
 

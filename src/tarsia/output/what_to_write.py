@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tarsia.annotations.tools import all_tools
-from tarsia.card import IGNORED, Classes
+from tarsia.card import IGNORED, Classes, Coding
 from tarsia.errors import OutputError, nearest
 
 OUTPUTS = ("label", "overlay", "shares")  # what is written unless something else is asked for
@@ -32,6 +32,7 @@ class WhatToWrite:
     simplify: float = 0.0  # tolerance of polygons, in pixels
     default: bool = False
     attention_at: tuple[int, int] | None = None  # (x, y) of the position whose attention is drawn
+    coding: Coding | None = None  # what stands in label maps; None: class numbers
 
     def __post_init__(self) -> None:
         for kind in self.save:
@@ -45,6 +46,8 @@ class WhatToWrite:
             raise OutputError(f"the tolerance of polygons is {self.simplify} pixels, expected 0 or more")
         if self.attention_at is not None and "attention" not in self.save:
             raise OutputError("`attention_at` says whose attention is drawn: add `attention` to what is saved")
+        if self.coding and "label" not in self.save:
+            raise OutputError("`coding` says what stands in label maps: add `label` to what is saved")
 
     @property
     def needs_confidence(self) -> bool:
@@ -78,7 +81,9 @@ class WhatToWrite:
             "only": sorted(self.only),
             "min_confidence": self.min_confidence,
             "simplify": self.simplify,
-            **({"attention_at": list(self.attention_at)} if self.attention_at else {}),  # runs of before say nothing
+            # Of these, runs of before say nothing.
+            **({"attention_at": list(self.attention_at)} if self.attention_at else {}),
+            **({"coding": "data"} if self.coding else {}),
         }
 
 

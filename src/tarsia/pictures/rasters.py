@@ -100,10 +100,16 @@ def writing_raster(
     place: Place | None,
     palette_256x3: np.ndarray | None = None,
     no_data: int | None = None,
+    bands: int = 1,
+    dtype: str = "uint8",
 ) -> Iterator[RowWriter]:
-    """Write a tiled TIFF of one 8-bit band, of `size` (height, width), that lies at `place`; whole or not at all."""
+    """Write a tiled TIFF of `bands` of `dtype`, of `size` (height, width), that lies at `place`; whole or not at all.
+
+    Three bands are red, green and blue.
+    """
     height, width = size
-    profile: dict[str, Any] = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": height, "width": width}
+    profile: dict[str, Any] = {"driver": "GTiff", "dtype": dtype, "count": bands, "height": height, "width": width}
+    profile |= {"photometric": "rgb", "interleave": "pixel"} if bands == 3 else {}
     profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "BIGTIFF": "IF_SAFER"}
     if place is not None and place.affine is not None:
         profile |= {"crs": place.crs, "transform": place.transform}
@@ -150,7 +156,7 @@ class RowWriter:
         self._row = 0
 
     def write(self, rows_hW: np.ndarray) -> None:
-        """The next rows."""
+        """The next rows, h x W, or h x W x 3 of three bands."""
         self._waiting.append(rows_hW)
         count = sum(map(len, self._waiting)) // _BLOCK * _BLOCK
         if count:
@@ -164,6 +170,7 @@ class RowWriter:
         rows_hW = np.concatenate(self._waiting) if self._waiting else np.empty((0, self._raster.width), np.uint8)
         if count:
             window = ((self._row, self._row + count), (0, self._raster.width))
-            self._raster.write(rows_hW[:count], 1, window=window)
+            rows = rows_hW[:count]
+            self._raster.write(rows[None] if rows.ndim == 2 else rows.transpose(2, 0, 1), window=window)
         self._row += count
         self._waiting = [rows_hW[count:].copy()]
