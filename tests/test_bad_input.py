@@ -116,7 +116,7 @@ def fewer_than_no_pictures(place: Place) -> list[object]:
     return ["evaluate", place.model, "--data", f"folder:{place.data}", "--pictures", -1]
 
 
-@case("train needs a recipe", "--resume")
+@case("train needs a folder", "--resume")
 def no_recipe(place: Place) -> list[object]:
     return ["train"]
 

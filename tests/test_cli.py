@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -104,6 +105,32 @@ def test_the_words_of_help_are_those_of_the_command_line(tarsia: Tarsia) -> None
             assert option in options, f"{command}: {option}"
 
 
+def test_help_names_arguments_and_says_no_default_that_is_nothing(tarsia: Tarsia) -> None:
+    usages = {command: tarsia(command, "--help")[1].splitlines()[0] for command in COMMANDS}
+    assert usages["train"] == "Usage: tarsia train [RECIPE] [OPTIONS]"
+    assert usages["predict"] == "Usage: tarsia predict MODEL [PATHS...] [OPTIONS]"
+    assert usages["convert"] == "Usage: tarsia convert SOURCE --to TO [OPTIONS]"
+    assert not any("ARGS" in usage for usage in usages.values())
+    for command in COMMANDS:
+        out = tarsia(command, "--help")[1]
+        assert not re.search(r"\[default: (False|\(\)|None|)\]", out), command
+    assert "[default: auto]" in tarsia("train", "--help")[1]
+
+
+def test_the_version_has_a_short_flag(tarsia: Tarsia) -> None:
+    assert tarsia("-v")[1] == tarsia("--version")[1] != ""
+
+
+def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
+    home = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
+    subprocess.run([sys.executable, "-m", "tarsia", "--install-completion"], env=home, check=True, capture_output=True)
+    script = next(tmp_path.rglob("completions/tarsia"))
+    ask = f"source {script}; COMP_WORDS=(tarsia $@); COMP_CWORD=$#; _tarsia; echo ${{COMPREPLY[@]}}"
+    for words, found in ((["tra"], "train"), (["train", "--min"], "--minutes")):
+        done = subprocess.run(["bash", "-c", ask, "bash", *words], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [found]
+
+
 def test_models_lists_the_folder(tarsia: Tarsia, monkeypatch: pytest.MonkeyPatch) -> None:
     from tarsia import models
 
@@ -140,13 +167,14 @@ def test_datasets_lists_the_folder(tarsia: Tarsia) -> None:
 
 def test_info_of_this_machine(tarsia: Tarsia) -> None:
     code, out, _ = tarsia("info")
-    assert code == 0 and "versions: " in out and "processor: " in out
+    assert code == 0 and "versions:" in out and "processor: " in out
     assert {"versions", "commit", "cores"} <= json.loads(tarsia("info", "--json")[1]).keys()
 
 
 def test_info_of_a_model(tarsia: Tarsia, run: Path) -> None:
     code, out, _ = tarsia("info", run)
-    assert code == 0 and "architecture: unet" in out and '"ground", "box", "disc"' in out
+    assert code == 0 and out.startswith("unet: 3 classes, pictures of 3 bands, val mIoU 0.")
+    assert yaml.safe_load(out.partition("\n")[2])["classes"]["names"] == ["ground", "box", "disc"]
     card = json.loads(tarsia("info", run / "last.safetensors", "--json")[1])
     assert card["classes"]["names"] == ["ground", "box", "disc"] and card["provenance"]["epoch"] == 1
 
@@ -161,6 +189,9 @@ def test_from_a_recipe_to_predictions(tarsia: Tarsia, recipe: Path, data: Path, 
     assert following == ["tarsia evaluate runs/tiny", "tarsia predict runs/tiny PICTURE"]
     assert Recipe.load("runs/tiny/recipe.yaml").seed == 3
     trained = json.loads(Path("runs/tiny/report.json").read_text())["miou"]
+    code, out, _ = tarsia("train", "--resume", "runs/tiny", "--json", "-q")
+    said = json.loads(out)
+    assert code == 0 and said["folder"] == "runs/tiny" and said["report"]["miou"] == trained
 
     code, out, _ = tarsia(*following[0].split()[1:])
     assert code == 0 and f"mIoU {trained:.4f}; report: runs/evaluate-folder-val/report.html" in out

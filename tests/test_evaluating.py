@@ -326,7 +326,7 @@ def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert fitted.dataset == "streets" and fitted.split == "val" and 300 < fitted.pixels < 600
     assert f"Temperature {fitted.temperature:g} is in {path}: ECE {fitted.ece_before:.4f} without it" in printed
     cli.app(["info", str(path)])
-    assert f'"temperature": {fitted.temperature}' in capsys.readouterr().out
+    assert f"temperature: {fitted.temperature}" in capsys.readouterr().out
     with pytest.raises(RecipeError, match="--calibrate is for a MODEL"):
         run("--predictions", "theirs", "--calibrate")
     with pytest.raises(RecipeError, match="leave out test-time augmentation and CRF"):

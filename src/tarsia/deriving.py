@@ -51,12 +51,16 @@ class Derived:
 
 
 class _Tried(NamedTuple):
-    """A network on a page, and the seconds of its step and of one validation picture."""
+    """A network on a page, and the seconds of its step and of one validation picture.
+
+    `busy`: how many times as long as on an idle machine things take, as others work on it too; 1 or more.
+    """
 
     page: Page
     network: rules.Network
     pace: float
     picture: float
+    busy: float
     scale: float
     crop: tuple[int, int]
 
@@ -143,8 +147,7 @@ def _tried(
     for one in networks:
         own = Page(page.overrides)
         scale, crop = _shaped(own, one, common)
-        pace, picture = _measured(own, common, val_data)
-        found.append(_Tried(own, one, pace, picture, scale, crop))
+        found.append(_Tried(own, one, *_measured(own, common, val_data), scale, crop))
         if _long_enough(found[-1], common, limit) or limit.spent > until:
             break
     enough = [one for one in found if _long_enough(one, common, limit)]
@@ -176,8 +179,11 @@ def _workers(device: str) -> int:
     return min(8, cores - 1) if device != "cpu" else int(cores > 3)
 
 
-def _measured(page: Page, common: _Common, val_data: Dataset | None) -> tuple[float, float]:
-    """Seconds of a step, with reading and augmentation, and of a validation picture, of the network on the page."""
+def _measured(page: Page, common: _Common, val_data: Dataset | None) -> tuple[float, float, float]:
+    """Seconds of a step, with reading and augmentation, and of a validation picture, of the network on the page.
+
+    And how busy the machine is: the steps' wall time over what they had of the processor.
+    """
     recipe = page.recipe()
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1000, "workers": 0})})
     state = TrainingState.open(recipe, Path("."), common.device, Restyling)
@@ -186,29 +192,32 @@ def _measured(page: Page, common: _Common, val_data: Dataset | None) -> tuple[fl
             page.put(f"train.{key}", getattr(state.recipe.train, key), "the faster, measured here")
     state.model.train()
     batches, times = state.batches(), []
+    began, worked = time.perf_counter(), time.process_time()
     for _ in range(1 + _TIMED):
         started = time.perf_counter()
         gradients(state, [next(batches) for _ in range(recipe.train.accumulate)])
         take(state)
         times.append(time.perf_counter() - started)
+    worked = time.process_time() - worked
+    busy = max(1.0, (time.perf_counter() - began) / max(worked, 1e-9)) if common.device == "cpu" else 1.0
     if val_data is None:
-        return statistics.median(times[1:]), 0.0
+        return statistics.median(times[1:]), 0.0, busy
     predictor, pictures = Predictor(state.engine()), []
     for index in (0, 0, len(val_data) - 1):
         started = time.perf_counter()
         predictor.labels(val_data[index].image[None])
         pictures.append(time.perf_counter() - started)
-    return statistics.median(times[1:]), statistics.median(pictures[1:])
+    return statistics.median(times[1:]), statistics.median(pictures[1:]), busy
 
 
 def _room(tried: _Tried, common: _Common, limit: Limit) -> tuple[float, int]:
     """Seconds for steps, and how many validations."""
     once = common.held_out * tried.picture
-    limit.scoring = 1.1 * once + _WRITING_SECONDS
+    limit.scoring = 1.1 * once + _WRITING_SECONDS * tried.busy
     most = max(1, int(rules.SHARES["validation"] * limit.seconds / max(once, 1e-9)))
     validations = min(10, most) if common.held_out else 10
     limit.validation = once
-    reserve = rules.SHARES["reserve"] * limit.seconds
+    reserve = rules.SHARES["reserve"] * limit.seconds * tried.busy
     return max(1.0, limit.left - limit.scoring - reserve - validations * once), validations
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import io
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from tarsia import console
 from tarsia.cli._flags import Flag, flags_of, in_flags
@@ -36,6 +39,26 @@ COMMANDS = (
     "info",
 )
 
+
+def _usage(name: str, command: Callable[..., Any]) -> str:
+    """A command's first line of help, with its arguments by their names."""
+    words = []
+    for key, one in inspect.signature(command).parameters.items():
+        label = key.upper()
+        if one.kind is inspect.Parameter.VAR_POSITIONAL:
+            words.append(f"[{label}...]")
+        elif one.kind is not inspect.Parameter.KEYWORD_ONLY:
+            words.append(label if one.default is inspect.Parameter.empty else f"[{label}]")
+        elif one.default is inspect.Parameter.empty:
+            words.append(f"--{key.replace('_', '-')} {label}")
+    return " ".join(["Usage: tarsia", name, *words, "[OPTIONS]"])
+
+
+def _default(value: object) -> str | None:
+    """A default as help shows it; None where it is that there is nothing."""
+    return None if value in (False, (), None, "") else str(value)
+
+
 app = App(
     name="tarsia",
     help="Semantic image segmentation: from labelled pictures to a scored model.",
@@ -44,11 +67,17 @@ app = App(
         "(.safetensors or .onnx) or a run folder."
     ),
     help_format="plaintext",
+    version_flags=["--version", "-v"],
+    default_parameter=Parameter(show_default=_default),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # else it is a SystemExit, which `main` takes for a reader that went away
 )
 for _name in COMMANDS:
-    app.command(getattr(importlib.import_module(f"tarsia.cli.{_name}"), _name))
+    _command = getattr(importlib.import_module(f"tarsia.cli.{_name}"), _name)
+    app.command(_command, usage=_usage(_name, _command))
+app.register_install_completion_command(
+    help="Have the shell complete commands and options by the Tab key; it writes into the shell's start file.",
+)
 
 
 def main() -> None:

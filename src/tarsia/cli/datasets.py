@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tarsia import console
+from tarsia.cli._options import Json, Quiet
 
 
-def datasets() -> None:
+def datasets(*, json: Json = False, quiet: Quiet = False) -> None:
     """The data sets a recipe or --data can name.
 
     Try: tarsia datasets
@@ -14,6 +15,11 @@ def datasets() -> None:
 
     from tarsia import data
 
-    for name in data.names():
-        document = importlib.import_module(f"tarsia.data.{name}").__doc__ or ""
-        console.say(f"{name}: {document.partition(chr(10))[0]}")
+    console.quiet(quiet)
+    documents = {name: importlib.import_module(f"tarsia.data.{name}").__doc__ or "" for name in data.names()}
+    found = {name: document.partition("\n")[0] for name, document in documents.items()}
+    if json:
+        console.data([{"name": name, "what": what} for name, what in found.items()])
+        return
+    for name, what in found.items():
+        console.say(f"{name}: {what}")

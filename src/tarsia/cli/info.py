@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tarsia import console
+from tarsia.card import Card
 from tarsia.cli._options import Json
+from tarsia.plain_text import decimal, number
+from tarsia.yaml_tree import written
 
 
-def info(model: Path | None = None, *, json: Json = False) -> None:
+def info(
+    model: Annotated[Path | None, Parameter(help="a model file (.safetensors or .onnx) or a run folder")] = None,
+    *,
+    json: Json = False,
+) -> None:
     """What a model file says of itself; without a file, what this machine and installation are.
 
     Try:
@@ -20,7 +29,8 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
     from tarsia.engines.model_file import find_model_file, read_card
 
     if model is not None:
-        facts = read_card(find_model_file(model)).model_dump(mode="json")
+        card = read_card(find_model_file(model))
+        facts = card.model_dump(mode="json")
     else:
         runtime = {"packages": environment.runtimes(), "providers": hardware.onnxruntime_providers()}
         facts = environment.describe() | {"onnxruntime": runtime}
@@ -30,6 +40,13 @@ def info(model: Path | None = None, *, json: Json = False) -> None:
     if json:
         console.data(facts)
         return
-    for key, value in facts.items():
-        shown = value if not isinstance(value, dict) else json_text.dumps(value, ensure_ascii=False)
-        console.say(f"{key}: {shown}")
+    if model is not None:
+        console.say(_in_a_line(card))
+    for line in written(facts).splitlines():
+        console.say(line)
+
+
+def _in_a_line(card: Card) -> str:
+    found = f"{card.architecture}: {number(len(card.classes), 'class', 'classes')}, pictures of {card.spec}"
+    miou = card.provenance.get("val_miou")
+    return found + (f", val mIoU {decimal(miou)}" if isinstance(miou, float) else "")

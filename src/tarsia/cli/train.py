@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json as json_text
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from tarsia import console, shipped
 from tarsia.cli._options import (
     Device,
+    Json,
     Offline,
     Out,
     Overwrite,
@@ -20,6 +22,9 @@ from tarsia.cli._options import (
     stay_offline,
 )
 from tarsia.plain_text import command
+
+if TYPE_CHECKING:
+    from tarsia.recipe import Recipe
 
 
 def train(
@@ -38,6 +43,7 @@ def train(
     seed: Annotated[int | None, Parameter(help="short for --set seed=N")] = None,
     overwrite: Overwrite = False,
     offline: Offline = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe; writes a run folder (runs/NAME) with the best model and its report.
@@ -53,39 +59,52 @@ def train(
     from tarsia.errors import RecipeError
     from tarsia.evaluation.folder import tables
     from tarsia.evaluation.report import Report
-    from tarsia.given import resolve
     from tarsia.recipe import Recipe
-    from tarsia.yaml_tree import comments
 
     console.quiet(quiet)
     if resume is not None and (recipe is not None or overrides or seed is not None or out is not None):
         raise RecipeError("--resume goes on with a run as it is: leave out the recipe, --set, --seed and --out")
     if resume is None and recipe is None:
-        raise RecipeError("train needs a recipe, as recipes/camvid-fast.yaml, or --resume RUN")
+        raise RecipeError("train needs a folder of pictures and labels, a recipe, as camvid-fast, or --resume RUN")
     with needs_training():
         from tarsia.training import train as run
-    seeded = [f"seed={seed}"] if seed is not None else []
-    given = None if recipe is None else resolve(recipe)
-    more: dict[str, Any] = {}
-    if given is not None and given.kind == "data":
-        from tarsia.deriving import derive
-
-        asked: dict[str, Any] = {"overrides": [*overrides, *seeded], "weights_at": weights, "device": device}
-        derived = derive(given.value, minutes, used=process_seconds(), **asked)
-        for line in derived.lines:
-            console.note(line)
-        settled, more = derived.recipe, {"limit": derived.limit, "reasons": derived.reasons}
-    else:
-        if minutes is not None or weights is not None:
-            raise RecipeError("--minutes and --weights are for data: a recipe, or a run, says its length and weights")
-        settled, file = None, None if given is None else given.file
-        if file is not None:
-            settled, more = Recipe.load(file, [*overrides, *seeded]), {"reasons": comments(shipped.find(file))}
+    settings = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
+    settled, more = _settled(recipe, settings, minutes, weights, device)
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite, **more)
-    if (folder / "report.json").is_file():
+    scored = (folder / "report.json").is_file()
+    if json:
+        report = json_text.loads((folder / "report.json").read_text(encoding="utf-8")) if scored else None
+        console.data({"folder": str(folder), "report": report})
+        return
+    if scored:
         console.show(tables(Report.read(folder)), wrapped=False)
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
     console.say(f"Run folder: {folder}{page}")
-    scored = Recipe.load(folder / "recipe.yaml").data.val is not None
-    following = [*([command("evaluate", folder)] if scored else []), command("predict", folder, "PICTURE")]
+    validated = Recipe.load(folder / "recipe.yaml").data.val is not None
+    following = [*([command("evaluate", folder)] if validated else []), command("predict", folder, "PICTURE")]
     console.say(f"Next: {'; '.join(following)}")
+
+
+def _settled(
+    words: str | None, settings: list[str], minutes: float | None, weights: Path | None, device: str
+) -> tuple[Recipe | None, dict[str, Any]]:
+    """The recipe that RECIPE means, of data a derived one, and what else `train` takes with it; None for a resume."""
+    from tarsia.errors import RecipeError
+    from tarsia.given import resolve
+    from tarsia.recipe import Recipe
+    from tarsia.yaml_tree import comments
+
+    given = None if words is None else resolve(words)
+    if given is not None and given.kind == "data":
+        from tarsia.deriving import derive
+
+        asked: dict[str, Any] = {"overrides": settings, "weights_at": weights, "device": device}
+        derived = derive(given.value, minutes, used=process_seconds(), **asked)
+        for line in derived.lines:
+            console.note(line)
+        return derived.recipe, {"limit": derived.limit, "reasons": derived.reasons}
+    if minutes is not None or weights is not None:
+        raise RecipeError("--minutes and --weights are for data: a recipe, or a run, says its length and weights")
+    if given is None:
+        return None, {}
+    return Recipe.load(given.file, settings), {"reasons": comments(shipped.find(given.file))}
