@@ -13,10 +13,11 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import small_onnx
@@ -82,6 +83,26 @@ def serving(app: Any) -> Iterator[str]:
             server.should_exit = True
             thread.join(60)
             assert not thread.is_alive(), "the service does not end"
+
+
+class Started(NamedTuple):
+    """A service that the program started: its address, and its models' names in the order of the page."""
+
+    url: str
+    names: list[str]
+
+
+@contextlib.contextmanager
+def started(*arguments: object, **environment: str) -> Iterator[Started]:
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
+    from small_service import program
+
+    with program(*arguments, **environment) as running:
+        url = f"http://127.0.0.1:{running.port}/"
+        with urllib.request.urlopen(f"{url}v1/models", timeout=60) as answer:
+            listed = json.loads(answer.read())["models"]
+        assert [one["problem"] for one in listed] == [None] * len(listed)
+        yield Started(url, [one["name"] for one in listed])
 
 
 def ask(url: str, picture: bytes, **query: Any) -> bytes:

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from browsing import ask, drawn, encoded, give, indices, pixel_by_pixel, shown, until, visiting
+from browsing import Started, ask, drawn, encoded, give, indices, pixel_by_pixel, shown, started, until, visiting
 
 from made_models import Made
 from small_data import CLASSES, draw
 from tarsia.engines.model_file import read_card
 
 FILE = encoded(draw(5000, (48, 64))[0])
-
-
-class Started(NamedTuple):
-    """A service that the program started: its address, and its models' names in the order of the page."""
-
-    url: str
-    names: list[str]
-
-
-@contextlib.contextmanager
-def started(*arguments: object, **environment: str) -> Iterator[Started]:
-    pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra serve)")
-    from small_service import program
-
-    with program(*arguments, **environment) as running:
-        url = f"http://127.0.0.1:{running.port}/"
-        with urllib.request.urlopen(f"{url}v1/models", timeout=60) as answer:
-            listed = json.loads(answer.read())["models"]
-        assert [one["problem"] for one in listed] == [None] * len(listed)
-        yield Started(url, [one["name"] for one in listed])
 
 
 @pytest.fixture(scope="module")
