@@ -269,6 +269,11 @@ class Card(_Frozen):
         low = seen.range.low if seen.range else ()
         return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low, seen.bits)
 
+    @property
+    def weights_licence(self) -> str:
+        """Of the weights that its training started from, as it was stated; "" where it was not, or from scratch."""
+        return str(((self.provenance.get("recipe") or {}).get("model") or {}).get("licence") or "")
+
     def to_json(self) -> str:
         """The card as compact JSON, always the same text for the same card."""
         tree = self.model_dump(mode="json")

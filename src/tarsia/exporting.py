@@ -77,6 +77,8 @@ def export(
         console.note(
             f"{path}: no temperature in its card, so 1: `{command('evaluate', path, '--calibrate')}` finds one"
         )
+    if card.weights_licence:
+        console.note(f"{path}: learned from weights under the licence {card.weights_licence}")
     reference = TorchEngine(network, card, "cpu")
     trial = Trial("torch", Predictor(reference), path.stat().st_size, kept_bytes=_KEPT_BYTES)
     export = _Export(path, card, trial, check_on, images, tolerance, probabilities)

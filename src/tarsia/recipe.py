@@ -83,6 +83,10 @@ class ModelRecipe(_OpenNode):
         description="how the layers that give scores start: a standard deviation, fan_in (1 / sqrt(what comes into a "
         "score)) or he (sqrt(2 / what comes of a feature)); docs/networks.md",
     )
+    licence: str | None = Field(
+        None, description="of the weights; unless told as their file or timm states it, empty where neither does"
+    )
+    accept_licence: bool = Field(False, description="a licence with conditions, or none, is no longer warned of")
     freeze: tuple[str, ...] = Field((), description="encoder parts that stay as they are; [all] for the whole encoder")
 
 

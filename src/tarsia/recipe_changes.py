@@ -15,7 +15,10 @@ from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
 
 # None of these changes what is learned, or which model is kept.
-_FREE = ("name", "expected", "data.cache", "train.workers", "train.save_every_seconds", "train.keep")
+_FREE = (
+    *("name", "expected", "data.cache", "train.workers", "train.save_every_seconds", "train.keep"),
+    *("model.licence", "model.accept_licence"),
+)
 # What a training can take on its way, and what it means there; epochs have their own words.
 _TAKEN = {
     "data.root": "the same samples are expected there",

@@ -56,7 +56,7 @@ def _said_by(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def _from_hub(encoders: Sequence[str]) -> tuple[list[Network], str]:
-    from tarsia.models._weights import encoder_file
+    from tarsia.models._weights import encoder_file, licence
 
     found: list[Network] = []
     why = ""
@@ -68,12 +68,6 @@ def _from_hub(encoders: Sequence[str]) -> tuple[list[Network], str]:
             if not found:
                 break  # where one cannot be had for want of a network, no other can
             continue
-        found.append(Network(one, "imagenet", licence=_licence(one)))
+        found.append(Network(one, "imagenet", licence=licence(one, "imagenet")))
         break  # the best one that is there: others would be downloads for nothing
     return found, why
-
-
-def _licence(encoder: str) -> str:
-    from tarsia.models._weights import licence_of
-
-    return licence_of(encoder)

@@ -49,4 +49,5 @@ def info(
 def _in_a_line(card: Card) -> str:
     found = f"{card.architecture}: {number(len(card.classes), 'class', 'classes')}, pictures of {card.spec}"
     miou = card.provenance.get("val_miou")
-    return found + (f", val mIoU {decimal(miou)}" if isinstance(miou, float) else "")
+    found += f", val mIoU {decimal(miou)}" if isinstance(miou, float) else ""
+    return found + (f"; started from weights under {card.weights_licence}" if card.weights_licence else "")

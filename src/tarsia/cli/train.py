@@ -43,6 +43,9 @@ def train(
     seed: Annotated[int | None, Parameter(help="short for --set seed=N")] = None,
     overwrite: Overwrite = False,
     offline: Offline = False,
+    accept_licence: Annotated[
+        bool, Parameter(help="of weights with a condition, or without a word: no warning", negative="")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,13 +65,17 @@ def train(
     from tarsia.recipe import Recipe
 
     console.quiet(quiet)
-    if resume is not None and (recipe is not None or overrides or seed is not None or out is not None):
-        raise RecipeError("--resume goes on with a run as it is: leave out the recipe, --set, --seed and --out")
+    changed = recipe is not None or overrides or seed is not None or out is not None or accept_licence
+    if resume is not None and changed:
+        raise RecipeError(
+            "--resume goes on with a run as it is: leave out the recipe, --set, --seed, --accept-licence and --out"
+        )
     if resume is None and recipe is None:
         raise RecipeError("train needs a folder of pictures and labels, a recipe, as camvid-fast, or --resume RUN")
     with needs_training():
         from tarsia.training import train as run
     settings = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
+    settings += ["model.accept_licence=true"] if accept_licence else []
     settled, more = _settled(recipe, settings, minutes, weights, device)
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite, **more)
     scored = (folder / "report.json").is_file()

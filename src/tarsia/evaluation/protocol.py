@@ -77,6 +77,7 @@ def model_facts(predictor: Predictor, size: tuple[int, int], seconds: Sequence[f
         "batch": batch,
         "latency_seconds": statistics.median(seconds[1:] or seconds),
         "peak_memory_bytes": _peak_memory_bytes(),
+        **({"weights_licence": predictor.card.weights_licence} if predictor.card.weights_licence else {}),
         **_temperature(predictor),
     }
 

@@ -19,7 +19,7 @@ from tarsia.data._dataset import read_as
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import carry_over
 from tarsia.errors import RecipeError, TrainingError
-from tarsia.learning import losses, optimizer, resume_point, speed
+from tarsia.learning import licence, losses, optimizer, resume_point, speed
 from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.distillation import Teacher
@@ -121,6 +121,9 @@ class TrainingState:
         if recipe.train.start_from and at_start:
             console.note(carry_over(model, card, Path(recipe.train.start_from)))
         model.to(device)
+        recipe = licence.settled(recipe) if not resuming else recipe
+        if warning := licence.remark(recipe.model):
+            console.note(f"warning: {warning}")
         augment = Augment(recipe.augment, extra)
         recipe, criterion = settle_criterion(recipe, train_data, device)
         order = _order(recipe, train_data, 0, 0)

@@ -96,9 +96,15 @@ def encoder_file(name: str) -> Path:
         raise ModelFileError(f"model.weights: {what}; {advice}") from error
 
 
-def licence_of(name: str) -> str:
-    """The licence that timm states for the hub's weights of `name`; "" where it states none."""
-    return str(getattr(timm.get_pretrained_cfg(name), "license", None) or "")
+def licence(name: str, weights: str) -> str:
+    """The licence stated for weights of timm's network `name`: by timm for the hub's, else in the file's metadata.
+
+    "" where none is.
+    """
+    if weights == "imagenet":
+        return str(getattr(timm.get_pretrained_cfg(name), "license", None) or "")
+    header = read_header(Path(weights))
+    return str(header.get("license", header.get("licence", "")))
 
 
 def _unreachable(address: str) -> str | None:

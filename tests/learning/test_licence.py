@@ -1,0 +1,73 @@
+"""The licence of weights: stated in the recipe and the model, warned of where it has conditions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import yaml
+from safetensors.torch import save_file
+
+import tarsia
+from small_data import tiny, white_figures, write_folder
+from tarsia.engines.model_file import find_model_file, read_card
+from tarsia.learning import licence
+from tarsia.recipe import ModelRecipe, Recipe
+
+
+def recipe(**model: object) -> Recipe:
+    return Recipe.model_validate({"data": {"name": "streets"}, "model": {"name": "unet"} | model})
+
+
+@pytest.mark.parametrize(
+    ("said", "warned"),
+    [
+        (None, ""),
+        ("apache-2.0", ""),
+        ("MIT", ""),
+        ("", "nothing says under which licence"),
+        ("cc-by-nc-4.0", "forbids commercial use"),
+        ("fair-noncommercial-research-license", "forbids commercial use"),
+        ("dinov3-license", "terms of its own"),
+    ],
+)
+def test_what_is_warned_of(said: str | None, warned: str) -> None:
+    remark = licence.remark(ModelRecipe(name="unet", licence=said))
+    assert warned in remark and bool(remark) == bool(warned)
+    assert licence.remark(ModelRecipe(name="unet", licence=said, accept_licence=True)) == ""
+
+
+def test_the_hubs_weights_are_under_what_timm_says() -> None:
+    assert licence.settled(recipe(encoder="convnextv2_tiny", weights="imagenet")).model.licence == "cc-by-nc-4.0"
+    assert licence.settled(recipe(encoder="resnet18", weights="imagenet")).model.licence == "apache-2.0"
+    assert licence.settled(recipe(weights="imagenet", licence="mine")).model.licence == "mine"
+    assert licence.settled(recipe()).model.licence is None
+
+
+def test_a_models_licence_goes_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(tmp_path / "data", 4, 2, (32, 32))
+    weights = timm.create_model("test_resnet").state_dict()
+    save_file(weights, tmp_path / "silent.safetensors")
+    save_file(weights, tmp_path / "nc.safetensors", metadata={"license": "cc-by-nc-4.0"})
+    runs = {}
+    with white_figures():
+        for name in ("silent", "nc"):
+            tree = tiny(tmp_path / "data")
+            tree["model"] = {"name": "unet", "encoder": "test_resnet", "weights": str(tmp_path / f"{name}.safetensors")}
+            (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(tree))
+            runs[name] = tarsia.train(tmp_path / f"{name}.yaml", out=tmp_path / name)
+            assert "warning:" in capsys.readouterr().err
+        scratch = {"model": tree["model"] | {"weights": "none"}}
+        (tmp_path / "more.yaml").write_text(
+            yaml.safe_dump(tiny(tmp_path / "data", start_from=str(runs["nc"])) | scratch)
+        )
+        settings = {"model.accept_licence": True}
+        runs["more"] = tarsia.train(tmp_path / "more.yaml", set=settings, out=tmp_path / "more")
+        assert "warning:" not in capsys.readouterr().err
+    said = {name: read_card(find_model_file(run)).weights_licence for name, run in runs.items()}
+    assert said == {"silent": "", "nc": "cc-by-nc-4.0", "more": "cc-by-nc-4.0"}
+    assert json.loads((runs["nc"] / "report.json").read_text())["model"]["weights_licence"] == "cc-by-nc-4.0"
+    assert Recipe.load(runs["nc"] / "recipe.yaml").model.licence == "cc-by-nc-4.0"
+    assert "licence" in (runs["nc"] / "report.html").read_text()
