@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
 from tarsia import data, models
 from tarsia.cli import app
@@ -34,13 +37,51 @@ def settings(schema: Any, prefix: str = "") -> list[str]:
             if prefix or name == "augment":
                 document = " ".join((inner.__doc__ or "").split())
                 default = "none" if schema is AugmentRecipe else ""
-                rows.append(f"| `{prefix}{name}` | {default} | {document} |")
+                rows.append(f"| `{prefix}{name}` | {default} | | {document} |")
             rows += settings(inner, f"{prefix}{name}.")
             continue
         default = "required" if field.is_required() else repr(field.default)
-        description = (field.description or "").replace("|", "/")
-        rows.append(f"| `{prefix}{name}` | {default.replace('|', '/')} | {description} |")
+        rows.append(row(f"{prefix}{name}", default, field))
     return rows
+
+
+def row(key: str, default: str, field: FieldInfo) -> str:
+    """Of a table: a setting, its default, what it takes, and what it means."""
+    cells = (default, takes(field), field.description or "")
+    return f"| `{key}` | {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def takes(field: FieldInfo) -> str:
+    """The values of a setting in words: choices, kind and bounds."""
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return _words(TypeAdapter(kind).json_schema(mode="validation"))
+
+
+def _words(schema: dict[str, Any]) -> str:
+    several = schema.get("anyOf") or schema.get("oneOf")
+    if several:
+        found = [_words(one) for one in several]
+        return " or ".join(dict.fromkeys(sorted(found, key="none".__eq__)))
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    kind = schema.get("type", "")
+    if kind in ("integer", "number"):
+        return " ".join(filter(None, ("whole number" if kind == "integer" else "number", _bounds(schema))))
+    if kind == "array":
+        parts = [_words(one) for one in schema.get("prefixItems", ())]
+        return f"[{', '.join(parts)}]" if parts else f"list of {_words(schema.get('items', {})) or 'anything'}"
+    return {"boolean": "true, false", "string": "text", "null": "none", "object": "keys and values"}.get(kind, "")
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    ends = ((">=", low), (">", above), ("<=", high), ("<", below))
+    return ", ".join(f"{sign} {end}" for sign, end in ends if end is not None)
 
 
 def catalogue() -> list[str]:
@@ -49,10 +90,10 @@ def catalogue() -> list[str]:
     for name in models.names():
         config = models.config_class(name)
         document = sys.modules[config.__module__].__doc__ or ""
-        lines += [f"### {name}", "", document.strip(), "", "| option | default | |", "|---|---|---|"]
+        lines += [f"### {name}", "", document.strip(), "", "| option | default | takes | |", "|---|---|---|---|"]
         for key, field in config.model_fields.items():
             default = field.get_default(call_default_factory=True)
-            lines.append(f"| `{key}` | {default!r} | {(field.description or '').replace('|', '/')} |")
+            lines.append(row(key, repr(default), field))
         lines.append("")
     lines += ["## Data sets (`data.name`)", "", "```", (data._folds.__doc__ or "").strip(), "```", ""]
     for name in data.names():
@@ -63,7 +104,7 @@ def catalogue() -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    recipe = ["## Recipe settings", "", "| setting | default | |", "|---|---|---|", *settings(Recipe)]
+    recipe = ["## Recipe settings", "", "| setting | default | takes | |", "|---|---|---|---|", *settings(Recipe)]
     return "\n".join([HEAD, *commands(), "", *recipe, "", *catalogue()]).rstrip() + "\n"
 
 

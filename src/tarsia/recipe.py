@@ -39,9 +39,9 @@ class DataRecipe(_OpenNode):
     """Which pictures; further keys are options of the data set (as `count` of streets), or of all (`folds`, `fold`)."""
 
     name: str
-    root: str | None = None
-    train: str = "train"
-    val: str | None = "val"
+    root: str | None = Field(None, description="the folder, of data sets that lie in one")
+    train: str = Field("train", description="the split that is learned from")
+    val: str | None = Field("val", description="the split that is scored after each epoch")
     val_options: dict[str, Any] = Field({}, description="options of the data set that differ for the val split")
     cache: str | None = Field(None, description="folder for decoded pictures (a memory map); none by default")
 
@@ -94,7 +94,9 @@ class InputRecipe(Node):
     """How pictures are brought to the network, in training, evaluation and prediction alike."""
 
     size: Size | None = Field(None, description="resize every picture to exactly (height, width)")
-    short_side: Annotated[int, Field(ge=8, le=16_384)] | None = None
+    short_side: Annotated[int, Field(ge=8, le=16_384)] | None = Field(
+        None, description="resize every picture so that its shorter side has so many pixels"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> InputRecipe:
