@@ -205,7 +205,7 @@ def file_as_folder(place: Place) -> list[object]:
 # ---- recipes
 
 
-@case("nowhere.yaml", "No such file")
+@case("nowhere.yaml", "no such file")
 def missing_recipe(place: Place) -> list[object]:
     return ["train", place.folder / "nowhere.yaml"]
 

@@ -853,7 +853,8 @@ def test_kinds_are_told_apart(coco: Path, yolo: Path, colored: Path, tmp_path: P
         convert(tmp_path, tmp_path / "5", crowd="ignore")
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DatasetError, match=r"empty: nothing to convert was found; looked for coco: a JSON .*; masks: a folder"
+        DatasetError,
+        match=r"empty: nothing to convert was found; looked for ade20k: .*; coco: a JSON .*; masks: a folder",
     ):
         convert(tmp_path / "empty", tmp_path / "5")
     (tmp_path / "empty/data.yaml").write_text("names: [a]")
@@ -872,7 +873,7 @@ WRONG: list[tuple[str, dict[str, Any], type[TarsiaError], str]] = [
     ("yolo", {"kind": "labelme"}, DatasetError, "yolo: holds no labelme; expected JSON files"),
     ("annotations.json", {"kind": "masks"}, DatasetError, "holds no masks; expected a folder of PNG"),
     ("annotations.json", {"kind": "yolo"}, DatasetError, "holds no yolo; expected a data.yaml"),
-    ("annotations.json", {"kind": "pascal"}, RecipeError, "cannot convert from 'pascal'; known: coco"),
+    ("annotations.json", {"kind": "pascal"}, RecipeError, "cannot convert from 'pascal'; known: ade20k, coco"),
     ("annotations.json", {"images": "foto"}, DatasetError, "foto: no such folder"),
     ("annotations.json", {"classes": "names.txt"}, RecipeError, "`classes` is not for COCO"),
     ("yolo", {"images": "yolo"}, RecipeError, "`images` is not for YOLO"),

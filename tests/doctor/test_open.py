@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ FORMS = {
         "SEQS-01-DAWN/RGB/Stereo_Left/Omni_F/{}.png",
         "SEQS-01-DAWN/GT/LABELS/Stereo_Left/Omni_F/{}.png",
     ),
+    "vistas": ("train", "training/images/{}.jpg", "training/labels/{}.png"),
     "voc": ("train", "JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
 }
 
@@ -40,6 +42,10 @@ def write(root: Path, name: str) -> tuple[Path, Path]:
             path = root / pattern.format(f"{number:03d}")
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((40, 48, 3) if kind == "RGB" else (40, 48), 7, np.uint8)).save(path)
+    if name == "vistas":
+        one = {"color": [1, 2, 3], "evaluate": True}
+        listed = [one | {"name": f"object--{k}", "readable": f"{k}"} for k in range(8)]
+        (root / "config.json").write_text(json.dumps({"labels": listed}))
     if name == "voc":
         (root / "ImageSets/Segmentation").mkdir(parents=True)
         (root / "ImageSets/Segmentation/train.txt").write_text("".join(f"{k:03d}\n" for k in (0, 1, 2, 3, 4, 5, 9)))

@@ -31,7 +31,7 @@ def recipe(
 
     Try:
         tarsia recipe photos --minutes 30 --out photos.yaml
-        tarsia recipe camvid-fast > mine.yaml
+        tarsia recipe camvid-fast --out mine.yaml
     """
     from tarsia import shipped
     from tarsia.cli._options import process_seconds
