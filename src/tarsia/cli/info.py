@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.card import Card
 from tarsia.cli._options import Json
 from tarsia.plain_text import decimal, number
-from tarsia.yaml_tree import written
+
+if TYPE_CHECKING:
+    from tarsia.card import Card
 
 
 def info(
@@ -27,6 +28,7 @@ def info(
     """
     from tarsia import environment, hardware
     from tarsia.engines.model_file import find_model_file, read_card
+    from tarsia.yaml_tree import written
 
     if model is not None:
         card = read_card(find_model_file(model))
