@@ -36,7 +36,8 @@ def test_four_commands_serve_a_stranger(browser: Any, tmp_path: Path, monkeypatc
     classes = read_card(find_model_file(run)).classes
     assert label_HW.shape == (48, 64) and set(classes.names) == {"Building", "Car", "Road"}
     with started(run) as service, visiting(browser, service.url) as page:
-        until(page, "#knows", f"{service.names[0]} tells 3 classes apart: {', '.join(classes.names)}.")
+        assert service.names == ["my-photos"]
+        until(page, "#knows", f"my-photos tells 3 classes apart: {', '.join(classes.names)}.")
         give(page, picture.read_bytes(), picture.name)
         assert page.locator("#notice").is_hidden()
         pixel_by_pixel(page)

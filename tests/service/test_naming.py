@@ -29,6 +29,18 @@ def test_names_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         named([run, exported])
 
 
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [("my photos", "my-photos"), ("Straße (2)", "Stra-e-2"), ("街景", "model"), ("..a", "a"), ("x" * 80, "x" * 64)],
+)
+def test_a_name_of_its_own_is_one_that_an_address_holds(
+    own: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path / own)
+    assert named([run]) == {name: run}
+    assert f"is served as {name}" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_a_folder_of_several(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     run = run_folder(folder / "town")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tarsia import console
 from tarsia.engines.model_file import find_model_file
 from tarsia.errors import ModelFileError, RecipeError
 
 _RUN = "model.safetensors"  # what makes a folder a run's
 _SUFFIXES = (".safetensors", ".onnx")
+_NO_ADDRESS, _LONGEST = re.compile(r"[^A-Za-z0-9._-]+"), 64  # of a model's name, as service.py takes it
 
 
 def named(paths: Iterable[str | Path]) -> dict[str, Path]:
     """Model files, run folders and folders of several, as they are or as NAME=PATH -> each model's path by its name.
 
-    A name that is not given is the file's without suffix, or its folder's where the file is called model.  Raises
+    A name that is not given is the file's without suffix, or its folder's where the file is called model, with `-` for
+    what an address cannot hold.  Raises
     ModelFileError for a path or a folder without a model, RecipeError for names that are equal, and for one name given
     to several.
     """
@@ -37,8 +41,13 @@ def named(paths: Iterable[str | Path]) -> dict[str, Path]:
 
 
 def _own_name(path: Path) -> str:
+    """The file's name, or its folder's, as an address can hold it; said where that is another."""
     file = find_model_file(path).absolute()
-    return file.parent.name if file.stem == "model" else file.stem
+    own = file.parent.name if file.stem == "model" else file.stem
+    name = _NO_ADDRESS.sub("-", own).strip("._-")[:_LONGEST] or "model"
+    if name != own:
+        console.note(f"{path} is served as {name}; to choose another: NAME={path}")
+    return name
 
 
 def _meant(path: Path) -> list[Path]:
