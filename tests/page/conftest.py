@@ -42,7 +42,7 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two small models behind an address, the first with pictures to try."""
     if importlib.util.find_spec("uvicorn") is None:
