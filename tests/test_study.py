@@ -151,7 +151,7 @@ def test_only_chooses_single_runs_or_all_of_a_variation(tmp_path):
         (TINY + "variations:\n  - {name: a}\n  - {name: a}\n", ["study.yaml: two trainings are named a-seed0"]),
         (TINY + "seeds: [1, 1]\n", ["study.yaml: two trainings are named tiny-seed1"]),
         (TINY + "seeds: [-1]\n", ["study.yaml:2: seeds.0: Input should be greater than or equal to 0"]),
-        (TINY + "seeds: []\n", ["study.yaml:2: seeds: Tuple should have at least 1 item"]),
+        (TINY + "seeds: []\n", ["study.yaml:2: seeds: expected at least 1, got []"]),
         (TINY + "set: {seed: 3}\n", ["study.yaml:2: set.seed: the study says it itself"]),
         (TINY + "set: {data.val: null}\n", ["tiny.yaml: data.val is null, and a study compares scores on it"]),
         (TINY + "set:\n  train.epocs: 3\n", ["study.yaml:3: train.epocs: unknown key, did you mean epochs?"]),
