@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
-import pytest
 import yaml
 from PIL import Image
 
@@ -81,9 +82,22 @@ def white_figures() -> Iterator[None]:
     """Figures are files without a drawing: a third of what a small training takes."""
     from tarsia.evaluation import plots
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "_save", lambda figure, path: Image.new("RGB", (400, 400), "white").save(path))
+    with mock.patch.object(plots, "_save", lambda figure, path: Image.new("RGB", (400, 400), "white").save(path)):
         yield
+
+
+@contextlib.contextmanager
+def white_studies() -> Iterator[None]:
+    """So are those of the processes in which a study trains and scores."""
+    from tarsia import studying
+
+    with white_figures(), mock.patch.object(studying, "apart", functools.partial(studying.apart, _white)):
+        yield
+
+
+def _white(function: Callable[..., str], *arguments: Any) -> str:
+    with white_figures():
+        return function(*arguments)
 
 
 def tensors(path: Path) -> dict[str, np.ndarray]:

@@ -97,13 +97,12 @@ def _sorted(regions: list[Region], classes: Classes) -> list[Region]:
 
 def _closed(ring_N2: np.ndarray, transform: Sequence[float] | None) -> list[list[float]]:
     """A ring as GeoJSON has it: in map coordinates, turned as RFC 7946 wants, its first corner once more at the end."""
+    corners = ring_N2.tolist()
     if transform is not None:
         a, b, c, d, e, f = (float(value) for value in tuple(transform)[:6])
-        x, y = ring_N2.T.astype(np.float64)
-        ring_N2 = np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+        corners = [[a * x + b * y + c, d * x + e * y + f] for x, y in corners]  # most rings are too short for NumPy
         if a * e - b * d < 0:
-            ring_N2 = ring_N2[::-1]
-    corners = ring_N2.tolist()
+            corners.reverse()
     return [*corners, corners[0]]
 
 
