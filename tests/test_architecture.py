@@ -30,6 +30,7 @@ COMMANDS = {path.stem for path in PACKAGE.glob("*ing.py")} | {"cli"}
 WITH_TORCH = ("models/", "learning/", "training.py", "deriving.py", "exporting.py", "adapting.py")
 WITH_TORCH += ("engines/torch_engine.py", "engines/weights.py")
 WITH_TORCH += ("exporters/writer.py", "exporters/int8.py", "exporters/attention.py")
+WITH_TORCH += ("exporters/folding.py", "exporters/resizing.py")
 WITH_TORCH += tuple(
     f"adaptation/{name}.py"
     for name in (

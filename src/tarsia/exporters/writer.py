@@ -28,7 +28,8 @@ from tarsia.card import Card
 from tarsia.engines.graph_engine import CONFIDENCE, INPUT, LABEL, SCORES
 from tarsia.engines.onnx_file import with_card
 from tarsia.errors import ExportError
-from tarsia.exporters.attention import TRANSLATIONS
+from tarsia.exporters import attention, resizing
+from tarsia.exporters.folding import fold
 from tarsia.models._ranged import ranged
 from tarsia.models._segmenter import Segmenter
 from tarsia.plain_text import first_line
@@ -51,17 +52,19 @@ def exported(model: Segmenter, card: Card) -> onnx.ModelProto:
     sizes = {0: Dim("batch", min=1), 2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
     try:
         # The exporter's progress and warnings are for those who write networks.
-        with without_logs(*_LOGGERS), warnings.catch_warnings():
+        with without_logs(*_LOGGERS), resizing.AsOne(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            network = ranged(_with_fixed_padding(model.eval()), card).eval()
+            fold(network, example)
             program = torch.onnx.export(
-                ranged(_with_fixed_padding(model.eval()), card).eval(),
+                network,
                 (example,),
                 dynamo=True,
                 dynamic_shapes=(sizes,),
                 input_names=[INPUT],
                 output_names=[SCORES],
                 opset_version=OPSET,
-                custom_translation_table=TRANSLATIONS,
+                custom_translation_table=attention.TRANSLATIONS | resizing.TRANSLATIONS,
                 verbose=False,
             )
             assert program is not None
