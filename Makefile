@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check docs
+.PHONY: setup demo test check types processor docs
 
 setup: $(VENV)/installed
 
@@ -25,8 +25,13 @@ AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/python docs/reference.py --check
+	$(MAKE) --no-print-directory -j 2 types processor
+
+types: setup
+	$(BIN)/mypy
+
+processor: setup
 	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m processor
 
 docs: setup
