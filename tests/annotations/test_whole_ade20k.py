@@ -87,6 +87,11 @@ def test_what_is_wrong_with_a_scene(root: Path, tmp_path: Path) -> None:
     (folder / "ADE_train_1.json").write_text('{"annotation": {"filename": "a.jpg", "scene": []}}')
     with pytest.raises(DatasetError, match=r"ADE_train_1\.json: its object are None"):
         convert(root, tmp_path / "out")
+    for name in ("street/a.jpg", ""):
+        tree = {"filename": name, "scene": [], "object": []}
+        (folder / "ADE_train_1.json").write_text(json.dumps({"annotation": tree}))
+        with pytest.raises(DatasetError, match=r"ADE_train_1\.json: its picture .* is missing"):
+            convert(root, tmp_path / "out")
 
 
 @pytest.mark.shared

@@ -77,7 +77,7 @@ def _scene(path: Path, root: Path, pictures: Pictures, beside: bool) -> _Scene:
             raise DatasetError(f"{path}: object {number}: {called!r:.60} has the number {index!r:.20}")
         if not _level(entry):
             names[index] = called.strip()
-    own = path.with_name(name)
+    own = path.parent / name
     if beside and own.parent == path.parent and is_file(own):
         place = Place(own, own.relative_to(root).as_posix())
     else:
