@@ -115,6 +115,7 @@ def test_help_names_arguments_and_says_no_default_that_is_nothing(tarsia: Tarsia
         out = tarsia(command, "--help")[1]
         assert not re.search(r"\[default: (False|\(\)|None|)\]", out), command
     assert "[default: auto]" in tarsia("train", "--help")[1]
+    assert "[default: 0.0]" in tarsia("predict", "--help")[1]  # a number is something
 
 
 def test_the_version_has_a_short_flag(tarsia: Tarsia) -> None:

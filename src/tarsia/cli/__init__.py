@@ -56,7 +56,7 @@ def _usage(name: str, command: Callable[..., Any]) -> str:
 
 def _default(value: object) -> str | None:
     """A default as help shows it; None where it is that there is nothing."""
-    return None if value in (False, (), None, "") else str(value)
+    return None if value is None or value is False or value in ((), "") else str(value)
 
 
 app = App(

@@ -19,7 +19,7 @@ from tarsia.pictures.tensors import as_array, is_tensor
 def many(given: Any, spec: Spec) -> Iterable[Any] | None:
     """The pictures of a folder, a list or iterator, or an array or tensor with an axis in front; None for one picture.
 
-    A folder's are those that `tarsia predict` finds in it, sorted.  ImageError for a folder without any.
+    A folder's are all that lie in it and below, sorted, labels among them too.  ImageError for a folder without any.
     """
     if isinstance(given, str | Path):
         return _of_folder(Path(given), spec) if os.path.isdir(given) else None
