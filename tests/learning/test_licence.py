@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import yaml
 from safetensors.torch import save_file
 
+import small_onnx
 import tarsia
 from small_data import tiny, white_figures, write_folder
 from tarsia.engines.model_file import find_model_file, read_card
@@ -37,6 +39,28 @@ def test_what_is_warned_of(said: str | None, warned: str) -> None:
     remark = licence.remark(ModelRecipe(name="unet", licence=said))
     assert warned in remark and bool(remark) == bool(warned)
     assert licence.remark(ModelRecipe(name="unet", licence=said, accept_licence=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        ({"model": {"weights": "none"}}, None),
+        ({"model": {"weights": "none", "licence": None}, "train": {"start_from": None}}, None),
+        ({"model": {"weights": "none", "licence": "mit"}, "train": {"start_from": "a"}}, "mit"),
+        ({"model": {"weights": "none"}, "train": {"start_from": "a"}}, ""),
+        ({"model": {"weights": "imagenet"}}, ""),
+        ({"model": {"weights": "imagenet", "licence": "cc-by-nc-4.0"}}, "cc-by-nc-4.0"),
+        ({}, ""),
+    ],
+)
+def test_of_a_model_that_learned_from_scratch_there_is_nothing_to_say(
+    before: dict[str, Any], found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = small_onnx.card(provenance={"recipe": before})
+    monkeypatch.setattr(licence, "read_card", lambda _: card)
+    monkeypatch.setattr(licence, "find_model_file", lambda path: path)
+    settled = licence.settled(Recipe.model_validate(recipe().model_dump() | {"train": {"start_from": "before"}}))
+    assert settled.model.licence == found
 
 
 def test_the_hubs_weights_are_under_what_timm_says() -> None:

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 from tarsia import models
+from tarsia.card import Card
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.recipe import ModelRecipe, Recipe
 
 # By SPDX's names, of those that let anybody use what is made with the weights, also for money.
 FREE = frozenset({"apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0", "isc", "mit"})
-_NOT_FOR_MONEY = re.compile(r"(?:^|\W)(nc|non-?commercial|research)(?:$|\W)", re.IGNORECASE)
+_NOT_FOR_MONEY = re.compile(r"(?:^|\W)(nc|non-?commercial)(?:$|\W)", re.IGNORECASE)
 
 
 def settled(recipe: Recipe) -> Recipe:
@@ -23,13 +24,22 @@ def settled(recipe: Recipe) -> Recipe:
     if model.licence is not None or (model.weights == "none" and not recipe.train.start_from):
         return recipe
     if recipe.train.start_from:
-        found = read_card(find_model_file(Path(recipe.train.start_from))).weights_licence
+        found = _of_model(read_card(find_model_file(Path(recipe.train.start_from))))
     else:
         from tarsia.models._weights import licence
 
         options = models.config_class(model.name).model_validate(model.options)
         found = licence(str(getattr(options, "encoder", "")), model.weights)
     return recipe.model_copy(update={"model": model.model_copy(update={"licence": found})})
+
+
+def _of_model(card: Card) -> str | None:
+    """Of what a model started from, "" where nobody knows; None where it learned from scratch."""
+    before = card.provenance.get("recipe") or {}
+    said = (before.get("model") or {}).get("licence")
+    scratch = before and (before.get("model") or {}).get("weights", "none") == "none"
+    started = (before.get("train") or {}).get("start_from")
+    return None if said is None and scratch and not started else str(said or "")
 
 
 def remark(model: ModelRecipe) -> str:
