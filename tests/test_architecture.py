@@ -168,10 +168,32 @@ def test_nobody_guesses_what_an_engine_can_do() -> None:
 def test_no_test_stops_the_clock_of_other_threads() -> None:
     """A service's event loop reads `time.monotonic` too, and then waits for hours: patch the tested file alone."""
     for path in sorted(Path(__file__).parent.rglob("*.py")):
-        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+        for call in (node for node in _of_the_clock(path) if isinstance(node, ast.Call)):
             if ast.unparse(call.func).endswith("setattr") and call.args:
                 target = ast.unparse(call.args[0]).strip("'\"")
                 assert not target.endswith("time") and ".time." not in target, f"{path.name}:{call.lineno}"
+
+
+def test_no_test_asks_a_clock_whether_something_was_fast() -> None:
+    """On a busy machine nothing is: count the work (counting.calls), or measure it in benchmarks/."""
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        for node in _of_the_clock(path):
+            asked = isinstance(node, ast.Attribute) and node.attr in _STOP_WATCHES
+            assert not asked, f"{path.name}:{node.lineno}"
+            if isinstance(node, ast.Assert) and path.name != "small_service.py":  # its limit is on waiting
+                for compared in (one for one in ast.walk(node.test) if isinstance(one, ast.Compare)):
+                    short = "monotonic" in ast.unparse(compared) and isinstance(compared.ops[0], (ast.Lt, ast.LtE))
+                    assert not short, f"{path.name}:{node.lineno}"
+
+
+_STOP_WATCHES = ("perf_counter", "process_time", "thread_time", "cpu_times")
+
+
+def _of_the_clock(path: Path) -> Iterator[ast.AST]:
+    """The nodes of a test's file that has a word of time in it."""
+    text = path.read_text()
+    if re.search(r"_time|time\b|perf_counter|cpu_times", text):
+        yield from ast.walk(ast.parse(text))
 
 
 PRINTED = [path for path in FILES if place(path) != "console.py"]

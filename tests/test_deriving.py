@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -35,31 +34,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """A training of the folder, and the seconds that all of it took."""
-    started = time.monotonic()
-    out = tarsia.train(folder, minutes=MINUTES, set=SMALL, out=tmp_path_factory.mktemp("runs") / "run")
-    return out, time.monotonic() - started
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of the folder; that it ends in time: tests/learning/test_limit.py and benchmarks/auto.py."""
+    return tarsia.train(folder, minutes=MINUTES, set=SMALL, out=tmp_path_factory.mktemp("runs") / "run")
 
 
-def test_from_a_folder_to_a_scored_model_in_time(run: tuple[Path, float], folder: Path) -> None:
-    out, seconds = run
-    assert seconds < 4 * 60 * MINUTES  # to the second: tests/learning/test_limit.py and benchmarks/auto.py
+def test_from_a_folder_to_a_scored_model(run: Path, folder: Path) -> None:
     assert (folder / "dataset.yaml").is_file()  # init's
-    assert {"model.safetensors", "report.json", "report.html", "recipe.yaml"} <= {path.name for path in out.iterdir()}
+    assert {"model.safetensors", "report.json", "report.html", "recipe.yaml"} <= {path.name for path in run.iterdir()}
 
 
-def test_the_runs_recipe_says_why(run: tuple[Path, float]) -> None:
-    text = (run[0] / "recipe.yaml").read_text(encoding="utf-8")
+def test_the_runs_recipe_says_why(run: Path) -> None:
+    text = (run / "recipe.yaml").read_text(encoding="utf-8")
     assert "held out, as the data set says" in text and "encoder: test_resnet  # as you say" in text
     assert yaml.safe_load(text)["train"]["loss"]["dice"] == 1
 
 
-def test_a_rerun_of_its_recipe_is_exact(run: tuple[Path, float], tmp_path: Path) -> None:
-    again = tarsia.train(run[0] / "recipe.yaml", out=tmp_path / "again")
-    first, second = (load_file(one / "last.safetensors") for one in (run[0], again))
+def test_a_rerun_of_its_recipe_is_exact(run: Path, tmp_path: Path) -> None:
+    again = tarsia.train(run / "recipe.yaml", out=tmp_path / "again")
+    first, second = (load_file(one / "last.safetensors") for one in (run, again))
     assert first.keys() == second.keys() and all((first[key] == second[key]).all() for key in first)
-    assert (again / "recipe.yaml").read_text() == (run[0] / "recipe.yaml").read_text()
+    assert (again / "recipe.yaml").read_text() == (run / "recipe.yaml").read_text()
 
 
 def test_a_stopped_run_goes_on_in_the_time_that_was_left(
@@ -77,9 +72,7 @@ def test_a_stopped_run_goes_on_in_the_time_that_was_left(
     with pytest.raises(Interrupted):
         tarsia.train(folder, minutes=MINUTES, set=SMALL, out=tmp_path / "run")
     monkeypatch.undo()
-    started = time.monotonic()
     tarsia.train(resume=tmp_path / "run")
-    assert time.monotonic() - started < 4 * 60 * MINUTES
     assert "held out, as the data set says" in (tmp_path / "run/recipe.yaml").read_text(encoding="utf-8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -303,25 +302,22 @@ def no_cache(monkeypatch):
 
 def test_without_a_network_the_hub_fails_at_once_and_names_the_file_option(monkeypatch, no_cache):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
-    started = time.monotonic()
     with pytest.raises(ModelFileError, match=r"cannot be reached .*model\.weights: FILE"):
         Encoder("test_resnet", "imagenet")
-    assert time.monotonic() - started < 5
 
 
 def test_a_network_that_swallows_everything_fails_within_seconds(monkeypatch, no_cache):
-    release = threading.Event()
+    release, given_up = threading.Event(), []
 
     def swallow(*_, **__):
-        release.wait(30)
+        given_up.append(not release.wait(60))
         raise OSError("released")
 
     monkeypatch.setattr(_weights, "_REACH_SECONDS", 0.2)
     monkeypatch.setattr(_weights.urllib.request, "urlopen", swallow)
-    started = time.monotonic()
     with pytest.raises(ModelFileError, match="no answer in"):
         Encoder("test_resnet", "imagenet")
-    assert time.monotonic() - started < 5
+    assert not given_up, "the network was waited for"
     release.set()
 
 

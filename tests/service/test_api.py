@@ -193,7 +193,7 @@ def test_a_full_queue_and_a_timeout_are_problems() -> None:
     began = time.monotonic()
     late = segment(app, PICTURE)
     assert late.status_code == 504 and late.json()["type"] == "urn:tarsia:timeout"
-    assert 0.3 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.3
     statuses: list[int] = []
     from concurrent.futures import ThreadPoolExecutor
 

@@ -65,9 +65,7 @@ def test_a_slow_body_and_a_half_open_connection_end(monkeypatch: pytest.MonkeyPa
             with connect(begun) as half_open:
                 assert half_open.recv(100) == b""
         with connect(f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()) as refused:
-            began = time.monotonic()
             assert answer(refused)[0] == 413  # the connection ends although the rest of the body never comes
-            assert time.monotonic() - began < 5
 
 
 def test_who_does_not_read_the_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

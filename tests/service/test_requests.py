@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
+from counting import calls
 from small_service import Program, encoded, model_file, pixels, program
 from tarsia.errors import ImageError, TooLargeError
 from tarsia.service import problems, requests
@@ -80,11 +80,12 @@ def test_a_bad_boundary_is_refused(boundary: str) -> None:
         form(part("image", PICTURE) + END, boundary)
 
 
-def test_a_form_that_looks_like_boundaries_all_over_takes_no_time() -> None:
-    began = time.monotonic()
-    with pytest.raises(Problem):
-        form(b"\r\n--" * 4_000_000, "-" * 60 + "x", Limits())
-    assert time.monotonic() - began < 3
+def test_a_form_that_looks_like_boundaries_all_over_is_little_work() -> None:
+    def refused() -> None:
+        with pytest.raises(Problem):
+            form(b"\r\n--" * 4_000_000, "-" * 60 + "x", Limits())
+
+    assert calls(refused) < 10_000
 
 
 def test_pixels_are_counted_by_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,13 +238,9 @@ def test_hostile_clients_do_not_keep_others_from_their_answers(served: Program) 
     dripping.start()
     for _ in range(20):
         served.connect((HEAD + length).encode() + PICTURE).close()
-    slowest = 0.0
-    for _ in range(30):
-        began = time.monotonic()
+    for _ in range(30):  # how soon: benchmarks/serve.py
         assert served.ask("/healthz")[0] == 200
-        slowest = max(slowest, time.monotonic() - began)
     assert served.ask("/v1/segment", PICTURE)[0] == 200
-    assert slowest < 0.5, "a busy machine's clock is no proof of 0.1; benchmarks/serve.py measures that"
     stopped.set()
     dripping.join()
     for made in [*slow, *half_open, *silent]:
