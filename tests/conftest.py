@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from small_data import drawn_figures, white_figures
 
 if TYPE_CHECKING:
     from made_models import Made
@@ -46,6 +49,19 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"{folder} with data/ and weights/ is not here")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def white() -> Iterator[None]:
+    with white_figures():
+        yield
+
+
+@pytest.fixture
+def drawn() -> Iterator[None]:
+    """Figures as they are."""
+    with drawn_figures():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import yaml
 
-from small_data import tiny, white_figures, write_folder
+from small_data import tiny, write_folder
 from tarsia import cli
 
 
@@ -30,8 +30,7 @@ def make(folder: Path) -> Made:
     made = Made(data, folder / "run", folder / "plain.onnx", folder / "int8.onnx")
     recipe = tiny(made.data) | {"model": {"name": "unet_original", "channels": [8, 16, 16]}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
-    with white_figures():
-        _done("train", folder / "tiny.yaml", "--out", made.run, "--device", "cpu", "--quiet")
+    _done("train", folder / "tiny.yaml", "--out", made.run, "--device", "cpu", "--quiet")
     check = "--check-on", f"folder:{made.data}", "--images", 2, "--quiet"
     _done("export", made.run, *check, "--tolerance", 0.5, "--out", made.onnx)
     _done("export", made.run, *check, "--tolerance", 0.9, "--out", made.int8, "--int8", "--calibrate-on", 2)

@@ -13,7 +13,10 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from tarsia.evaluation import plots
+
 CLASSES = ("ground", "box", "disc")
+_DRAWN = plots._save
 
 
 def write_folder(
@@ -79,19 +82,24 @@ def tiny(data: dict[str, Any] | Path, **train: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def white_figures() -> Iterator[None]:
-    """Figures are files without a drawing: a third of what a small training takes."""
-    from tarsia.evaluation import plots
-
+    """Figures are files without a drawing: a third of what a small training takes (conftest.py: in all tests)."""
     with mock.patch.object(plots, "_save", lambda figure, path: Image.new("RGB", (400, 400), "white").save(path)):
         yield
 
 
 @contextlib.contextmanager
+def drawn_figures() -> Iterator[None]:
+    """For who looks at them."""
+    with mock.patch.object(plots, "_save", _DRAWN):
+        yield
+
+
+@contextlib.contextmanager
 def white_studies() -> Iterator[None]:
-    """So are those of the processes in which a study trains and scores."""
+    """White are those of the processes too in which a study trains and scores."""
     from tarsia import studying
 
-    with white_figures(), mock.patch.object(studying, "apart", functools.partial(studying.apart, _white)):
+    with mock.patch.object(studying, "apart", functools.partial(studying.apart, _white)):
         yield
 
 

@@ -160,6 +160,12 @@ def test_a_training_without_folds_is_not_written_over(tmp_path):
 
 ONE = "recipe: tiny.yaml\nvariations: [{name: one}]\nseeds: [0, 1]\nfolds: sequence\n"
 FEW = ("--resamples", "100", "--permutations", "100", "--device", "cpu")
+WHITE = """
+from small_data import white_figures, white_studies
+from tarsia.cli import main
+with white_figures(), white_studies():
+    main()
+"""
 
 
 def run(monkeypatch: Any, capsys: Any, *words: object) -> tuple[int, str, str]:
@@ -179,8 +185,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("folds")
     write_films(folder / "other", {"x": (0, 3)})
     write(folder, ONE + "evaluate: [{name: other, data: 'folder:other'}]\n", folds="sequence")
-    command = [sys.executable, "-m", "tarsia", "compare", "--study", "study.yaml", *FEW]
-    environment = os.environ | {"COLUMNS": "80"}
+    command = [sys.executable, "-c", WHITE, "compare", "--study", "study.yaml", *FEW]
+    environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return folder, ended.stdout

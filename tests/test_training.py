@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from small_data import draw, same_weights, tensors, tiny, white_figures, write_folder, write_pair
+from small_data import draw, drawn_figures, same_weights, tensors, tiny, write_folder, write_pair
 from tarsia import models, training
 from tarsia.card import IGNORED
 from tarsia.data import open as open_data
@@ -67,12 +67,12 @@ def run(data: Path) -> Path:
         warmup_steps=2,
     )
     content["augment"] = {"horizontal_flip": 0.5, "rotation": {}, "color_jitter": {}, "blur": {}}
-    return training.train(Recipe.model_validate(content), out=data.parent / "run")
+    with drawn_figures():
+        return training.train(Recipe.model_validate(content), out=data.parent / "run")
 
 
 def fit(folder: Path, content: dict[str, Any], **more: Any) -> Path:
-    with white_figures():
-        return training.train(Recipe.model_validate(content), out=folder, **more)
+    return training.train(Recipe.model_validate(content), out=folder, **more)
 
 
 def unscored(data: Path, **train: Any) -> dict[str, Any]:
@@ -176,8 +176,7 @@ def test_a_run_keeps_its_threads(run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(run, tmp_path / "run")
     torch.set_num_threads(2)
     try:
-        with white_figures():
-            training.train(resume=folder)
+        training.train(resume=folder)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
@@ -185,9 +184,8 @@ def test_a_run_keeps_its_threads(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_written_recipe_repeats_the_run(run: Path, tmp_path: Path) -> None:
-    with white_figures():
-        again = training.train(run / "recipe.yaml", out=tmp_path / "again")
-        other = training.train(Recipe.load(run / "recipe.yaml", ["seed=1", "data.val=null"]), out=tmp_path / "other")
+    again = training.train(run / "recipe.yaml", out=tmp_path / "again")
+    other = training.train(Recipe.load(run / "recipe.yaml", ["seed=1", "data.val=null"]), out=tmp_path / "other")
     for name in ("last.safetensors", "model.safetensors"):
         assert same_weights(run / name, again / name)
     assert not same_weights(run / "last.safetensors", other / "last.safetensors")
@@ -195,11 +193,10 @@ def test_the_written_recipe_repeats_the_run(run: Path, tmp_path: Path) -> None:
 
 def test_the_number_of_workers_changes_nothing(run: Path, tmp_path: Path) -> None:
     overrides = ["data.val=null", "train.epochs=1"]
-    with white_figures():
-        folders = [
-            training.train(Recipe.load(run / "recipe.yaml", [*overrides, f"train.workers={n}"]), out=tmp_path / str(n))
-            for n in (0, 2)
-        ]
+    folders = [
+        training.train(Recipe.load(run / "recipe.yaml", [*overrides, f"train.workers={n}"]), out=tmp_path / str(n))
+        for n in (0, 2)
+    ]
     assert same_weights(folders[0] / "last.safetensors", folders[1] / "last.safetensors")
 
 
@@ -220,8 +217,7 @@ def test_the_model_is_the_moving_average(run: Path) -> None:
 def test_names_of_run_folders_count_up(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     content = unscored(data, steps_per_epoch=1)
-    with white_figures():
-        folders = [training.train(Recipe.model_validate(content)) for _ in range(2)]
+    folders = [training.train(Recipe.model_validate(content)) for _ in range(2)]
     assert folders == [Path("runs/tiny"), Path("runs/tiny-2")]
     assert same_weights(folders[0] / "last.safetensors", folders[1] / "last.safetensors")
 

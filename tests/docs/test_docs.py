@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import inspect
 import itertools
@@ -20,7 +19,7 @@ import tifffile
 from PIL import Image
 
 import tarsia
-from small_data import white_studies, write_films
+from small_data import drawn_figures, white_studies, write_films
 from tarsia import data, models
 from tarsia.cli import app, main
 from tarsia.data._dataset import Dataset, check_sample
@@ -178,7 +177,7 @@ def test_every_example_of_the_page_runs(page: str, workspace: Workspace) -> None
     prepare, check = AROUND.get(page, (None, None))
     if prepare:
         prepare(workspace)
-    with contextlib.nullcontext() if page in DRAWN else white_studies():
+    with drawn_figures() if page in DRAWN else white_studies():
         for block in blocks(page):
             workspace.follow(block)
     if check:

@@ -14,6 +14,7 @@ from tarsia.evaluation import plots
 
 ORANGE = np.asarray((0xD9, 0x48, 0x0F))
 BLUE = np.asarray((0x1F, 0x6F, 0xEB))
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def classes_of(count: int) -> Classes:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 import small_onnx
 import tarsia
-from small_data import tiny, white_figures, write_folder
+from small_data import tiny, write_folder
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.learning import licence
 from tarsia.recipe import ModelRecipe, Recipe
@@ -76,20 +76,17 @@ def test_a_models_licence_goes_with_it(tmp_path: Path, capsys: pytest.CaptureFix
     save_file(weights, tmp_path / "silent.safetensors")
     save_file(weights, tmp_path / "nc.safetensors", metadata={"license": "cc-by-nc-4.0"})
     runs = {}
-    with white_figures():
-        for name in ("silent", "nc"):
-            tree = tiny(tmp_path / "data")
-            tree["model"] = {"name": "unet", "encoder": "test_resnet", "weights": str(tmp_path / f"{name}.safetensors")}
-            (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(tree))
-            runs[name] = tarsia.train(tmp_path / f"{name}.yaml", out=tmp_path / name)
-            assert "warning:" in capsys.readouterr().err
-        scratch = {"model": tree["model"] | {"weights": "none"}}
-        (tmp_path / "more.yaml").write_text(
-            yaml.safe_dump(tiny(tmp_path / "data", start_from=str(runs["nc"])) | scratch)
-        )
-        settings = {"model.accept_licence": True}
-        runs["more"] = tarsia.train(tmp_path / "more.yaml", set=settings, out=tmp_path / "more")
-        assert "warning:" not in capsys.readouterr().err
+    for name in ("silent", "nc"):
+        tree = tiny(tmp_path / "data")
+        tree["model"] = {"name": "unet", "encoder": "test_resnet", "weights": str(tmp_path / f"{name}.safetensors")}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(tree))
+        runs[name] = tarsia.train(tmp_path / f"{name}.yaml", out=tmp_path / name)
+        assert "warning:" in capsys.readouterr().err
+    scratch = {"model": tree["model"] | {"weights": "none"}}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(tiny(tmp_path / "data", start_from=str(runs["nc"])) | scratch))
+    settings = {"model.accept_licence": True}
+    runs["more"] = tarsia.train(tmp_path / "more.yaml", set=settings, out=tmp_path / "more")
+    assert "warning:" not in capsys.readouterr().err
     said = {name: read_card(find_model_file(run)).weights_licence for name, run in runs.items()}
     assert said == {"silent": "", "nc": "cc-by-nc-4.0", "more": "cc-by-nc-4.0"}
     assert json.loads((runs["nc"] / "report.json").read_text())["model"]["weights_licence"] == "cc-by-nc-4.0"

@@ -12,14 +12,13 @@ from browsing import ask, give, indices, pixel_by_pixel, shown, started, until, 
 from PIL import Image
 
 from drawn_layouts import newcomer
-from small_data import white_figures
 from tarsia import cli
 from tarsia.engines.model_file import find_model_file, read_card
 
 
 def type_in(patch: pytest.MonkeyPatch, *words: str) -> None:
     patch.setattr(sys, "argv", ["tarsia", *words])
-    with white_figures(), pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
 
