@@ -95,16 +95,25 @@ def drawn_figures() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def white_studies() -> Iterator[None]:
-    """White are those of the processes too in which a study trains and scores."""
-    from tarsia import studying
+def unmeasured() -> Iterator[None]:
+    """A training computes in float32 and contiguous layout where its recipe leaves it open: a second each."""
+    from tarsia.learning import probe
 
-    with mock.patch.object(studying, "apart", functools.partial(studying.apart, _white)):
+    with mock.patch.object(probe, "ways", lambda *_: [probe.Way("float32", "contiguous")]):
         yield
 
 
-def _white(function: Callable[..., str], *arguments: Any) -> str:
-    with white_figures():
+@contextlib.contextmanager
+def quick_studies() -> Iterator[None]:
+    """Figures are white and nothing is measured in the processes too in which a study trains and scores."""
+    from tarsia import studying
+
+    with mock.patch.object(studying, "apart", functools.partial(studying.apart, _quick)):
+        yield
+
+
+def _quick(function: Callable[..., str], *arguments: Any) -> str:
+    with white_figures(), unmeasured():
         return function(*arguments)
 
 

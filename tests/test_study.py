@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from small_data import white_studies
+from small_data import quick_studies
 from tarsia import cli, console, yaml_tree
 from tarsia.errors import OutputError, RecipeError, TarsiaError
 from tarsia.learning.interrupt import Interrupted
@@ -565,7 +565,7 @@ def test_studies_that_ship_work_from_end_to_end(path, tmp_path):
     study = Study.load(path)
     runs = [run for run in study.runs if run.recipe.seed == study.runs[0].recipe.seed]
     study = replace(study, runs=(runs[0], runs[-1]), reference=None)
-    with white_studies():
+    with quick_studies():
         result = run_study(study, tiny=True, out=tmp_path / "out", resamples=100, permutations=100, device="cpu")
     assert result.failures() == []
     assert {now.kind for now in result.states.values()} == {"finished"}

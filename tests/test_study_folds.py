@@ -161,9 +161,9 @@ def test_a_training_without_folds_is_not_written_over(tmp_path):
 ONE = "recipe: tiny.yaml\nvariations: [{name: one}]\nseeds: [0, 1]\nfolds: sequence\n"
 FEW = ("--resamples", "100", "--permutations", "100", "--device", "cpu")
 WHITE = """
-from small_data import white_figures, white_studies
+from small_data import white_figures, quick_studies
 from tarsia.cli import main
-with white_figures(), white_studies():
+with white_figures(), quick_studies():
     main()
 """
 

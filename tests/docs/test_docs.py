@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import itertools
@@ -19,7 +20,7 @@ import tifffile
 from PIL import Image
 
 import tarsia
-from small_data import drawn_figures, white_studies, write_films
+from small_data import drawn_figures, quick_studies, unmeasured, write_films
 from tarsia import data, models
 from tarsia.cli import app, main
 from tarsia.data._dataset import Dataset, check_sample
@@ -177,7 +178,9 @@ def test_every_example_of_the_page_runs(page: str, workspace: Workspace) -> None
     prepare, check = AROUND.get(page, (None, None))
     if prepare:
         prepare(workspace)
-    with drawn_figures() if page in DRAWN else white_studies():
+    with contextlib.ExitStack() as stack:
+        for quick in (drawn_figures,) if page in DRAWN else (quick_studies, unmeasured):
+            stack.enter_context(quick())
         for block in blocks(page):
             workspace.follow(block)
     if check:
