@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check types processor docs
+.PHONY: setup demo test check types form processor docs
 
 setup: $(VENV)/installed
 
@@ -23,16 +23,19 @@ test: setup
 AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 
 check: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python docs/reference.py --check
-	$(MAKE) --no-print-directory -j 2 types processor
+	$(MAKE) --no-print-directory -j 2 types form
 
 types: setup
 	$(BIN)/mypy
 
+form: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python docs/reference.py --check
+	$(MAKE) --no-print-directory processor
+
 processor: setup
-	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m processor
+	$(AVX2) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m processor $$(grep -rlF pytest.mark.processor tests)
 
 docs: setup
 	$(BIN)/python docs/reference.py
