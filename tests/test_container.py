@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tarsia.cli.serve import serve
+from tarsia.service.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 KNOWN = {
@@ -126,7 +127,24 @@ def test_compose_is_closed_up() -> None:
     assert int(one["stop_grace_period"].removesuffix("s")) > 30, "as long as --grace"
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "deploy/kubernetes.yaml", ".dockerignore"])
+@pytest.mark.parametrize("name", ["keda", "hpa"])
+def test_replicas_follow_the_pictures_that_wait(name: str) -> None:
+    """The deployment and the metric that there are, and never fewer replicas than the deployment has."""
+    scaler = yaml.safe_load((ROOT / f"deploy/{name}.yaml").read_text())
+    deployment = documents()[0]
+    spec = scaler["spec"]
+    assert spec["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert spec.get("minReplicaCount", spec.get("minReplicas")) == deployment["spec"]["replicas"]
+    told = spec["triggers"][0]["metadata"] if name == "keda" else spec["metrics"][0]["pods"]
+    asked = told["query"] if name == "keda" else told["metric"]["name"]
+    assert asked in ("sum(tarsia_queue_length)", "tarsia_queue_length")
+    assert b"# TYPE tarsia_queue_length gauge" in Metrics().text()
+
+
+DEPLOYED = [f"deploy/{path.name}" for path in sorted((ROOT / "deploy").iterdir())]
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", ".dockerignore", *DEPLOYED])
 def test_no_secret_and_no_address_of_this_machine(name: str) -> None:
     text = (ROOT / name).read_text()
-    assert not re.search(r"/work/|/root/|https?://(?!127\.0\.0\.1)", text)
+    assert not re.search(r"/work/|/root/|https?://(?!127\.0\.0\.1|[a-z.-]+\.svc\b)", text)

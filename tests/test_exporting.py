@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
+from google.protobuf import text_format
 from onnx import numpy_helper
 from PIL import Image
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from small_data import CLASSES, draw, write_folder
 from tarsia import cli, console, data, exporting, models
@@ -23,7 +26,7 @@ from tarsia.engines.model_file import read_card
 from tarsia.engines.onnx_engine import OnnxEngine
 from tarsia.engines.weights import save_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
-from tarsia.exporters import writer
+from tarsia.exporters import triton, writer
 from tarsia.exporters.gate import SHARE
 from tarsia.exporters.writer import with_interface
 from tarsia.exporting import export
@@ -119,6 +122,35 @@ def test_what_is_written(file: Path, model: Path) -> None:
     assert facts["model_sha256"] == read_header(model)[SUM_KEY] and facts["precision"] == "float32"
     assert (facts["dataset"], facts["split"], facts["images"], facts["opset"]) == ("folder", "val", 4, 20)
     assert facts["changed_share"] <= facts["tolerance"] == SHARE
+
+
+def test_a_repository_for_triton(model: Path, dataset: Any, folder: Path, tarsia: Tarsia, graph: object) -> None:
+    repository = folder.parent / "repository"
+    code, out, err = tarsia("export", model, "--check-on", f"folder:{folder}", "--images", 2, "--triton", repository)
+    assert code == 0, err
+    file = repository / "run" / "1" / "model.onnx"
+    assert str(file) in out and load(file)(draw(0, (45, 71))[0]).label_HW.shape == (45, 71)
+    said = text_format.Parse((repository / "run" / "config.pbtxt").read_text(), ModelConfig())
+    assert (said.name, said.backend, said.max_batch_size) == ("run", "onnxruntime", 8)
+    names = {"uint8": "TYPE_UINT8", "float": "TYPE_FP32"}
+    session = onnxruntime.InferenceSession(file)
+    for told, gives in ((said.input, session.get_inputs()), (said.output, session.get_outputs())):
+        ends = {one.name: one for one in gives}
+        for one in told:
+            shape = [side if isinstance(side, int) else -1 for side in ends[one.name].shape[1:]]
+            assert list(one.dims) == shape and names[ends[one.name].type[7:-1]] == DataType.Name(one.data_type)
+    assert [one.name for one in said.output] == ["label", "confidence"] and said.HasField("dynamic_batching")
+    assert said.parameters["stride"].string_value == "4"
+    with pytest.raises(ExportError, match="give one of them"):
+        export(model, "a.onnx", check_on=dataset, triton=repository)
+
+
+def test_what_triton_reads_is_what_was_named() -> None:
+    names = ('a "b"', "c\\d", "e\x1b\n", "Straße 東京")
+    classes = Classes(names=names, colors=((0, 0, 0),) * 4)
+    card = Card(architecture="x", model={}, classes=classes, input=Input(stride=8))
+    said = text_format.Parse(triton.configuration("x", card), ModelConfig())
+    assert said.parameters["classes"].string_value == ",".join(names)
 
 
 def test_the_report_beside_it(file: Path, model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -233,3 +234,37 @@ def test_a_replaced_model_takes_over_and_no_request_is_lost(tmp_path: Path) -> N
             thread.join(20)
     assert set(statuses) == {200} and set(names) == {"darkredblue", "xyz"}
     assert "Traceback" not in running.log
+
+
+def test_of_two_replicas_one_stops_and_no_request_is_lost(tmp_path: Path, served: Program) -> None:
+    """Behind a load balancer as docs/serving.md has it: /readyz is asked all the time, who says no gets nothing new."""
+    statuses: list[int] = []
+    done = threading.Event()
+    with program(model_file(tmp_path), "--drain", 2) as leaving:
+        ready = {leaving, served}
+
+        def ask_who_is_ready() -> None:
+            while not done.wait(0.05):
+                for one in list(ready):
+                    if one.process.poll() is not None or one.ask("/readyz")[0] != 200:
+                        ready.discard(one)
+
+        def client(number: int) -> None:
+            while not done.wait(0.01):
+                number += 1
+                with contextlib.suppress(ConnectionRefusedError):  # nothing was sent: the next one is tried
+                    statuses.append(sorted(ready, key=id)[number % len(ready)].ask("/v1/segment", PICTURE)[0])
+
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(4)]
+        threads = [threading.Thread(target=ask_who_is_ready), *clients]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(statuses) > 20)
+        leaving.process.send_signal(signal.SIGTERM)
+        assert leaving.process.wait(30) == 0
+        before = len(statuses)
+        until(lambda: len(statuses) > before + 20)
+        done.set()
+        for thread in threads:
+            thread.join(20)
+    assert ready == {served} and set(statuses) == {200}

@@ -254,7 +254,7 @@ def adapt(
 
 def export(
     model: str | Path,
-    onnx: str | Path,
+    onnx: str | Path | None = None,
     *,
     check_on: str | Dataset | None = None,
     images: int = 32,
@@ -262,6 +262,7 @@ def export(
     int8: str | Dataset | None = None,
     calibrate_on: int | None = None,
     probabilities: bool = False,
+    triton: str | Path | None = None,
     overwrite: bool = False,
 ) -> Gate:
     """Write a model file (or run folder) as the file `onnx`, if it answers as before -> what was compared.
@@ -273,7 +274,7 @@ def export(
     data that the model was validated on unless told.  `tolerance`: the share of pixels that may change, with `int8` the
     loss of mIoU.  `int8`: in 8 bits, their ranges taken from `calibrate_on` pictures, 64 unless told, of that data set.
     `probabilities` adds the outputs `label` and `confidence`.  Beside `onnx` come NAME.export.json and, where pixels
-    changed, NAME.export.png.
+    changed, NAME.export.png.  `triton`, in place of `onnx`: a folder, the model repository of NVIDIA Triton.
 
     Raises ExportError, and writes nothing, where the network cannot be exported or changes too much; OutputError where
     a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
@@ -287,7 +288,8 @@ def export(
         pictures, *named = Labelled.of(int8, None, default_split="train")
         ranges = ranges_of(pictures, name=" ".join(named), **({"images": calibrate_on} if calibrate_on else {}))
     checks = {"check_on": dataset, "dataset_name": name, "split": split, "images": images, "tolerance": tolerance}
-    return run(model, onnx, int8=ranges, probabilities=probabilities, overwrite=overwrite, **checks)
+    made = {"probabilities": probabilities, "triton": triton, "overwrite": overwrite}
+    return run(model, onnx, int8=ranges, **made, **checks)
 
 
 def serve(

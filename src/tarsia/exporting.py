@@ -20,6 +20,7 @@ from tarsia.engines.onnx_file import OnnxFile
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import load_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
+from tarsia.exporters import triton as repository
 from tarsia.exporters.gate import Gate, Runner, Verdict, judge, runners
 from tarsia.exporters.int8 import Quantizer
 from tarsia.exporters.parity import Trial
@@ -46,7 +47,7 @@ class RangePictures:
 
 def export(
     model: str | Path,
-    onnx: str | Path,
+    onnx: str | Path | None = None,
     *,
     check_on: Dataset,
     dataset_name: str = "",
@@ -55,6 +56,7 @@ def export(
     tolerance: float | None = None,
     int8: RangePictures | None = None,
     probabilities: bool = False,
+    triton: str | Path | None = None,
     overwrite: bool = False,
 ) -> Gate:
     """Write a model file (or run folder) as the file `onnx`, if it answers as before -> what was compared.
@@ -63,11 +65,13 @@ def export(
     precision of .onnx files that is installed (gate.py says what may change; `tolerance` is the share of pixels, with
     `int8` the loss of mIoU, in place of the usual).  ONNX Runtime decides; those others that change too much are named
     in the card and refused by `load`.  `int8` puts the network into 8 bits, but for the layers without which the gate
-    is passed, if not all can be.  `probabilities` adds the outputs `label` and `confidence`, at the card's temperature.
+    is passed, if not all can be.  `probabilities` adds the outputs `label` and `confidence`, at the card's temperature;
+    so does `triton`, a folder that becomes, or gets one model more as, a model repository (exporters/triton.py).
     What is written and raised: `tarsia.export`.
     """
     path = find_model_file(Path(model))
-    out = Path(onnx)
+    out = place(model, onnx, triton)
+    probabilities = probabilities or triton is not None
     places = out, out.with_suffix(".export.json"), out.with_suffix(".export.png")
     _check_places(path, places, overwrite)
     network, card = load_model(path)
@@ -94,7 +98,19 @@ def export(
     for line in gate.refusals():
         console.note(line)
     _write(places, _with_verdicts(file, verdicts), gate)
+    if triton is not None:
+        repository.write_configuration(out, card)
     return gate
+
+
+def place(model: str | Path, onnx: str | Path | None = None, triton: str | Path | None = None) -> Path:
+    """The file that `export` writes; by default of the model's name and place."""
+    if triton is None:
+        return Path(onnx) if onnx is not None else find_model_file(Path(model)).with_suffix(".onnx")
+    if onnx is not None:
+        both = f"onnx={str(onnx)!r} and triton={str(triton)!r}"
+        raise ExportError(f"{both}: the file has its place in a repository: give one of them")
+    return repository.place(Path(triton), Path(model))
 
 
 @dataclass(frozen=True)

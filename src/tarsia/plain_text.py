@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterable, Sequence
+
+_NO_ADDRESS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def number(count: int, what: str, many: str = "") -> str:
@@ -46,6 +49,11 @@ def first_line(error: BaseException) -> str:
 def shortened(text: str, length: int = 60, end: str = "...") -> str:
     """`text`, its end cut off for dots where it is longer than `length`."""
     return text if len(text) <= length else text[: length - len(end)].rstrip() + end
+
+
+def for_address(name: str) -> str:
+    """A name with `-` for what an address cannot hold, "" where nothing is left: of a model in a service."""
+    return _NO_ADDRESS.sub("-", name).strip("._-")[:64]
 
 
 def plain(text: object, lines: bool = False) -> str:

@@ -74,6 +74,7 @@ NOT_RUN = {
     ("docs/serving.md", "az acr login --name MYREGISTRY"): "needs an Azure account",
     ("docs/serving.md", "az container create \\"): "needs an Azure account",
     ("docs/serving.md", "kubectl create secret generic tarsia \\"): "needs a cluster",
+    ("docs/serving.md", "tarsia export runs/demo --triton repository"): "needs Triton",
 }
 # Whose commands draw the figures that they write; of a study, tests/test_study.py does.
 DRAWN = ("README.md", "docs/quickstart.md")

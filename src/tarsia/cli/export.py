@@ -43,6 +43,10 @@ def export(
     onnx: Annotated[
         Path | None, Parameter(name="--out", help="the .onnx file; default: MODEL's name and place")
     ] = None,
+    triton: Annotated[
+        Path | None,
+        Parameter(help="in place of --out: a model repository of NVIDIA Triton, made or added to; gives labels too"),
+    ] = None,
     overwrite: Annotated[bool, Parameter(help="replace files of an earlier export", negative="")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -56,26 +60,26 @@ def export(
         tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx
         tarsia predict runs/camvid-fast/model.onnx holiday.jpg
     """
-    from tarsia.engines.model_file import find_model_file
     from tarsia.errors import RecipeError
     from tarsia.own_data import Labelled
 
     console.quiet(quiet)
     with needs_training():
         from tarsia.exporting import export as run
+        from tarsia.exporting import place
     if not int8 and (calibrate_on is not None or calibration_data is not None):
         raise RecipeError("--calibrate-on and --calibration-data are for --int8")
     dataset, name, split = Labelled.of(check_on, model, split, option="check_on")
-    onnx = onnx or find_model_file(model).with_suffix(".onnx")
+    file = place(model, onnx, triton)
     calibration = _calibration(model, check_on, calibration_data, calibrate_on) if int8 else None
     checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
     made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
-    gate = run(model, onnx, check_on=dataset, **checks, **made)
+    gate = run(model, onnx, triton=triton, check_on=dataset, **checks, **made)
     if json:
-        console.data(onnx.with_suffix(".export.json").read_text(encoding="utf-8"))
+        console.data(file.with_suffix(".export.json").read_text(encoding="utf-8"))
         return
     console.show(gate.table())
-    console.say(f"Exported: {onnx}; next: {command('predict', onnx, 'PICTURE')}")
+    console.say(f"Exported: {file}; next: {command('predict', file, 'PICTURE')}")
 
 
 def _calibration(model: Path, check_on: str | None, named: str | None, images: int | None) -> Any:

@@ -40,3 +40,9 @@ def find_model_file(path: Path) -> Path:
     if not path.exists():
         raise ModelFileError(f"{path}: no such model file or run folder")
     return path
+
+
+def own_name(path: Path) -> str:
+    """What a model is called: its file, or the file's folder where that is called model."""
+    file = find_model_file(path).absolute()
+    return file.parent.name if file.stem == "model" else file.stem

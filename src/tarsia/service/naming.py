@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from tarsia import console
-from tarsia.engines.model_file import find_model_file
+from tarsia.engines.model_file import own_name
 from tarsia.errors import ModelFileError, RecipeError
+from tarsia.plain_text import for_address
 
 _RUN = "model.safetensors"  # what makes a folder a run's
 _SUFFIXES = (".safetensors", ".onnx")
-_NO_ADDRESS, _LONGEST = re.compile(r"[^A-Za-z0-9._-]+"), 64  # of a model's name, as service.py takes it
 
 
 def named(paths: Iterable[str | Path]) -> dict[str, Path]:
@@ -42,9 +41,8 @@ def named(paths: Iterable[str | Path]) -> dict[str, Path]:
 
 def _own_name(path: Path) -> str:
     """The file's name, or its folder's, as an address can hold it; said where that is another."""
-    file = find_model_file(path).absolute()
-    own = file.parent.name if file.stem == "model" else file.stem
-    name = _NO_ADDRESS.sub("-", own).strip("._-")[:_LONGEST] or "model"
+    own = own_name(path)
+    name = for_address(own) or "model"
     if name != own:
         console.note(f"{path} is served as {name}; to choose another: NAME={path}")
     return name
