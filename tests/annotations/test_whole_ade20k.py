@@ -94,8 +94,41 @@ def test_what_is_wrong_with_a_scene(root: Path, tmp_path: Path) -> None:
             convert(root, tmp_path / "out")
 
 
+OLDER = """\
+001 # 0 # 0 # car, auto # car # ""
+002 # 0 # 1 # bank, building # bank # "old, grey"
+003 # 0 # 0 # bank, shore # shore # ""
+001 # 1 # 0 # wing # wing # ""
+"""
+
+
+def older(root: Path) -> None:
+    """As of 2016 and 2017: no JSON, but lines, and instances in blue."""
+    for path in root.rglob("*.json"):
+        path.unlink()
+        path.with_name(f"{path.stem}_atr.txt").write_text(OLDER)
+        mask = path.with_name(f"{path.stem}_seg.png")
+        colors = np.array(Image.open(mask))
+        colors[..., 2] = np.select([NUMBERS == CAR, NUMBERS == BANK, NUMBERS == SHORE], [64, 127, 255])
+        Image.fromarray(colors).save(mask)
+
+
+def test_the_release_of_2016(root: Path, tmp_path: Path) -> None:
+    older(root)
+    (root / "index.txt").write_text("of another kind\n")
+    convert(root, tmp_path / "out")
+    assert data.open("folder", tmp_path / "out").classes.names == ("background", "bank, building", "car", "bank, shore")
+    (label,) = read(tmp_path / "out", "val").values()
+    assert label[0].tolist() == [0, 2, 2, 1, 3, 3]
+    lines = next(root.rglob("*_atr.txt"))
+    lines.write_text(OLDER + "a car\n")
+    with pytest.raises(DatasetError, match=r"_atr\.txt:5: no object of ADE20K"):
+        convert(root, tmp_path / "again")
+
+
 @pytest.mark.shared
-def test_another_s_fixture(shared: Path, tmp_path: Path) -> None:
-    convert(shared / "data/samples/datumaro_fixtures/ade20k2020_dataset/dataset", tmp_path / "out")
-    assert {"car", "person"} <= set(data.open("folder", tmp_path / "out").classes.names)
+@pytest.mark.parametrize(("release", "names"), [("2020", {"car", "person"}), ("2017", {"sky", "person"})])
+def test_another_s_fixture(shared: Path, tmp_path: Path, release: str, names: set[str]) -> None:
+    convert(shared / f"data/samples/datumaro_fixtures/ade20k{release}_dataset/dataset", tmp_path / "out")
+    assert names <= set(data.open("folder", tmp_path / "out").classes.names)
     assert len(read(tmp_path / "out", "train")) == 1

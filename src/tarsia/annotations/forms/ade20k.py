@@ -1,7 +1,12 @@
-"""The whole ADE20K, as of 2020 and 2021: beside each picture NAME.jpg a NAME_seg.png, and NAME.json with its objects.
+"""The whole ADE20K: beside each picture NAME.jpg a NAME_seg.png, and its objects in NAME.json or NAME_atr.txt.
 
-Format: groups.csail.mit.edu/vision/datasets/ADE20K.  A pixel's number is red // 10 * 256 + green, and `name_ndx` of an
-object the number of its name; 0 is nothing.  There are thousands of classes: `classes` lists those to keep, by numbers
+Format: groups.csail.mit.edu/vision/datasets/ADE20K.  A pixel's number is red // 10 * 256 + green; 0 is nothing.  Since
+2020 `name_ndx` of an object is the number of its name.  In 2016 and 2017 lines say
+
+    instance # level of part # occluded # names # raw name # "attributes"
+
+and the instance k is where blue holds the k-th of its values above 0: the number of its name is the one that the most
+of these pixels have.  There are thousands of classes: `classes` lists those to keep, by numbers
 or by names (a whole name, or the first of its words before a comma), and everything else is the background.  JSON files
 are Latin-1.  Folders called training and validation are the splits train and val.
 """
@@ -9,6 +14,7 @@ are Latin-1.  Folders called training and validation are the splits train and va
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -32,8 +38,12 @@ _NUMBERS = 26 * 256  # that red and green can say
 _SPLITS = {"training": "train", "validation": "val"}
 
 
+_LINES = "_atr"  # the end of the name of their file
+_LINE = re.compile(r"\s*(\d+) # (\d+) # [01] # ([^#]+) # ")
+
+
 class _Scene(NamedTuple):
-    """A JSON file: its picture, its mask, the split, and the numbers and names of its objects (not of their parts)."""
+    """A file of objects: its picture, mask, split, and the numbers and names of its objects (not of their parts)."""
 
     path: Path
     place: Place
@@ -43,10 +53,11 @@ class _Scene(NamedTuple):
 
 
 def read(source: Found, reading: Reading) -> Annotations:
-    """JSON files below a folder -> their pictures, which lie beside them or below `reading.images`."""
+    """Files of objects below a folder -> their pictures, which lie beside them or below `reading.images`."""
     notes, scenes = Notes(), []
     pictures = Pictures([reading.images or source.root])
-    for path in source.files:
+    files = [path for path in source.files if path.suffix.lower() != ".txt" or path.stem.endswith(_LINES)]
+    for path in files:
         with reading.faults.of(path):
             scenes.append(_scene(path, source.root, pictures, reading.images is None))
     names: dict[int, str] = {}
@@ -59,10 +70,45 @@ def read(source: Found, reading: Reading) -> Annotations:
     for scene in console.track(scenes, len(scenes), "reading masks"):
         with reading.faults.of(str(scene.place.path)):
             found.append(_picture(scene, table, scene.split if splits else "", names, notes))
-    return Annotations(numbering.classes(), found, list(source.files), notes, splits, numbering.added)
+    return Annotations(numbering.classes(), found, files, notes, splits, numbering.added)
 
 
 def _scene(path: Path, root: Path, pictures: Pictures, beside: bool) -> _Scene:
+    if path.suffix.lower() == ".txt":
+        stem = path.stem.removesuffix(_LINES)
+        name, mask = f"{stem}.jpg", path.with_name(f"{stem}_seg.png")
+        names = _of_lines(path, mask)
+    else:
+        name, names = _of_json(path)
+        mask = path.with_name(f"{path.stem}_seg.png")
+    own = path.parent / name
+    if beside and own.parent == path.parent and is_file(own):
+        place = Place(own, own.relative_to(root).as_posix())
+    else:
+        place = pictures.find(f"{path.parent.name}/{name}", str(path))
+    split = next((_SPLITS[part] for part in path.relative_to(root).parts if part in _SPLITS), "")
+    return _Scene(path, place, mask, split, names)
+
+
+def _of_lines(path: Path, mask: Path) -> dict[int, str]:
+    """The names of NAME_atr.txt by the numbers that their instances have in the mask."""
+    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+    read = [(number, _LINE.match(line)) for number, line in enumerate(lines, 1) if line.strip()]
+    wrong = next((number for number, found in read if found is None), None)
+    if wrong is not None:
+        raise DatasetError(f"{path}:{wrong}: no object of ADE20K ({lines[wrong - 1][:60]!r}): get the file again")
+    objects = {int(found[1]): found[3].strip() for _, found in read if found and found[2] == "0"}
+    numbers_HW, blue_HW = _numbers(mask), read_label(mask)[..., 2]
+    names: dict[int, str] = {}
+    for instance, value in enumerate(np.unique(blue_HW[blue_HW > 0]).tolist(), 1):
+        seen, counts = np.unique(numbers_HW[blue_HW == value], return_counts=True)
+        if instance in objects:
+            names.setdefault(int(seen[counts.argmax()]), objects[instance])
+    return names
+
+
+def _of_json(path: Path) -> tuple[str, dict[int, str]]:
+    """The picture's file name, and the names of its objects by their numbers."""
     try:
         tree = json.loads(path.read_bytes().decode("latin-1"))["annotation"]
         name, objects = tree["filename"], entries(tree, "object", str(path))
@@ -77,13 +123,7 @@ def _scene(path: Path, root: Path, pictures: Pictures, beside: bool) -> _Scene:
             raise DatasetError(f"{path}: object {number}: {called!r:.60} has the number {index!r:.20}")
         if not _level(entry):
             names[index] = called.strip()
-    own = path.parent / name
-    if beside and own.parent == path.parent and is_file(own):
-        place = Place(own, own.relative_to(root).as_posix())
-    else:
-        place = pictures.find(f"{path.parent.name}/{name}", str(path))
-    split = next((_SPLITS[part] for part in path.relative_to(root).parts if part in _SPLITS), "")
-    return _Scene(path, place, path.with_name(f"{path.stem}_seg.png"), split, names)
+    return name, names
 
 
 def _level(entry: dict[str, Any]) -> int:
@@ -162,14 +202,17 @@ def _numbers(mask: Path) -> np.ndarray:
 
 
 def _is_one(look: Look) -> bool:
+    if look.path.suffix.lower() == ".txt":
+        return _LINE.match(look.start.decode("utf-8", "replace")) is not None
     return {"annotation.filename", "annotation.scene"} <= look.keys or "annotation.object[].name_ndx" in look.more
 
 
 FORM = Form(
     "ade20k",
     "the whole ADE20K",
-    "JSON files beside pictures and their _seg.png",
+    "JSON files, or _atr.txt, beside pictures and their _seg.png",
     _is_one,
     read,
+    suffixes=(".json", ".txt"),
     per_picture=True,
 )
