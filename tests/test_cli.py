@@ -23,6 +23,7 @@ COMMANDS = (
     "demo",
     "check",
     "convert",
+    "shard",
     "recipe",
     "train",
     "evaluate",

@@ -176,6 +176,13 @@ def convert(place: Place, out: Path) -> None:
     assert call(*given, "--to", out / "named")[0] in (0, 2)
 
 
+def shard(place: Place, out: Path) -> None:
+    code, said = call("shard", f"folder:{place.data}", "--to", out / FOLDER)
+    assert code == 0 and "next: tarsia check" in said, said
+    assert call("shard", f"folder:{place.data}", "--to", out / FOLDER)[0] == 2
+    assert call("check", f"shards:{out / FOLDER}", "--out", out / "seen")[0] in (0, 1)
+
+
 def serve(place: Place, out: Path) -> None:
     assert call("serve", f"\x1b[31m[bold]={place.run}")[0] == 2
     command = [sys.executable, "-m", "tarsia", "serve", f"a={place.exported[0]}", "--port", "0"]
@@ -252,6 +259,7 @@ WALKS: dict[str, Callable[[Place, Path], None]] = {
         predict,
         check,
         convert,
+        shard,
         serve,
         models,
         datasets,

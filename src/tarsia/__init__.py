@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from tarsia.recipe import Recipe
     from tarsia.service.hosts import Hosts
     from tarsia.service.limits import Limits
+    from tarsia.sharding import shard
     from tarsia.studies.study import Study
     from tarsia.studying import StudyResult
 
@@ -76,6 +77,7 @@ __all__ += [
     "load",
     "predict",
     "serve",
+    "shard",
     "study",
     "train",
 ]
@@ -96,6 +98,7 @@ _HOME = {
     "convert": "converting",
     "init": "describing",
     "predict": "predicting",
+    "shard": "sharding",
 }
 
 

@@ -57,6 +57,7 @@ NOT_RUN = {
         "docs/auto.md",
         "python benchmarks/auto.py --data cells --minutes 5 --seed 0 --weights FOLDER",
     ): "trains for minutes",
+    ("docs/folder-data.md", "tarsia shard folder:photos --to photos-shards"): "needs a data set of one's own",
     (
         "docs/export.md",
         "tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",

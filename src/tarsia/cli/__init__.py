@@ -26,6 +26,7 @@ COMMANDS = (
     "init",
     "check",
     "convert",
+    "shard",
     "recipe",
     "train",
     "evaluate",
