@@ -373,6 +373,7 @@ def test_every_command_is_a_function_of_its_file() -> None:
         "converting": "convert",
         "exporting": "export",
     }
+    verbs |= {"planning": "plan", "processing": "predict_job"}
     verbs |= {"sharding": "shard"}
     verbs |= {"serving": "serve", "studying": "run_study", "adapting": "adapt", "deriving": "derive"}
     assert COMMANDS - {"cli"} == verbs.keys()

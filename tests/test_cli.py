@@ -30,6 +30,7 @@ COMMANDS = (
     "compare",
     "adapt",
     "export",
+    "plan",
     "predict",
     "serve",
     "models",
@@ -109,7 +110,7 @@ def test_the_words_of_help_are_those_of_the_command_line(tarsia: Tarsia) -> None
 def test_help_names_arguments_and_says_no_default_that_is_nothing(tarsia: Tarsia) -> None:
     usages = {command: tarsia(command, "--help")[1].splitlines()[0] for command in COMMANDS}
     assert usages["train"] == "Usage: tarsia train [RECIPE] [OPTIONS]"
-    assert usages["predict"] == "Usage: tarsia predict MODEL [PATHS...] [OPTIONS]"
+    assert usages["predict"] == "Usage: tarsia predict [MODEL] [PATHS...] [OPTIONS]"
     assert usages["convert"] == "Usage: tarsia convert SOURCE --to TO [OPTIONS]"
     assert not any("ARGS" in usage for usage in usages.values())
     for command in COMMANDS:

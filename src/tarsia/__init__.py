@@ -20,6 +20,7 @@ The verbs are the command line's:
     export     a model -> an ONNX file that is shown to answer as it does
     load       a model file or run folder -> a Predictor
     predict    pictures, rasters and videos -> label maps, overlays, polygons
+    plan       very many pictures -> a job; predict_job does its chunks, job_status says how far it is
     serve      models behind an address; create_app: the same, to be mounted in another application
 
 A name's module is imported when the name is first used, and torch and FastAPI when a verb that needs them is called:
@@ -54,10 +55,12 @@ if TYPE_CHECKING:
     from tarsia.given import Given
     from tarsia.inference import Inference, load
     from tarsia.learning.augment import Extra
+    from tarsia.planning import plan
     from tarsia.predicting import predict
     from tarsia.prediction.crf import CrfSettings
     from tarsia.prediction.prediction import Prediction
     from tarsia.prediction.predictor import Predictor, TestTimeAugmentation
+    from tarsia.processing import job_status, predict_job
     from tarsia.recipe import Recipe
     from tarsia.service.hosts import Hosts
     from tarsia.service.limits import Limits
@@ -74,8 +77,11 @@ __all__ += [
     "evaluate_predictions",
     "export",
     "init",
+    "job_status",
     "load",
+    "plan",
     "predict",
+    "predict_job",
     "serve",
     "shard",
     "study",
@@ -97,7 +103,9 @@ _HOME = {
     "compare": "comparing",
     "convert": "converting",
     "init": "describing",
+    "plan": "planning",
     "predict": "predicting",
+    **dict.fromkeys(("job_status", "predict_job"), "processing"),
     "shard": "sharding",
 }
 

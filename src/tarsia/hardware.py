@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,21 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     except (OSError, ValueError):  # no such file, or the word `max` in it
         return allowed
     return max(1, min(allowed, -(-microseconds // period)))
+
+
+def keep_to(place: int, processes: int) -> None:
+    """Keep this process, the first (0), second ... of several, to its share of the cores: as many for each of them.
+
+    Where there are fewer cores than processes, to one that it shares.  Torch, where it is loaded, follows.
+    """
+    if processes == 1:
+        return
+    share = max(1, cores() // processes)
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {allowed[(place * share + k) % len(allowed)] for k in range(share)})
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(share)
 
 
 def processor() -> str | None:

@@ -36,7 +36,7 @@ FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
     *("docs/add-a-model.md", "docs/add-a-data-set.md", "docs/convert.md", "docs/augmentation.md"),
     *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md", "docs/adaptation.md"),
-    *("docs/export.md", "docs/predict.md", "docs/serving.md", "docs/auto.md"),
+    *("docs/export.md", "docs/predict.md", "docs/jobs.md", "docs/serving.md", "docs/auto.md"),
 )
 NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
 # The first line of each block marked `not-run`, and why.
@@ -63,6 +63,14 @@ NOT_RUN = {
         "tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",
     ): "needs CamVid and a model of it",
     ("docs/export.md", "pip uninstall -y onnxruntime onnxruntime-gpu"): "changes what is installed",
+    (
+        "docs/jobs.md",
+        "tarsia predict runs/first --job job --processes 4       # on this machine, each with its share of the cores",
+    ): "starts more processes than there are cores",
+    (
+        "docs/jobs.md",
+        "sbatch --array=1-8 --wrap 'tarsia predict model.onnx --job /shared/job --part $SLURM_ARRAY_TASK_ID/8'",
+    ): "needs Slurm",
     ("docs/serving.md", 'pip install ".[serve]"'): "installs packages, serves for ever",
     (
         "docs/serving.md",

@@ -13,7 +13,7 @@ from tarsia import data
 from tarsia.card import Spec
 from tarsia.data._unlabelled import open_unlabelled
 from tarsia.output.sources import find
-from tarsia.pictures.find import SUFFIXES, suffixes, walk
+from tarsia.pictures.find import SUFFIXES, stream, suffixes, walk
 
 
 def touched(root: Path, *names: str) -> Path:
@@ -38,6 +38,15 @@ def test_links_are_followed_once_and_never_upwards(tmp_path: Path) -> None:
     (root / "up").symlink_to(tmp_path)
     (root / "self").symlink_to(root)
     assert walk(root) == ["a.png", os.path.join("first", "b.png")]
+
+
+def test_a_stream_has_the_order_of_the_walk_where_a_folder_is_no_larger_than_a_block(tmp_path: Path) -> None:
+    names = ("a/z.png", "a.png", "a-b.png", "b/c/d.png", "b/c.png", "c.png", "c/a.png")
+    root = touched(tmp_path / "here", *names)
+    (root / "a" / "link").symlink_to(root / "c")  # c has its own name: it is seen before what is below a
+    assert list(stream(root)) == walk(root) == sorted(names)
+    assert sorted(stream(root, block=1)) == sorted(stream(root, block=2)) != []
+    assert {os.path.basename(name) for name in stream(root, block=1)} == {os.path.basename(name) for name in names}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")

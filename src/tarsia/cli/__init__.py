@@ -33,6 +33,7 @@ COMMANDS = (
     "compare",
     "adapt",
     "export",
+    "plan",
     "predict",
     "serve",
     "models",

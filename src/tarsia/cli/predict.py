@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -20,6 +21,7 @@ from tarsia.cli._options import (
     writing_to,
     zero_to_one,
 )
+from tarsia.plain_text import listed, number, some
 
 
 @Parameter(name="*")
@@ -55,12 +57,39 @@ class Results:
         found = {"save": kinds, "only": _words(self.only), "attention_at": at}
         return found | {"min_confidence": self.min_confidence, "simplify": self.simplify, "coding": self.coding}
 
+    def left_out(self) -> dict[str, Any]:
+        """Which pixels are 255."""
+        return {"only": _words(self.only), "min_confidence": self.min_confidence}
+
 
 RESULTS = Results()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class OfJob:
+    """The pictures of a planned job, in the place of PATHS."""
+
+    job: Annotated[Path | None, Parameter(help="a folder of `tarsia plan`: its pictures, into it")] = None
+    part: Annotated[str | None, Parameter(help="of --job: K/N, as 2/8 for the second of eight machines")] = None
+    processes: Annotated[int, Parameter(help="of --job: so many on this machine", validator=at_least(1))] = 1
+    status: Annotated[bool, Parameter(help="of --job: only say how far it is", negative="")] = False
+
+    def share(self) -> tuple[int, int]:
+        """--part as numbers."""
+        from tarsia.errors import OutputError
+
+        words = (self.part or "1/1").split("/")
+        if len(words) != 2 or not all(word.isascii() and word.isdecimal() for word in words):
+            raise OutputError(f"--part {self.part}: expected K/N, as 2/8 for the second of eight")
+        return int(words[0]), int(words[1])
+
+
+OF_JOB = OfJob()
+
+
 def predict(
-    model: Model,
+    model: Model | None = None,
     *paths: Annotated[
         str, Parameter(help="pictures, TIFFs of any size, videos, folders, patterns, @LIST, a camera's number")
     ],
@@ -73,6 +102,7 @@ def predict(
     batch: Annotated[int, Parameter(help="pictures of one size, or tiles, at once", validator=at_least(1))] = 1,
     frames: Annotated[int | None, Parameter(help="so many frames of each video at most", validator=at_least(1))] = None,
     running: Running = RUNNING,
+    of_job: OfJob = OF_JOB,
     overwrite: Overwrite = False,
     resume: Annotated[bool, Parameter(help="go on with an interrupted run into --out", negative="")] = False,
     json: Json = False,
@@ -80,19 +110,28 @@ def predict(
 ) -> int:
     """Segment pictures: label maps (index PNG), overlays with a legend, polygons, and class shares.
 
-    A picture that cannot be read is one line, the rest go on; the exit code is then 2.
+    A picture that cannot be read is one line, the rest go on; the exit code is then 2.  Of a planned job it is a row
+    with an error, and the exit code stays 0.
 
-    Try: tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
+    Try:
+        tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
+        tarsia predict runs/camvid-fast --job job --processes 4
+        tarsia predict --job job --status
     """
     from tarsia.drawing.legend import percent
     from tarsia.errors import ImageError, OutputError
     from tarsia.inference import load
-    from tarsia.plain_text import some
     from tarsia.predicting import predict as run
 
     console.quiet(quiet)
     inference = running.inference(tile=tile, overlap=overlap)  # first: --crf may have taken the pictures
-    if not paths:
+    if of_job.job is not None:
+        others = {"PATHS": paths, "--out": out, "--frames": frames, "--overwrite": overwrite, "--resume": resume}
+        _refuse_beside_job(others, results)
+        return _job(model, of_job, inference, {"batch": batch, **results.left_out()}, json)
+    if of_job != OF_JOB:
+        raise OutputError("--part, --processes and --status are for a planned job: name it with --job")
+    if model is None or not paths:
         raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
     if resume and not out:
         raise OutputError("--resume: say with --out which folder the interrupted run wrote")
@@ -113,6 +152,43 @@ def predict(
         if shown:
             console.say(f"Of all pixels: {some([f'{name} {percent(share)}' for share, name in shown])}")
     return result.exit_code
+
+
+def _refuse_beside_job(others: dict[str, Any], results: Results) -> None:
+    """OutputError for what is not for a job, whose rows are always the same."""
+    from tarsia.errors import OutputError
+
+    given = [name for name, value in others.items() if value]
+    for name in ("save", "simplify", "coding", "attention", "attention_at"):
+        if getattr(results, name) != getattr(RESULTS, name):
+            given.append(f"--{name.replace('_', '-')}")
+    if given:
+        raise OutputError(f"--job: leave out {listed(given)}: a job has its pictures, and its rows, from its plan")
+
+
+def _job(model: Path | None, of_job: OfJob, inference: Any, work: dict[str, Any], json: bool) -> int:
+    """The chunks of a job, or with --status how far it is."""
+    from tarsia.errors import OutputError
+    from tarsia.processing import job_status, predict_job
+
+    assert of_job.job is not None
+    if of_job.status:
+        status = job_status(of_job.job)
+    elif model is None:
+        raise OutputError("--job: name the MODEL that segments its pictures, or say --status")
+    else:
+        share = of_job.share()
+        status = predict_job(model, of_job.job, inference=inference, part=share, processes=of_job.processes, **work)
+    if json:
+        console.data(status.to_dict())
+        return 0
+    console.say(
+        f"{number(status.chunks_done, 'chunk')} of {status.chunks:,} done, {number(status.rows_done, 'row')} of "
+        f"{status.rows:,}, {number(status.errors, 'error')}; results in {of_job.job / 'out'}"
+    )
+    if status.pictures_a_second is not None and status.seconds_left:
+        console.say(f"{status.pictures_a_second:.3g} pictures/s, {status.seconds_left:.0f} s left at that rate")
+    return 0
 
 
 def _pixel(text: str | None) -> tuple[int, int] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from tarsia.card import Spec
@@ -13,6 +14,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".jp2", ".bmp", ".gif", ".avif"}
     | {".heic", ".heif", ".hif", ".ppm", ".pgm", ".pnm", ".pbm"}
 )  # what a folder is searched for; a file named outright is read whatever its suffix
+BLOCK = 10_000  # entries of a folder that are sorted together
 
 
 def suffixes(spec: Spec) -> frozenset[str]:
@@ -32,6 +34,22 @@ def walk(
     Links to folders are followed, but each real folder is entered once, none of `left_out` and none that contains
     `folder`.  `refused` is told of folders that cannot be read.
     """
+    return sorted(stream(folder, suffixes, left_out, recursive, refused))
+
+
+def stream(
+    folder: str | Path,
+    suffixes: Collection[str] = SUFFIXES,
+    left_out: Iterable[str | Path] = (),
+    recursive: bool = True,
+    refused: Callable[[OSError], None] | None = None,
+    block: int = BLOCK,
+) -> Iterator[str]:
+    """What `walk` finds, one by one, while folders are read; memory follows the number of folders, not of files.
+
+    The order is that of `walk` where no folder has more than `block` entries.  Of one that has more, each `block` of
+    them, as the file system lists them, is sorted by itself.
+    """
     start = os.path.realpath(folder)
     seen = {start, *map(os.path.realpath, left_out)}
 
@@ -42,10 +60,34 @@ def walk(
         seen.add(inside)
         return True
 
-    found = []
-    for place, folders, files in os.walk(folder, onerror=refused, followlinks=True):
-        visible = [name for name in sorted(folders) if recursive and not name.startswith(".")]
-        folders[:] = [name for name in visible if enter(os.path.join(place, name))]
-        chosen = (name for name in files if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes)
-        found += [os.path.relpath(os.path.join(place, name), folder) for name in chosen]
-    return sorted(found)
+    def inside(directory: str, below: str) -> Iterator[str]:
+        for entries in _listed(directory, block, refused):
+            # All of the folders here before any that is linked to from within one of them.
+            folders = [name for name in entries if recursive and name.endswith(os.sep)]
+            entered = {name for name in folders if enter(os.path.join(directory, name))}
+            for name in entries:
+                if name in entered:
+                    yield from inside(os.path.join(directory, name.removesuffix(os.sep)), below + name)
+                elif os.path.splitext(name)[1].lower() in suffixes:  # a folder's name has none: it ends in a slash
+                    yield below + name
+
+    return inside(os.fspath(folder), "")
+
+
+def _listed(directory: str, block: int, refused: Callable[[OSError], None] | None) -> Iterator[list[str]]:
+    """What is in a folder, hidden entries aside, sorted by blocks; folders end in a slash, as in their files' paths."""
+    try:
+        with os.scandir(directory) as entries:
+            visible = (_slashed(entry) for entry in entries if not entry.name.startswith("."))
+            while found := sorted(itertools.islice(visible, block)):
+                yield found
+    except OSError as error:
+        if refused is not None:
+            refused(error)
+
+
+def _slashed(entry: os.DirEntry[str]) -> str:
+    try:
+        return entry.name + os.sep if entry.is_dir() else entry.name
+    except OSError:  # a link in a circle
+        return entry.name

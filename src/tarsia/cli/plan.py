@@ -1,0 +1,39 @@
+"""`tarsia plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tarsia import console
+from tarsia.cli._options import Json, Quiet, at_least
+from tarsia.plain_text import command, number
+
+
+def plan(
+    *pictures: Annotated[str, Parameter(help="pictures, folders, patterns, @LIST, tables of names (.parquet)")],
+    out: Annotated[Path, Parameter(help="the folder of the job, new or empty")],
+    chunk: Annotated[int, Parameter(help="pictures that are done, or lost, together", validator=at_least(1))] = 1000,
+    column: Annotated[str, Parameter(help="of tables: which holds the names")] = "path",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan a job of very many pictures, in chunks that cannot be lost; nothing is segmented yet.
+
+    Then `tarsia predict MODEL --job FOLDER` does the chunks, in as many processes and on as many machines as there are.
+
+    Try: tarsia plan photos/ @more.txt --out job
+    """
+    from tarsia.planning import plan as run
+
+    console.quiet(quiet)
+    job = run(pictures, out, chunk=chunk, column=column)
+    if json:
+        console.data({"pictures": job.pictures, "chunk": job.chunk, "chunks": job.chunks, "job": str(out)})
+        return
+    console.say(
+        f"{number(job.pictures, 'picture')} in {number(job.chunks, 'chunk')} of {job.chunk:,} at most; in {out}"
+    )
+    console.say(f"Next:  {command('predict', 'MODEL', '--job', out)}")

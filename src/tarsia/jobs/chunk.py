@@ -1,0 +1,75 @@
+"""One chunk of a job to its file, whoever does it: a process of this machine, one of many, or one on another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tarsia.errors import ImageError
+from tarsia.jobs import rows
+from tarsia.jobs.job import Job, out_name, piece_name
+from tarsia.jobs.pictures import Segmenting, local_content
+from tarsia.jobs.tries import MOST, Tries, taken
+from tarsia.output.sources import text
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_KILLED = "killed each process that segmented it alone: damaged, or too large for memory"
+
+
+@dataclass(frozen=True)
+class ChunkWork:
+    """What makes chunks of a job's pictures."""
+
+    job: Job
+    segmenting: Segmenting
+    model: str  # the model file's sha256
+
+    def do(self, index: int) -> Literal["done", "held"]:
+        """Do a chunk, or see that it is done; "held" where another process has it.
+
+        Raises NoRoomError where the disk is full, and OutputError where the job's folder cannot be written.
+        """
+        with taken(self.job, index) as tries:
+            if self.job.is_done(index):
+                return "done"
+            if tries is None:
+                return "held"
+            tables = self._pieces(index, self.job.names(index), tries)
+            self.job.folder.put(out_name(index), rows.content(rows.joined(tables)))
+            for first, end, _ in tries.pieces:
+                self.job.folder.remove(piece_name(index, first, end))
+            return "done"
+
+    def _pieces(self, index: int, names: Sequence[str], tries: Tries) -> list[pyarrow.Table]:
+        """The chunk's rows: all at once, or, where that has killed its process, piece by piece."""
+        found: list[pyarrow.Table] = []
+        while len(found) < len(tries.pieces):
+            piece = tries.pieces[len(found)]
+            first, end, begun = piece
+            name = piece_name(index, first, end)
+            if self.job.folder.exists(name):
+                found.append(rows.read(self.job.folder.read(name)))
+                continue
+            if begun < MOST:
+                tries.begin(piece)
+                segmented = self.segmenting.rows(names[first:end])
+            elif end - first > 1:
+                tries.halve(piece)
+                continue
+            else:
+                segmented = [self._given_up(names[first])]
+            found.append(rows.table(segmented, self.segmenting.predictor.classes.names, self.model))
+            if len(tries.pieces) > 1:
+                self.job.folder.put(name, rows.content(found[-1]))
+        return found
+
+    def _given_up(self, name: str) -> dict[str, Any]:
+        try:
+            sha256 = hashlib.sha256((self.segmenting.content_of or local_content)(name)).hexdigest()
+        except ImageError:
+            sha256 = None
+        return rows.row(text(name), sha256, _KILLED)
