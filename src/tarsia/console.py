@@ -164,6 +164,11 @@ class Work:
         self._total = total
         self._bar.update(self._task, total=total)
 
+    def skip(self) -> None:
+        """One more was done before."""
+        self._before += 1
+        self._bar.update(self._task, advance=1)
+
     def step(self, count: int = 1, facts: str = "") -> None:
         """So many more are done; `facts`: what else is to be said of it now."""
         self.count += count

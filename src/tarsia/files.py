@@ -118,6 +118,24 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_json_list(path: Path, before: dict[str, Any], name: str, items: Iterable[Any], after: dict[str, Any]) -> None:
+    """What `write_json` writes of `before`, `items` in a list under `name`, and `after`; one of them in memory."""
+
+    def written(value: Any, spaces: int) -> str:
+        found = json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False)
+        return found.replace("\n", "\n" + " " * spaces)
+
+    with writing(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write("{\n" + "".join(f"  {json.dumps(key)}: {written(one, 2)},\n" for key, one in before.items()))
+        file.write(f"  {json.dumps(name)}: [")
+        between = ""
+        for item in items:
+            file.write(f"{between}\n    {written(item, 4)}")
+            between = ","
+        file.write("\n  ]" if between else "]")
+        file.write("".join(f",\n  {json.dumps(key)}: {written(one, 2)}" for key, one in after.items()) + "\n}\n")
+
+
 def is_utf8(path: str | Path) -> bool:
     """Whether a path is text: libraries in Rust and C++, as safetensors and TensorBoard, open no other."""
     return not any("\ud800" <= character <= "\udfff" for character in str(path))

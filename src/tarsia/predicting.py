@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,15 +27,16 @@ from typing import Any, Literal
 from tarsia import console
 from tarsia.engines import memory_limit
 from tarsia.errors import ImageError, OutputError
-from tarsia.files import remove_parts
+from tarsia.files import holds_files
 from tarsia.folder_lock import holding
 from tarsia.inference import Inference, predictor_of
-from tarsia.look.labels_among import labels_among
+from tarsia.look.labels_among import LabelsAmong
 from tarsia.output import summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
 from tarsia.output.label_files import coding_for
-from tarsia.output.sources import Source, check_outputs, find, named
+from tarsia.output.plan import BEFORE, DONE, Plan
+from tarsia.output.sources import Checked, Failed, Source, check_words, find
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
 from tarsia.output.work import PredictionRun, Work
 from tarsia.pictures.files import shown
@@ -95,52 +96,97 @@ def predict(
     if batch < 1:
         raise OutputError(f"a batch of {batch} pictures: expected 1 or more")
     tiling = _tiling(predictor, what)
-    run = PredictionRun()
-    sources = _sources(paths, out, recursive, run, predictor, kinds)
-    planned = [*_planned(sources, out, what), *(out / name for name in summary.planned(kinds, predictor.card))]
-    check_outputs(planned, sources, out)
-    if not (overwrite or resume):
-        _refuse_existing(planned)
+    failed: Failed = []
+    plan = _plan(paths, out, recursive, failed, predictor, kinds)
+    beside = [out / name for name in summary.planned(kinds, predictor.card)]
+    if _is_used(out):
+        _check(plan, out, what, beside, anew=not (overwrite or resume))
+    else:
+        Checked(out)
     with holding(out), Journal(out, _settings(predictor, what), resume) as journal:
         if resume and not overwrite:
-            _refuse_existing(_planned([one for one in sources if not journal.may_replace(one)], out, what))
-        remove_parts({path.parent for path in _planned(sources, out, what)})
+            _refuse_existing(path for one in plan if not journal.may_replace(one) for path in one.outputs(out, what))
         if journal.memory_format is not None:
             predictor.engine.keep(journal.memory_format)
-        for source, message in run.failed:
-            console.note(f"{shown(source)}: {message}")
+        for source, message in failed:
+            _say(source, message)
+        plan.tell = _say
+        done = plan.of(DONE, lambda one: (one.path, _label(one, out, what)))
+        run = PredictionRun(done, plan.of(BEFORE, lambda one: one.path), failed)
         fitting = Fitting(predictor, tiling, journal, _WHOLE if "attention" in kinds else "")
         with memory_limit.limited(device=predictor.engine.device) as look:
-            Work(predictor, out, what, journal, run, batch, fitting, frames, look).all(sources)
+            Work(predictor, out, what, journal, run, batch, fitting, frames, look, plan).all()
     return run
 
 
-def _sources(
+def _plan(
     paths: Sequence[str | Path] | str | Path,
     out: Path,
     recursive: bool,
-    run: PredictionRun,
+    failed: Failed,
     predictor: Predictor,
     save: Sequence[str],
-) -> list[Source]:
-    """What `paths` name; ImageError where that is nothing but what is refused, which `run.failed` lists."""
+) -> Plan:
+    """What `paths` name, the first of it found; ImageError where that is nothing but what is refused (`failed`)."""
     words = [paths] if isinstance(paths, str | Path) else paths
+    check_words(words, out)
     raster = partial(is_raster, tell=console.note)
-    found = find(words, out, recursive, run.failed, raster, predictor.card.spec, _labels_left_out)
-    chosen = named(found, run.failed, save)
-    if not chosen:
-        reasons = [f"{shown(source)}: {message}" for source, message in run.failed]
+    plan = Plan(find(words, out, recursive, failed, raster, predictor.card.spec, _LeftOut()), save, failed)
+    while plan.more() and not plan.count:
+        pass
+    if not plan.count:
+        reasons = [f"{shown(source)}: {message}" for source, message in failed]
         raise ImageError(*(reasons or ["no pictures given: name files or folders"]))
-    return chosen
+    return plan
 
 
-def _labels_left_out(folder: Path, names: Sequence[str]) -> list[str]:
+class _LeftOut:
     """Which files of a folder of pictures are labels of others of them; said, as they are left out."""
-    found = labels_among(folder, names)
-    if found:
-        few = some([shown(folder / name) for name in found])
-        console.note(f"{number(len(found), 'label')} of other pictures left out ({few}): name a file, or its folder")
-    return found
+
+    def __init__(self) -> None:
+        self._labels_among = LabelsAmong()
+        self._told: set[Path] = set()
+
+    def __call__(self, folder: Path, names: Sequence[str], all_of_them: bool) -> list[str]:
+        found = self._labels_among(folder, names, all_of_them)
+        if found and folder not in self._told:
+            self._told.add(folder)
+            few = some([shown(folder / name) for name in found])
+            count = number(len(found), "label") if all_of_them else "labels"
+            console.note(f"{count} of other pictures left out ({few}): name a file, or its folder")
+        return found
+
+
+def _is_used(out: Path) -> bool:
+    """Whether there is anything in `out` that results could meet."""
+    return os.path.lexists(out) and (not out.is_dir() or holds_files(out))
+
+
+def _check(plan: Plan, out: Path, what: WhatToWrite, beside: Sequence[Path], anew: bool) -> None:
+    """Look at every name before the first picture, where `out` is in use: results may meet what is there.
+
+    OutputError where they would leave `out`, or replace a picture, or, `anew`, anything at all.
+    """
+    checked = Checked(out)
+    for source in plan:
+        checked.note(source)
+
+    def planned() -> Iterator[Path]:
+        yield from (path for source in plan for path in source.outputs(out, what))
+        yield from beside
+
+    for path in planned():
+        checked.check(path)
+    if anew:
+        _refuse_existing(planned())
+
+
+def _say(source: Path, message: str) -> None:
+    console.note(f"{shown(source)}: {message}")
+
+
+def _label(source: Source, out: Path, what: WhatToWrite) -> Path | None:
+    return source.output(out, "label") if "label" in what.kinds(source.medium) else None
 
 
 def _tiling(predictor: Predictor, what: WhatToWrite) -> Tiling | None:
@@ -156,14 +202,13 @@ def _tiling(predictor: Predictor, what: WhatToWrite) -> Tiling | None:
     return tiling
 
 
-def _planned(sources: Sequence[Source], out: Path, what: WhatToWrite) -> list[Path]:
-    return [path for source in sources for path in source.outputs(out, what)]
-
-
-def _refuse_existing(planned: Sequence[Path]) -> None:
-    existing = [shown(path) for path in planned if os.path.lexists(path)]
-    if existing:
-        raise OutputError(f"{some(existing, 1)} exists already: choose another `out` or add `overwrite=True`")
+def _refuse_existing(planned: Iterable[Path]) -> None:
+    existing = (path for path in planned if os.path.lexists(path))
+    first = next(existing, None)
+    if first is not None:
+        more = sum(1 for _ in existing)
+        and_more = f" and {more:,} more" if more else ""
+        raise OutputError(f"{shown(first)}{and_more} exists already: choose another `out` or add `overwrite=True`")
 
 
 def _settings(predictor: Predictor, what: WhatToWrite) -> dict[str, Any]:

@@ -13,11 +13,12 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from tarsia.errors import NoRoomError, OutputError
+from tarsia.output.numbers import Numbers
 from tarsia.output.sources import Source, text
 from tarsia.pictures.files import shown
 
@@ -31,19 +32,20 @@ class Journal:
         """Raises OutputError where there is nothing to resume, or it was begun with other settings."""
         self.path = out / FILE
         self._out = out
-        self._begun: set[str] = set()
+        self._begun = Numbers()
         self.tiled_from: int | None = None  # pixels to the network
         self.tile: int | None = None  # the side of those tiles
         self.memory_format: str | None = None  # of torch, once that is chosen
-        self._records: dict[str, dict[str, Any]] = {}  # by source; without what only a reader of the file needs
+        self._places = Numbers()  # of each source's last line in the file
         if resume:
             self._read(settings)
         # Not through a link, which could lead anywhere.
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if resume else os.O_TRUNC)
         try:
-            self._file: IO[str] = os.fdopen(os.open(self.path, flags, 0o666), "a", encoding="utf-8")
+            self._file = os.fdopen(os.open(self.path, flags, 0o666), "ab", buffering=0)
         except OSError as error:
             raise self._explained(error) from error
+        self._lines: BinaryIO | None = None  # the same to be read
         self._append({} if resume else {"settings": settings})
 
     def __enter__(self) -> Journal:
@@ -52,6 +54,8 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # what a full disk did not take was said when it was written
             self._file.close()
+        if self._lines is not None:
+            self._lines.close()
 
     def may_replace(self, source: Source) -> bool:
         """Whether the results of `source` that are there already are this run's own, begun and perhaps not finished."""
@@ -59,7 +63,7 @@ class Journal:
 
     def finished(self, source: Source) -> bool:
         """Whether all results of `source` are in place."""
-        record = self._records.get(text(source.path))
+        record = self._last(source)
         if not record or record["name"] != text(source.name) or record["stamp"] != _stamp(source.path):
             return False
         return all(_size(self._out / name) == size for name, size in record["files"].items())
@@ -72,8 +76,7 @@ class Journal:
         """Its results are in place: `row` for the summaries, and what else they need."""
         sizes = {text(path.relative_to(self._out)): _size(path) for path in files}
         record = {"source": text(source.path), "name": text(source.name), "stamp": _stamp(source.path), "files": sizes}
-        self._append(record | {"row": row} | more)
-        self._records[text(source.path)] = record
+        self._places[text(source.path)] = self._append(record | {"row": row} | more)
 
     def note_tiles(self, pixels: int, side: int) -> None:
         """Pictures of so many pixels or more go in tiles of `side`, from now on and when the run goes on."""
@@ -87,19 +90,27 @@ class Journal:
             self._append({"memory_format": name})
             self.memory_format = name
 
-    def rows(self, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
+    def rows(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """The last line of each of the `sources` that is finished, in the order of these, one in memory at a time."""
-        places = {record["source"]: place for place, record in _lines(self.path) if "source" in record}
-        with self.path.open("rb") as file:
-            for name in (text(source.path) for source in sources):
-                if name in places and name in self._records:
-                    file.seek(places[name])
-                    yield json.loads(file.readline())
+        for source in sources:
+            record = self._last(source)
+            if record is not None:
+                yield record
+
+    def _last(self, source: Source) -> dict[str, Any] | None:
+        place = self._places.get(text(source.path))
+        if place is None:
+            return None
+        if self._lines is None:
+            self._lines = self.path.open("rb")
+        self._lines.seek(place)
+        record: dict[str, Any] = json.loads(self._lines.readline())
+        return record
 
     def _read(self, settings: dict[str, Any]) -> None:
         if not self.path.is_file() or self.path.is_symlink():
             raise OutputError(f"{shown(self._out)}: holds no run to resume; leave `resume` out to begin one")
-        for number, (_, record) in enumerate(_lines(self.path)):
+        for number, (place, record) in enumerate(_lines(self.path)):
             if number == 0:
                 _compare(record.get("settings") or {}, settings, self._out)
             if "tiled_from" in record:
@@ -107,19 +118,22 @@ class Journal:
             if "memory_format" in record:
                 self.memory_format = record["memory_format"]
             if "begin" in record:
-                self._begun.add(record["begin"])
+                self._begun.add(record["begin"], 1)
             if "source" in record:
-                kept = {key: record[key] for key in ("source", "name", "stamp", "files")}
-                self._records[record["source"]] = kept
-                self._begun.add(record["name"])
+                self._places[record["source"]] = place
+                self._begun.add(record["name"], 1)
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(self, record: dict[str, Any]) -> int:
+        """Write a line -> where in the file it begins."""
+        # A line of its own whatever the last one, which may have been cut off.
+        left = ("\n" + _written(record | {"sum": _sum(record)})).encode() if record else b""
         try:
-            # A line of its own whatever the last one, which may have been cut off.
-            self._file.write("\n" + _written(record | {"sum": _sum(record)}) if record else "")
-            self._file.flush()
+            place = os.fstat(self._file.fileno()).st_size + 1
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
             raise self._explained(error) from error
+        return place
 
     def _explained(self, error: OSError) -> NoRoomError:
         """Whatever the reason: without its record the run cannot go on."""

@@ -1,25 +1,19 @@
-"""What is named on the command line -> pictures, and the names of their results.
-
-NAME is a file's name without its suffix; for a picture found in a folder, its path below that folder.  Where results of
-two pictures would meet (x.jpg and x.png), these keep their suffix (x.jpg.png, x.png.png); where that is not enough, as
-for two x.jpg of different folders, the later ones end in -2, -3 ... in the order they were given.
-"""
+"""What is named on the command line -> pictures, and where their results go by their NAMEs (output/naming.py)."""
 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tarsia.card import Spec
 from tarsia.errors import ImageError, OutputError
-from tarsia.output.what_to_write import FILES, WhatToWrite
+from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
-from tarsia.pictures.find import suffixes, walk
+from tarsia.pictures.find import BLOCK, stream, suffixes
 from tarsia.pictures.reader import RGB
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
@@ -42,9 +36,9 @@ ENDINGS = {
     "video": {"overlay": "_overlay.mp4", "label": "_frames"},  # a folder of label maps
 }
 _RASTERS = frozenset({".tif", ".tiff", ".jp2", ".j2k"})  # what may lie on earth
-_LONGEST_NAME_BYTES = 255  # of one file name, on every file system in use
 
 Failed = list[tuple[Path, str]]
+NoPictures = Callable[[Path, Sequence[str], bool], Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,7 @@ class Source:
     relative: str  # below the folder that was searched; the file's name for a file given itself
     medium: str = "picture"
     name: str = ""  # NAME of the results
+    place: int = -1  # among all of a run
 
     def output(self, out: Path, kind: str) -> Path:
         """Where its result of a kind goes."""
@@ -72,39 +67,52 @@ def find(
     failed: Failed,
     is_raster: Callable[[Path, Spec], bool],
     spec: Spec = RGB,
-    no_pictures: Callable[[Path, Sequence[str]], Collection[str]] = lambda folder, names: (),
-) -> list[Source]:
-    """Every picture once, in the order of `words`, each folder's sorted; what has none is added to `failed`.
+    no_pictures: NoPictures = lambda folder, names, all_of_them: (),
+) -> Iterator[Source]:
+    """The pictures in the order of `words`, each folder's sorted (as pictures/find.py says), one by one.
+
+    What has none is added to `failed`.  One that is named twice comes twice.
 
     A word is a file, a folder, a pattern (`photos/*.jpg`, `**` for folders at any depth), `@FILE` with a word a line,
     or a number, which is a camera.  What is there by that very name is never taken for anything else.  `spec`: of
-    the pictures that are wanted.  `no_pictures`: which of the files found in a folder, by their paths in it, are none.
+    the pictures that are wanted.  `no_pictures`: which of the files found in a folder, by their paths in it, are none;
+    where there are too many for that at once it is asked for some, and told that these are not all.
     """
-    found: dict[str, Source] = {}
-
-    def add(path: Path, relative: str) -> None:
-        if os.path.abspath(path) not in found:
-            found[os.path.abspath(path)] = Source(path, relative, _medium(path, is_raster, spec))
 
     def refused(error: OSError) -> None:
         failed.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
 
     for path in _expanded(words, failed):
         if is_camera(path):
-            found.setdefault(str(path), Source(path, f"camera-{path}", "video"))
+            yield Source(path, f"camera-{path}", "video")
             continue
         if not os.path.isdir(path):  # a file that is missing fails when its turn comes
-            add(path, path.name)
+            yield Source(path, path.name, _medium(path, is_raster, spec))
             continue
-        if out.exists() and real(out) == real(path):
-            raise OutputError(f"{out}: results would lie among the pictures; choose an `out` of its own")
-        inside = walk(path, suffixes(spec), (out,), recursive, refused)
-        if not inside:
+        refuse_among_pictures(path, out)
+        inside, some = stream(path, suffixes(spec), (out,), recursive, refused), False
+        while names := list(itertools.islice(inside, BLOCK)):
+            all_of_them, some = not some and len(names) < BLOCK, True
+            left_out = frozenset(no_pictures(path, names, all_of_them))
+            for relative in (one for one in names if one not in left_out):
+                yield Source(path / relative, relative, _medium(path / relative, is_raster, spec))
+        if not some:
             failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(spec)))}"))
-        left_out = frozenset(no_pictures(path, inside))
-        for relative in (one for one in inside if one not in left_out):
-            add(path / relative, relative)
-    return list(found.values())
+
+
+def check_words(words: Sequence[str | Path], out: Path) -> None:
+    """ImageError for a list that cannot be read, OutputError where results would lie in a folder of pictures."""
+    for word in map(str, words):
+        if os.path.isdir(word):
+            refuse_among_pictures(Path(word), out)
+        elif word.startswith("@") and not os.path.lexists(word):
+            next(_listed(Path(word[1:])), None)
+
+
+def refuse_among_pictures(folder: Path, out: Path) -> None:
+    """OutputError where `folder`, of pictures, is where results go."""
+    if out.exists() and real(out) == real(folder):
+        raise OutputError(f"{out}: results would lie among the pictures; choose an `out` of its own")
 
 
 def is_camera(path: Path) -> bool:
@@ -112,56 +120,38 @@ def is_camera(path: Path) -> bool:
     return str(path).isdecimal() and str(path).isascii() and not os.path.lexists(path)
 
 
-def named(sources: Sequence[Source], failed: Failed, save: Sequence[str]) -> list[Source]:
-    """The sources with the NAMEs of their results, as the module's docstring says; no result twice, whatever the case.
+class Checked:
+    """Whether results may be where they shall: within `out`, made a folder, and in no picture's place."""
 
-    Names too long for a result's are added to `failed`.
-    """
-    folders = {_same(str(parent)) for source in sources for parent in Path(source.relative).parents}
-    taken = set(map(_same, FILES.values())) if "labelme" in save else set()
+    def __init__(self, out: Path) -> None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot be made a folder ({error.strerror})"
+            raise OutputError(f"{shown(out)}: {reason}; choose another `out`") from error
+        self._out, self._real = out, real(out)
+        self._originals: set[Path] = set()  # pictures within `out`
+        self._parents: dict[Path, Path] = {}
 
-    def results(name: str, medium: str) -> set[str]:
-        return {_same(name + ending) for ending in ENDINGS[medium].values()}
+    def note(self, source: Source) -> None:
+        """A picture, which no result may replace."""
+        path = self._parent(source.path.parent) / source.path.name
+        where = real(path) if path.is_symlink() else path
+        if where.is_relative_to(self._real):
+            self._originals.add(where)
 
-    def free(name: str, medium: str) -> bool:
-        return not any(result in taken or result in folders for result in results(name, medium))
-
-    stems = [str(Path(source.relative).with_suffix("")) for source in sources]
-    counts = Counter(map(_same, stems))
-    names: dict[int, str] = {}
-    for index, (stem, source) in enumerate(zip(stems, sources, strict=True)):
-        if counts[_same(stem)] == 1 and free(stem, source.medium):
-            names[index] = stem
-            taken |= results(stem, source.medium)
-    chosen = []
-    for index, source in enumerate(sources):
-        name, count = names.get(index, source.relative), 1
-        while index not in names and not free(name, source.medium):
-            count += 1
-            name = f"{source.relative}-{count}"
-        taken |= results(name, source.medium)
-        endings = [ending for kind, ending in ENDINGS[source.medium].items() if kind in ("overlay", *save)]
-        if len(os.fsencode(Path(name).name)) + max(map(len, endings)) > _LONGEST_NAME_BYTES:
-            failed.append((source.path, "its name is too long for the results' names; give it a shorter one"))
-        else:
-            chosen.append(replace(source, name=name))
-    return chosen
-
-
-def check_outputs(planned: Sequence[Path], sources: Sequence[Source], out: Path) -> None:
-    """Make `out`; OutputError where results would leave it or replace a source."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{shown(out)}: cannot be made a folder ({error.strerror}); choose another `out`") from error
-    real_out = real(out)
-    originals = {real(source.path) for source in sources}
-    for path in planned:
-        target = real(path.parent) / path.name
-        if not target.is_relative_to(real_out):
-            raise OutputError(f"{shown(path)}: a link leads out of {shown(out)}; choose another `out`")
-        if target in originals:
+    def check(self, path: Path) -> None:
+        """OutputError where a result would leave `out`, or replace a picture that was noted."""
+        target = self._parent(path.parent) / path.name
+        if not target.is_relative_to(self._real):
+            raise OutputError(f"{shown(path)}: a link leads out of {shown(self._out)}; choose another `out`")
+        if target in self._originals:
             raise OutputError(f"{shown(path)}: a result would replace this picture; choose another `out`")
+
+    def _parent(self, folder: Path) -> Path:
+        if folder not in self._parents:
+            self._parents[folder] = real(folder)
+        return self._parents[folder]
 
 
 def real(path: Path) -> Path:
@@ -174,7 +164,7 @@ def text(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _expanded(words: Sequence[str | Path], failed: Failed) -> Iterator[Path]:
+def _expanded(words: Iterable[str | Path], failed: Failed) -> Iterator[Path]:
     for word in map(str, words):
         if os.path.lexists(word):
             yield Path(word)
@@ -189,25 +179,21 @@ def _expanded(words: Sequence[str | Path], failed: Failed) -> Iterator[Path]:
             yield Path(word)
 
 
-def _listed(path: Path) -> list[str]:
+def _listed(path: Path) -> Iterator[str]:
     """The lines of a list file; lists in lists are not followed."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+            for word in (line.strip() for line in lines if not line.startswith("#")):
+                if word.startswith("@") and not os.path.lexists(word):
+                    reason = f"names another list ({shown(word)}); name that one on the command line"
+                    raise ImageError(f"@{shown(path)}: {reason}")
+                if word:
+                    yield word
     except OSError as error:
         raise ImageError(f"@{shown(path)}: the list cannot be read ({error.strerror})") from error
-    words = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    inner = next((word for word in words if word.startswith("@") and not os.path.lexists(word)), None)
-    if inner:
-        raise ImageError(f"@{shown(path)}: names another list ({shown(inner)}); name that one on the command line")
-    return words
 
 
 def _medium(path: Path, is_raster: Callable[[Path, Spec], bool], spec: Spec) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
     return "raster" if path.suffix.lower() in _RASTERS and is_raster(path, spec) else "picture"
-
-
-def _same(name: str) -> str:
-    """What two names share that some file system would not tell apart."""
-    return unicodedata.normalize("NFC", name).casefold()

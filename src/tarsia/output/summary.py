@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tarsia import console
 from tarsia.annotations.tool import Listed, Tool
 from tarsia.annotations.tools import all_tools
 from tarsia.card import IGNORED, Card
-from tarsia.files import write_json, write_text, writing
+from tarsia.files import write_json_list, write_text, writing
 from tarsia.output.journal import Journal
 from tarsia.output.sources import Failed, Source, text
 from tarsia.output.what_to_write import FILES
@@ -36,7 +36,7 @@ def write(
     out: Path,
     card: Card,
     journal: Journal,
-    sources: Sequence[Source],
+    sources: Iterable[Source],
     failed: Failed,
     complete: bool,
 ) -> None:
@@ -49,7 +49,7 @@ def write(
         _write_tool(tool, out, card, journal, sources)
 
 
-def shares(card: Card, journal: Journal, sources: Sequence[Source]) -> dict[str, float]:
+def shares(card: Card, journal: Journal, sources: Iterable[Source]) -> dict[str, float]:
     """Each class's share of the pixels of all pictures that are not ignored, in class order; none where none is."""
     total_K = sum((np.array(line["row"]["pixels"]) for line in journal.rows(sources)), np.zeros(len(card.classes)))
     every = max(1.0, float(total_K.sum()))
@@ -62,28 +62,29 @@ def planned(save: Sequence[str], card: Card) -> list[str]:
     return [*(name for kind, name in FILES.items() if kind in save), *beside]
 
 
-def _in_order(journal: Journal, sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """The pictures' lines without their polygons, which are too much to hold at once."""
-    return [{"source": line["source"], "name": line["name"]} | line["row"] for line in journal.rows(sources)]
+def _in_order(journal: Journal, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
+    """The pictures' lines without their polygons."""
+    return ({"source": line["source"], "name": line["name"]} | line["row"] for line in journal.rows(sources))
 
 
 def _write_shares(
-    path: Path, card: Card, journal: Journal, sources: Sequence[Source], failed: Failed, complete: bool
+    path: Path, card: Card, journal: Journal, sources: Iterable[Source], failed: Failed, complete: bool
 ) -> None:
-    pictures = []
-    for row in _in_order(journal, sources):
-        pixels, ignored = row.pop("pixels"), row.pop("ignored")
-        total = sum(pixels) + ignored
-        shares = {name: count / total for name, count in zip(card.classes.names, pixels, strict=True)}
-        row = {"source": row.pop("source"), "name": row.pop("name"), **row, "shares": shares}
-        pictures.append(row | ({"ignored": ignored / total} if ignored else {}))
+    def pictures() -> Iterator[dict[str, Any]]:
+        for row in _in_order(journal, sources):
+            pixels, ignored = row.pop("pixels"), row.pop("ignored")
+            total = sum(pixels) + ignored
+            shares = {name: count / total for name, count in zip(card.classes.names, pixels, strict=True)}
+            row = {"source": row.pop("source"), "name": row.pop("name"), **row, "shares": shares}
+            yield row | ({"ignored": ignored / total} if ignored else {})
+
     model = {"architecture": card.architecture, "provenance": card.provenance}
     refused = [{"source": text(source), "message": message} for source, message in failed]
     content = {"model": model, "classes": list(card.classes.names), "complete": complete}
-    write_json(path, content | {"pictures": pictures, "failed": refused})
+    write_json_list(path, content, "pictures", pictures(), {"failed": refused})
 
 
-def _write_csv(path: Path, card: Card, journal: Journal, sources: Sequence[Source]) -> None:
+def _write_csv(path: Path, card: Card, journal: Journal, sources: Iterable[Source]) -> None:
     """A line for each class of each picture: what spreadsheets pivot and pandas groups."""
     with writing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
@@ -97,7 +98,7 @@ def _write_csv(path: Path, card: Card, journal: Journal, sources: Sequence[Sourc
                 table.writerow((*where, IGNORED, "(ignored)", row["ignored"], f"{row['ignored'] / total:.6f}"))
 
 
-def _write_tool(tool: Tool, out: Path, card: Card, journal: Journal, sources: Sequence[Source]) -> None:
+def _write_tool(tool: Tool, out: Path, card: Card, journal: Journal, sources: Iterable[Source]) -> None:
     """A tool's file, and what it needs besides; a picture at a time, for shapes can be more than memory holds."""
 
     def pictures() -> Iterator[Listed]:

@@ -12,10 +12,12 @@ import numpy as np
 
 from tarsia import console
 from tarsia.errors import ImageError, MissingExtraError, ModelFileError, NoRoomError, OutputError
+from tarsia.files import remove_parts
 from tarsia.output import of_picture, of_raster, of_video, summary
 from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
 from tarsia.output.of_picture import Segmented
+from tarsia.output.plan import BEFORE, DONE, Plan
 from tarsia.output.sources import ENDINGS, Failed, Source, text
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
@@ -32,12 +34,13 @@ _NO_MEMORY = "not enough memory for it: end other programs, ask for fewer kinds 
 class PredictionRun:
     """What became of the pictures: `done` (source, label file or None), `failed` (source, message).
 
-    `before`: those that an interrupted run had finished.  `shares`: each class's share of all their pixels, 0 .. 1.
+    `before`: those that an interrupted run had finished.  Both are lists that are read from the disk a part at a time.
+    `shares`: each class's share of all their pixels, 0 .. 1.
     """
 
-    done: list[tuple[Path, Path | None]] = field(default_factory=list)
-    failed: Failed = field(default_factory=list)
-    before: list[Path] = field(default_factory=list)
+    done: Sequence[tuple[Path, Path | None]]
+    before: Sequence[Path]
+    failed: Failed
     shares: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -59,49 +62,58 @@ class Work:
     fitting: Fitting
     frames: int | None
     look: Callable[[], None]  # again how much memory there is
+    plan: Plan
+    cleaned: set[Path] = field(default_factory=set)  # folders that results were written in
     valid: dict[Source, np.ndarray] = field(default_factory=dict)  # of pictures in hand: where they have data
 
-    def all(self, sources: Sequence[Source]) -> None:
+    def all(self) -> None:
         """Every source that is not finished; then the summaries, also of a run that is interrupted."""
-        open_ones = []
-        for source in sources:
-            if self.journal.finished(source):
-                self.run.before.append(source.path)
-            else:
-                open_ones.append(source)
         try:
             waiting: dict[tuple[int, ...], list[tuple[Source, np.ndarray]]] = {}
-            for source in console.track(open_ones, len(open_ones), "predict"):
-                for group in self._grouped(source, waiting):
+            with console.Work("predict", None) as shown_work:
+                for source in self.plan:
+                    self._look_ahead(shown_work)
+                    if self.journal.finished(source):
+                        self.plan.mark(source, BEFORE)
+                        shown_work.skip()
+                        continue
+                    for group in self._grouped(source, waiting):
+                        self._segment(group)
+                    shown_work.step()
+                for group in waiting.values():
                     self._segment(group)
-            for group in waiting.values():
-                self._segment(group)
         except BaseException as error:
             # Interrupted or out of room: what is done stays usable, and the first error is the one to show.
             try:
-                self._sum_up(sources, complete=False)
+                self._sum_up(complete=False)
             except OutputError as another:
                 console.note(another)
             if isinstance(error, NoRoomError):
-                raise self._no_room(error, len(sources)) from error
+                raise self._no_room(error) from error
             raise
         try:
-            self._sum_up(sources, complete=True)
+            self._sum_up(complete=True)
         except NoRoomError as error:
-            raise self._no_room(error, len(sources)) from error
+            raise self._no_room(error) from error
 
-    def _no_room(self, error: NoRoomError, count: int) -> NoRoomError:
+    def _look_ahead(self, shown_work: console.Work) -> None:
+        """With each picture find more of them, until all are known, and with that how long it takes."""
+        if not self.plan.complete:
+            self.plan.more()
+        if self.plan.complete:
+            shown_work.of(self.plan.count)
+
+    def _no_room(self, error: NoRoomError) -> NoRoomError:
         """The same error, with what is there and how the run goes on."""
         written = len(self.run.done) + len(self.run.before)
         go_on = f"make room, then go on with out={str(self.out)!r} and `resume=True`"
+        found = f"{self.plan.count}{'' if self.plan.complete else ' or more'}"
         return NoRoomError(
-            f"{error.fault}; {written} of {count} pictures {be(written)} written and stay as they are", go_on
+            f"{error.fault}; {written} of {found} pictures {be(written)} written and stay as they are", go_on
         )
 
-    def _sum_up(self, sources: Sequence[Source], complete: bool) -> None:
-        card = self.predictor.card
-        order = {source.path: place for place, source in enumerate(sources)}
-        self.run.done.sort(key=lambda done: order[done[0]])
+    def _sum_up(self, complete: bool) -> None:
+        card, sources = self.predictor.card, self.plan.known()
         self.run.shares.update(summary.shares(card, self.journal, sources))
         summary.write(self.what.save, self.out, card, self.journal, sources, self.run.failed, complete)
 
@@ -190,18 +202,26 @@ class Work:
         at = self.what.attention_at
         maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
         self._note_memory_format()
-        self.journal.begin(source)
+        self._begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)
         more = of_picture.write(one, source, self.out, self.what, self.predictor.classes)
         row = summary.row_of(label_HW.shape, summary.counted(label_HW), self.predictor.card, **tile)
         self._finish(source, row, **more)
+
+    def _begin(self, source: Source) -> None:
+        """Its results are about to be written; what a killed run was writing there goes first."""
+        folder = (self.out / source.name).parent
+        if folder not in self.cleaned:
+            remove_parts([folder])
+            self.cleaned.add(folder)
+        self.journal.begin(source)
 
     def _note_memory_format(self) -> None:
         self.journal.note_memory_format(self.predictor.engine.memory_format)
 
     def _large(self, source: Source) -> None:
         """A raster or a video, written while it is read."""
-        self.journal.begin(source)
+        self._begin(source)
         if source.medium == "raster":
             made = of_raster.write(self.predictor, source, self.out, self.what, self.fitting, self.batch)
         else:
@@ -244,8 +264,7 @@ class Work:
     def _finish(self, source: Source, row: dict[str, Any], **more: Any) -> None:
         files = source.outputs(self.out, self.what)
         self.journal.finish(source, files, row, file_name=text(source.relative), **more)
-        label = source.output(self.out, "label") if "label" in self.what.kinds(source.medium) else None
-        self.run.done.append((source.path, label))
+        self.plan.mark(source, DONE)
 
     def _attempt(self, source: Source, work: Callable[[], Any]) -> Any:
         """What `work` gives; None where it fails for a picture's fault, which is noted, not raised."""
