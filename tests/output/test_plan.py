@@ -75,4 +75,4 @@ def test_memory_does_not_follow_the_number_of_pictures(tmp_path: Path) -> None:
         assert plan.count == 1200 and len(peaks) == 7
     finally:
         tracemalloc.stop()
-    assert peaks[5] < 1.1 * peaks[1]
+    assert (peaks[5] - peaks[1]) / 800 < 100, "bytes a picture; their names alone have 60"
