@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ from tarsia.inference import DEFAULT, Inference, load
 from tarsia.jobs.job import Job, open_job
 from tarsia.jobs.processes import Processes
 from tarsia.jobs.status import Status, status_of
-from tarsia.jobs.storage import LocalFolder
+from tarsia.jobs.storage import folder_of
 from tarsia.jobs.worker import Opening
 from tarsia.prediction.predictor import Predictor
 
@@ -63,7 +64,7 @@ def predict_job(
         raise OutputError(f"`{batch=}` and `{processes=}`: expected 1 or more")
     if not 1 <= part[0] <= part[1]:
         raise OutputError(f"`part` is {part[0]}/{part[1]}: expected K/N, as 2/8 for the second of eight")
-    planned = open_job(LocalFolder(job))
+    planned = open_job(folder_of(job))
     file = find_model_file(Path(model))
     sha256 = _sum_of(file)
     opening = Opening(
@@ -75,6 +76,7 @@ def predict_job(
         tuple(only),
         min_confidence,
         batch,
+        run=secrets.token_hex(8),
         load=load,
     )
     kept = planned.settings()
@@ -89,7 +91,7 @@ def job_status(job: str | Path) -> Status:
     """How far a job is: chunks, pictures and errors, and how fast it goes; OutputError where there is none."""
     with needs("a job", "parquet"):
         import pyarrow  # noqa: F401
-    return status_of(open_job(LocalFolder(job)))
+    return status_of(open_job(folder_of(job)))
 
 
 def _run(job: Job, opening: Opening, part: tuple[int, int], processes: int) -> None:

@@ -67,6 +67,7 @@ NOT_RUN = {
         "docs/jobs.md",
         "tarsia predict runs/first --job job --processes 4       # on this machine, each with its share of the cores",
     ): "starts more processes than there are cores",
+    ("docs/jobs.md", "tarsia plan s3://store/photos/ --out s3://store/jobs/june"): "needs an object store",
     (
         "docs/jobs.md",
         "sbatch --array=1-8 --wrap 'tarsia predict model.onnx --job /shared/job --part $SLURM_ARRAY_TASK_ID/8'",

@@ -123,4 +123,4 @@ def test_reading_is_tried_again_where_a_disk_or_network_failed_and_nothing_else(
         pictures.again(read)
     assert len(left) == 1
     with pytest.raises(ImageError, match="no such file"):
-        pictures.local_content(str(tmp_path / "missing.png"))
+        pictures.content_of(str(tmp_path / "missing.png"))

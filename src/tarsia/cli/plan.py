@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,7 +13,7 @@ from tarsia.plain_text import command, number
 
 def plan(
     *pictures: Annotated[str, Parameter(help="pictures, folders, patterns, @LIST, tables of names (.parquet)")],
-    out: Annotated[Path, Parameter(help="the folder of the job, new or empty")],
+    out: Annotated[str, Parameter(help="the folder of the job, new or empty; a path or URL")],
     chunk: Annotated[int, Parameter(help="pictures that are done, or lost, together", validator=at_least(1))] = 1000,
     column: Annotated[str, Parameter(help="of tables: which holds the names")] = "path",
     json: Json = False,

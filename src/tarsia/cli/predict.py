@@ -70,7 +70,7 @@ RESULTS = Results()
 class OfJob:
     """The pictures of a planned job, in the place of PATHS."""
 
-    job: Annotated[Path | None, Parameter(help="a folder of `tarsia plan`: its pictures, into it")] = None
+    job: Annotated[str | None, Parameter(help="a folder of `tarsia plan`: its pictures, into it")] = None
     part: Annotated[str | None, Parameter(help="of --job: K/N, as 2/8 for the second of eight machines")] = None
     processes: Annotated[int, Parameter(help="of --job: so many on this machine", validator=at_least(1))] = 1
     status: Annotated[bool, Parameter(help="of --job: only say how far it is", negative="")] = False
@@ -184,7 +184,7 @@ def _job(model: Path | None, of_job: OfJob, inference: Any, work: dict[str, Any]
         return 0
     console.say(
         f"{number(status.chunks_done, 'chunk')} of {status.chunks:,} done, {number(status.rows_done, 'row')} of "
-        f"{status.rows:,}, {number(status.errors, 'error')}; results in {of_job.job / 'out'}"
+        f"{status.rows:,}, {number(status.errors, 'error')}; results in {of_job.job}/out"
     )
     if status.pictures_a_second is not None and status.seconds_left:
         console.say(f"{status.pictures_a_second:.3g} pictures/s, {status.seconds_left:.0f} s left at that rate")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tarsia.errors import ImageError
 from tarsia.jobs import rows
 from tarsia.jobs.job import Job, out_name, piece_name
-from tarsia.jobs.pictures import Segmenting, local_content
+from tarsia.jobs.pictures import Segmenting, content_of
 from tarsia.jobs.tries import MOST, Tries, taken
 from tarsia.output.sources import text
 
@@ -27,13 +27,14 @@ class ChunkWork:
     job: Job
     segmenting: Segmenting
     model: str  # the model file's sha256
+    run: str = ""  # whose processes are counted where they die, of stores without locks
 
     def do(self, index: int) -> Literal["done", "held"]:
         """Do a chunk, or see that it is done; "held" where another process has it.
 
         Raises NoRoomError where the disk is full, and OutputError where the job's folder cannot be written.
         """
-        with taken(self.job, index) as tries:
+        with taken(self.job, index, self.run) as tries:
             if self.job.is_done(index):
                 return "done"
             if tries is None:
@@ -69,7 +70,7 @@ class ChunkWork:
 
     def _given_up(self, name: str) -> dict[str, Any]:
         try:
-            sha256 = hashlib.sha256((self.segmenting.content_of or local_content)(name)).hexdigest()
+            sha256 = hashlib.sha256(content_of(name)).hexdigest()
         except ImageError:
             sha256 = None
         return rows.row(text(name), sha256, _KILLED)

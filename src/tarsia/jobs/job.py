@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tarsia.errors import OutputError, needs
-from tarsia.jobs.storage import LocalFolder
+from tarsia.jobs.storage import Folder
 
 SCHEMA = 1  # of all that a job's folder holds
 JOB, MODEL = "job.json", "model.json"
@@ -31,7 +31,7 @@ _ROWS_A_PART = 100_000  # of the plan, about
 class Job:
     """A planned job: `pictures` of them in chunks of `chunk` (the last may have fewer)."""
 
-    folder: LocalFolder
+    folder: Folder
     pictures: int
     chunk: int
 
@@ -93,7 +93,7 @@ class Job:
         return kept if isinstance(kept, dict) else None
 
 
-def open_job(folder: LocalFolder) -> Job:
+def open_job(folder: Folder) -> Job:
     """The job in a folder; OutputError where there is none, or one of another schema."""
     try:
         facts = json.loads(folder.read(JOB))
@@ -115,7 +115,7 @@ def save_job(job: Job, facts: dict[str, Any]) -> None:
         raise OutputError(f"{job.folder}: another process has planned a job there; choose another folder")
 
 
-def write_part(folder: LocalFolder, number: int, chunks: Iterable[Sequence[str]]) -> None:
+def write_part(folder: Folder, number: int, chunks: Iterable[Sequence[str]]) -> None:
     """A file of the plan: names as bytes, for a file's name need be no text; a row group for each chunk."""
     with needs("a job", "parquet"):
         import pyarrow

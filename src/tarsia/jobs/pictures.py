@@ -21,7 +21,8 @@ import numpy as np
 
 from tarsia.card import IGNORED
 from tarsia.drawing.paint import label_png
-from tarsia.errors import ImageError, MissingExtraError, ModelFileError, TooLargeError
+from tarsia.errors import ImageError, ModelFileError, TooLargeError
+from tarsia.jobs import remote
 from tarsia.jobs.rows import row
 from tarsia.output.sources import text
 from tarsia.output.what_to_write import WhatToWrite
@@ -43,7 +44,7 @@ _PASSING = {
     errno.ENETUNREACH,
     errno.EHOSTUNREACH,
 }
-_PASSING |= {errno.EMFILE, errno.ENFILE, errno.EREMOTEIO}
+_PASSING |= {errno.EMFILE, errno.ENFILE, errno.EREMOTEIO, errno.EBUSY}
 _NO_MEMORY = "not enough memory for it: plan a job with `tile`, with fewer processes, or make the picture smaller"
 
 
@@ -64,7 +65,6 @@ class Segmenting:
     predictor: Predictor
     what: WhatToWrite  # which pixels are left out
     batch: int = 1
-    content_of: Callable[[str], bytes] | None = None  # a picture's file; None: of this machine
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """A row for each of the names, in their order; a picture that cannot be segmented has an `error`."""
@@ -89,10 +89,10 @@ class Segmenting:
     def _read(self, path: str) -> _Read:
         sha256, content = None, b""
         try:
-            content = (self.content_of or local_content)(path)
+            content = content_of(path)
             sha256 = hashlib.sha256(content).hexdigest()
             picture = read(content, self.predictor.card.spec)
-        except (ImageError, MissingExtraError) as error:
+        except ImageError as error:  # what is not installed ends the run: no other picture of the kind would do better
             return _Read(path, sha256, _said(error, shown(path), shown(content)))
         except MemoryError:
             return _Read(path, sha256, _NO_MEMORY)
@@ -163,9 +163,9 @@ class Segmenting:
         )
 
 
-def local_content(path: str) -> bytes:
-    """A picture's file; ImageError where there is none, or it cannot be read, not even at further tries."""
-    return again(lambda: _content(path))
+def content_of(path: str) -> bytes:
+    """The file of a path or URL; ImageError where there is none, or it cannot be read, not even at further tries."""
+    return again(lambda: remote.content_of(path) if remote.URL.match(path) else _content(path))
 
 
 def again(read: Callable[[], bytes]) -> bytes:

@@ -8,17 +8,16 @@ from __future__ import annotations
 import glob
 import itertools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tarsia.errors import DatasetError, ImageError, needs
 from tarsia.jobs.job import Job, chunks_a_part, write_part
-from tarsia.jobs.storage import LocalFolder
+from tarsia.jobs.remote import URL, found_below, system_of
+from tarsia.jobs.storage import Folder
 from tarsia.pictures.files import shown
 from tarsia.pictures.find import SUFFIXES, stream
 
-URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _BATCH_ROWS = 10_000  # of a table of names, read at once
 
 
@@ -28,8 +27,9 @@ def names_of(
     """The pictures that `words` name, one after the other, as absolute paths (or URLs as they stand).
 
     A word is a file, a folder with those below it, a pattern, `@FILE` with a word a line, or a .parquet file, whose
-    `column` has a name a row.  `refused` is told of folders that cannot be read.  Raises ImageError for a folder,
-    pattern, list or table with no picture, DatasetError for a table that is none or has no such column.
+    `column` has a name a row.  Of URLs: a file, a folder, which ends in a slash, or a table.  `refused` is told of
+    folders that cannot be read.  Raises ImageError for a folder, pattern, list or table with no picture, DatasetError
+    for a table that is none or has no such column.
     """
     for word in map(str, words):
         found = _of_word(word, column, left_out, refused)
@@ -40,7 +40,7 @@ def names_of(
         yield from found
 
 
-def write_plan(folder: LocalFolder, names: Iterator[str], chunk: int, step: Callable[[int], None]) -> Job:
+def write_plan(folder: Folder, names: Iterator[str], chunk: int, step: Callable[[int], None]) -> Job:
     """The plan's files -> the job, which is there once `save_job` has written that.  `step` is told of each chunk."""
     count = 0
 
@@ -62,7 +62,9 @@ def write_plan(folder: LocalFolder, names: Iterator[str], chunk: int, step: Call
 
 def _of_word(word: str, column: str, left_out: Path, refused: Callable[[OSError], None]) -> Iterator[str]:
     if URL.match(word):
-        return iter([word])
+        if word.endswith("/"):
+            return found_below(word)
+        return _in_table(word, column) if word.lower().endswith(".parquet") else iter([word])
     if os.path.isdir(word):
         return _below(word, left_out, refused)
     if os.path.lexists(word):
@@ -99,7 +101,8 @@ def _in_table(path: str, column: str) -> Iterator[str]:
         import pyarrow
         from pyarrow import parquet
     try:
-        with parquet.ParquetFile(path) as table:
+        source = system_of(path).open(path, "rb") if URL.match(path) else path
+        with parquet.ParquetFile(source) as table:
             _check_column(path, column, table.schema_arrow)
             for batch in table.iter_batches(_BATCH_ROWS, columns=[column]):
                 yield from _texts(path, column, batch.column(0).to_pylist())

@@ -1,7 +1,7 @@
 """Where a job and its pictures are kept: a folder of this machine, or of a file system that it shares.
 
-A job's folder is asked for little, so that other stores can stand in its place: whole files by short names, one of
-which may be created by one process alone.
+A job's folder is asked for little, so that an object store (jobs/remote.py) can stand in its place: whole files by
+short names, one of which may be created by one process alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from tarsia.errors import OutputError
 from tarsia.files import refusal, remove_parts, writing
+from tarsia.jobs.remote import URL, RemoteFolder
 
 
 class LocalFolder:
@@ -85,3 +86,11 @@ class LocalFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made a folder ({error.strerror}); choose another") from error
+
+
+Folder = LocalFolder | RemoteFolder
+
+
+def folder_of(path: str | Path) -> Folder:
+    """A job's folder: a path, or a URL that fsspec knows."""
+    return RemoteFolder(str(path)) if URL.match(str(path)) else LocalFolder(path)

@@ -12,12 +12,14 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tarsia.errors import OutputError
 from tarsia.files import refusal
 from tarsia.jobs.job import Job, tries_name
+from tarsia.jobs.remote import RemoteFolder
+from tarsia.jobs.storage import LocalFolder
 
 MOST = 2  # times that a piece is begun
 Pieces = list[list[int]]  # [first, end, how often it was begun]
@@ -26,9 +28,8 @@ Pieces = list[list[int]]  # [first, end, how often it was begun]
 class Tries:
     """The pieces of a chunk that this process has."""
 
-    def __init__(self, descriptor: int, path: Path, count: int) -> None:
-        self._descriptor, self._path = descriptor, path
-        self.pieces = _read(descriptor, count)
+    def __init__(self, pieces: Pieces, save: Callable[[Pieces], None]) -> None:
+        self.pieces, self._keep = pieces, save
         self._in_hand: list[int] | None = None
 
     def begin(self, piece: list[int]) -> None:
@@ -53,29 +54,59 @@ class Tries:
         self._save()
 
     def _save(self) -> None:
-        content = json.dumps(self.pieces).encode()
-        try:
-            os.pwrite(self._descriptor, content, 0)
-            os.ftruncate(self._descriptor, len(content))
-        except OSError as error:
-            raise refusal(self._path, error) from error
+        self._keep(self.pieces)
 
 
 @contextlib.contextmanager
-def taken(job: Job, index: int) -> Iterator[Tries | None]:
-    """Within, no other process of this machine, or of those that share the folder, has the chunk; None: one has it."""
-    path = Path(job.folder.path, tries_name(index))
+def taken(job: Job, index: int, run: str) -> Iterator[Tries | None]:
+    """Within, no other process of this machine, or of those that share the folder, has the chunk; None: one has it.
+
+    In a store without locks many may have it.  There what is counted are the processes of one `run`: another's may
+    live, and how it halved the chunk is as good as any.
+    """
+    name = tries_name(index)
+    if isinstance(job.folder, LocalFolder):
+        with _locked(job, job.folder.path / name, index) as tries, _counting(tries):
+            yield tries
+        return
+    folder = job.folder
+
+    def save(pieces: Pieces) -> None:
+        folder.replace(name, json.dumps({"run": run, "pieces": pieces}).encode())
+
+    tries = Tries(_of_run(folder, name, job.count(index), run), save)
+    with _counting(tries):
+        yield tries
+    folder.remove(name)
+
+
+@contextlib.contextmanager
+def _counting(tries: Tries | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if tries is not None:
+            tries.take_back()
+        raise
+
+
+@contextlib.contextmanager
+def _locked(job: Job, path: Path, index: int) -> Iterator[Tries | None]:
     descriptor = _open(path)
+
+    def save(pieces: Pieces) -> None:
+        content = json.dumps(pieces).encode()
+        try:
+            os.pwrite(descriptor, content, 0)
+            os.ftruncate(descriptor, len(content))
+        except OSError as error:
+            raise refusal(path, error) from error
+
     try:
         if not _lock(descriptor) or not _is_there(descriptor, path):
             yield None
             return
-        tries = Tries(descriptor, path, job.count(index))
-        try:
-            yield tries
-        except BaseException:
-            tries.take_back()
-            raise
+        yield Tries(_pieces(os.pread(descriptor, 2**24, 0), job.count(index)), save)
         if job.is_done(index):
             path.unlink(missing_ok=True)
     finally:
@@ -106,9 +137,17 @@ def _is_there(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _read(descriptor: int, count: int) -> Pieces:
-    """The pieces in the file; the whole chunk where nothing stands there, begun once where it is not to be read."""
-    content = os.pread(descriptor, 2**24, 0)
+def _of_run(folder: RemoteFolder, name: str, count: int, run: str) -> Pieces:
+    try:
+        kept = json.loads(folder.read(name))
+        pieces = _pieces(json.dumps(kept["pieces"]).encode(), count)
+    except (OSError, ValueError, KeyError, TypeError):
+        return [[0, count, 0]]
+    return pieces if kept.get("run") == run else [[first, end, 0] for first, end, _ in pieces]
+
+
+def _pieces(content: bytes, count: int) -> Pieces:
+    """The pieces that are kept; the whole chunk where nothing is, begun once where it is not to be read."""
     if not content:
         return [[0, count, 0]]
     try:

@@ -39,6 +39,7 @@ class Opening:
     min_confidence: float = 0.0
     batch: int = 1
     share: tuple[int, int] = (0, 1)  # this process's of the cores
+    run: str = ""
     load: Callable[[Path, Inference], Predictor] = load
 
     def of(self, place: int, processes: int) -> Opening:
@@ -67,7 +68,7 @@ class Opening:
         if kept["found"]["memory_format"] is not None:
             predictor.engine.keep(kept["found"]["memory_format"])  # another layout's sums differ by rounding
         segmenting = Segmenting(predictor, what, self.batch)
-        return ChunkWork(self.job, segmenting, self.sha256), str(predictor.engine.describe())
+        return ChunkWork(self.job, segmenting, self.sha256, self.run), str(predictor.engine.describe())
 
 
 def work(ours: Connection, opening: Opening, quiet: bool) -> None:
