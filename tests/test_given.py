@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import tarsia
 from small_data import write_folder
-from tarsia import shipped
-from tarsia.errors import RecipeError
-from tarsia.given import Given, resolve
+from tarsia import data, shipped
+from tarsia.data import _handed_in
+from tarsia.errors import RecipeError, TarsiaError
+from tarsia.given import Given, asked, resolve
+from tarsia.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +52,73 @@ def test_a_clash_is_refused_with_both_spellings() -> None:
 def test_what_is_nothing_is_said(text: str) -> None:
     with pytest.raises(RecipeError, match=r"no such file or folder, no recipe that comes with Tarsia .*camvid-fast"):
         resolve(text)
+
+
+def test_python_takes_what_yaml_takes() -> None:
+    base = {"data": {"name": "streets", "count": 3}, "model": {"name": "fpn", "channels": 128}}
+    assert asked(None, "streets,count=3", model={"name": "unet", "encoder": "test_resnet"}) == (
+        None,
+        "streets,count=3",
+        ('model.name="unet"', 'model.encoder="test_resnet"'),
+    )
+    assert asked("streets", settings={"train.batch": 2}) == (None, "streets", ("train.batch=2",))
+    assert asked("camvid-fast") == (shipped.recipes()["camvid-fast"], None, ())
+    recipe = asked(base, settings={"train.batch": np.int64(2), "data.cache": Path("x")}).recipe
+    assert isinstance(recipe, Recipe) and (recipe.train.batch, recipe.data.cache) == (2, "x")
+    assert recipe.replace({"train.batch": 8, "model.channels": 64}).model.options == {"channels": 64}
+    assert recipe.replace({}) == recipe == Recipe.of(base, ["train.batch=2", "data.cache=x"])
+    other = asked(recipe, "streets,count=9", model="unet").recipe
+    assert isinstance(other, Recipe) and other.data.options == {"count": "9"}
+    assert (other.model.name, other.model.options, other.train.batch) == ("unet", {}, 2)
+    loaded = asked("camvid-fast", "streets", model="unet").recipe
+    assert isinstance(loaded, Recipe) and (loaded.data.root, loaded.model.name) == (None, "unet")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            lambda: Recipe.of({"data": {"name": "streets"}, "model": {"name": "fpn", "chanels": 3}}),
+            "recipe: model.chanels: unknown key, did you mean channels?",
+        ),
+        (
+            lambda: Recipe.of({"data": {"name": "streets"}, "model": {"name": "fpn"}, "train": {"batch": "x"}}),
+            "recipe: train.batch: Input should be a valid integer",
+        ),
+        (lambda: Recipe.of({"data": {"name": "streets"}}), "recipe: model: is missing"),
+        (lambda: Recipe.of({"data": {"name": object()}}), "is a object: expected keys, texts"),
+        (
+            lambda: asked({"data": {"name": "streets"}, "model": {"name": "fpn"}}, settings={"train.bacth": 3}),
+            "train.bacth: unknown key, did you mean batch?",
+        ),
+        (lambda: asked("streets", "camvid"), "data: given twice, as streets and as camvid"),
+        (lambda: asked("streets", model={"encoder": "x"}, val="streets"), "val: pictures to validate on"),
+        (lambda: asked(None, "camvid-fast"), "data: camvid-fast is a recipe, expected a folder"),
+        (lambda: asked(None, [1, 2]), "data: a list, expected a Dataset"),
+        (lambda: asked(None), "train needs a recipe, or data"),
+        (lambda: asked(None, model="unet", resumed=True), "`resume` goes on with a run as it is"),
+    ],
+)
+def test_what_a_program_says_wrong_is_said_as_of_yaml(call, told) -> None:
+    with pytest.raises(TarsiaError) as error:
+        call()
+    assert told in str(error.value)
+
+
+def test_data_sets_as_objects_train_and_resume(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures, others = (data.open("streets", split=split, count=2, size=(64, 64)) for split in ("train", "val"))
+    tiny = {
+        "model": {"name": "unet", "encoder": "test_resnet"},
+        "train": {"epochs": 1, "workers": 0, "precision": "float32"},
+    }
+    run = tarsia.train(tiny, data=pictures, val=others, set={"train.memory_format": "contiguous"})
+    assert "val_miou" in (run / "metrics.csv").read_text() and (run / "report.json").is_file()
+    assert tarsia.train(resume=run, data=pictures, val=others) == run
+    alone = tarsia.train(tiny, data=pictures, out="alone")
+    assert not (alone / "report.json").exists()
+    _handed_in._GIVEN.clear()
+    with pytest.raises(RecipeError, match=r"data\.name: unknown data set Data object"):
+        tarsia.train(resume=run)
+    with pytest.raises(RecipeError, match=r"was trained on 'Data object', which is not here: give `dataset`"):
+        tarsia.evaluate(run)

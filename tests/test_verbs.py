@@ -27,7 +27,7 @@ HOMES = {"train": "training.train", "study": "studying.run_study", "adapt": "ada
 HOMES |= {"export": "exporting.export", "serve": "serving.serve", "create_app": "serving.create_app"}
 # What a verb has that the function behind it has not, and the other way round: it makes the one of the other.
 MADE = {
-    "train": ({"set", "minutes", "weights"}, {"limit", "reasons"}),
+    "train": ({"data", "val", "model", "set", "minutes", "weights"}, {"limit", "reasons"}),
     "study": ({"set"}, set()),
     "serve": ({"models", "inference"}, {"paths", "inference"}),
 }
@@ -113,9 +113,10 @@ def test_settings_are_given_as_values(tmp_path: Path, monkeypatch: pytest.Monkey
     assert recipe.model.options["encoder"] == "no" and recipe.data.val is None and recipe.augment.threefold
     with pytest.raises(RecipeError, match="batch"):
         tarsia.train(file, set={"train.bacth": 2})
-    for source in (recipe, None):
-        with pytest.raises(RecipeError, match="set is for the file"):
-            tarsia.train(source, set={"train.batch": 2})
+    tarsia.train(recipe, set={"train.batch": 2})
+    assert given["recipe"] == recipe.replace({"train.batch": 2}) != recipe
+    with pytest.raises(RecipeError, match="train needs a recipe, or data"):
+        tarsia.train(set={"train.batch": 2})
 
 
 def test_settings_of_a_study_are_those_of_all_its_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,6 @@ A name's module is imported when the name is first used, and torch and FastAPI w
 from __future__ import annotations
 
 import importlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -152,8 +151,11 @@ def derive(
 
 
 def train(
-    recipe: Recipe | str | Path | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     *,
+    data: Dataset | str | Path | None = None,
+    val: Dataset | None = None,
+    model: Mapping[str, Any] | str | None = None,
     minutes: float | None = None,
     weights: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
@@ -167,12 +169,18 @@ def train(
 
         run = tarsia.train("recipes/camvid-fast.yaml", set={"data.root": "data/camvid", "train.epochs": 5})
         tarsia.train("photos", minutes=30)
+        tarsia.train(data="folder:fields", model="unet", minutes=10)
+        tarsia.train({"data": {"name": "streets", "count": 20}, "model": {"name": "fpn"}, "train": {"epochs": 2}})
         tarsia.train(resume=run)
 
-    `recipe`: a file, one that comes with Tarsia, or a Recipe; or data, whose recipe is then derived (see `derive`,
-    which `minutes` and `weights` are for), so that all of it ends in these minutes.  `set`: settings in place of the
-    file's.  `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further augmentation, called
-    as albumentations' are.
+    `recipe`: a file, one that comes with Tarsia, a Recipe, or a dict of what a file says; or data, whose recipe is then
+    derived (see `derive`, which `minutes` and `weights` are for), so that all of it ends in these minutes.  `data`, a
+    folder, NAME[:ROOT][,key=value...] or a Dataset, with another to validate on as `val`, and `model`, a name or a dict
+    with its options, stand in the place of the recipe's sections; without a recipe one is derived.  `set`: settings in
+    place of the file's.  `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further
+    augmentation, called as albumentations' are.
+
+    A run on Dataset objects is resumed with them: `tarsia.train(resume=run, data=mine, val=others)`.
 
     Raises RecipeError, DatasetError, ModelFileError before the first step, OutputError where another process writes
     into the folder, TrainingError where the loss is not finite or memory runs out, Interrupted after SIGTERM or Ctrl-C,
@@ -181,19 +189,16 @@ def train(
     started = time.monotonic()
     run = _found("training", "train")
     more: dict[str, Any] = {"out": out, "device": device, "overwrite": overwrite, "augment": augment}
-    given = _resolved(recipe, "recipe") if isinstance(recipe, str | Path) else None
-    if given is not None and given.kind == "data":
-        asked = {"overrides": _overrides("", set or {}), "weights_at": weights, "device": device}
-        derived = _found("deriving", "derive")(given.value, minutes, used=time.monotonic() - started, **asked)
+    asked = _found("given", "asked")(recipe, data, val, model, set, resume is not None)
+    if asked.data is not None:
+        how = {"overrides": asked.overrides, "weights_at": weights, "device": device}
+        derived = _found("deriving", "derive")(asked.data, minutes, used=time.monotonic() - started, **how)
         return run(derived.recipe, limit=derived.limit, reasons=derived.reasons, **more)
     if minutes is not None or weights is not None:
         from tarsia.errors import RecipeError
 
         raise RecipeError("`minutes` and `weights` are for data: a recipe says its length and weights itself")
-    file = recipe if given is None else given.file
-    if set is not None:
-        file = _found("recipe", "Recipe").load(file, _overrides(file, set))
-    return run(file, resume=resume, **more)
+    return run(asked.recipe, resume=resume, **more)
 
 
 def study(
@@ -239,6 +244,7 @@ def adapt(
     cache: str | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    code: str | None = None,
     **tuning: Any,
 ) -> Adapted:
     """Adapt a model from labelled `source` to unlabelled `target`, and write folder `out` -> its model file.
@@ -251,6 +257,7 @@ def adapt(
     from what the one before it made.  `style`: a style file for method style, which trains one otherwise.  `score`:
     labelled pictures that the models before and after are scored on and compared.  `tuning`: steps, batch,
     learning_rate, share, strength, kl_weight, least_confidence, seed, workers and style_steps, as in adapting.Tuning.
+    `code` as in `Inference`.
 
     Raises RecipeError, DatasetError, ModelFileError for what does not fit together, before anything is written.
     """
@@ -260,6 +267,7 @@ def adapt(
 
         source = OwnData.of(Path(model), "source").training
     given = {"source": source, "target": target, "out": out, "method": method, "style": style, "score": score}
+    given["code"] = code
     return run(model, tuning=settings, cache=cache, device=device, overwrite=overwrite, **given)
 
 
@@ -275,6 +283,7 @@ def export(
     probabilities: bool = False,
     triton: str | Path | None = None,
     overwrite: bool = False,
+    code: str | None = None,
 ) -> Gate:
     """Write a model file (or run folder) as the file `onnx`, if it answers as before -> what was compared.
 
@@ -284,8 +293,9 @@ def export(
     Answers are compared on `images` evenly spaced pictures of `check_on`: a Dataset, or NAME[:ROOT][,key=value...]; the
     data that the model was validated on unless told.  `tolerance`: the share of pixels that may change, with `int8` the
     loss of mIoU.  `int8`: in 8 bits, their ranges taken from `calibrate_on` pictures, 64 unless told, of that data set.
-    `probabilities` adds the outputs `label` and `confidence`.  Beside `onnx` come NAME.export.json and, where pixels
-    changed, NAME.export.png.  `triton`, in place of `onnx`: a folder, the model repository of NVIDIA Triton.
+    `probabilities` adds the outputs `label` and `confidence`.  `code` as in `Inference`.  Beside `onnx` come
+    NAME.export.json and, where pixels changed, NAME.export.png.  `triton`, in place of `onnx`: a folder, the model
+    repository of NVIDIA Triton.
 
     Raises ExportError, and writes nothing, where the network cannot be exported or changes too much; OutputError where
     a file exists already (without `overwrite`), and ModelFileError and DatasetError as reading the two does.
@@ -299,7 +309,7 @@ def export(
         pictures, *named = Labelled.of(int8, None, default_split="train")
         ranges = ranges_of(pictures, name=" ".join(named), **({"images": calibrate_on} if calibrate_on else {}))
     checks = {"check_on": dataset, "dataset_name": name, "split": split, "images": images, "tolerance": tolerance}
-    made = {"probabilities": probabilities, "triton": triton, "overwrite": overwrite}
+    made = {"probabilities": probabilities, "triton": triton, "overwrite": overwrite, "code": code}
     return run(model, onnx, int8=ranges, **made, **checks)
 
 
@@ -381,4 +391,5 @@ def _overrides(source: object, settings: Mapping[str, Any]) -> list[str]:
         from tarsia.errors import RecipeError
 
         raise RecipeError("set is for the file of a recipe or study: what is read already, or resumed, is as it is")
-    return [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
+    made: list[str] = _found("yaml_tree", "as_overrides")(settings)
+    return made

@@ -25,7 +25,7 @@ from tarsia.errors import DatasetError, ModelFileError, RecipeError, nearest
 from tarsia.evaluating import evaluate
 from tarsia.files import require_new
 from tarsia.folder_lock import holding
-from tarsia.inference import load
+from tarsia.inference import load, take_code
 from tarsia.recipe import Recipe
 from tarsia.training import train
 
@@ -71,6 +71,7 @@ def adapt(
     cache: str | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    code: str | None = None,
 ) -> Adapted:
     """Adapt `model` from labelled `source` to unlabelled `target`, and write folder `out`, as `tarsia.adapt` says.
 
@@ -80,6 +81,7 @@ def adapt(
     """
     tuning, device, out = tuning or Tuning(), pick_device(device), Path(out)
     stages, start = stages_of(method), _model_file(Path(model))
+    take_code(code, start)
     _check_colors(read_card(start), start)
     pictures = open_unlabelled(target)
     _open_labelled(read_card(start), source, "train")

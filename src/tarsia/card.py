@@ -221,6 +221,13 @@ class Calibration(_Frozen):
     ece_after: float
 
 
+class Code(_Frozen):
+    """Where a network is that is not Tarsia's own: for a person to read, since nothing runs because a card says so."""
+
+    name: str = Field(max_length=1000)  # FILE.py:CLASS, package.module:CLASS, or what an installed package calls it
+    sha256: str = Field(max_length=64)  # of the file it was read from
+
+
 class Card(_Frozen):
     """Everything but the weights: enough to rebuild, run and judge a model."""
 
@@ -228,6 +235,7 @@ class Card(_Frozen):
     architecture: str
     model: dict[str, Any]
     classes: Classes
+    code: Code | None = None  # of a network that is not Tarsia's own; new in format 3
     coding: Coding | None = None  # of the data set's label files, where it has any; new in format 2
     input: Input = Input()
     calibration: Calibration | None = None
@@ -280,6 +288,10 @@ class Card(_Frozen):
         if self.coding is None:
             del tree["coding"]  # as cards of before
         tree["format"] = 1 if "coding" not in tree and tree["input"].keys().isdisjoint(_NEW) else 2
+        if self.code is None:
+            del tree["code"]
+        else:
+            tree["format"] = 3
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace").decode()  # of a path that is no UTF-8
 
@@ -288,9 +300,9 @@ class Card(_Frozen):
         """The card in `text`; ModelFileError naming `where` if it is not one."""
         try:
             found = json.loads(text)
-            if found.get("format") not in (1, 2):
+            if found.get("format") not in (1, 2, 3):
                 what = found.get("format")
-                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 and 2: update tarsia")
+                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 to 3: update tarsia")
             return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
             first = first_line(error)

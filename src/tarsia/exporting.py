@@ -26,6 +26,7 @@ from tarsia.exporters.int8 import Quantizer
 from tarsia.exporters.parity import Trial
 from tarsia.exporters.writer import OPSET, add_probabilities, exported, with_interface
 from tarsia.files import write_json, writing
+from tarsia.inference import take_code
 from tarsia.plain_text import command
 from tarsia.prediction.network_input import padded_size, prepared
 from tarsia.prediction.predictor import Predictor
@@ -58,6 +59,7 @@ def export(
     probabilities: bool = False,
     triton: str | Path | None = None,
     overwrite: bool = False,
+    code: str | None = None,
 ) -> Gate:
     """Write a model file (or run folder) as the file `onnx`, if it answers as before -> what was compared.
 
@@ -74,6 +76,7 @@ def export(
     probabilities = probabilities or triton is not None
     places = out, out.with_suffix(".export.json"), out.with_suffix(".export.png")
     _check_places(path, places, overwrite)
+    take_code(code, path)
     network, card = load_model(path)
     for dataset in (check_on, *([int8.dataset] if int8 else [])):
         check_bands(dataset, card.bands)

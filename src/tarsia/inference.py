@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.engines.open import open_engine
 from tarsia.errors import RecipeError
 from tarsia.prediction.crf import CrfSettings
@@ -26,6 +27,9 @@ class Inference:
 
     `tile`: side of the tiles that pictures larger than one go in, which share the part `overlap` of it; evaluate and
     serve take whole pictures and refuse tiles.
+
+    `code`, where the network is not Tarsia's own: FILE.py[:CLASS] or package.module:CLASS.  A model file says which it
+    was, and runs none.
     """
 
     device: str = "auto"
@@ -41,6 +45,7 @@ class Inference:
     kl_learning_rate: float = 1e-4
     tile: int | None = None
     overlap: float | None = None
+    code: str | None = None
 
 
 DEFAULT = Inference()
@@ -57,6 +62,7 @@ def load(path: str | Path, inference: Inference = DEFAULT, **chosen: Any) -> Pre
     if not isinstance(inference, Inference):
         raise RecipeError(f"{inference!r} in the place of an Inference: give what is chosen by name, as device='cpu'")
     how = replace(inference, **chosen)
+    take_code(how.code, Path(path))
     engine = open_engine(Path(path), how.device, how.engine, how.precision, how.streams)
     style = None
     if how.style is not None or how.reference is not None:
@@ -67,6 +73,21 @@ def load(path: str | Path, inference: Inference = DEFAULT, **chosen: Any) -> Pre
     elif how.kl_steps:
         raise RecipeError("`kl_steps` bring a picture and the restyled one closer: give `style` and `reference` too")
     return Predictor(engine, how.tta, how.crf, style).in_tiles(how.tile, how.overlap)
+
+
+def take_code(code: str | None, model: Path) -> None:
+    """Run `code`, which a person says the network of a model file is; RecipeError where there is none such."""
+    from tarsia import models, own_parts
+
+    if code is None:
+        return
+    card = read_card(find_model_file(model))
+    part = models.accept(code)
+    if isinstance(part, str):
+        raise RecipeError(f"{code=}: expected FILE.py, FILE.py:CLASS or package.module:CLASS")
+    if card.code is None:
+        raise RecipeError(f"`code` is for a network that is not Tarsia's own, and {model} is a {card.architecture}")
+    own_parts.stand_in(card.architecture, part)
 
 
 def predictor_of(model: Predictor | str | Path, inference: Inference | None) -> Predictor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from tarsia import console, data
+from tarsia import console, data, own_parts
 from tarsia.data import Dataset
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, RecipeError
@@ -33,6 +33,13 @@ class OwnData:
             raise RecipeError(
                 f"{model} does not say what data it was trained on: say it with `{option}`: NAME[:ROOT][,key=value...]"
             ) from error
+        if not data.is_known(section.name):
+            raise RecipeError(f"{model} was trained on {section.name!r}, which is not here: give `{option}`")
+        if own_parts.is_own(section.name) and own_parts.accepted(section.name) is None:
+            raise RecipeError(
+                f"{model} was trained on {section.name!r}, which is code, and a model file's word runs none: look at "
+                f"it, and say it with `{option}`, as {option}={_as_data(section)!r}"
+            )
         return cls(Path(model), section, option)
 
     @property
@@ -80,6 +87,11 @@ class OwnData:
         return str(split), section.options
 
 
+def _as_data(section: DataRecipe) -> str:
+    """The data set as a person may name it; its options are not known before its code has run."""
+    return f"{section.name}:Data:{section.root}" if section.root and section.name.endswith(".py") else section.name
+
+
 class Labelled(NamedTuple):
     """Labelled pictures, and how they are called; both names are "" for a Dataset that was handed in."""
 
@@ -112,4 +124,4 @@ class Labelled(NamedTuple):
             dataset = own.open(given)
             console.note(f"{option}={given!r}: the data that {model} was trained with")
         name, _, options = data.parse(given)
-        return cls(dataset, name, split or options.get("split", default_split))
+        return cls(dataset, own_parts.stem(name), split or options.get("split", default_split))

@@ -6,18 +6,19 @@ checked by that model's or data set's own file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tarsia import shipped
+from tarsia.errors import RecipeError
 from tarsia.evaluation.thresholds import Expected
 from tarsia.models import HEAD_START, HeadStart
 from tarsia.plain_text import command
 from tarsia.recipe_augment import AugmentRecipe, Probability, Size
-from tarsia.yaml_tree import Document, Fault, Node
+from tarsia.yaml_tree import Document, Fault, Node, as_overrides
 
 Weight = Annotated[float, Field(ge=0)]
 LossWeight = Annotated[float, Field(ge=0, le=1e6)]
@@ -246,6 +247,11 @@ class Recipe(Node):
             raise ValueError("adapt.method self-training learns from a model: give its file as train.start_from")
         return self
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names under which code of the user's own may stand."""
+        return (self.data.name, self.model.name)
+
     @field_validator("name")
     @classmethod
     def _is_one_folder(cls, name: str | None) -> str | None:
@@ -263,6 +269,19 @@ class Recipe(Node):
         document.tree.setdefault("name", Path(path).stem)
         return document.validate(cls, option_faults(document.tree))
 
+    @classmethod
+    def of(cls, tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+        """The recipe that a dict says, keys and values as in YAML; RecipeError lists every fault."""
+        document = Document.of(tree, "recipe", overrides)
+        return document.validate(cls, option_faults(document.tree))
+
+    def replace(self, settings: Mapping[str, Any]) -> Recipe:
+        """This recipe with other settings, as `{"train.batch": 8, "model.width": 4}`; RecipeError as for a file.
+
+        The keys are those of `set` and of the command line, where keywords, which have no dots, would be another form.
+        """
+        return Recipe.of(self.model_dump(mode="json", exclude_unset=True), as_overrides(settings))
+
 
 def option_faults(tree: dict[str, Any]) -> list[Fault]:
     """Faults among the options of the named model and data set, which only their own files know."""
@@ -274,7 +293,9 @@ def option_faults(tree: dict[str, Any]) -> list[Fault]:
         if isinstance(node, dict) and isinstance(node.get("name"), str):
             options = {key: value for key, value in node.items() if key not in schema.model_fields}
             known = list(schema.model_fields)
-            faults += [
-                ((section, *where), what) for where, what in catalogue.option_faults(node["name"], options, known)
-            ]
+            try:
+                found = catalogue.option_faults(catalogue.accept(node["name"]), options, known)
+            except RecipeError as error:
+                found = [(("name",), str(error))]
+            faults += [((section, *where), what) for where, what in found]
     return faults

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tarsia import console, evaluating, examples, formerly, shipped, yaml_tree
+from tarsia import console, evaluating, examples, formerly, own_parts, shipped, yaml_tree
 from tarsia.adaptation.restyle import Restyling
 from tarsia.engines import memory
 from tarsia.engines.model_file import find_model_file
@@ -251,6 +251,8 @@ def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> 
     facts = {"run": state.recipe.name, "epoch": row["epoch"], "val_miou": row["val_miou"]}
     if _by_batch(state):
         facts["loss_by_batch"] = _by_batch(state)
+    if code := own_parts.sources(state.recipe.parts):
+        facts["code"] = code
     provenance = facts | {"recipe": state.recipe.model_dump(mode="json"), "environment": state.environment}
     card = state.card.model_copy(update={"provenance": provenance})
     save_model(state.folder / "last.safetensors", engine.model, card)
@@ -273,7 +275,7 @@ def _score(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
     report = evaluating.evaluate(
         Predictor(TorchEngine.open(best, state.device, layout)),
         state.val_data,
-        dataset_name=section.name,
+        dataset_name=own_parts.stem(section.name),
         split=section.val or "",
         out=state.folder,
         observe=lambda *_: interrupt.check(),

@@ -5,6 +5,8 @@ PyYAML's values have lost their lines, and pydantic's errors never had any: this
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -103,6 +105,15 @@ class Document:
         except UnicodeDecodeError as error:
             raise RecipeError(f"{path}: not UTF-8 text, expected YAML") from error
 
+    @classmethod
+    def of(cls, tree: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Document:
+        """Keys and values of a program, which are of no file; RecipeError for what YAML has no word for."""
+        document = cls(source, _plain(source, tree), overrides)
+        given = [where for where, line in document.lines.items() if where and line.startswith(f"{source}:")]
+        for where in given:
+            del document.lines[where]
+        return document
+
     def validate(self, schema: type[Tree], extra_faults: Iterable[Fault] = ()) -> Tree:
         """The typed tree, or a RecipeError that lists every fault."""
         faults = [*self.faults, *extra_faults]
@@ -193,6 +204,27 @@ class Document:
     def _line_number(self, fault: str) -> int:
         number = fault.removeprefix(f"{self.source}:").partition(":")[0]
         return int(number) if number.isdigit() else 0
+
+
+def as_overrides(settings: Mapping[str, Any]) -> list[str]:
+    """Settings by `key.key` as `key.key=value`; RecipeError for values that YAML has no word for."""
+    return [f"{key}={_plain(str(key), value)}" for key, value in settings.items()]
+
+
+def _plain(where: str, value: Any) -> str:
+    """Plain values as JSON, which is YAML too; paths as text, numbers of NumPy as Python's."""
+
+    def plain(one: Any) -> Any:
+        if isinstance(one, os.PathLike):
+            return os.fspath(one)
+        if callable(getattr(one, "item", None)) and not getattr(one, "shape", ()):
+            return one.item()
+        raise TypeError(f"{short(one)} is a {type(one).__name__}")
+
+    try:
+        return json.dumps(value, default=plain, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{where}: {error}: expected keys, texts, numbers, truth values and lists") from error
 
 
 def faults_of(error: ValidationError, schema: type[BaseModel]) -> list[Fault]:

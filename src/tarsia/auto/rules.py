@@ -71,7 +71,7 @@ def network(page: Page, one: Network, facts: Facts) -> None:
     An encoder that has learned ImageNet needs a fraction of the pictures and steps.
     """
     chosen = page.put("model.name", "fpn", "a light decoder leaves time for more steps")
-    if "encoder" not in models.config_class(chosen).model_fields:
+    if "encoder" not in models.config_class(models.accept(chosen)).model_fields:
         return
     known = "ImageNet weights were at hand" if one.weights != "none" else "no ImageNet weights were at hand"
     page.put("model.encoder", one.encoder, known)

@@ -45,6 +45,10 @@ Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...]")]
 Model = Annotated[Path, Parameter(help="a model file (.safetensors or .onnx) or a run folder")]
 Engine = Annotated[str, Parameter(help="of an .onnx file: auto (onnxruntime), onnxruntime or openvino")]
 Precision = Annotated[str, Parameter(help="of --engine openvino: float32 or bfloat16")]
+Code = Annotated[
+    str | None,
+    Parameter(help="of a network that is not Tarsia's: FILE.py[:CLASS] or package.module:CLASS, which is run"),
+]
 Split = Annotated[str | None, Parameter(help="default: its own split=, else val")]
 Offline = Annotated[bool, Parameter(help="never ask a model hub", negative="")]
 Seed = Annotated[int, Parameter(validator=at_least(0))]
@@ -77,6 +81,7 @@ class Running:
     engine: Engine = "auto"
     precision: Precision = "float32"
     device: Device = "auto"
+    code: Code = None
 
     def inference(self, **tiles: Any) -> Any:
         """The library's Inference; RecipeError for a view or a CRF setting that there is not."""

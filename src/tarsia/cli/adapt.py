@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import (
+    Code,
     Device,
     Json,
     Offline,
@@ -89,6 +90,7 @@ def adapt(
     style: Annotated[str | None, Parameter(help="a style file; with --train-style: pictures, a folder or DATA")] = None,
     score: Annotated[str | None, Parameter(help="labelled pictures to score before and after on: DATA")] = None,
     learning: Learning = LEARNING,
+    code: Code = None,
     train_style: Annotated[bool, Parameter(help="train a style network instead", negative="")] = False,
     content: Annotated[str | None, Parameter(help="with --train-style: pictures, a folder or DATA")] = None,
     network: Network = NETWORK,
@@ -132,7 +134,14 @@ def adapt(
         raise RecipeError("adapt needs MODEL and --target FOLDER or DATA; or --train-style")
     source = _own(model) if source is None else source
     given = {name: one for name, one in vars(learning).items() if one is not None}
-    asked: dict[str, Any] = {"source": source, "target": target, "method": method, "style": style, "score": score}
+    asked: dict[str, Any] = {
+        "source": source,
+        "target": target,
+        "method": method,
+        "style": style,
+        "score": score,
+        "code": code,
+    }
     asked["tuning"] = adapting.Tuning(**given, seed=seed)
     with writing_to(out, f"adapt-{method}", overwrite) as folder:
         found = adapting.adapt(model, out=folder, **asked, **common)

@@ -8,7 +8,20 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Data, Device, Json, Out, Overwrite, Quiet, at_least, needs_training, page_of, writing_to
+from tarsia.cli._options import (
+    Code,
+    Data,
+    Device,
+    Json,
+    Out,
+    Overwrite,
+    Quiet,
+    at_least,
+    needs_training,
+    page_of,
+    writing_to,
+)
+from tarsia.own_parts import stem
 
 
 def check(
@@ -16,6 +29,7 @@ def check(
     *,
     split: Annotated[str | None, Parameter(help="default: all of them; with --augment train")] = None,
     model: Annotated[Path | None, Parameter(help="a model file or run folder: which labels does it doubt?")] = None,
+    code: Code = None,
     fix: Annotated[bool, Parameter(help="write a corrected copy into --out, never in place", negative="")] = False,
     threads: Annotated[int, Parameter(help="that read samples; 0: one a core", validator=at_least(0))] = 0,
     augment: Annotated[Path | None, Parameter(help="a recipe: only draw what its augmentation does")] = None,
@@ -59,8 +73,8 @@ def check(
     if model is not None:
         from tarsia.inference import load
 
-        predictor = load(model, device=device)
-    with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
+        predictor = load(model, device=device, code=code)
+    with writing_to(out, f"check-{stem(parse(data)[0])}", overwrite) as folder:
         checkup = run(data, split=split, model=predictor, out=folder, fix=fix, threads=threads or None)
     if json:
         console.data((folder / "check.json").read_text(encoding="utf-8"))
@@ -83,6 +97,6 @@ def _draw_augmentation(
         import tarsia.learning.loader  # noqa: F401
     recipe = Recipe.load(augment)
     dataset = open_spec(data, split=split, default_split="train")
-    with writing_to(out, f"check-{parse(data)[0]}", overwrite) as folder:
+    with writing_to(out, f"check-{stem(parse(data)[0])}", overwrite) as folder:
         path = augmentation_sheet(recipe, dataset, folder, seed=seed)
     console.say(f"Augmentation of {augment}: {path}")

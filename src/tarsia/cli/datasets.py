@@ -18,6 +18,7 @@ def datasets(*, json: Json = False, quiet: Quiet = False) -> None:
     console.quiet(quiet)
     documents = {name: importlib.import_module(f"tarsia.data.{name}").__doc__ or "" for name in data.names()}
     found = {name: document.partition("\n")[0] for name, document in documents.items()}
+    found |= {name: f"of an installed package, {point.value}" for name, point in data.installed().items()}
     if json:
         console.data([{"name": name, "what": what} for name, what in found.items()])
         return

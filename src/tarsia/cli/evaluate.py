@@ -22,7 +22,7 @@ Coding = Annotated[
 Calibrate = Annotated[
     bool, Parameter(help="also fit a temperature on this split, and store it in MODEL's card", negative="")
 ]
-_OF_A_MODEL = ("tta", "crf", "style", "engine", "precision")
+_OF_A_MODEL = ("tta", "crf", "style", "engine", "precision", "code")
 
 
 def evaluate(

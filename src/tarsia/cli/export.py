@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json, Quiet, Split, at_least, needs_training, zero_to_one
+from tarsia.cli._options import Code, Json, Quiet, Split, at_least, needs_training, zero_to_one
 from tarsia.plain_text import command
 
 Tolerance = Annotated[
@@ -36,6 +36,7 @@ def export(
     calibration_data: Annotated[
         str | None, Parameter(help="the data set they are of; default: --check-on's, its split train")
     ] = None,
+    code: Code = None,
     probabilities: Annotated[
         bool, Parameter(help="also put labels and their calibrated confidence into the network", negative="")
     ] = False,
@@ -73,7 +74,7 @@ def export(
     file = place(model, onnx, triton)
     calibration = _calibration(model, check_on, calibration_data, calibrate_on) if int8 else None
     checks: dict[str, Any] = {"images": images, "tolerance": tolerance, "dataset_name": name, "split": split}
-    made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite}
+    made: dict[str, Any] = {"int8": calibration, "probabilities": probabilities, "overwrite": overwrite, "code": code}
     gate = run(model, onnx, triton=triton, check_on=dataset, **checks, **made)
     if json:
         console.data(file.with_suffix(".export.json").read_text(encoding="utf-8"))

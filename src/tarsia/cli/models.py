@@ -37,22 +37,24 @@ def models(
     with needs_training():
         from tarsia.models import _summary
     if name is None:
-        names = catalogue.names()
+        names = catalogue.known()
         found = [_summary.summarise(one, classes) for one in console.track(names, len(names), "networks")]
         if json:
             console.data([one._asdict() for one in found])
         else:
             console.show(_summary.table(found))
         return
-    network = _summary.describe(name)
-    size = _summary.summarise(name, classes)
+    kind = catalogue.accept(name)
+    network = _summary.describe(kind)
+    size = _summary.summarise(kind, classes)
     if json:
         console.data(network | {key: getattr(size, key) for key in ("classes", "parameters", "multiply_adds", "size")})
         return
     what, picture = number(classes, "class", "classes"), "x".join(map(str, size.size))
     work = f"{size.multiply_adds / 1e9:.1f} G multiply-adds of a picture of {picture}"
-    console.say(f"{name}: {network['what']}")
-    console.say(network["publication"])
+    for line in (": ".join(filter(None, (network["name"], network["what"]))), network["publication"]):
+        if line:
+            console.say(line)
     console.say(f"With the defaults and {what}: {size.parameters:,} parameters, {work}")
     console.say("Options (model.OPTION):")
     for key, option in network["options"].items():

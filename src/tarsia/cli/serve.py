@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import formerly
-from tarsia.cli._options import Device, Engine, Precision, at_least
+from tarsia.cli._options import Code, Device, Engine, Precision, at_least
 from tarsia.errors import RecipeError, needs
 
 _MIB = 2**20
@@ -54,6 +54,7 @@ def serve(
     device: Device = "auto",
     engine: Engine = "auto",
     precision: Precision = "float32",
+    code: Code = None,
     streams: Annotated[
         int,
         Parameter(
@@ -95,7 +96,7 @@ def serve(
         limits=bounds.limits(),
         keys=_keys(api_keys),
         allowed_hosts=allowed_hosts,
-        inference=Inference(device, engine, precision, streams),
+        inference=Inference(device, engine, precision, streams, code=code),
         reload_on_change=reload_on_change,
         grace_seconds=grace,
         drain_seconds=drain,

@@ -62,6 +62,7 @@ def train(
     from tarsia.errors import RecipeError
     from tarsia.evaluation.folder import tables
     from tarsia.evaluation.report import Report
+    from tarsia.own_parts import is_own
     from tarsia.recipe import Recipe
 
     console.quiet(quiet)
@@ -87,8 +88,10 @@ def train(
         console.show(tables(Report.read(folder)), wrapped=False)
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
     console.say(f"Run folder: {folder}{page}")
-    validated = Recipe.load(folder / "recipe.yaml").data.val is not None
-    following = [*([command("evaluate", folder)] if validated else []), command("predict", folder, "PICTURE")]
+    trained = Recipe.load(folder / "recipe.yaml")
+    code = ("--code", trained.model.name) if is_own(trained.model.name) else ()
+    following = [command("evaluate", folder, *code)] if trained.data.val is not None else []
+    following.append(command("predict", folder, "PICTURE", *code))
     console.say(f"Next: {'; '.join(following)}")
 
 

@@ -3,6 +3,8 @@
 `Data(root, split, *, option=default, ...)` satisfies `Dataset`; its keyword-only parameters are the options that a
 recipe or `NAME[:ROOT][,key=value...]` may set, checked against their annotations.  Every data set has the options of
 `_folds` besides.
+
+NAME may say where such a class is that is not Tarsia's (own_parts.py): `./mydata.py`, `./mydata.py:Data:ROOT`.
 """
 
 from __future__ import annotations
@@ -12,32 +14,53 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from tarsia import own_parts
 from tarsia.data import _folds
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
-from tarsia.errors import DatasetError, nearest
+from tarsia.data._folders import require_root
+from tarsia.data._handed_in import constructor, hand_in, is_handed_in
+from tarsia.errors import DatasetError, RecipeError, nearest
+from tarsia.own_parts import Kind
 from tarsia.yaml_tree import short, unknown_key
 
 __all__ = [
     "Dataset",
     "Sample",
+    "accept",
     "bands_of",
     "check_sample",
     "folds",
+    "hand_in",
+    "installed",
+    "is_known",
+    "is_own",
+    "known",
     "names",
     "open",
     "open_incomplete",
     "open_spec",
     "option_faults",
     "parse",
+    "require_root",
     "spec",
 ]
 
 Fault = tuple[tuple[str | int, ...], str]  # as in yaml_tree: where below the section, what is wrong
+GROUP = "tarsia.data"  # of entry points
+
+
+def _is_data(found: Any) -> bool:
+    return isinstance(found, type) and {"__len__", "__getitem__", "name"} <= set(dir(found))
+
+
+_KIND = Kind("data set", "Data", _is_data)
+_OWN = re.compile(r'((?:[^:,"]*\.py(?::[A-Za-z_]\w*)?|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+:[A-Za-z_]\w*))(?=[:,]|\Z)')
 _FORM = "expected NAME[:ROOT][,key=value...], as camvid:data/camvid or folder:photos,split=val"
 
 
@@ -46,6 +69,34 @@ def names() -> list[str]:
     return sorted(
         module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg and not module.name.startswith("_")
     )
+
+
+def installed() -> dict[str, EntryPoint]:
+    """What installed packages bring as entry points, by name."""
+    ours = set(names())
+    return {name: point for name, point in sorted(own_parts.installed(GROUP).items()) if name not in ours}
+
+
+def known() -> list[str]:
+    """The names of all data sets: those here, then of installed packages."""
+    return [*names(), *installed()]
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a data set, or says where the code of one is."""
+    return name in known() or own_parts.is_own(name) or is_handed_in(name)
+
+
+def is_own(spec: str) -> bool:
+    """Whether the name in `NAME[:ROOT][,key=value...]` says where code is."""
+    return _OWN.match(spec) is not None
+
+
+def accept(name: str) -> str:
+    """A data set's name as it is.  Where it says where code is, that is run: RecipeError where this fails."""
+    if name not in names() and own_parts.is_own(name):
+        own_parts.accept(name, _KIND)
+    return name
 
 
 def open(
@@ -143,7 +194,11 @@ def parse(spec: str) -> tuple[str, str | None, dict[str, str]]:
     """
     head = spec.partition(",")[0]
     name, root, at = head.partition(":")[0], "", len(head.partition(":")[0])
-    if not name.isidentifier():
+    if is_handed_in(spec):
+        return spec, None, {}
+    if own := _OWN.match(spec):
+        name, at = own[1], own.end()
+    elif not name.isidentifier():
         near = (
             f"; is it a folder? then write folder:{head} or another data set's name"
             if "/" in head or "." in head
@@ -179,6 +234,8 @@ def spec(name: str, root: str | Path | None = None, options: Mapping[str, Any] |
     values = dict(options or {})
     split = {"split": values.pop("split")} if "split" in values else {}
     known, faults = _checked(name, values, ())
+    if not faults and own_parts.is_own(name):
+        name = own_parts.in_full(name, own_parts.accept(name, _KIND))
     if faults:
         raise DatasetError("; ".join(f"{'.'.join(map(str, where))}: {what}" for where, what in faults))
     written = {key: _written(value) for key, value in (split | values).items() if value is not None or key in split}
@@ -225,7 +282,7 @@ def option_faults(name: str, options: Mapping[str, Any], known: Iterable[str] = 
 def _checked(name: str, options: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[str, Any], list[Fault]]:
     """The options in their declared types, and the faults."""
     if _unknown(name):
-        return {}, [(("name",), f"unknown data set {name}{nearest(name, names())}")]
+        return {}, [(("name",), f"unknown data set {name}{nearest(name, [*names(), *installed()])}")]
     annotations = _options(name) | _folds.OPTIONS
     values: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -241,11 +298,22 @@ def _checked(name: str, options: Mapping[str, Any], known: Iterable[str]) -> tup
 
 
 def _unknown(name: str) -> bool:
-    return name not in names()
+    return not is_known(name)
 
 
 def _constructor(name: str) -> Any:
-    return importlib.import_module(f"{__name__}.{name}").Data
+    """The class of a data set: where code is named, a person has named it (own_data.py asks for that)."""
+    if is_handed_in(name):
+        return constructor(name)
+    if name in names():
+        return importlib.import_module(f"{__name__}.{name}").Data
+    try:
+        if own_parts.is_own(name):
+            return own_parts.accept(name, _KIND).found
+        found = own_parts.accept_installed(installed()[name]).found
+    except RecipeError as error:
+        raise DatasetError(*error.args) from error
+    return found if isinstance(found, type) else getattr(found, _KIND.usual)
 
 
 def _options(name: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def _taken(
     if given and split and given != split:
         raise DatasetError(f"{spec}: split is {given} there but {split} is asked for: give it once")
     asked = given or split
-    if name not in data.names():
+    if not data.is_known(name):
         data.open(name, root)  # says which names are near
     opened: dict[str, Opened] = {}
     divided = [] if data.option_faults(name, options) else _folds.names(options)

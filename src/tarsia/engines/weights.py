@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tarsia import models
+from tarsia import console, models, own_parts
 from tarsia.card import CARD_KEY, SUM_KEY, Card, read_header
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import ModelFileError, TarsiaError
 from tarsia.files import is_utf8, writing
 from tarsia.models._segmenter import Segmenter
+from tarsia.own_parts import Part
 from tarsia.plain_text import first_line, some
 
 
@@ -32,14 +35,15 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
     Raises ModelFileError for a cut, flipped or foreign file, or one whose weights do not fit its card.
     """
     card = read_card(path)
+    kind = architecture(card, path)
     tensors = read_weights(path)
     try:
-        with torch.device("meta"):  # without numbers, of which a card may ask for more than there is memory
-            planned = models.create(card.architecture, len(card.classes), options=card.model)
+        with planned_only(kind):
+            planned = models.create(kind, len(card.classes), options=card.model)
         faults = misfits(planned.state_dict(), tensors)
         if card.input.stride % planned.stride:
             faults.insert(0, f"stride {card.input.stride}, the network's is {planned.stride}")
-        model = None if faults else models.create(card.architecture, len(card.classes), options=card.model)
+        model = None if faults else models.create(kind, len(card.classes), options=card.model)
     except Exception as error:  # a card that is not ours may ask torch for anything
         reason = str(error) if isinstance(error, TarsiaError) else first_line(error)
         raise ModelFileError(f"{path}: this Tarsia cannot build the model of its card: {reason}") from error
@@ -47,6 +51,40 @@ def load_model(path: Path) -> tuple[Segmenter, Card]:
         raise ModelFileError(f"{path}: its weights do not fit its card: {some(faults, 5, '; ')}")
     model.load_state_dict(tensors)
     return model, card
+
+
+def architecture(card: Card, path: Path) -> str | Part:
+    """What `models.create` makes the network of a card of.
+
+    Code runs because a person names it, never because a card does: ModelFileError where nobody has.
+    """
+    code = card.code
+    if card.architecture in models.names():
+        return card.architecture
+    part = own_parts.titled(card.architecture, "" if code is None else code.sha256)
+    if part is None and card.architecture in models.known():
+        part = models.accept_installed(card.architecture)
+    if code is None:
+        return part or card.architecture  # which `create` refuses where it does not know it
+    if part is None:
+        raise ModelFileError(
+            f"{path}: its network is {code.name!r}, which is not in Tarsia, and a model file's word runs no code: look "
+            f"at that code, and say where it is with `code`, as code={code.name!r} (its sha256 was {code.sha256[:12]})"
+        )
+    if part.sha256 != code.sha256:
+        console.note(
+            f"warning: {code.name} is not as it was when {path} was trained (sha256 {part.sha256[:12]}, then "
+            f"{code.sha256[:12]}): its answers may be others"
+        )
+    return part
+
+
+def planned_only(kind: str | Part) -> contextlib.AbstractContextManager[Any]:
+    """Networks made within have no numbers, of which a card may ask for more than there is memory.
+
+    Those of the user are made as they are: their code may need numbers.
+    """
+    return torch.device("meta") if isinstance(kind, str) else contextlib.nullcontext()
 
 
 def read_weights(path: Path, key: str = CARD_KEY) -> dict[str, Tensor]:
@@ -107,9 +145,11 @@ def carry_over(model: Segmenter, card: Card, path: Path) -> str:
 
 def _per_class_tensors(card: Card) -> set[str]:
     """Names of the tensors whose first axis is the classes: those that grow when a class is added."""
-    with torch.device("meta"):
+    kind = own_parts.titled(card.architecture, card.code.sha256) if card.code else card.architecture
+    assert kind is not None, "the recipe's own, and accepted"
+    with planned_only(kind):
         one, two = (
-            models.create(card.architecture, count, options=card.model).state_dict()
+            models.create(kind, count, options=card.model).state_dict()
             for count in (len(card.classes), len(card.classes) + 1)
         )
     return {key for key in one if one[key].shape != two[key].shape}

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from tarsia import console, data, models
-from tarsia.card import Card, Input, Spec
+from tarsia import console, data, models, own_parts
+from tarsia.card import Card, Code, Input, Spec
 from tarsia.data import Dataset, bands_of
 from tarsia.data._class_pixels import class_pixel_counts, class_weights
 from tarsia.data._coding import coding_of
@@ -49,8 +49,9 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
     node = recipe.model
     classes = train_data.classes
     given: Any = {"weights": weights, "head_start": node.head_start, "options": node.options}
-    model = models.create(node.name, len(classes), seed=recipe.seed, **given)
-    config = models.config_class(node.name).model_validate(node.options)
+    kind = models.accept(node.name)
+    model = models.create(kind, len(classes), seed=recipe.seed, **given)
+    config = models.config_class(kind).model_validate(node.options)
     if node.freeze:
         encoder = getattr(model, "encoder", None)
         if encoder is None:
@@ -63,7 +64,10 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
     size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
     seen = Input.model_validate(size | kept | {"range": settled(train_data)})
     told = {"classes": classes, "coding": coding_of(train_data), "input": seen}
-    return model, Card(architecture=node.name, model=config.model_dump(mode="json"), **told)
+    part = own_parts.titled(kind) if isinstance(kind, str) else kind
+    code = None if part is None else Code(name=part.name, sha256=part.sha256)
+    name = node.name if part is None else part.title
+    return model, Card(architecture=name, code=code, model=config.model_dump(mode="json"), **told)
 
 
 def settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.Sum]:

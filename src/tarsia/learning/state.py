@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tarsia import console, recipe_changes, yaml_tree
+from tarsia import console, own_parts, recipe_changes, yaml_tree
 from tarsia.card import Card
 from tarsia.data import Dataset
 from tarsia.data._dataset import read_as
@@ -224,6 +224,7 @@ class TrainingState:
             "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None,
             "threads": torch.get_num_threads(),
             "samples": len(self.train_data),
+            "code": own_parts.sources(self.recipe.parts),
             "progress": asdict(self.progress),
             "counts": torch.from_numpy(self.counts_KK1),
             "history": self.history,
@@ -290,6 +291,9 @@ def _note_changes(tree: dict[str, Any], recipe: Recipe, folder: Path) -> None:
     where, done = plain(folder / "recipe.yaml"), tree["progress"]["epoch"]
     for line in recipe_changes.taken(tree["recipe"], recipe, where):
         console.note(f"{where}: {line}")
+    now = own_parts.sources(recipe.parts)
+    for name in [name for name, sha256 in tree.get("code", {}).items() if now.get(name, sha256) != sha256]:
+        console.note(f"warning: {name} was changed since this training began: it goes on with the code as it is now")
     if recipe.train.epochs < done:
         raise RecipeError(f"{where}: train.epochs is {recipe.train.epochs}, and {done} are done: give as many, or more")
 

@@ -25,7 +25,7 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 Criterion = Callable[[Tensor, Tensor], Tensor]  # scores_BKHW, label_BHW (uint8, 255 ignored) -> scalar
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB / 255
 _MEAN, _STD = 0.5, 0.25  # of bands / 255 that no pretrained network has seen
-_Deviation = Annotated[float, Field(gt=0)]
+Deviation = Annotated[float, Field(gt=0)]
 # Set by Tarsia itself, or able to read files: a model file must not be able to name any.
 _KEPT_OPTIONS = {"features_only", "output_stride", "in_chans", "feature_cfg", "checkpoint_path", "cache_dir"}
 
@@ -33,8 +33,8 @@ _KEPT_OPTIONS = {"features_only", "output_stride", "in_chans", "feature_cfg", "c
 class ModelConfig(Node):
     """What every architecture is configured by; all fields go into the card."""
 
-    publication: ClassVar[str]  # `tarsia models` shows it
-    smallest: ClassVar[dict[str, Any]]  # the options of the smallest network of this kind, which the tests run on
+    publication: ClassVar[str] = ""  # `tarsia models` shows it
+    smallest: ClassVar[dict[str, Any]] = {}  # the options of the smallest network of this kind, which tests run on
     bands: Annotated[int, Field(ge=1, le=MAX_BANDS)] = Field(3, description="of the pictures; 3: red, green and blue")
 
     def normalisation(
@@ -53,7 +53,7 @@ class EncoderConfig(ModelConfig):
     mean: tuple[float, ...] | None = Field(
         None, description="of each band / 255; default: what the encoder was trained with, other than 3 bands: 0.5"
     )
-    std: tuple[_Deviation, ...] | None = Field(None, description="likewise; other than 3 bands: 0.25")
+    std: tuple[Deviation, ...] | None = Field(None, description="likewise; other than 3 bands: 0.25")
 
     @field_validator("encoder_options")
     @classmethod

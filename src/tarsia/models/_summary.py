@@ -12,6 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tarsia import models
 from tarsia.console import Table
+from tarsia.models._segmenter import ModelConfig
+from tarsia.own_parts import Part
 from tarsia.plain_text import number
 
 PICTURE = (360, 480)  # CamVid's
@@ -32,7 +34,7 @@ class Summary(NamedTuple):
     classes: int = CLASS_COUNT
 
 
-def summarise(name: str, class_count: int = CLASS_COUNT) -> Summary:
+def summarise(name: str | Part, class_count: int = CLASS_COUNT) -> Summary:
     """The summary of network `name`, computed without memory or time for its weights; RecipeError for unknown names."""
     config = models.config_class(name)
     with torch.device("meta"):
@@ -42,8 +44,8 @@ def summarise(name: str, class_count: int = CLASS_COUNT) -> Summary:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(image)
     return Summary(
-        name,
-        _document(name),
+        name if isinstance(name, str) else name.title,
+        _document(config),
         config.publication,
         config.model_fields["encoder"].default if "encoder" in config.model_fields else None,
         sum(parameter.numel() for parameter in model.parameters()),
@@ -83,17 +85,18 @@ def table(summaries: Sequence[Summary]) -> Table:
     return shown
 
 
-def describe(name: str) -> dict[str, Any]:
+def describe(name: str | Part) -> dict[str, Any]:
     """Network `name` in words: what it is, its publication, and each option's default and meaning."""
     config = models.config_class(name)
     options = {
         key: {"default": field.get_default(call_default_factory=True), "meaning": field.description or ""}
         for key, field in config.model_fields.items()
     }
-    return {"name": name, "what": _document(name), "publication": config.publication, "options": options}
+    title = name if isinstance(name, str) else name.title
+    return {"name": title, "what": _document(config), "publication": config.publication, "options": options}
 
 
-def _document(name: str) -> str:
+def _document(config: type[ModelConfig]) -> str:
     """The first line of the model file, without the name before the colon."""
-    document = sys.modules[models.config_class(name).__module__].__doc__ or ""
-    return document.partition("\n")[0].partition(": ")[2]
+    line = (sys.modules[config.__module__].__doc__ or "").partition("\n")[0]
+    return line.partition(": ")[2] or line
