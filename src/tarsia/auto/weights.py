@@ -45,14 +45,12 @@ def _is_plain(file: Path) -> bool:
 
 def _said_by(file: Path) -> tuple[dict[str, Any], str]:
     """What a file's metadata says of the input it wants, and of its licence."""
-    header = read_header(file)
-    options: dict[str, Any] = {}
-    if "same" in header.get("pad", "").lower():
-        options["encoder_options"] = {"pad_type": "same"}
-    for key in ("mean", "std"):
-        if key in header:
-            options[key] = [float(number) for number in header[key].split(",")]
-    return options, header.get("license", header.get("licence", ""))
+    from tarsia.models._weights import stated
+
+    found = stated(file)
+    options: dict[str, Any] = {"encoder_options": {"pad_type": "same"}} if found.same_padding else {}
+    options |= {key: list(value) for key, value in (("mean", found.mean), ("std", found.std)) if value}
+    return options, found.licence
 
 
 def _from_hub(encoders: Sequence[str]) -> tuple[list[Network], str]:

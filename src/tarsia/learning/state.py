@@ -19,7 +19,7 @@ from tarsia.data._dataset import read_as
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import carry_over
 from tarsia.errors import RecipeError, TrainingError
-from tarsia.learning import licence, losses, optimizer, resume_point, speed
+from tarsia.learning import licence, losses, optimizer, resume_point, speed, weights_input
 from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.distillation import Teacher
@@ -113,6 +113,9 @@ class TrainingState:
         if resuming:
             _note_changes(tree, recipe, folder)
         train_data, val_data = open_data(recipe)
+        recipe, unsaid = (recipe, "") if resuming else weights_input.settled(recipe)
+        if unsaid:
+            console.note(unsaid)
         # What self-training learns from is the network at its start: a resumed one needs that again.
         at_start = not resuming or (recipe.adapt is not None and recipe.adapt.method == "self-training")
         model, card = create_model(recipe, train_data, weights=recipe.model.weights if at_start else "none")

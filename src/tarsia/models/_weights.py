@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -96,6 +97,43 @@ def encoder_file(name: str) -> Path:
         raise ModelFileError(f"model.weights: {what}; {advice}") from error
 
 
+class Stated(NamedTuple):
+    """What a file of weights says of itself in its metadata; None and "" where it says nothing."""
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    same_padding: bool
+    licence: str
+    source: str
+
+
+def stated(file: Path) -> Stated:
+    """What the metadata of a .safetensors file say: `mean`, `std` (of RGB / 255), `pad`, `license`, `source`.
+
+    Raises ModelFileError for what is no such file, and for a mean or deviation that is not three numbers.
+    """
+    header = read_header(file)
+    same = "same" in re.findall(r"[a-z]+", header.get("pad", "").lower())
+    source = header.get("source", header.get("origin", ""))
+    said = header.get("license", header.get("licence", ""))
+    return Stated(_three(file, header, "mean"), _three(file, header, "std"), same, said, source)
+
+
+def _three(file: Path, header: dict[str, str], key: str) -> tuple[float, ...] | None:
+    if key not in header:
+        return None
+    found = tuple(float(number) for number in re.findall(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", header[key]))
+    if len(found) != 3 or (key == "std" and min(found) <= 0):
+        raise ModelFileError(f"{file}: its metadata say {key} {header[key]!r}, expected three numbers, as 0.5,0.5,0.5")
+    return found
+
+
+def timm_knows(name: str) -> bool:
+    """Whether timm has a configuration of weights of its network `name`."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(name) else None
+    return config is not None and config.has_weights
+
+
 def licence(name: str, weights: str) -> str:
     """The licence stated for weights of timm's network `name`: by timm for the hub's, else in the file's metadata.
 
@@ -103,8 +141,7 @@ def licence(name: str, weights: str) -> str:
     """
     if weights == "imagenet":
         return str(getattr(timm.get_pretrained_cfg(name), "license", None) or "")
-    header = read_header(Path(weights))
-    return str(header.get("license", header.get("licence", "")))
+    return stated(Path(weights)).licence
 
 
 def _unreachable(address: str) -> str | None:
