@@ -1,4 +1,7 @@
-"""Writes docs/reference.md from the code: commands, recipe settings, models and data sets.  `--check` only compares."""
+"""Writes docs/reference.md from the code: commands, recipe settings, models and data sets; and the sizes of the networks.
+
+`--check` only compares.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from tarsia import data, models
 from tarsia.cli import app
+from tarsia.models import _sizes, _summary
 from tarsia.recipe import Recipe
 from tarsia.recipe_augment import AugmentRecipe
 
@@ -102,6 +106,11 @@ def catalogue() -> list[str]:
     return lines
 
 
+def sizes() -> str:
+    """What `tarsia models` shows, counted."""
+    return _sizes.written([_summary.summarise(name) for name in models.names()])
+
+
 def page() -> str:
     """The whole page."""
     recipe = ["## Recipe settings", "", "| setting | default | takes | |", "|---|---|---|---|", *settings(Recipe)]
@@ -116,7 +125,9 @@ def _model_of(annotation: Any) -> Any:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        if not TARGET.is_file() or TARGET.read_text(encoding="utf-8") != page():
-            sys.exit("docs/reference.md is not what the code says: run make docs")
+        for file, text in ((TARGET, page()), (_sizes.STORED, sizes())):
+            if not file.is_file() or file.read_text(encoding="utf-8") != text:
+                sys.exit(f"{file.name} is not what the code says: run make docs")
     else:
         TARGET.write_text(page(), encoding="utf-8")
+        _sizes.STORED.write_text(sizes(), encoding="utf-8")

@@ -424,6 +424,7 @@ def test_bare_help(tmp_path: Path) -> None:
 def test_bare_catalogue_and_card(model: Path, tmp_path: Path) -> None:
     assert "streets" in python(BARE, "datasets", cwd=tmp_path).stdout
     assert "torch" in python(BARE, "info", cwd=tmp_path).stdout
+    assert "segformer" in python(BARE, "models", cwd=tmp_path).stdout
     done = python(BARE, "info", str(model), cwd=tmp_path)
     assert done.returncode == 0 and "architecture: unet" in done.stdout, done.stderr
 
@@ -441,7 +442,13 @@ def test_bare_scoring_of_predictions(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("train", "recipe.yaml"), ("train", "--resume", "run"), ("demo",), ("models",), ("predict", "MODEL", "x.png")],
+    [
+        ("train", "recipe.yaml"),
+        ("train", "--resume", "run"),
+        ("demo",),
+        ("models", "--weights"),
+        ("predict", "MODEL", "x.png"),
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_bare_training_names_the_extra(arguments: tuple[str, ...], model: Path, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def _given(found: Callable[..., Any], parameters: list[inspect.Parameter], part:
 def _config_class(found: Callable[..., Any], given: dict[str, Any]) -> type[PlainConfig]:
     own = {name: value for name, value in given.items() if name not in PlainConfig.model_fields}
     made = create_model("Config", __base__=PlainConfig, __module__=found.__module__, **own)
-    made.publication = (inspect.getdoc(found) or "").partition("\n")[0]
+    made.publication = (found.__doc__ or "").strip().partition("\n")[0]
     return made
 
 

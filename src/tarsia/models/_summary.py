@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from rich import box
 from torch.utils.flop_counter import FlopCounterMode
 
 from tarsia import models
-from tarsia.console import Table
 from tarsia.models._segmenter import ModelConfig
+from tarsia.models._sizes import CLASS_COUNT, PICTURE, Summary
 from tarsia.own_parts import Part
-from tarsia.plain_text import number
-
-PICTURE = (360, 480)  # CamVid's
-CLASS_COUNT = 19  # Cityscapes', unless told
-
-
-class Summary(NamedTuple):
-    """A network with the defaults of its options."""
-
-    name: str
-    what: str  # in a line
-    publication: str
-    encoder: str | None  # timm's name, where it has one
-    parameters: int
-    multiply_adds: int  # of one picture of `size`
-    size: tuple[int, int]  # PICTURE padded up to the stride
-    stride: int
-    classes: int = CLASS_COUNT
 
 
 def summarise(name: str | Part, class_count: int = CLASS_COUNT) -> Summary:
@@ -54,35 +34,6 @@ def summarise(name: str | Part, class_count: int = CLASS_COUNT) -> Summary:
         model.stride,
         class_count,
     )
-
-
-def table(summaries: Sequence[Summary]) -> Table:
-    """What `tarsia models` shows, of networks for the same number of classes."""
-    classes = number(summaries[0].classes, "class", "classes")
-    shown = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        leading=1,
-        caption=f"Defaults, {classes}; multiply-adds of one picture of {PICTURE[0]}x{PICTURE[1]}, padded "
-        "up to the stride.  Options: tarsia models NAME",
-        caption_justify="left",
-    )
-    shown.add_column("network", no_wrap=True)
-    shown.add_column("parameters", justify="right", no_wrap=True)
-    shown.add_column("multiply-\nadds", justify="right", no_wrap=True)
-    shown.add_column("stride", justify="right", no_wrap=True)
-    shown.add_column("encoder", no_wrap=True)
-    shown.add_column("publication")
-    for one in summaries:
-        shown.add_row(
-            one.name,
-            f"{one.parameters / 1e6:.2f} M",
-            f"{one.multiply_adds / 1e9:.1f} G",
-            str(one.stride),
-            one.encoder or "its own",
-            one.publication,
-        )
-    return shown
 
 
 def describe(name: str | Part) -> dict[str, Any]:
