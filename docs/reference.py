@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the code: commands, recipe settings, models and data sets; and the sizes of the networks.
+"""Writes docs/reference.md from the code: commands, recipe settings, models, data sets; and the sizes of networks.
 
 `--check` only compares.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import tarsia
+from small_data import white_figures
 from tarsia import data, models, own_parts
 from tarsia.card import Card, Classes, Code, Input
 from tarsia.engines.model_file import read_card
 from tarsia.engines.weights import load_model, save_model
 from tarsia.errors import DatasetError, ModelFileError, RecipeError, TarsiaError
 from tarsia.given import resolve
+from tarsia.learning import losses
 from tarsia.own_data import OwnData
-from tarsia.recipe import Recipe
+from tarsia.recipe import LossRecipe, Recipe
 
 NETS = '''
 from typing import Annotated, Literal
@@ -80,7 +84,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     for name, text in (("nets.py", NETS), ("fields.py", FIELDS), ("own.yaml", RECIPE)):
         (tmp_path / name).write_text(text)
-    yield tmp_path
+    with white_figures():
+        yield tmp_path
     in_another_process()
 
 
@@ -239,6 +244,47 @@ def test_a_file_in_tarsia_s_form_a_function_and_what_is_installed(folder, monkey
     assert tarsia.evaluate(run).counts_NKK1.sum() > 0
     with pytest.raises(RecipeError, match=r"model.widht: unknown key, did you mean width?"):
         tarsia.train("own.yaml", set={"model.widht": 3})
+
+
+LOSSES = """
+import torch
+def half(scores_BKHW, label_BHW):
+    return torch.nn.functional.cross_entropy(scores_BKHW, label_BHW.long(), ignore_index=255) / 2
+class Weighted(torch.nn.CrossEntropyLoss):
+    def forward(self, scores, label): return super().forward(scores, label.long())
+def rows(scores_BKHW, label_BHW): return scores_BKHW.mean((1, 2, 3))
+"""
+TURN = """
+def augment(image, mask):
+    open("turned", "w").close()
+    return {"image": image[:, ::-1], "mask": mask[:, ::-1]}
+"""
+
+
+def test_losses_and_an_augmentation(folder, capsys):
+    (folder / "losses.py").write_text(LOSSES)
+    (folder / "turn.py").write_text(TURN)
+    loss = {"dice": 1, "./losses.py:half": 0.5, "losses.py:Weighted": 2}
+    run = tarsia.train("own.yaml", set={"train.loss": loss, "augment.extra": "./turn.py"})
+    recipe = Recipe.load(run / "recipe.yaml")
+    assert recipe.train.loss.weights == loss and recipe.augment.extra == "./turn.py" and Path("turned").exists()
+    code = read_card(run / "model.safetensors").provenance["code"]
+    assert set(code) == {"./fields.py", "./nets.py:Small", "./losses.py:half", "losses.py:Weighted", "./turn.py"}
+    scores, label = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)
+    assert float(losses.create(LossRecipe(**{"./losses.py:half": 2.0}))(scores, label)) == pytest.approx(math.log(2))
+    for change, told in (
+        ({"train.loss": "./losses.py"}, "train.loss../losses.py: ./losses.py: half, Weighted, rows are there: say which loss"),
+        ({"train.loss": "./losses.py:haf"}, "no haf is there, did you mean half?"),
+        ({"train.loss": {"dice": 1, "./losses.py:half": -1}}, "train.loss../losses.py:half: Input should be greater"),
+        ({"train.loss": "./losses.py:rows"}, "train.loss: ./losses.py:rows gives (2,), expected one number"),
+        ({"augment.extra": "./none.py"}, "augment.extra: ./none.py: cannot be read"),
+        ({"augment.extra": "turn"}, "augment.extra: turn: expected FILE.py, FILE.py:NAME or package.module:NAME"),
+    ):
+        with pytest.raises(TarsiaError) as error:
+            tarsia.train("own.yaml", set=change, out="bad", overwrite=True)
+        assert told in str(error.value), str(error.value)
+    with pytest.raises(RecipeError, match=r"augment\.extra: an augmentation was handed in too"):
+        tarsia.train("own.yaml", set={"augment.extra": "./turn.py"}, augment=lambda **given: given)
 
 
 def test_a_data_set_is_named_where_a_command_asks_for_one(folder):

@@ -143,6 +143,8 @@ def _alone(augment: AugmentRecipe) -> Iterator[tuple[str, AugmentRecipe, int]]:
             yield f"crop {value[0]} x {value[1]}", AugmentRecipe(crop=value), 0
         elif name == "class_balanced" and value:
             yield f"class-balanced crop, p = {value:g}", AugmentRecipe(crop=augment.crop, class_balanced=1.0), 0
+        elif name == "extra" and value:
+            yield f"extra {value}", AugmentRecipe(extra=value), 0
         elif hasattr(value, "probability"):
             always = value.model_copy(update={"probability": 1.0})
             yield f"{words}, p = {value.probability:g}", AugmentRecipe(**{name: always}), 0

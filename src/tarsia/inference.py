@@ -84,7 +84,7 @@ def take_code(code: str | None, model: Path) -> None:
     card = read_card(find_model_file(model))
     part = models.accept(code)
     if isinstance(part, str):
-        raise RecipeError(f"{code=}: expected FILE.py, FILE.py:CLASS or package.module:CLASS")
+        raise RecipeError(f"{code=}: expected FILE.py, FILE.py:NAME or package.module:NAME")
     if card.code is None:
         raise RecipeError(f"`code` is for a network that is not Tarsia's own, and {model} is a {card.architecture}")
     own_parts.stand_in(card.architecture, part)

@@ -37,6 +37,7 @@ class Kind(NamedTuple):
     what: str  # in an error
     usual: str
     fits: Callable[[Any], bool]
+    classes_first: bool = True  # where none is said a function stands back: it may be a helper
 
 
 class Part(NamedTuple):
@@ -71,7 +72,7 @@ def accept(name: str, kind: Kind) -> Part:
         module, source, file = _imported(found["module"]), b"", found
         where = found["module"]
     else:
-        raise RecipeError(f"{name}: expected FILE.py, FILE.py:CLASS or package.module:CLASS")
+        raise RecipeError(f"{name}: expected FILE.py, FILE.py:NAME or package.module:NAME")
     chosen = _chosen(module, file["object"], kind, name)
     return _kept(name, f"{where}:{chosen}", f"{chosen} of {where}", source, getattr(module, chosen))
 
@@ -188,7 +189,8 @@ def _chosen(module: ModuleType, said: str | None, kind: Kind, name: str) -> str:
     if said is None:
         if hasattr(module, kind.usual) and kind.fits(getattr(module, kind.usual)):
             return kind.usual
-        fitting = [key for key in fitting if isinstance(getattr(module, key), type)] or fitting
+        if kind.classes_first:
+            fitting = [key for key in fitting if isinstance(getattr(module, key), type)] or fitting
         if len(fitting) == 1:
             return fitting[0]
         if fitting:

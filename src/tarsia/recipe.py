@@ -12,18 +12,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from tarsia import shipped
+from tarsia import own_parts, shipped
 from tarsia.errors import RecipeError
 from tarsia.evaluation.thresholds import Expected
 from tarsia.models import HEAD_START, HeadStart
+from tarsia.own_parts import Kind
 from tarsia.plain_text import command
 from tarsia.recipe_augment import AugmentRecipe, Probability, Size
-from tarsia.yaml_tree import Document, Fault, Node, as_overrides
+from tarsia.yaml_tree import Document, Fault, Node, as_overrides, unknown_key
 
 Weight = Annotated[float, Field(ge=0)]
 LossWeight = Annotated[float, Field(ge=0, le=1e6)]
 _STYLE_FILE = f"a file of `{command('adapt', '--train-style')}`"
 _LOSSES = ("cross_entropy", "dice", "jaccard", "lovasz", "focal", "ohem")
+# What code of the user's own may be: called as (scores_BKHW, label_BHW), and as (image=, mask=).
+LOSS = Kind("loss", "loss", callable, classes_first=False)
+AUGMENTATION = Kind("augmentation", "augment", callable, classes_first=False)
 
 
 class _OpenNode(Node):
@@ -107,8 +111,13 @@ class InputRecipe(Node):
 
 
 class LossRecipe(Node):
-    """Losses with their weights, summed; cross_entropy alone by default.  A name says that loss with weight 1."""
+    """Losses with their weights, summed; cross_entropy alone by default.  A name says that loss with weight 1.
 
+    The name of a loss of one's own says where its code is: FILE.py[:NAME] or package.module:NAME.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, LossWeight]
     cross_entropy: LossWeight = Field(0.0, description="takes class_weights and label_smoothing")
     dice: LossWeight = Field(0.0, description="1 - 2 I / (P + T), over the classes that the batch shows")
     jaccard: LossWeight = Field(0.0, description="1 - I / (P + T - I), over the classes that the batch shows")
@@ -125,7 +134,8 @@ class LossRecipe(Node):
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each loss that has one."""
-        return {name: weight for name in _LOSSES if (weight := getattr(self, name)) > 0}
+        found = {name: getattr(self, name) for name in _LOSSES} | dict(self.model_extra or {})
+        return {name: weight for name, weight in found.items() if weight > 0}
 
     @model_validator(mode="before")
     @classmethod
@@ -250,7 +260,7 @@ class Recipe(Node):
     @property
     def parts(self) -> tuple[str, ...]:
         """The names under which code of the user's own may stand."""
-        return (self.data.name, self.model.name)
+        return (self.data.name, self.model.name, *self.train.loss.weights, self.augment.extra or "")
 
     @field_validator("name")
     @classmethod
@@ -298,4 +308,28 @@ def option_faults(tree: dict[str, Any]) -> list[Fault]:
             except RecipeError as error:
                 found = [(("name",), str(error))]
             faults += [((section, *where), what) for where, what in found]
+    return [*faults, *_own_faults(tree)]
+
+
+def _own_faults(tree: dict[str, Any]) -> list[Fault]:
+    """Faults of the losses and the augmentation that are code of the user's own, and of losses that are not known."""
+    train, augment = tree.get("train"), tree.get("augment")
+    loss = train.get("loss") if isinstance(train, dict) else None
+    extra = augment.get("extra") if isinstance(augment, dict) else None
+    named: list[tuple[tuple[str, ...], str, Kind]] = []
+    if isinstance(loss, str):
+        named = [(("train", "loss", loss), loss, LOSS)]
+    if isinstance(loss, dict):
+        named = [(("train", "loss", name), name, LOSS) for name in loss]
+    named = [one for one in named if one[1] not in LossRecipe.model_fields]
+    named += [(("augment", "extra"), extra, AUGMENTATION)] if isinstance(extra, str) else []
+    faults: list[Fault] = []
+    for where, name, kind in named:
+        if kind is LOSS and not own_parts.is_own(name):
+            faults.append((where, unknown_key(name, LossRecipe.model_fields, 0)))
+            continue
+        try:
+            own_parts.accept(name, kind)
+        except RecipeError as error:
+            faults.append((where, str(error)))
     return faults

@@ -131,6 +131,9 @@ class AugmentRecipe(Node):
     color_jitter: ColorJitter | None = None
     blur: Blur | None = None
     noise: Noise | None = None
+    extra: str | None = Field(
+        None, description="code of your own, after all else: FILE.py[:NAME] or package.module:NAME; docs/own-parts.md"
+    )
 
     @model_validator(mode="after")
     def _balanced_crops(self) -> AugmentRecipe:

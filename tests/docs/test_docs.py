@@ -37,7 +37,7 @@ FOLLOWED = (
     *("README.md", "docs/quickstart.md", "docs/folder-data.md", "docs/resume-and-runs.md"),
     *("docs/add-a-model.md", "docs/add-a-data-set.md", "docs/convert.md", "docs/augmentation.md"),
     *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md", "docs/adaptation.md"),
-    *("docs/export.md", "docs/predict.md", "docs/jobs.md", "docs/serving.md", "docs/auto.md"),
+    *("docs/own-parts.md", "docs/export.md", "docs/predict.md", "docs/jobs.md", "docs/serving.md", "docs/auto.md"),
 )
 NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
 # The first line of each block marked `not-run`, and why.
@@ -406,7 +406,7 @@ TEXTS += [ROOT / page for page in pages() if page != "CHANGELOG.md"]
 TEXTS += [path for kind in ("recipes", "studies", "benchmarks") for path in (ROOT / kind).iterdir() if path.is_file()]
 ELSEWHERE = {
     "helpers/labels.py",  # of cityscapesScripts
-    *("hypercolumn.py", "nets.py", "harbour.py", "mydata.py"),  # what the pages on adding have one write
+    *("hypercolumn.py", "nets.py", "harbour.py", "mydata.py", "rain.py"),  # what the pages on adding have one write
     "run",  # a logger
 }
 

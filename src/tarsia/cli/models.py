@@ -32,8 +32,8 @@ def models(
 ) -> None:
     """The networks a recipe can name, their size and work; with NAME, the options of one.
 
-    NAME may be code of your own, as ./nets.py:Small.  With --weights: the encoders' weights of timm's hub, and the files
-    of FOLDER; nothing is downloaded.
+    NAME may be code of your own, as ./nets.py:Small.  With --weights: the weights of encoders in timm's hub, and the
+    files of FOLDER; nothing is downloaded.
 
     Try:
         tarsia models

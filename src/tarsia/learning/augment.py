@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 import torch
 
+from tarsia import own_parts
 from tarsia.card import IGNORED
-from tarsia.errors import TrainingError
+from tarsia.errors import RecipeError, TrainingError
 from tarsia.learning import weather
 from tarsia.learning.window import Pair, Window, between, by_bands, cut, flip, showing_a_class
+from tarsia.recipe import AUGMENTATION
 from tarsia.recipe_augment import AugmentRecipe, ColorJitter, CutMix
 
 Extra = Callable[..., dict[str, Any]]
@@ -51,6 +53,15 @@ class Augment:
 
     recipe: AugmentRecipe
     extra: Extra | None = None
+
+    def __post_init__(self) -> None:
+        """RecipeError where the recipe's own code is no augmentation, or there are two."""
+        if self.recipe.extra is None:
+            return
+        if self.extra is not None:
+            raise RecipeError("augment.extra: an augmentation was handed in too (`augment`): give one of them")
+        found = own_parts.accept(self.recipe.extra, AUGMENTATION).found
+        object.__setattr__(self, "extra", found() if isinstance(found, type) else found)
 
     def __call__(
         self, image_HW3: np.ndarray, label_HW: np.ndarray, random: np.random.Generator, variant: int = 0

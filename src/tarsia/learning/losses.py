@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tarsia import own_parts
 from tarsia.card import IGNORED
+from tarsia.errors import TrainingError
 from tarsia.models._segmenter import Criterion
-from tarsia.recipe import LossRecipe
+from tarsia.recipe import LOSS, LossRecipe
 
 PIXELWISE = ("cross_entropy", "focal", "ohem")  # those that take class weights and label smoothing
 _LEAST_DOUBT = 1e-12  # keeps the gradient of doubt**gamma finite at 0 where gamma < 1; float32's 1 - p is 0 or > 1e-8
@@ -51,7 +53,29 @@ def create(recipe: LossRecipe, class_weights: Tensor | None = None, label_smooth
         "focal": Focal(recipe.focal_gamma, class_weights, label_smoothing),
         "ohem": Ohem(recipe.ohem_threshold, recipe.ohem_least, class_weights, label_smoothing),
     }
-    return Sum({name: parts[name] for name in recipe.weights}, recipe.weights)
+    chosen = {name: parts.get(name) or Own(name) for name in recipe.weights}
+    return Sum(chosen, recipe.weights)
+
+
+class Own:
+    """A loss of the user's own: a function of (scores_BKHW, label_BHW), or a class whose objects are called so.
+
+    Each batch's is its own: of a step of several batches the mean is learned.  RecipeError where there is none such.
+    """
+
+    def __init__(self, name: str) -> None:
+        found = own_parts.accept(name, LOSS).found
+        self.name = name
+        self.loss: Criterion = found() if isinstance(found, type) else found
+
+    def __call__(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+        if isinstance(self.loss, torch.nn.Module):
+            self.loss.to(scores_BKHW.device)  # what it keeps, as weights of classes
+        value: object = self.loss(scores_BKHW, label_BHW)
+        if not isinstance(value, Tensor) or value.ndim:
+            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise TrainingError(f"train.loss: {self.name} gives {found}, expected one number, a tensor of no axes")
+        return value.float()
 
 
 class _Pixelwise:
