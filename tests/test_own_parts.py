@@ -13,8 +13,7 @@ import pytest
 import torch
 
 import tarsia
-from small_data import white_figures
-from tarsia import data, models, own_parts
+from tarsia import data, exporting, models, own_parts
 from tarsia.card import Card, Classes, Code, Input
 from tarsia.engines.model_file import read_card
 from tarsia.engines.weights import load_model, save_model
@@ -84,8 +83,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     for name, text in (("nets.py", NETS), ("fields.py", FIELDS), ("own.yaml", RECIPE)):
         (tmp_path / name).write_text(text)
-    with white_figures():
-        yield tmp_path
+    yield tmp_path
     in_another_process()
 
 
@@ -95,7 +93,9 @@ def in_another_process() -> None:
         known.clear()
 
 
-def test_a_module_and_a_data_set_train_evaluate_export_predict_resume_and_start_another(folder, capsys):
+def test_a_module_and_a_data_set_train_evaluate_export_predict_resume_and_start_another(folder, capsys, monkeypatch):
+    quick = [one for one in exporting.runners() if one.engine == "onnxruntime"]
+    monkeypatch.setattr(exporting, "runners", lambda: quick)
     run = tarsia.train("own.yaml")
     card = read_card(run / "model.safetensors")
     code = own_parts.accepted("./nets.py:Small")
@@ -273,7 +273,10 @@ def test_losses_and_an_augmentation(folder, capsys):
     scores, label = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)
     assert float(losses.create(LossRecipe(**{"./losses.py:half": 2.0}))(scores, label)) == pytest.approx(math.log(2))
     for change, told in (
-        ({"train.loss": "./losses.py"}, "train.loss../losses.py: ./losses.py: half, Weighted, rows are there: say which loss"),
+        (
+            {"train.loss": "./losses.py"},
+            "train.loss../losses.py: ./losses.py: half, Weighted, rows are there: say which loss",
+        ),
         ({"train.loss": "./losses.py:haf"}, "no haf is there, did you mean half?"),
         ({"train.loss": {"dice": 1, "./losses.py:half": -1}}, "train.loss../losses.py:half: Input should be greater"),
         ({"train.loss": "./losses.py:rows"}, "train.loss: ./losses.py:rows gives (2,), expected one number"),

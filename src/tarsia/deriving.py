@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tarsia import console, data, hardware
+from tarsia import console, data, hardware, own_parts
 from tarsia.adaptation.restyle import Restyling
 from tarsia.auto import facts as counted
 from tarsia.auto import rules, weights
@@ -157,7 +157,8 @@ def _tried(
 def _shaped(page: Page, one: rules.Network, common: _Common) -> tuple[float, tuple[int, int]]:
     """All rules but those that need the pace."""
     facts = common.facts
-    rules.name(page, Path(common.section.get("root") or common.section["name"]).resolve().name or "auto")
+    where = common.section.get("root") or own_parts.stem(common.section["name"])
+    rules.name(page, Path(where).resolve().name or "auto")
     rules.data(page, common.section, facts, common.held_out, common.fault)
     rules.network(page, one, facts)
     rules.detail(page, facts)
