@@ -275,7 +275,7 @@ def test_losses_and_an_augmentation(folder, capsys):
     for change, told in (
         (
             {"train.loss": "./losses.py"},
-            "train.loss../losses.py: ./losses.py: half, Weighted, rows are there: say which loss",
+            "./losses.py: half, Weighted, rows are there: say which loss is meant",
         ),
         ({"train.loss": "./losses.py:haf"}, "no haf is there, did you mean half?"),
         ({"train.loss": {"dice": 1, "./losses.py:half": -1}}, "train.loss../losses.py:half: Input should be greater"),

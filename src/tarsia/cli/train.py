@@ -62,6 +62,7 @@ def train(
     from tarsia.errors import RecipeError
     from tarsia.evaluation.folder import tables
     from tarsia.evaluation.report import Report
+    from tarsia.own_data import OwnData
     from tarsia.own_parts import is_own
     from tarsia.recipe import Recipe
 
@@ -90,7 +91,8 @@ def train(
     console.say(f"Run folder: {folder}{page}")
     trained = Recipe.load(folder / "recipe.yaml")
     code = ("--code", trained.model.name) if is_own(trained.model.name) else ()
-    following = [command("evaluate", folder, *code)] if trained.data.val is not None else []
+    pictures = ("--data", OwnData.of(folder).held_out()) if trained.data.val and is_own(trained.data.name) else ()
+    following = [command("evaluate", folder, *pictures, *code)] if trained.data.val is not None else []
     following.append(command("predict", folder, "PICTURE", *code))
     console.say(f"Next: {'; '.join(following)}")
 
