@@ -53,8 +53,9 @@ def _all(classes: int, json: bool) -> None:
     from tarsia import models as catalogue
     from tarsia.models import _sizes
 
-    found = _sizes.stored() if classes == _sizes.CLASS_COUNT else []
-    others = [one for one in catalogue.known() if one not in {known.name for known in found}]
+    names = catalogue.known()
+    found = [one for one in _sizes.stored() if classes == one.classes and one.name in names]
+    others = [one for one in names if one not in {known.name for known in found}]
     if others:
         with needs_training():
             from tarsia.models import _summary
