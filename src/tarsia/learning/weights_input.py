@@ -30,9 +30,9 @@ def settled(recipe: Recipe) -> tuple[Recipe, str]:
         return _with(recipe, fields, theirs, padding), ""
     if model.weights in ("none", "imagenet"):
         return recipe, ""
-    from tarsia.models._weights import stated
+    from tarsia.models._weights import stated, weights_file
 
-    file = stated(Path(model.weights))
+    file = stated(weights_file(model.weights))
     said = {"mean": file.mean, "std": file.std} if model.options.get("bands", 3) == 3 else {}
     recipe = _with(recipe, fields, said, "same" if file.same_padding else None)
     return recipe, _unsaid(recipe.model, fields, said)

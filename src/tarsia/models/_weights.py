@@ -32,14 +32,20 @@ def encoder_weights(name: str, weights: str, options: dict[str, Any]) -> dict[st
     """
     if weights == "imagenet":
         return _read(encoder_file(name))
+    file = weights_file(weights)
+    tensors = _read(file)
+    _check_fits(name, file, tensors, options)
+    return tensors
+
+
+def weights_file(weights: str) -> Path:
+    """The file that `model.weights` means; ModelFileError where there is none, or a whole model."""
     file = Path(weights)
     if not file.is_file():
         raise ModelFileError(f"model.weights: {weights}: no such file; known words: none, imagenet")
     if CARD_KEY in read_header(file):
         raise ModelFileError(f"model.weights: {file} is a whole Tarsia model: give it as train.start_from")
-    tensors = _read(file)
-    _check_fits(name, file, tensors, options)
-    return tensors
+    return file
 
 
 def refuse_weights(name: str, weights: str) -> None:
