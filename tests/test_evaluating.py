@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import struct
@@ -22,10 +23,11 @@ from small_engine import SmallEngine
 from tarsia import cli
 from tarsia.card import IGNORED, Card, Classes, Input
 from tarsia.data._dataset import Sample
+from tarsia.data._part import Part
 from tarsia.data._predictions import known_values, read_prediction
 from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError, ImageError, MissingExtraError, RecipeError, ScoresError
-from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
+from tarsia.evaluating import calibrate, counted, evaluate, evaluate_predictions
 from tarsia.evaluation.confusion import count, metrics
 from tarsia.evaluation.details import Details
 from tarsia.evaluation.folder import table, tables
@@ -186,14 +188,14 @@ def test_observe_sees_scores_and_truths_and_may_stop():
     assert threading.active_count() == before
 
 
-def test_without_details_the_figures_are_the_same():
-    dataset = Pictures(MIXED)
-    brief = evaluate(Predictor(RedEngine()), dataset, details=False)
-    assert np.array_equal(brief.total_KK1, expected_counts(dataset).sum(0))
-    assert brief.counts_NKK1.shape == (1, 3, 4) and brief.model is None and brief.protocol["data_hash"] is None
-    assert brief.to_json()["images"] == 6 and brief.details == {} == brief.to_json()["details"]
-    with pytest.raises(ValueError, match="details"):
-        evaluate(Predictor(RedEngine()), dataset, details=False, out="anywhere")
+def test_counts_of_several_processes_add_up_to_those_of_one():
+    """Three of them, by batches of two: of the six pictures of this split, and of one where the third has none."""
+    for dataset in (Pictures(MIXED), Pictures(MIXED[:3])):
+        parts = [Part.of(dataset, 2, rank, 3) for rank in range(3)]
+        names = [[part.name(index) for index in range(len(part))] for part in parts]
+        assert sorted(itertools.chain(*names)) == sorted(dataset.name(index) for index in range(len(dataset)))
+        found = [counted(Predictor(RedEngine()), part, 2, lambda *_: None) for part in parts]
+        assert np.array_equal(sum(found), expected_counts(dataset).sum(0)) and found[0].dtype == np.int64
 
 
 class SoftEngine(RedEngine):
@@ -333,10 +335,9 @@ def test_calibrate_on_the_command_line(tmp_path, monkeypatch, capsys):
         run(str(path), "--calibrate", "--tta", "flip")
 
 
-@pytest.mark.parametrize("details", [True, False])
-def test_a_split_without_labels_has_no_score(details):
+def test_a_split_without_labels_has_no_score():
     with pytest.raises(DatasetError, match="no labelled pixels: those of all 2 pictures are ignored"):
-        evaluate(Predictor(RedEngine()), Pictures([(8, 8), (5, 5)], ignored=1.0), details=details)
+        evaluate(Predictor(RedEngine()), Pictures([(8, 8), (5, 5)], ignored=1.0))
 
 
 def test_one_class_has_no_score(tmp_path):

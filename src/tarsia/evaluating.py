@@ -45,7 +45,6 @@ def evaluate(
     pictures: int = 8,
     batch: int = 1,
     observe: Observe | None = None,
-    details: bool = True,
 ) -> Report:
     """Score `model` on every sample of `dataset`, at each label's own size.
 
@@ -57,10 +56,9 @@ def evaluate(
     Consecutive samples of one size go through the network together, up to `batch`.  `observe(scores, truths)` gets
     each batch's scores and label maps, and may raise to stop.  `out`: a folder for report.json, counts.npz, pictures/
     (up to `pictures` panels: the worst, and a fixed sample) and, with the extra `report`, confusion.png, details.png,
-    report.html.  Without `details` the counts of all pictures are one row and nothing else is taken, no details
-    (details.py), data hash or model facts: what training needs after each epoch.  Raises DatasetError where classes or
-    bands differ, there is one class alone or no labelled pixel, or a sample breaks its promises, RecipeError where the
-    predictor was told to cut pictures into tiles.  Samples are read by threads: `dataset[index]` must bear that.
+    report.html.  Raises DatasetError where classes or bands differ, there is one class alone or no labelled pixel, or a
+    sample breaks its promises, RecipeError where the predictor was told to cut pictures into tiles.  Samples are read
+    by threads: `dataset[index]` must bear that.
     """
     predictor = predictor_of(model, inference)
     file = None if isinstance(model, Predictor) else model
@@ -70,18 +68,28 @@ def evaluate(
     dataset = read_as(dataset, predictor.card.spec)
     if observe is not None and predictor.needs_probabilities:
         raise ValueError("observe needs scores, and test-time augmentation and CRF have none: leave one of them out")
-    if out is not None and not details:
-        raise ValueError("a report folder needs the details")
-    tally = _Tally(dataset, details)
+    tally = _Tally(dataset, details=True)
     seconds = _count(predictor, dataset, tally, batch, observe)
-    facts = model_facts(predictor, tally.first_size, seconds, batch) if details else None
+    facts = model_facts(predictor, tally.first_size, seconds, batch)
     report = tally.report(dataset_name or name, chosen, inference_of(predictor), facts)
     fitted = predictor.card.calibration
-    if details and fitted and predictor.temperature != 1 and fitted.data_hash == report.protocol["data_hash"]:
+    if fitted and predictor.temperature != 1 and fitted.data_hash == report.protocol["data_hash"]:
         console.note("the model's temperature was fitted on these very pictures: judge its ECE on others")
     if out is not None:
         write_folder(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
     return report
+
+
+def counted(predictor: Predictor, dataset: Dataset, batch: int, observe: Observe) -> np.ndarray:
+    """The counts of every sample of `dataset`, K x (K + 1), and nothing else: what training needs after each epoch.
+
+    Of the samples of several processes there may be none; otherwise as `evaluate`.
+    """
+    if not len(dataset):
+        return np.zeros((len(dataset.classes), len(dataset.classes) + 1), np.int64)
+    tally = _Tally(dataset, details=False)
+    _count(predictor, dataset, tally, batch, observe)
+    return tally.counts[0]
 
 
 def calibrate(
@@ -174,9 +182,9 @@ class _Tally:
         width = len(self.classes)
         # Allocated at once: pages of zeros are not resident before they are written to.
         self.counts = np.zeros((rows, width, width + 1), np.uint32 if details else np.int64)
-        self.names: list[str] = [] if details else ["all"]
-        self.domains: list[str] = [] if details else [""]
-        self.sequences: list[str] = [] if details else [""]
+        self.names: list[str] = []
+        self.domains: list[str] = []
+        self.sequences: list[str] = []
         self.hash = DataHash()
         self.details = Details(rows, width) if details else None
         self.images = 0
@@ -203,11 +211,10 @@ class _Tally:
                 f"no labelled pixels: those of all {self.images} pictures are ignored ({IGNORED}), there is nothing to "
                 "score: correct the labels, or choose another split"
             )
-        data_hash = self.hash.text() if self.details else None
-        scored = protocol(dataset_name, split, self.classes, self.images, data_hash, inference)
+        assert self.details is not None
+        scored = protocol(dataset_name, split, self.classes, self.images, self.hash.text(), inference)
         texts = (self.names, self.domains, self.sequences)
-        details = self.details.arrays() if self.details else {}
-        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), details)
+        return Report(self.classes, *texts, self.counts, scored, model, environment.describe(), self.details.arrays())
 
 
 def _count(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, observe: Observe | None) -> array[float]:

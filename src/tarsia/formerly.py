@@ -39,7 +39,12 @@ def version_of(versions: Mapping[str, Any]) -> str | None:
 
 
 def started(recipe: Recipe) -> Recipe:
-    """The recipe of a training that has begun.  One without `model.head_start` began as its network did by itself."""
+    """The recipe of a training that has begun.
+
+    One without `model.head_start` began as its network did by itself, one without `train.processes` in one.
+    """
+    if recipe.train.processes is None:
+        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"processes": 1})})
     model = recipe.model
     if "head_start" in model.model_fields_set:
         return recipe

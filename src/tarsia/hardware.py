@@ -6,9 +6,11 @@ it).  How fast something is, is not asked but measured: learning/probe.py.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,31 @@ _INSTRUCTIONS = {
     "NEON": {"asimd"},
     "SVE": {"sve"},
 }
+_sharing = 1  # processes of one training that compute on the same cores
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """How many cores this process can keep busy: those it may run on, or its container's quota of them, rounded up."""
+    """How many cores this process can keep busy: those it may run on, or its container's quota of them, rounded up.
+
+    Of `shared` cores its part.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         microseconds, period = map(int, quota.read_text(encoding="ascii").split())
     except (OSError, ValueError):  # no such file, or the word `max` in it
-        return allowed
-    return max(1, min(allowed, -(-microseconds // period)))
+        return max(1, allowed // _sharing)
+    return max(1, min(allowed, -(-microseconds // period)) // _sharing)
+
+
+@contextlib.contextmanager
+def shared(processes: int) -> Iterator[None]:
+    """Within, the cores are those of `processes` together, this one among them."""
+    global _sharing
+    before, _sharing = _sharing, processes
+    try:
+        yield
+    finally:
+        _sharing = before
 
 
 def keep_to(place: int, processes: int) -> None:

@@ -160,6 +160,10 @@ class TrainRecipe(Node):
     )
     batch: Annotated[int, Field(ge=1, le=4096)] = 8
     accumulate: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="batches learned as one in a step")
+    processes: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="that share each step, `batch` pictures each; default: as many as torchrun starts"
+    )
+    sync_batch_norm: bool = Field(False, description="batch normalisation over the pictures of all processes")
     workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
@@ -185,6 +189,9 @@ class TrainRecipe(Node):
     )
     compile: bool = False
     save_every_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="between resume points in an epoch")
+    timeout_seconds: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        300.0, description="that processes of a training wait for one another before it ends"
+    )
     start_from: str | None = Field(None, description="a Tarsia model file to continue from")
 
     @field_validator("replan")

@@ -6,7 +6,7 @@ import math
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,24 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tarsia import console, evaluating, examples, formerly, own_parts, shipped, yaml_tree
+from tarsia import console, evaluating, examples, own_parts, shipped, yaml_tree
 from tarsia.adaptation.restyle import Restyling
+from tarsia.data._part import Part
 from tarsia.engines import memory
 from tarsia.engines.model_file import find_model_file
-from tarsia.engines.torch_engine import TorchEngine, pick_device
+from tarsia.engines.torch_engine import TorchEngine
 from tarsia.engines.weights import save_model
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.evaluation import thresholds
 from tarsia.evaluation.confusion import metrics
-from tarsia.files import is_utf8, new_folder, require_new
-from tarsia.folder_lock import holding
-from tarsia.learning import failures, speed
+from tarsia.files import is_utf8
+from tarsia.learning import beginning, failures, speed
 from tarsia.learning.augment import Extra
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.limit import Limit
 from tarsia.learning.loader import Batch
-from tarsia.learning.run_folder import RunFolder, clear, note_environment
+from tarsia.learning.processes import joined
+from tarsia.learning.run_folder import RunFolder, Silent
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients, take
 from tarsia.learning.step_loss import SplitLoss, per_batch
@@ -57,80 +58,56 @@ def train(
     `limit`: the length of the training follows from it, whatever the recipe says; a resumed run has its own.
     `reasons`: why a setting (`train.batch`) is as it is, for the run's recipe; by default the comments of the file.
     """
-    device = pick_device(device)
     if not is_utf8(folder := str(resume or out or "")):
         raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
-    settled = _settled(recipe, None if resume is None else Path(resume))
+    settled = beginning.settled(recipe, None if resume is None else Path(resume))
     if reasons is None and not isinstance(recipe, Recipe):
         reasons = yaml_tree.comments(shipped.find(recipe or Path(str(resume)) / "recipe.yaml"))
-    with ExitStack() as held, speed.threads(settled.train.threads), memory.kept():
+    with ExitStack() as held:
+        processes = held.enter_context(joined(device, settled.train.timeout_seconds))
+        held.enter_context(speed.threads(settled.train.threads or processes.threads))
+        held.enter_context(memory.kept())
+        opened = partial(beginning.opened, settled, Restyling, augment, processes, held)
         if resume is not None:
-            held.enter_context(holding(Path(resume)))
-            state = TrainingState.open(settled, Path(resume), device, Restyling, augment, resume=True)
+            state = opened(Path(resume), resume=True)
         else:
-            state = _new(settled, Path(out) if out else None, device, overwrite, augment, held)
+            state = beginning.new(opened, Path(out) if out else None, overwrite, processes, held)
             state.limit = limit
         state.reasons = dict(reasons or {})
-        clear(state.folder, keep_run=resume is not None)
-        state.write_recipe()
-        state.environment = note_environment(state.folder)
-        _run(state)
+        beginning.written(state, resume is not None)
+        with processes.explained(str(state.folder)):
+            _run(state)
     return state.folder
 
 
-def _new(
-    settled: Recipe, out: Path | None, device: str, overwrite: bool, augment: Extra | None, held: ExitStack
-) -> TrainingState:
-    """A state in a new folder, which comes after all that can be wrong: a mistake leaves nothing behind."""
-    if out is not None and out.exists():
-        require_new(out, overwrite)  # said now, before anything slow
-        held.enter_context(holding(out))
-    state = TrainingState.open(settled, out or Path("runs"), device, Restyling, augment)
-    state.folder = require_new(out, overwrite) if out else new_folder(Path("runs"), settled.name or "train")
-    held.enter_context(holding(state.folder))
-    if out is not None:
-        require_new(out, overwrite)  # another training may have begun and ended there meanwhile
-    return state
-
-
 def _run(state: TrainingState) -> None:
-    run = RunFolder(state.folder, state.history, state.total_steps, state.progress.step)
+    processes = state.processes
+    run = Silent(state.history)
+    if processes.rank == 0:
+        run = RunFolder(state.folder, state.history, state.total_steps, state.progress.step)
     for note in state.notes:
         run.say(note)
     if _by_batch(state):
         run.say(
-            f"{' and '.join(_by_batch(state))}: no sum over pixels, so with train.accumulate each batch has its own "
-            "and their mean is learned, which is not that of a larger train.batch"
+            f"{' and '.join(_by_batch(state))}: no sum over pixels, so each of the {state.batches_per_step} batches of "
+            "a step has its own and their mean is learned, which is not that of a larger train.batch"
         )
     try:
-        with explained(), Interrupt() as interrupt:  # a dead worker comes up wherever this process happens to be
+        # A dead worker comes up wherever this process happens to be.
+        with explained(), Interrupt(processes.most) as interrupt:
             _loop(state, run, interrupt)
-            _score(state, run, interrupt)
+            processes.first(lambda: _score(state, run, interrupt))
     except Interrupted as stop:
         state.save()
         go_on = command("train", "--resume", state.folder)
         message = f"{stop}: saved after step {state.progress.step}; go on with: {go_on}"
-        run.log.info(message)
+        run.note(message)
         raise Interrupted(stop.number, message) from None
     finally:
         run.close()
 
 
-def _settled(recipe: Recipe | str | Path | None, resumed: Path | None) -> Recipe:
-    """The recipe, or that of the run folder to go on with."""
-    if resumed is None:
-        if recipe is None:
-            raise RecipeError("train needs a recipe, or a run folder to resume")
-        return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    if recipe is not None:
-        raise RecipeError(f"resume={str(resumed)!r} goes on with the run's own recipe: leave the other recipe out")
-    if not (resumed / "recipe.yaml").is_file():
-        what = "a folder without recipe.yaml" if resumed.is_dir() else "no such folder"
-        raise RecipeError(f"resume={str(resumed)!r}: {what}, expected the run folder of a training that has started")
-    return formerly.resumed(Recipe.load(resumed / "recipe.yaml"))
-
-
-def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
+def _loop(state: TrainingState, run: Silent, interrupt: Interrupt) -> None:
     progress = state.progress
     if not _goes_on(state):
         run.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
@@ -149,7 +126,7 @@ def _loop(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
         if improved:
             progress.best_miou, progress.best_epoch = -1.0 if miou is None else miou, progress.epoch
         run.epoch(row)
-        _save_weights(state, row, improved)
+        state.processes.first(partial(_save_weights, state, row, improved))
         state.save()
         interrupt.check()
     if progress.epoch < state.epochs:
@@ -164,28 +141,28 @@ def _goes_on(state: TrainingState) -> bool:
     return progress.epoch < state.epochs and not (settings.early_stop and waited >= settings.early_stop)
 
 
-def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder, interrupt: Interrupt) -> None:
-    settings, progress = state.recipe.train, state.progress
+def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: Silent, interrupt: Interrupt) -> None:
+    settings, progress, processes = state.recipe.train, state.progress, state.processes
     state.model.train()
-    steps, saved = state.order().steps, time.monotonic()
-    while progress.batch < steps and progress.step < state.total_steps:
+    order, saved = state.order(), time.monotonic()
+    while progress.batch < order.steps and progress.step < state.total_steps:
         began, started = time.monotonic(), time.perf_counter()
-        group = [next(batches) for _ in range(min(settings.accumulate, steps - progress.batch))]
+        of_all, own = order.step(progress.batch)
+        group = [next(batches) for _ in range(own)]
         progress.waiting_seconds += time.perf_counter() - started
         explain = partial(failures.out_of_memory, state, max(group, key=lambda batch: batch.image_B3HW.numel()))
-        loss, labelled = failures.within_memory(explain, gradients, state, group)
+        learned = failures.within_memory(explain, gradients, state, group)
         learning_rate = failures.within_memory(explain, take, state)
-        pictures = sum(len(batch.names) for batch in group)
-        progress.batch += len(group)
-        progress.pictures += pictures
-        if labelled:  # else there was nothing to learn, and no loss
-            progress.loss_sum += loss * pictures
-            progress.learned += pictures
+        progress.batch += of_all
+        progress.pictures += learned.pictures
+        if learned.labelled:  # else there was nothing to learn, and no loss
+            progress.loss_sum += learned.loss * learned.pictures
+            progress.learned += learned.pictures
         progress.seconds += time.perf_counter() - started
         del group
-        run.step(_facts(state, loss, learning_rate))
+        run.step(_facts(state, learned.loss, learning_rate))
         interrupt.check()
-        if time.monotonic() - saved >= settings.save_every_seconds:
+        if processes.agree(time.monotonic() - saved >= settings.save_every_seconds):
             state.save()
             saved = time.monotonic()
         if state.limit:
@@ -199,15 +176,15 @@ def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: RunFolder,
         )
 
 
-def _keep_to_the_limit(state: TrainingState, limit: Limit, run: RunFolder) -> None:
+def _keep_to_the_limit(state: TrainingState, limit: Limit, run: Silent) -> None:
     """Change the plan where it would not end in time, or would leave much of it; the recipe says so at once."""
     step, before = state.progress.step, state.total_steps
-    total = limit.advice(step, before, state.steps_per_epoch)
-    if total is not None:
+    total = int(state.processes.agree(limit.advice(step, before, state.steps_per_epoch) or 0))
+    if total:
         state.replan(total)
-        state.write_recipe()
-        run.work.of(total)
-        run.log.info(f"step {step}: {total} steps in all instead of {before}, with {limit.left:.0f} s left")
+        state.processes.first(state.write_recipe)
+        run.steps(total)
+        run.note(f"step {step}: {total} steps in all instead of {before}, with {limit.left:.0f} s left")
 
 
 def _validate(state: TrainingState, interrupt: Interrupt) -> dict[str, Any]:
@@ -215,23 +192,28 @@ def _validate(state: TrainingState, interrupt: Interrupt) -> dict[str, Any]:
     names = ("val_loss", "val_miou", "val_mpa", "val_pixel_accuracy")
     if state.val_data is None:
         return dict.fromkeys(names)
-    loss = SplitLoss(state.criterion)
+    processes, batch = state.processes, state.recipe.train.batch
+    loss = SplitLoss(state.criterion, len(state.card.classes))
+    state.follow_first()
 
     def observe(found: torch.Tensor, truths: list[np.ndarray]) -> None:
-        interrupt.check()
+        interrupt.look()
         label = torch.from_numpy(np.stack(truths)).to(found.device)
         resized = functional.interpolate(found.float(), size=label.shape[1:], mode="bilinear", align_corners=False)
         loss.add(resized, label)
 
-    score = partial(evaluating.evaluate, batch=state.recipe.train.batch, observe=observe, details=False)
     explain = partial(failures.out_of_memory_in_validation, state)
-    report = failures.within_memory(explain, score, Predictor(state.engine()), state.val_data)
-    figures = report.metrics
-    return dict(zip(names, (loss.value(), figures.miou, figures.mpa, figures.pixel_accuracy), strict=True))
+    own = Part.of(state.val_data, batch, processes.rank, processes.count)
+    counts_KK1 = np.zeros_like(state.counts_KK1)
+    with suppress(Interrupted):  # others may have finished: `check` has all of them stop
+        counts_KK1 = failures.within_memory(explain, evaluating.counted, Predictor(state.engine()), own, batch, observe)
+    interrupt.check()
+    figures = metrics(processes.sum(torch.from_numpy(counts_KK1)).numpy())
+    return dict(zip(names, (loss.value(processes), figures.miou, figures.mpa, figures.pixel_accuracy), strict=True))
 
 
 def _train_row(state: TrainingState) -> dict[str, Any]:
-    progress, figures = state.progress, metrics(state.counts_KK1)
+    progress, figures = state.progress, metrics(state.counted())
     return {
         "epoch": progress.epoch + 1,
         "step": progress.step,
@@ -262,7 +244,7 @@ def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> 
         save_model(state.folder / "epochs" / f"epoch-{row['epoch']:03d}.safetensors", engine.model, card)
 
 
-def _score(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
+def _score(state: TrainingState, run: Silent, interrupt: Interrupt) -> None:
     """Report on the best model, by the same path as `tarsia evaluate`, and say whether `expected` is reached."""
     section, wanted = state.recipe.data, state.recipe.expected
     if state.val_data is None:
@@ -278,7 +260,7 @@ def _score(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
         dataset_name=own_parts.stem(section.name),
         split=section.val or "",
         out=state.folder,
-        observe=lambda *_: interrupt.check(),
+        observe=lambda *_: interrupt.look(),
     )
     examples.keep(state.folder, state.val_data)
     if wanted is not None:
@@ -287,7 +269,7 @@ def _score(state: TrainingState, run: RunFolder, interrupt: Interrupt) -> None:
 
 def _by_batch(state: TrainingState) -> list[str]:
     """The losses that are not those of the whole step, where a step has several batches."""
-    return per_batch(state.criterion) if state.recipe.train.accumulate > 1 else []
+    return per_batch(state.criterion) if state.batches_per_step > 1 else []
 
 
 def _facts(state: TrainingState, loss: float, learning_rate: float) -> dict[str, Any]:

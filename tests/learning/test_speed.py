@@ -9,6 +9,7 @@ from tarsia import hardware, models
 from tarsia.engines.measuring import Measured
 from tarsia.learning import probe, speed
 from tarsia.learning.probe import Way
+from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import MEMORY_FORMATS
 from tarsia.recipe import TrainRecipe
 
@@ -37,7 +38,7 @@ def test_the_fastest_way_is_taken_and_said(model, monkeypatch, has_bfloat16, fas
         return Measured(candidates, {one: [0.5 if one == wins else 1.0] for one in candidates})
 
     monkeypatch.setattr(probe, "fastest_way", fastest_way)
-    settings, notes = speed.settle(TrainRecipe(), model, lambda: "the first", None, "cpu")
+    settings, notes = speed.settle(TrainRecipe(), model, lambda: "the first", None, Processes())
     expected = (FAST if has_bfloat16 else Way("float32", "channels_last")) if fast else Way("float32", "contiguous")
     assert (settings.precision, settings.memory_format) == expected
     assert settings.threads == torch.get_num_threads()
@@ -53,7 +54,7 @@ def test_the_fastest_way_is_taken_and_said(model, monkeypatch, has_bfloat16, fas
 def test_what_the_recipe_names_is_not_measured_but_slowness_is_told(model, monkeypatch, capsys, has_bfloat16):
     monkeypatch.setattr(hardware, "torch_computes_bfloat16", lambda _: has_bfloat16)
     asked = TrainRecipe(precision="bfloat16", memory_format="channels_last")
-    settings, notes = speed.settle(asked, model, no_batch, None, "cpu")
+    settings, notes = speed.settle(asked, model, no_batch, None, Processes())
     assert (settings.precision, settings.memory_format) == FAST and notes == []
     assert ("no hardware for it here" in capsys.readouterr().err) == (not has_bfloat16)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import csv
 import itertools
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from tarsia.engines.model_file import read_card
 from tarsia.errors import DatasetError
 from tarsia.learning.loader import Batch, TargetBatch
 from tarsia.learning.losses import Ohem, Sum, create
+from tarsia.learning.processes import Processes
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
@@ -76,10 +75,10 @@ def state(
     return opened
 
 
-def learned(opened: TrainingState, group: list[Batch], **more: Any) -> tuple[Tensor, float]:
+def learned(opened: TrainingState, group: list[Batch]) -> tuple[Tensor, float]:
     """The gradient, as one vector, and the loss of a step."""
     opened.model.zero_grad(set_to_none=True)
-    loss, _ = gradients(opened, group, **more)
+    loss = gradients(opened, group).loss
     given = [one.grad if one.grad is not None else torch.zeros_like(one) for one in opened.model.parameters()]
     return torch.cat([one.flatten() for one in given]), loss
 
@@ -149,7 +148,7 @@ def test_nothing_labelled_in_a_whole_step(data: Path) -> None:
         opened = state(data, settings)
         found, loss = learned(opened, batches((2, 2), shares=(0.0,)))
         assert not found.any() and loss == 0.0
-        assert gradients(opened, batches((2, 2), shares=(0.0,)))[1] is False
+        assert gradients(opened, batches((2, 2), shares=(0.0,))).labelled is False
 
 
 @pytest.mark.parametrize("name", ["lovasz", "ohem"])
@@ -198,43 +197,20 @@ def test_the_first_look_disturbs_nothing(data: Path) -> None:
     assert all(torch.equal(buffers[key], plain_buffers[key]) for key in buffers)
 
 
-@pytest.mark.parametrize("settings", [SUMS["weighted"], SUMS["all"]], ids=["weighted", "all"])
-def test_several_processes_are_one_larger_step(data: Path, settings: dict[str, Any]) -> None:
-    """Two of them, played by threads that wait for each other's numbers."""
-    groups, meet = (batches((1, 1, 2))[:2], batches((1, 1, 2))[2:]), threading.Barrier(2)
-    told: list[Tensor] = [torch.zeros(0)] * 2
-
-    def play(which: int) -> tuple[Tensor, float]:
-        def reduce(numbers: Tensor) -> Tensor:
-            told[which] = numbers
-            meet.wait(60)
-            total = told[0] + told[1]
-            meet.wait(60)
-            return total
-
-        return learned(sessions[which], groups[which], reduce=reduce)
-
-    sessions = [state(data, settings) for _ in range(3)]
-    with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(play, (0, 1))
-    assert one[1] == other[1], "each knows the loss of the whole step"
-    assert_close((one[0] + other[0], one[1]), learned(sessions[2], batches((4,))))
-
-
 def test_the_loss_of_a_split_is_that_of_one_batch() -> None:
     torch.manual_seed(0)
     scores_BKHW, label_BHW = torch.randn(4, 3, 8, 8), torch.randint(0, 3, (4, 8, 8), dtype=torch.uint8)
     label_BHW[1, 1:], label_BHW[2] = IGNORED, IGNORED
     recipe = LossRecipe(cross_entropy=1.0, dice=0.5, jaccard=0.2, focal=0.3)
     for criterion in (create(recipe), create(recipe, torch.tensor([0.2, 3.0, 1.0]), 0.1)):
-        loss = SplitLoss(criterion)
+        loss = SplitLoss(criterion, 3)
         for index in range(4):
             loss.add(scores_BKHW[index : index + 1], label_BHW[index : index + 1])
-        assert loss.value() == pytest.approx(float(criterion(scores_BKHW, label_BHW)), rel=1e-5)
-    hard = SplitLoss(Sum({"ohem": Ohem()}, {"ohem": 1.0}))
-    assert hard.value() == 0.0
+        assert loss.value(Processes()) == pytest.approx(float(criterion(scores_BKHW, label_BHW)), rel=1e-5)
+    hard = SplitLoss(Sum({"ohem": Ohem()}, {"ohem": 1.0}), 3)
+    assert hard.value(Processes()) == 0.0
     hard.add(scores_BKHW, label_BHW)
-    assert hard.value() == pytest.approx(float(Ohem()(scores_BKHW, label_BHW)))
+    assert hard.value(Processes()) == pytest.approx(float(Ohem()(scores_BKHW, label_BHW)))
 
 
 # ---- whole trainings

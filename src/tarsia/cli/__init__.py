@@ -18,7 +18,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from tarsia import console
 from tarsia.cli._flags import Flag, flags_of, in_flags
-from tarsia.errors import TarsiaError
+from tarsia.cli._options import processes
+from tarsia.errors import RecipeError, TarsiaError
 
 # In the order in which they are used.
 COMMANDS = (
@@ -107,6 +108,8 @@ def _exit_code(words: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        if words and words[0] in COMMANDS and words[0] != "train" and processes()[1] > 1:
+            raise RecipeError(f"{words[0]}: torchrun is for `train` alone; start this by itself")
         code = app(words, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except (TarsiaError, CycloptsError) as error:

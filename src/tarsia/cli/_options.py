@@ -18,6 +18,14 @@ from tarsia.errors import needs
 needs_training = functools.partial(needs, "training", "train")
 
 
+def processes() -> tuple[int, int, bool]:
+    """Which process of how many this is, of those that torchrun has started, and whether it did so again."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1, False
+    rank, count, again = (int(os.environ.get(key, 0)) for key in ("RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"))
+    return rank, max(1, count), again > 0
+
+
 def at_least(least: int) -> Any:
     def check(_: object, value: float | None) -> None:
         if value is not None and not value >= least:

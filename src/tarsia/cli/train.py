@@ -19,6 +19,7 @@ from tarsia.cli._options import (
     above_zero,
     needs_training,
     process_seconds,
+    processes,
     stay_offline,
 )
 from tarsia.plain_text import command
@@ -74,12 +75,17 @@ def train(
         )
     if resume is None and recipe is None:
         raise RecipeError("train needs a folder of pictures and labels, a recipe, as camvid-fast, or --resume RUN")
+    rank, count, again = processes()
     with needs_training():
         from tarsia.training import train as run
+    if again:
+        resume, recipe, out = _again(resume, recipe, out)
     settings = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     settings += ["model.accept_licence=true"] if accept_licence else []
-    settled, more = _settled(recipe, settings, minutes, weights, device)
+    settled, more = _settled(recipe, settings, minutes, weights, device, count)
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite, **more)
+    if rank:
+        return  # the first process tells
     scored = (folder / "report.json").is_file()
     if json:
         report = json_text.loads((folder / "report.json").read_text(encoding="utf-8")) if scored else None
@@ -97,8 +103,22 @@ def train(
     console.say(f"Next: {'; '.join(following)}")
 
 
+def _again(resume: Path | None, recipe: str | None, out: Path | None) -> tuple[Path | None, str | None, Path | None]:
+    """What a command means whose processes torchrun has ended and starts again: to go on, once there is a point to."""
+    from tarsia.errors import RecipeError
+    from tarsia.learning.resuming import has_point
+
+    if resume is not None:
+        return resume, recipe, out
+    if out is None:
+        raise RecipeError(
+            "torchrun has started this training again, which goes on in a folder that it knows: give --out"
+        )
+    return (out, None, None) if has_point(out) else (None, recipe, out)
+
+
 def _settled(
-    words: str | None, settings: list[str], minutes: float | None, weights: Path | None, device: str
+    words: str | None, settings: list[str], minutes: float | None, weights: Path | None, device: str, count: int
 ) -> tuple[Recipe | None, dict[str, Any]]:
     """The recipe that RECIPE means, of data a derived one, and what else `train` takes with it; None for a resume."""
     from tarsia.errors import RecipeError
@@ -108,6 +128,10 @@ def _settled(
 
     given = None if words is None else resolve(words)
     if given is not None and given.kind == "data":
+        if count > 1:
+            raise RecipeError(
+                f"{words}: a recipe is derived in one process: write it with `tarsia recipe`, then give it to torchrun"
+            )
         from tarsia.deriving import derive
 
         asked: dict[str, Any] = {"overrides": settings, "weights_at": weights, "device": device}

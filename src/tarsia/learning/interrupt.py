@@ -1,13 +1,16 @@
-"""Stopping politely: SIGTERM, SIGHUP and Ctrl-C are noted, the loop saves at the next step and leaves."""
+"""Stopping politely: SIGTERM, SIGUSR1, SIGHUP and Ctrl-C are noted, the loop saves at the next step and leaves."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from tarsia import console
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)  # SIGUSR1: what Slurm is told to send in time
 
 
 class Interrupted(Exception):
@@ -20,18 +23,20 @@ class Interrupted(Exception):
 
 
 class Interrupt:
-    """Within `with`, notes SIGTERM, SIGHUP and SIGINT instead of dying; a second Ctrl-C dies at once.
+    """Within `with`, notes SIGTERM, SIGUSR1, SIGHUP and SIGINT instead of dying; a second Ctrl-C dies at once.
 
-    SIGHUP, of a terminal that is closed, stays ignored where it is (nohup).
+    SIGHUP, of a terminal that is closed, stays ignored where it is (nohup).  `most`: the largest number of all
+    processes of a training, which stop together, whichever of them was told to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: Callable[[int], int] = int) -> None:
         self.number: int | None = None
+        self._most = most
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            for number in SIGNALS:
                 if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                     continue
                 self._before[number] = signal.signal(number, self._note) or signal.SIG_DFL
@@ -42,6 +47,13 @@ class Interrupt:
             signal.signal(number, handler)
 
     def check(self) -> None:
+        """Raise Interrupted where any process was told to stop; all of them ask at the same place."""
+        number = self._most(self.number or 0)
+        if number:
+            raise Interrupted(number)
+
+    def look(self) -> None:
+        """The same of this process alone; where `check` follows."""
         if self.number is not None:
             raise Interrupted(self.number)
 

@@ -35,8 +35,9 @@ class TargetBatch(NamedTuple):
 class Batch(NamedTuple):
     """Pictures of one size: uint8 RGB (float32, 0 .. 255, where the input has a range), channels last in memory.
 
-    Labels are uint8, 255 = ignored; `names` are the samples'.  Of a data set with other bands than RGB, B x bands x H x
-    W.  `target`: as many unlabelled pictures, where a recipe's `adapt` has some.
+    Labels are uint8, 255 = ignored; `names` are the samples', none where another process learns them (Spare).  Of a
+    data set with other bands than RGB, B x bands x H x W.  `target`: as many unlabelled pictures, where a recipe's
+    `adapt` has some.
     """
 
     image_B3HW: torch.Tensor
@@ -54,13 +55,22 @@ class Key(NamedTuple):
     again: int = 0
 
 
+class Spare(Key):
+    """The key of a sample that another process learns: read for its size, with every label ignored, and no name."""
+
+    __slots__ = ()
+
+
 class TrainingOrder(Sampler[list[Key]]):
     """The keys of every batch of a whole training, from (`start_epoch`, `start_batch`) to the end of the last epoch.
 
     An epoch is a permutation of the `count` samples (three times as many where `threefold`), drawn from (`seed`,
     epoch) alone, so a training that goes on at batch k sees what one that never stopped does.  `steps_per_epoch` cuts
     an epoch off or continues it with further permutations; without it the last batch of an epoch may be smaller.
-    Raises DatasetError for an empty data set.
+
+    Of several `processes` the one of this `rank` has every so manieth batch of each step, which has `per_step` of them
+    or, at an epoch's end, fewer: one that is left without a batch there computes the step's first with its labels
+    ignored.  Raises DatasetError for an empty data set.
     """
 
     def __init__(
@@ -73,29 +83,51 @@ class TrainingOrder(Sampler[list[Key]]):
         steps_per_epoch: int | None = None,
         start_epoch: int = 0,
         start_batch: int = 0,
+        per_step: int = 1,
+        processes: int = 1,
+        rank: int = 0,
     ) -> None:
         if count < 1:
             raise DatasetError("the training split holds no samples: check data.root and data.train")
         self.variants = VARIANTS if threefold else 1
         self.count, self.batch, self.seed, self.epochs = count * self.variants, batch, seed, epochs
         self.steps_per_epoch, self.start = steps_per_epoch, (start_epoch, start_batch)
+        self.per_step, self.processes, self.rank = per_step, processes, rank
 
     @property
     def steps(self) -> int:
-        """Batches per epoch."""
+        """Batches per epoch, of all processes."""
         return self.steps_per_epoch or math.ceil(self.count / self.batch)
 
+    def step(self, batch: int) -> tuple[int, int]:
+        """Of the step that begins with `batch` of an epoch: how many batches it has, and how many each process."""
+        batches = min(self.per_step, self.steps - batch)
+        return batches, math.ceil(batches / self.processes)
+
     def __len__(self) -> int:
-        """Batches from the start to the end of the training."""
-        return max(0, (self.epochs - self.start[0]) * self.steps - self.start[1])
+        """This process's batches from the start to the end of the training."""
+        if self.epochs <= self.start[0]:
+            return 0
+        whole, begun = (
+            sum(self.step(batch)[1] for batch in range(start, self.steps, self.per_step))
+            for start in (0, self.start[1])
+        )
+        return begun + (self.epochs - self.start[0] - 1) * whole
 
     def __iter__(self) -> Iterator[list[Key]]:
         first_epoch, first_batch = self.start
         for epoch in range(first_epoch, self.epochs):
             order = self._order(epoch)
-            for step in range(first_batch if epoch == first_epoch else 0, self.steps):
-                rows = order[step * self.batch : (step + 1) * self.batch].tolist()
-                yield [Key(epoch, which // self.variants, which % self.variants, again) for which, again in rows]
+            for batch, kind in self._dealt(first_batch if epoch == first_epoch else 0):
+                rows = order[batch * self.batch : (batch + 1) * self.batch].tolist()
+                yield [kind(epoch, which // self.variants, which % self.variants, again) for which, again in rows]
+
+    def _dealt(self, start: int) -> Iterator[tuple[int, type[Key]]]:
+        """This process's batches of an epoch from `start` on, and whether it learns their samples or only sees them."""
+        for first in range(start, self.steps, self.per_step):
+            batches, turns = self.step(first)
+            for place in range(self.rank, turns * self.processes, self.processes):
+                yield (first + place, Key) if place < batches else (first, Spare)
 
     def _order(self, epoch: int) -> np.ndarray:
         """N x 2: which sample and variant, and how often the epoch has seen it already."""
@@ -153,6 +185,8 @@ class Samples(TorchDataset[Any]):
     def __getitem__(self, key: Key) -> tuple[Any, ...] | Failure:
         try:
             read = self.read(key)
+            if isinstance(key, Spare):
+                return read[0], np.full_like(read[1], IGNORED), ""
             if self.target is None:
                 return read
             height, width = read[1].shape
@@ -220,7 +254,7 @@ def _batch(stride: int, samples: list[tuple[Any, ...]]) -> Batch:
         # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
         for tensor in (image_B3HW, label_BHW, *(target or ())):
             tensor.share_memory_()
-    return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples], target)
+    return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples if sample[2]], target)
 
 
 def _padded(stride: int, samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:

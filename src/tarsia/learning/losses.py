@@ -92,9 +92,9 @@ class _Pixelwise:
     def _costs(self, scores_BKHW: Tensor, label_BHW: Tensor, reduction: str = "none") -> Tensor:
         """The weighted and smoothed cross-entropy of each pixel, 0 where ignored."""
         return functional.cross_entropy(
-            scores_BKHW.float(),
+            wide(scores_BKHW),
             label_BHW.long(),
-            weight=self._weights_on(scores_BKHW.device),
+            weight=self._weights_on(scores_BKHW),
             ignore_index=IGNORED,
             reduction=reduction,
             label_smoothing=self.label_smoothing,
@@ -109,13 +109,13 @@ class _Pixelwise:
 
     def _weight(self, label_BHW: Tensor, counted_BHW: Tensor) -> Tensor:
         """The sum of the weights of these labelled pixels, float64."""
-        weights = self._weights_on(label_BHW.device)
-        if weights is None:
+        if self.class_weights is None:
             return counted_BHW.sum().double()
+        weights = self.class_weights.to(label_BHW.device)
         return (torch.bincount(label_BHW[counted_BHW], minlength=len(weights)) * weights.double()).sum()
 
-    def _weights_on(self, device: torch.device) -> Tensor | None:
-        return None if self.class_weights is None else self.class_weights.to(device)
+    def _weights_on(self, scores_BKHW: Tensor) -> Tensor | None:
+        return None if self.class_weights is None else wide(self.class_weights.to(scores_BKHW.device), scores_BKHW)
 
 
 class Mean(_Pixelwise):
@@ -241,7 +241,7 @@ class Lovasz:
     """
 
     def __call__(self, scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-        p_KN = functional.softmax(scores_BKHW.float(), 1).transpose(0, 1).flatten(1)
+        p_KN = functional.softmax(wide(scores_BKHW), 1).transpose(0, 1).flatten(1)
         label_N = label_BHW.flatten()
         present = (_true_pixels(label_N, len(p_KN)) > 0).tolist()
         losses = [_lovasz(p_N, label_N, k) for k, p_N in enumerate(p_KN.unbind()) if present[k]]
@@ -270,6 +270,11 @@ def _lovasz(p_N: Tensor, label_N: Tensor, k: int) -> Tensor:
     return (errors_N * torch.empty_like(slopes_N).scatter_(0, order_N, slopes_N)).sum()
 
 
+def wide(values: Tensor, like: Tensor | None = None) -> Tensor:
+    """The type that a loss is computed in: float32, or the float64 of scores (`like`, or the values) that have it."""
+    return values.double() if (values if like is None else like).dtype == torch.float64 else values.float()
+
+
 def positive(total: Tensor) -> Tensor:
     """A divisor, float32: 1 where it is 0, where what it divides is 0 as well."""
     return torch.where(total > 0, total, torch.ones_like(total)).float()
@@ -277,7 +282,7 @@ def positive(total: Tensor) -> Tensor:
 
 def _soft_counts(scores_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
     """For each class, over the labelled pixels: the sum of p where it is true, the sum of p, the true pixels; 3 x K."""
-    p_BKHW = functional.softmax(scores_BKHW.float(), 1)
+    p_BKHW = functional.softmax(wide(scores_BKHW), 1)
     true_K = _true_pixels(label_BHW.flatten(), p_BKHW.shape[1])
     labelled_B1HW = (label_BHW != IGNORED)[:, None]
     label_B1HW = label_BHW[:, None].long().where(labelled_B1HW, 0)

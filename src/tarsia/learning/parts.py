@@ -16,6 +16,7 @@ from tarsia.data._range import settled
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.learning import losses
 from tarsia.learning.augment import COLORED
+from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import Segmenter
 from tarsia.plain_text import number
 from tarsia.recipe import Recipe, TrainRecipe
@@ -70,12 +71,15 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
     return model, Card(architecture=name, code=code, model=config.model_dump(mode="json"), **told)
 
 
-def settle_criterion(recipe: Recipe, train_data: Dataset, device: str) -> tuple[Recipe, losses.Sum]:
-    """The loss, with class weights counted from the data where the recipe asks for that."""
+def settle_criterion(
+    recipe: Recipe, train_data: Dataset, device: str, processes: Processes
+) -> tuple[Recipe, losses.Sum]:
+    """The loss, with class weights counted from the data where the recipe asks for that, by the first process."""
     _refuse_idle_settings(recipe.train)
     wanted, count = recipe.train.class_weights, len(train_data.classes)
     if isinstance(wanted, str) and wanted != "none":
-        wanted = tuple(class_weights(wanted, *class_pixel_counts(train_data)))
+        kind = wanted
+        wanted = tuple(processes.first(lambda: list(class_weights(kind, *class_pixel_counts(train_data)))))
         train = TrainRecipe.model_validate(recipe.train.model_dump() | {"class_weights": wanted})
         recipe = recipe.model_copy(update={"train": train})
     if not isinstance(wanted, str) and len(wanted) != count:

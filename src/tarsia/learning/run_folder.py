@@ -42,9 +42,13 @@ def clear(folder: Path, keep_run: bool) -> None:
             path.unlink()
 
 
-def note_environment(folder: Path) -> dict[str, Any]:
-    """Write environment.json and return it; a resumed run keeps the first entry and lists each further one."""
-    path, here = folder / "environment.json", environment.describe() | {"threads": torch.get_num_threads()}
+def note_environment(folder: Path, processes: int) -> dict[str, Any]:
+    """Write environment.json and return it; a resumed run keeps the first entry and lists each further one.
+
+    Cores and threads are those of each of the `processes`.
+    """
+    path = folder / "environment.json"
+    here = environment.describe() | {"threads": torch.get_num_threads(), "processes": processes}
     facts: dict[str, Any] = here
     if path.is_file():
         first = json.loads(path.read_text(encoding="utf-8"))
@@ -53,7 +57,36 @@ def note_environment(folder: Path) -> dict[str, Any]:
     return facts
 
 
-class RunFolder:
+class Silent:
+    """What a training tells, in a process that says and writes nothing: another does.  `history`: a row an epoch."""
+
+    def __init__(self, history: list[dict[str, Any]]) -> None:
+        self.history = history
+
+    def say(self, text: str) -> None:
+        """A line for the terminal and log.txt."""
+
+    def note(self, text: str) -> None:
+        """A line for log.txt alone."""
+
+    def step(self, facts: dict[str, Any]) -> None:
+        """Progress after a step."""
+
+    def steps(self, total: int) -> None:
+        """The training has more or fewer steps than was thought."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Take in an epoch's figures."""
+        self.history.append(row)
+
+    def draw(self) -> None:
+        """curves.png of all epochs."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class RunFolder(Silent):
     """Writes a run's folder.
 
     `history` has a row per epoch; metrics.csv is always all of it, curves.png at the end.  `done` of `total_steps` were
@@ -66,8 +99,8 @@ class RunFolder:
                 raise MissingExtraError("training", "train")
         from torch.utils.tensorboard import SummaryWriter
 
+        super().__init__(history)
         self.folder = folder
-        self.history = history
         self.tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=len(history) + 1)
         self.log = logging.getLogger(f"tarsia.run.{id(self)}")
         self.log.setLevel(logging.INFO)
@@ -84,13 +117,19 @@ class RunFolder:
         self.log.info(plain(text))
         console.note(text)
 
+    def note(self, text: str) -> None:
+        self.log.info(plain(text))
+
+    def steps(self, total: int) -> None:
+        self.work.of(total)
+
     def step(self, facts: dict[str, Any]) -> None:
         """Progress after a step."""
         self.work.step(facts="  ".join(f"{key} {value}" for key, value in facts.items()))
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Take in an epoch's figures: metrics.csv, TensorBoard, curves.png (in time, see `draw`), one line of text."""
-        self.history.append(row)
+        super().epoch(row)
         text = io.StringIO()
         writer = csv.DictWriter(text, list(row))
         writer.writeheader()

@@ -10,24 +10,30 @@ import torch
 from tarsia import console, hardware
 from tarsia.learning import probe
 from tarsia.learning.loader import Batch
+from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import Criterion, Segmenter
 from tarsia.recipe import TrainRecipe
 from tarsia.yaml_tree import as_override
 
 
 def settle(
-    settings: TrainRecipe, model: Segmenter, batch: Callable[[], Batch], criterion: Criterion, device: str
+    settings: TrainRecipe, model: Segmenter, batch: Callable[[], Batch], criterion: Criterion, processes: Processes
 ) -> tuple[TrainRecipe, list[str]]:
     """The settings with nothing left open, the model arranged by them, and what was measured, for the log.
 
-    `batch` gives the training's first one: the real network is measured at the real size.
+    `batch` gives the training's first one: the real network is measured at the real size, by the first process.
     """
-    ways, notes = probe.ways(settings.precision, settings.memory_format, device), list[str]()
-    way = ways[0]
-    if len(ways) > 1:
+    device, notes = processes.device, list[str]()
+
+    def measured() -> list[str]:
+        ways = probe.ways(settings.precision, settings.memory_format, device)
+        if len(ways) == 1:
+            return [*ways[0]]
         found = probe.fastest_way(model, batch(), criterion, device, ways)
-        way = found.chosen
-        notes = [f"computed in {way}; steps measured, times as fast as {ways[0]}: {found.ratios()}"]
+        notes.append(f"computed in {found.chosen}; steps measured, times as fast as {ways[0]}: {found.ratios()}")
+        return [*found.chosen]
+
+    way = probe.Way(*processes.first(measured))
     if settings.precision == "bfloat16" and not hardware.torch_computes_bfloat16(device):
         console.note(
             "train.precision bfloat16: there is no hardware for it here, and without it float32 is many times faster: "

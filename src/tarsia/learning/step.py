@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,26 +16,38 @@ from tarsia.learning import failures, optimizer
 from tarsia.learning.adaptation import Extended
 from tarsia.learning.loader import Batch, TargetBatch
 from tarsia.learning.state import TrainingState
-from tarsia.learning.step_loss import Reduce, StepLoss, alone
+from tarsia.learning.step_loss import StepLoss
 from tarsia.models._segmenter import Criterion
 
 
-def gradients(state: TrainingState, group: Sequence[Batch], reduce: Reduce = alone) -> tuple[float, bool]:
-    """Add the gradients of a step's batches, count what the network saw -> the loss, whether any pixel was labelled.
+class Learned(NamedTuple):
+    """What a step has learned from, in all processes of the training."""
 
-    `reduce` sums over the processes of a training; the gradients of all of them are then to be summed, not averaged.
-    """
+    loss: float
+    labelled: bool  # whether any pixel was
+    pictures: int
+
+
+def gradients(state: TrainingState, group: Sequence[Batch]) -> Learned:
+    """Add the gradients of a step, of which `group` are this process's batches, and count what the network saw."""
+    processes = state.processes
     given = [_extended(state, batch) for batch in group]
-    loss = StepLoss(state.criterion, [one.label_BHW for one in given], reduce)
-    sums = [sum(one.tied for one in given), sum(batch.label_BHW.numel() for batch in group)]
-    tied, pixels = reduce(torch.tensor(sums, dtype=torch.float64)).tolist()
+    loss = StepLoss(state.criterion, [one.label_BHW for one in given], processes)
+    sums = [sum(one.tied for one in given), sum(batch.label_BHW.numel() for batch in group if batch.names)]
+    tied, pixels = processes.sum(torch.tensor(sums, dtype=torch.float64)).tolist()
     if loss.needs_a_look:
         with _undisturbed(state), torch.no_grad():
-            for one in given:
-                _terms(state, one, loss.look(), tied)
+            for batch, one in zip(group, given, strict=True):
+                _terms(state, one, loss.look(), tied, bool(batch.names))
         loss.settle()
-    value = sum(_backward(state, batch, one, loss, tied, pixels) for batch, one in zip(group, given, strict=True))
-    return float(reduce(torch.tensor([value], dtype=torch.float64))), loss.labelled > 0
+    value = 0.0
+    for turn, (batch, one) in enumerate(zip(group, given, strict=True), 1):
+        last = turn == len(group)
+        with contextlib.nullcontext() if last else processes.more_to_come(state.learner):
+            value += _backward(state, batch, one, loss, tied, pixels)
+    learned = torch.tensor([value, sum(len(batch.names) for batch in group)], dtype=torch.float64)
+    value, pictures = processes.sum(learned).tolist()
+    return Learned(value, loss.labelled > 0, int(pictures))
 
 
 def take(state: TrainingState) -> float:
@@ -64,21 +77,20 @@ def _extended(state: TrainingState, batch: Batch) -> Extended:
 
 
 def _terms(
-    state: TrainingState, given: Extended, criterion: Criterion, tied: float
+    state: TrainingState, given: Extended, criterion: Criterion, tied: float, learned: bool
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The terms of a batch's share of the loss, and its own pictures' scores."""
     image = given.image_B3HW.to(state.device, non_blocking=True)
     label = given.label_BHW.to(state.device, non_blocking=True)
+    state.processes.counts = learned
     with autocast(state.device, state.recipe.train.precision):
-        if state.adaptation is None:
-            return state.model.loss(image, label, criterion)
-        there = given._replace(image_B3HW=image, label_BHW=label)
-        return state.adaptation.loss(state.model, there, criterion, tied)
+        found: tuple[dict[str, Tensor], Tensor] = state.learner(Extended(image, label, given.own), criterion, tied)
+        return found
 
 
 def _backward(state: TrainingState, batch: Batch, given: Extended, loss: StepLoss, tied: float, pixels: float) -> float:
-    terms, scores_BKHW = _terms(state, given, loss.share(), tied)
-    if state.teacher is not None:
+    terms, scores_BKHW = _terms(state, given, loss.share(), tied, bool(batch.names))
+    if state.teacher is not None and batch.names:
         image = given.image_B3HW[: given.own].to(state.device, non_blocking=True)
         with autocast(state.device, state.recipe.train.precision):
             terms = terms | {"teacher": state.teacher.loss(scores_BKHW, image, pixels)}
@@ -86,7 +98,7 @@ def _backward(state: TrainingState, batch: Batch, given: Extended, loss: StepLos
     value = float(total.detach())
     if not math.isfinite(value):
         raise failures.not_finite(state, batch, {name: float(term.detach()) for name, term in terms.items()})
-    total.backward()
+    state.processes.backward(total)
     predicted = scores_BKHW.detach().max(1).indices.to(torch.uint8).cpu().numpy()
     for truth_HW, predicted_HW in zip(batch.label_BHW.numpy(), predicted, strict=True):
         state.counts_KK1 += count(truth_HW, predicted_HW, len(state.card.classes))

@@ -8,21 +8,15 @@ taken of each batch by itself, and its mean is learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from tarsia.card import IGNORED
-from tarsia.learning.losses import Mean, Regions, Sum
+from tarsia.learning.losses import Mean, Regions, Sum, wide
+from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import Criterion
-
-Reduce = Callable[[Tensor], Tensor]  # numbers of this process -> their sums over all processes of a training
-
-
-def alone(numbers: Tensor) -> Tensor:
-    """The Reduce of a training that is one process."""
-    return numbers
 
 
 def per_batch(criterion: Sum) -> list[str]:
@@ -40,17 +34,17 @@ class StepLoss:
     batches have a labelled pixel.
     """
 
-    def __init__(self, criterion: Sum, labels: Sequence[Tensor], reduce: Reduce = alone) -> None:
+    def __init__(self, criterion: Sum, labels: Sequence[Tensor], processes: Processes) -> None:
         """`labels` B x H x W uint8: those of this process's batches."""
-        self._criterion, self._reduce = criterion, reduce
+        self._criterion, self._processes = criterion, processes
         means = {name: part for name, part in criterion.parts.items() if isinstance(part, Mean)}
-        single = len(labels) == 1 and reduce is alone  # then the criterion itself is asked, and divides by itself
+        single = len(labels) == 1 and processes.count == 1  # then the criterion itself is asked, and divides by itself
         own = torch.zeros(2 + len(means), dtype=torch.float64)
         for label in labels:
             shown = bool((label != IGNORED).any())
             weights = [] if single else [float(part.weight(label)) for part in means.values()]
             own += torch.tensor([1.0, float(shown), *(weights or [0.0] * len(means))], dtype=torch.float64)
-        self.batches, self.labelled, *weights = reduce(own).tolist()
+        self.batches, self.labelled, *weights = processes.sum(own).tolist()
         self._weights = dict(zip(means, weights, strict=True))
         self._sums: list[dict[str, Tensor]] = []  # of each call, of each quotient
         self._slopes: list[dict[str, Tensor]] = []
@@ -80,7 +74,7 @@ class StepLoss:
     def settle(self) -> None:
         """The quotients and their slopes, from what was noted."""
         flat = torch.cat([sums.flatten() for call in self._sums for sums in call.values()])
-        rest = self._reduce(flat)
+        rest = self._processes.sum(flat)
         for call in self._sums:
             slopes, values = {}, {}
             for name, sums in call.items():
@@ -119,26 +113,27 @@ class StepLoss:
         if isinstance(part, Regions):
             linear = (self._slopes[call][name] * part.sums(scores_BKHW, label_BHW)).sum()
             # The value of an equal share, the gradient of the sums.
-            return (linear - linear.detach() + self._values[call][name] / self.batches).float()
+            return wide(linear - linear.detach() + self._values[call][name] / self.batches, like=scores_BKHW)
         return part(scores_BKHW, label_BHW) / (self.labelled or 1.0)
 
 
 class SplitLoss:
     """The loss of all batches that were added, as if they were one; what is no sum is the mean by labelled pixels."""
 
-    def __init__(self, criterion: Sum) -> None:
+    def __init__(self, criterion: Sum, classes: int) -> None:
         self._criterion = criterion
-        self._sums: dict[str, Tensor] = {}  # of quotients
-        self._totals: dict[str, tuple[float, float]] = {}  # of the others: what is divided, and by what
+        quotients = [name for name, part in criterion.parts.items() if isinstance(part, Regions)]
+        self._sums = {name: torch.zeros(3, classes, dtype=torch.float64) for name in quotients}
+        self._totals = {name: (0.0, 0.0) for name in criterion.parts if name not in quotients}  # over, under
 
     @torch.no_grad()
     def add(self, scores_BKHW: Tensor, label_BHW: Tensor) -> None:
         pixels = float((label_BHW != IGNORED).sum())
         for name, part in self._criterion.parts.items():
             if isinstance(part, Regions):
-                self._sums[name] = self._sums.get(name, 0) + part.sums(scores_BKHW, label_BHW)
+                self._sums[name] += part.sums(scores_BKHW, label_BHW).cpu()
                 continue
-            over, under = self._totals.get(name, (0.0, 0.0))
+            over, under = self._totals[name]
             if isinstance(part, Mean):
                 over += float(part.total(scores_BKHW, label_BHW))
                 under += float(part.weight(label_BHW))
@@ -147,11 +142,15 @@ class SplitLoss:
                 under += pixels
             self._totals[name] = over, under
 
-    def value(self) -> float:
-        """The loss; 0 where no pixel was labelled."""
-        found = {name: over / (under or 1.0) for name, (over, under) in self._totals.items()}
+    def value(self, processes: Processes) -> float:
+        """The loss of what all processes have added; 0 where no pixel was labelled."""
+        totals = torch.tensor(list(self._totals.values()), dtype=torch.float64)
+        found = {
+            name: over / (under or 1.0)
+            for name, (over, under) in zip(self._totals, processes.sum(totals).tolist(), strict=True)
+        }
         for name, sums_3K in self._sums.items():
             part = self._criterion.parts[name]
             assert isinstance(part, Regions)
-            found[name] = float(part.of(sums_3K))
+            found[name] = float(part.of(processes.sum(sums_3K)))
         return sum(self._criterion.weights[name] * one for name, one in found.items())

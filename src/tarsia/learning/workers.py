@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tarsia.errors import TarsiaError, TrainingError
+from tarsia.learning.interrupt import SIGNALS
 from tarsia.plain_text import first_line
 from tarsia.yaml_tree import as_override
 
@@ -80,13 +81,13 @@ def started(batches: DataLoader[Any]) -> Iterator[Any]:
 
     The iterator raises the error of a Failure among that, and TrainingError where a worker dies.
     """
-    with explained(), _blocked(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with explained(), _blocked(*SIGNALS):
         iterator = iter(batches)  # the workers' threads all inherit the block
     return _passed_on(iterator)
 
 
 def set_up(_: int) -> None:
-    """In a worker, as torch starts it: one thread of work; Ctrl-C, SIGTERM and SIGHUP, blocked here, are not for it.
+    """In a worker, as torch starts it: one thread of work; Ctrl-C and other signals, blocked here, are not for it.
 
     `timeout`, Slurm, systemd and a closed terminal signal every process of a job: workers that died of it would take
     the training down before it has saved.

@@ -13,6 +13,8 @@ from torch.nn import functional
 from tarsia.errors import RecipeError, nearest
 from tarsia.models import HeadStart
 from tarsia.models._attention import Attended
+from tarsia.models._synchronised import Across, normalised
+from tarsia.plain_text import listed
 
 _POSITIONS_A_CHANNEL = 8
 
@@ -21,22 +23,38 @@ class Norm(nn.BatchNorm2d):
     """Batch normalisation that has an answer for one value per channel.
 
     A batch of one picture pooled to 1x1 has no variance; torch raises there.  This uses the running statistics
-    for such a batch instead, so that a last batch of one picture trains.
+    for such a batch instead, so that a last batch of one picture trains.  `across`: the processes whose batches are
+    normalised together.
     """
 
+    across: Across | None = None
+
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and _is_single(x):
-            assert self.running_mean is not None and self.running_var is not None
-            mean, variance = self.running_mean.clone(), self.running_var.clone()
-            return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
-        return super().forward(x)
+        if self.training and self.across is not None and self.across.count > 1:
+            together = normalised(self, x, self.across)
+            return self._by_running(x) if together is None else together
+        return self._by_running(x) if self.training and _is_single(x) else super().forward(x)
+
+    def _by_running(self, x: Tensor) -> Tensor:
+        assert self.running_mean is not None and self.running_var is not None
+        mean, variance = self.running_mean.clone(), self.running_var.clone()
+        return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
 
 
 class NormAct(BatchNormAct2d):
-    """timm's batch normalisation with its activation, with the same answer for one value per channel."""
+    """timm's batch normalisation with its activation, with the same answer for one value per channel, and `across`."""
+
+    across: Across | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and _is_single(x)):
+        single = self.training and _is_single(x)
+        if self.training and self.across is not None and self.across.count > 1:
+            together = normalised(self, x, self.across)
+            if together is not None:
+                found: Tensor = self.act(self.drop(together))
+                return found
+            single = True
+        if not single:
             return super().forward(x)
         self.training = False
         try:
@@ -142,6 +160,21 @@ class Freezable(nn.Module):
         for module in self._frozen:
             module.eval()
         return self
+
+
+def synchronise(model: nn.Module, across: Across) -> None:
+    """Have every batch normalisation see the batches of all processes.
+
+    Raises RecipeError for a network that has none, or one of another kind.
+    """
+    parts = list(model.modules())
+    ours = [part for part in parts if isinstance(part, Norm | NormAct)]
+    others = {type(part).__name__ for part in parts if "BatchNorm" in type(part).__name__ and part not in ours}
+    if others or not ours:
+        found = f"has {listed(sorted(others))}, of another kind" if others else "has no batch normalisation"
+        raise RecipeError(f"train.sync_batch_norm: the network {found}: leave it out")
+    for part in ours:
+        part.across = across
 
 
 def _is_single(x: Tensor) -> bool:
