@@ -39,7 +39,10 @@ FOLLOWED = (
     *("docs/check.md", "docs/compare.md", "docs/networks.md", "docs/streets.md", "docs/adaptation.md"),
     *("docs/own-parts.md", "docs/export.md", "docs/predict.md", "docs/jobs.md", "docs/serving.md", "docs/auto.md"),
 )
-NOT_FOLLOWED = {"docs/results.md": "its commands train for minutes to hours, on data that is not shipped"}
+NOT_FOLLOWED = {
+    "docs/results.md": "its commands train for minutes to hours, on data that is not shipped",
+    "docs/scale.md": "its commands start several processes, on several machines; tests/test_torchrun.py does on this one",
+}
 # The first line of each block marked `not-run`, and why.
 NOT_RUN = {
     ("README.md", "make demo"): "installs packages, trains for minutes, and runs this very test",
