@@ -1,8 +1,9 @@
 """Two processes of one thread each against one of one thread: pictures a second of real trainings by torchrun.
 
-An FPN on MobileNetV1 at 180 x 240 (height x width), batch 4 a process, drawn streets from memory, no validation.  Rounds of
-both are interleaved; each figure is the median over the rounds of the pictures a second that metrics.csv says of every
-epoch but the first, which has what is paid once.  It needs two cores that nothing else uses: it says how busy they were.
+An FPN on MobileNetV1 at 180 x 240 (height x width), batch 4 a process, drawn streets from a cache, no validation.
+Rounds of both are interleaved; each figure is the median over the rounds of the pictures a second that metrics.csv says
+of every epoch but the first, which has what is paid once.  It needs two cores that nothing else uses: it says how busy
+they were.
 
     python benchmarks/scale.py --rounds 5
 """
@@ -78,9 +79,8 @@ def main() -> None:
             print(f"round {which + 1}: {found[1][-1]:.2f} and {found[2][-1]:.2f} pictures/s", flush=True)
     one, two = (statistics.median(rates) for rates in found.values())
     facts = environment.describe()
-    print(
-        f"one process {one:.2f}, two {two:.2f} pictures/s: {two / one:.2f} times  ({facts['processor']}, {facts['commit']})"
-    )
+    print(f"one process {one:.2f}, two {two:.2f} pictures/s: {two / one:.2f} times")
+    print(f"{facts['processor']}, commit {facts['commit']}")
 
 
 if __name__ == "__main__":

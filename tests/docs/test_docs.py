@@ -41,7 +41,7 @@ FOLLOWED = (
 )
 NOT_FOLLOWED = {
     "docs/results.md": "its commands train for minutes to hours, on data that is not shipped",
-    "docs/scale.md": "its commands start several processes, on several machines; tests/test_torchrun.py does on this one",
+    "docs/scale.md": "its commands start processes on several machines; tests/test_torchrun.py does on one",
 }
 # The first line of each block marked `not-run`, and why.
 NOT_RUN = {
