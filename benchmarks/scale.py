@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from tarsia import environment
+from tarsia import environment, hardware
 
 
 def recipe(folder: Path, batches: int, epochs: int) -> Path:
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args()
     found: dict[int, list[float]] = {1: [], 2: []}
-    print(f"load before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores; it should be near 0")
+    print(f"load before: {os.getloadavg()[0]:.2f} on {hardware.cores()} cores; it should be near 0")
     with tempfile.TemporaryDirectory() as folder:
         for which in range(given.rounds):
             for processes, rates in found.items():

@@ -100,7 +100,7 @@ def test_two_processes_train_as_one_stop_at_a_signal_and_go_on_as_one(program: P
 def test_two_launchers_train_together(program: Path, data: Path) -> None:
     """The server of their rendezvous is here, at an address that nobody else has; the first process writes alone."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    one = recipe(data, program.parent / "short.yaml", batch=2, epochs=1)
+    one = recipe(data, program.parent / "short.yaml", batch=3, epochs=1)  # 3 and 3, then 1 and none
     meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{store.port}", "--rdzv-conf", "is_host=false"]
     words = ["--nnodes", 2, "--nproc-per-node", 1, *meet, "--rdzv-id", "pair", "--local-addr", "127.0.0.1"]
     run = program.parent / "pair"
@@ -111,7 +111,7 @@ def test_two_launchers_train_together(program: Path, data: Path) -> None:
     assert json.loads((run / "report.json").read_text())["images"] == 3
     assert json.loads((run / "environment.json").read_text())["processes"] == 2
     with white_figures():
-        whole = train(Recipe.load(one, ["train.batch=4"]), out=program.parent / "whole")
+        whole = train(Recipe.load(one, ["train.batch=6"]), out=program.parent / "whole")
     for found, wanted in zip(rows(run), rows(whole), strict=True):
         for key in ("step", "train_loss", "train_miou", "val_loss", "val_miou", "val_pixel_accuracy"):
             assert float(found[key]) == pytest.approx(float(wanted[key]), rel=1e-4), key

@@ -33,12 +33,17 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
     Of `shared` cores its part.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = len(core_numbers()) or os.cpu_count() or 1
     try:
         microseconds, period = map(int, quota.read_text(encoding="ascii").split())
     except (OSError, ValueError):  # no such file, or the word `max` in it
         return max(1, allowed // _sharing)
     return max(1, min(allowed, -(-microseconds // period)) // _sharing)
+
+
+def core_numbers() -> list[int]:
+    """The cores that this process may run on, by their numbers; empty where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 @contextlib.contextmanager
@@ -111,6 +116,13 @@ def has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def gpus() -> int:
+    """How many GPUs torch has."""
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def onnxruntime_providers() -> list[str]:

@@ -19,14 +19,16 @@ from test_step import batches
 from torch import nn
 
 from small_data import tiny, write_folder
+from tarsia import hardware
 from tarsia.adaptation.restyle import Restyling
 from tarsia.errors import DatasetError, RecipeError, TrainingError
-from tarsia.learning.interrupt import Interrupted
+from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.loader import Spare, TrainingOrder
 from tarsia.learning.processes import Processes, joined
 from tarsia.learning.sharing import batches_per_step
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients, take
+from tarsia.models._blocks import Norm, NormAct, synchronise
 from tarsia.recipe import Recipe, TrainRecipe
 from tarsia.studies.process import IMPORTED
 
@@ -222,6 +224,32 @@ def test_batches_are_dealt_and_none_is_lost_or_learned_twice() -> None:
             assert list(resumed) == dealt_out[-1][-len(resumed) :]
         turns = [batch for turn in zip(*dealt_out, strict=True) for batch in turn]
         assert [batch for batch in turns if not isinstance(batch[0], Spare)] == whole
+
+
+def test_what_slurm_sends_stops_a_training() -> None:
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(Interrupted) as stop:
+            interrupt.check()
+    assert stop.value.exit_code == 138
+
+
+def test_processes_on_the_same_cores_share_them() -> None:
+    cores = hardware.cores()
+    with hardware.shared(2):
+        assert hardware.cores() == max(1, cores // 2)
+    assert hardware.cores() == cores
+
+
+def test_what_cannot_be_synchronised_is_refused() -> None:
+    synchronise(model := nn.Sequential(Norm(2), NormAct(2)), Processes())
+    assert all(part.across is not None for part in model)
+    for model, why in (
+        (nn.Sequential(nn.BatchNorm2d(2)), "of another kind"),
+        (nn.Conv2d(1, 1, 1), "has no batch norm"),
+    ):
+        with pytest.raises(RecipeError, match=f"train.sync_batch_norm: the network .*{why}"):
+            synchronise(model, Processes())
 
 
 def test_a_step_stays_as_large_or_is_refused() -> None:

@@ -128,5 +128,6 @@ def _exit_code(words: list[str]) -> int:
         if code is None:
             console.crash(error)
             return 1
-        console.complain(error)
+        if processes()[0] == 0:  # several that stop together say it once
+            console.complain(error)
     return code if isinstance(code, int) else 0

@@ -128,7 +128,7 @@ class Several(Processes):
                 found = work()
         except BaseException as error:
             stopped = error.number if isinstance(error, Interrupted) else None
-            told = str(error) if isinstance(error, TarsiaError) else type(error).__name__
+            told = first_line(error) if isinstance(error, TarsiaError) else type(error).__name__
             self._store.set(key, json.dumps({"stopped": stopped, "error": told}))
             raise
         self._store.set(key, json.dumps({"found": found}))
@@ -175,8 +175,7 @@ class Several(Processes):
 
     def _introduced(self) -> list[str]:
         """What each process is called, by rank; and the share of the cores that those on the same ones have."""
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        own = {"process": os.getpid(), "host": platform.node(), "cores": cores}
+        own = {"process": os.getpid(), "host": platform.node(), "cores": hardware.core_numbers()}
         self._store.set(f"who/{self.rank}", json.dumps(own))
         keys = [f"who/{rank}" for rank in range(self.count)]
         self._store.wait(keys, datetime.timedelta(seconds=self.timeout))
@@ -279,9 +278,9 @@ def _own_device(device: str) -> str:
     if device != "cuda":
         return device
     own = dist.get_node_local_rank(0)
-    if own >= torch.cuda.device_count():
+    if own >= hardware.gpus():
         raise RecipeError(
-            f"device={device!r}: process {own + 1} of this machine has no GPU, there are {torch.cuda.device_count()}: "
+            f"device={device!r}: process {own + 1} of this machine has no GPU, there are {hardware.gpus()}: "
             "start as many processes as there are GPUs, or choose device='cpu'"
         )
     torch.cuda.set_device(own)

@@ -26,8 +26,9 @@ from tarsia.recipe_changes import flat, words
 from tarsia.studies.study import Run
 
 # What may differ between a training and the one asked for: none of it changes the model.
-_OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache"}, "train": {"workers", "save_every_seconds"}}
-_MEASURED = ("precision", "memory_format", "threads", "class_weights")
+_IDLE = {"workers", "save_every_seconds", "timeout_seconds"}
+_OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache"}, "train": _IDLE}
+_MEASURED = ("precision", "memory_format", "threads", "processes", "class_weights")
 _NAMED = 3  # settings that differ, named one by one
 
 
