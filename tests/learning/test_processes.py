@@ -32,6 +32,7 @@ from tarsia.models._blocks import Norm, NormAct, synchronise
 from tarsia.recipe import Recipe, TrainRecipe
 from tarsia.studies.process import IMPORTED
 
+pytestmark = pytest.mark.processes
 STEPS = 50
 MOST = 4  # processes
 NETWORK = {"name": "unet_original", "channels": [8], "dropout": 0.0}

@@ -31,6 +31,7 @@ from tarsia.learning.interrupt import Interrupted
 from tarsia.plain_text import command, first_line, listed
 
 T = TypeVar("T")
+_STARTING_SECONDS = 300.0  # at least, for all to be there: they may have much to import from a slow disk
 _GRACE_SECONDS = 10.0  # for the others to say that they are there, once something has failed
 _SIGNS = ("gloo", "NCCL", "nccl")  # in what torch says where a process is gone, or does not answer
 _CALLS = itertools.count()  # trainings begun in this process: the keys of each are its own
@@ -99,7 +100,10 @@ class Several(Processes):
         self.rank, self.count, self.timeout, self._store = rank, count, timeout, store
         self._told = itertools.count()
         self._names = self._introduced()
-        group = dist.new_group(backend="gloo", timeout=datetime.timedelta(seconds=timeout))
+
+    def connect(self) -> None:
+        """Open the connections of the sums; all do so together, once torch.distributed is initialised."""
+        group = dist.new_group(backend="gloo", timeout=datetime.timedelta(seconds=self.timeout))
         assert isinstance(group, dist.ProcessGroup)
         self._group = group
 
@@ -178,7 +182,7 @@ class Several(Processes):
         own = {"process": os.getpid(), "host": platform.node(), "cores": hardware.core_numbers()}
         self._store.set(f"who/{self.rank}", json.dumps(own))
         keys = [f"who/{rank}" for rank in range(self.count)]
-        self._store.wait(keys, datetime.timedelta(seconds=self.timeout))
+        self._store.wait(keys, datetime.timedelta(seconds=max(self.timeout, _STARTING_SECONDS)))
         all_of_them = [json.loads(found) for found in self._store.multi_get(keys)]
         here = [one for one in all_of_them if (one["host"], one["cores"]) == (own["host"], own["cores"])]
         self.here = len(here)
@@ -248,12 +252,13 @@ def joined(device: str, timeout: float) -> Iterator[Processes]:
     """
     launched = dist.is_available() and (dist.is_torchelastic_launched() or dist.is_initialized())
     limit = datetime.timedelta(seconds=timeout)
-    store, rank, count = next(dist.rendezvous("env://", timeout=limit)) if launched else (None, 0, 1)
+    store, rank, count = next(dist.rendezvous("env://")) if launched else (None, 0, 1)
     if count == 1 or store is None:
         yield Processes(pick_device(device))
         return
     device = _own_device(device)
     store = dist.PrefixStore(f"tarsia/{next(_CALLS)}", store)
+    several = Several(rank, count, device, timeout, store)
     ours = not dist.is_initialized()
     if ours:
         backend = "nccl" if device.startswith("cuda") else "gloo"
@@ -261,7 +266,7 @@ def joined(device: str, timeout: float) -> Iterator[Processes]:
         dist.init_process_group(backend, store=groups, rank=rank, world_size=count, timeout=limit)
     quiet = console.err.quiet
     try:
-        several = Several(rank, count, device, timeout, store)
+        several.connect()
         console.quiet(quiet or rank > 0)
         with hardware.shared(several.here):
             several.threads = hardware.cores()
