@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,11 +26,13 @@ from pydantic import (
 
 from tarsia import formerly
 from tarsia.errors import ModelFileError
-from tarsia.plain_text import first_line, number
+from tarsia.plain_text import first_line
+from tarsia.spec import MAX_BANDS as MAX_BANDS
+from tarsia.spec import BandFile, clash
+from tarsia.spec import Spec as Spec
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
 MAX_CLASSES = 255  # labels are uint8 and 255 is taken
-MAX_BANDS = 64  # of a picture
 MAX_PIXELS = 178_000_000  # of a picture; just under the 178,956,970 at which Pillow itself refuses
 MAX_STRIDE = 1024
 MAX_SIDE = 16_384  # that a picture is resized to
@@ -47,38 +48,9 @@ _Value = Annotated[int, Field(ge=0, le=65_535)]  # of a label file
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
-@dataclass(frozen=True)
-class Spec:
-    """What a model, or a data set, takes pictures as (pictures/reader.py).
-
-    `bands`: how many.  `dtype`: uint8, uint16, int16 or float32.  `alpha`: what a sample beyond the bands is: "none",
-    "last" (where it is 0 there is no data), "drop"; None: by its values.  `take`: which samples of a file are the
-    bands, counted from 1.  `nodata`: the value of no data; "none": there is none, whatever a file's tag says.
-    `bits`: how many the values use where they are stored in more (uint16; None: as each file says).
-    `low`: what other kinds than uint8 hold where there is no data, for each band; as stored where it is empty.
-    """
-
-    bands: int = 3
-    dtype: str = "uint8"
-    alpha: str | None = None
-    take: tuple[int, ...] = ()
-    nodata: str | float | None = None
-    low: tuple[float, ...] = ()
-    bits: int | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Whether pictures are red, green and blue of 8 bits, as a camera's."""
-        return self.bands == 3 and self.dtype == "uint8"
-
-    def __str__(self) -> str:
-        """`4 bands`, `3 bands of uint16`."""
-        kind = "" if self.dtype == "uint8" else f" of {self.dtype}"
-        return number(self.bands, "band") + kind + (f" ({self.bits} bits)" if self.bits else "")
-
-
 # The fields of `Input` that came with format 2, and what says nothing there.
 _NEW: dict[str, Any] = {"dtype": "uint8", "bits": None, "alpha": None, "take": [], "nodata": None, "range": None}
+_NEW |= {"files": []}
 
 
 class _Frozen(BaseModel):
@@ -167,8 +139,8 @@ class Input(_Frozen):
     `size` (height, width) resizes to exactly that; `short_side` keeps the aspect ratio; with neither the picture
     keeps its size.  Scores are always brought back to the picture's own size.
 
-    What pictures are read as: `dtype`, `bits`, `alpha`, `take`, `nodata` (see `Spec`), and the `range` of their values;
-    None: 8 bits as they are.
+    What pictures are read as: `dtype`, `bits`, `alpha`, `take`, `nodata` and `files` (see `Spec`), and the `range` of
+    their values; None: 8 bits as they are.
     """
 
     size: tuple[_Side, _Side] | None = None
@@ -182,6 +154,13 @@ class Input(_Frozen):
     take: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((), max_length=MAX_BANDS)
     nodata: Literal["none"] | float | None = None
     range: Range | None = None
+    files: tuple[BandFile, ...] = Field((), max_length=MAX_BANDS)
+
+    @model_validator(mode="after")
+    def _files_apart(self) -> Input:
+        if fault := clash(self.files):
+            raise ValueError(fault)
+        return self
 
     @model_validator(mode="after")
     def _has_a_range(self) -> Input:
@@ -263,6 +242,8 @@ class Card(_Frozen):
     def _coded(self) -> Card:
         if self.coding is not None and len(self.coding.classes) != len(self.classes):
             raise ValueError(f"coding of {len(self.coding.classes)} classes, expected {len(self.classes)}")
+        if self.input.files and len(self.input.files) != self.bands:
+            raise ValueError(f"files of {len(self.input.files)} bands, expected {self.bands}")
         return self
 
     @property
@@ -275,7 +256,7 @@ class Card(_Frozen):
         """What the model takes pictures as."""
         seen = self.input
         low = seen.range.low if seen.range else ()
-        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low, seen.bits)
+        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low, seen.bits, seen.files)
 
     @property
     def weights_licence(self) -> str:

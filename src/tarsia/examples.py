@@ -22,10 +22,12 @@ _LONGEST = 1024  # pixels of a side; a larger picture is made smaller
 def keep(run: Path, dataset: Dataset) -> None:
     """Write a few evenly spaced pictures of `dataset` as `run`/examples/validation-N.jpg.
 
-    Pictures that a browser cannot show, of other than one band or three or of more than 8 bits, are not written.
+    Pictures that a browser cannot show, of other than one band or three, of more than 8 bits or of several files, are
+    not written.
     Raises OutputError where the folder cannot be written, and what reading a sample raises.
     """
-    if spec_of(dataset).bands not in (1, 3) or spec_of(dataset).dtype != "uint8":
+    spec = spec_of(dataset)
+    if spec.bands not in (1, 3) or spec.dtype != "uint8" or spec.files:
         return
     for number, index in enumerate(evenly(_KEPT, len(dataset)), 1):
         image_HWC = dataset[index].image

@@ -308,11 +308,11 @@ def test_every_form_of_a_folder_opens(listed: Block, yaml: Block, tmp_path: Path
         assert path.parts[len(tmp_path.parts)] == source.parent.name
         path.parent.mkdir(parents=True, exist_ok=True)
         kind, _, rest = note.strip().replace(":", " ").partition(" ")
-        pictures += not kind
+        pictures += not kind and (not layout.spec.files or layout.spec.stem_of(path) is not None)
         if kind == "list":
             path.write_text("\n".join(rest.replace(",", " ").split()))
-        elif not kind and layout.bands != 3:
-            _write_bands(path, layout.bands, layout.spec.dtype)
+        elif not kind and not layout.spec.plain:
+            _write_bands(path, 1 if layout.spec.files else layout.spec.bands, layout.spec.dtype)
         else:
             _stored(kind, values, sorted(table.colors)).save(path)
     splits = list(layout.splits or ("all",))
@@ -335,7 +335,7 @@ def _write_bands(path: Path, bands: int, dtype: str) -> None:
     if path.suffix == ".npy":
         np.save(path, image_HWC)
     else:
-        tifffile.imwrite(path, image_HWC, photometric="minisblack", planarconfig="contig")
+        tifffile.imwrite(path, image_HWC, photometric="minisblack", planarconfig="contig" if bands > 1 else None)
 
 
 def _stored(kind: str, values: list[int], colors: list[tuple[int, int, int]]) -> Image.Image:

@@ -64,16 +64,23 @@ def bands_of(dataset: Dataset) -> int:
 def read_as(dataset: Dataset, spec: Spec) -> Dataset:
     """The data set with its pictures read as a model takes them.
 
-    What dataset.yaml says of its files (alpha, take, nodata) stands; the kind of numbers is the model's.  DatasetError
-    where it has other bands, or another kind and no files to read anew.
+    What dataset.yaml says of its files (alpha, take, nodata, which file is which band) stands; the kind of numbers is
+    the model's.  DatasetError where it has other bands, or another kind and no files to read anew.
     """
     check_bands(dataset, spec.bands)
     found = spec_of(dataset)
+    names, theirs = ([one.name for one in spec.files] for spec in (spec, found))
+    if names and theirs and names != theirs:
+        raise DatasetError(
+            f"bands differ: the model takes {', '.join(names)}, and dataset.yaml lists {', '.join(theirs)}: list the "
+            "same ones, by these names and in this order"
+        )
     ours = replace(
         spec,
         alpha=spec.alpha if found.alpha is None else found.alpha,
         take=found.take or spec.take,
         nodata=spec.nodata if found.nodata is None else found.nodata,
+        files=found.files,
     )
     if found == ours:
         return dataset

@@ -160,6 +160,9 @@ class Layout(Reading):
         faults: list[Fault] = []
         if self.split and self.splits:
             faults.append((("split",), "split (drawn at random) and splits (by folder or list) exclude each other"))
+        if self.spec.files and (self.image_prefix or self.image_suffix):
+            key = "image_prefix" if self.image_prefix else "image_suffix"
+            faults.append(((key,), "is said by the files of `bands` already: leave it out"))
         seen: dict[tuple[tuple[str, ...], tuple[str, ...], str | None], str] = {}
         for name, place in (self.splits or {"": Place()}).items():
             where = self.place(name) if name else (self.images, self.labels, None)
@@ -170,7 +173,8 @@ class Layout(Reading):
                 faults.append(
                     (at, f"has the same pictures as {seen[where]}: give each split folders or a list of its own")
                 )
-            if where[0] == where[1] and not where[2] and not self.affixes.keys():
+            told = self.label_prefix or self.label_suffix if self.spec.files else self.affixes.keys()
+            if where[0] == where[1] and not where[2] and not told:
                 faults.append(
                     (at, "images and labels are in one folder: add label_suffix (as _mask, or .png) to tell them apart")
                 )
@@ -179,7 +183,9 @@ class Layout(Reading):
     @property
     def affixes(self) -> Affixes:
         """What stands before and after names in the files of images and labels."""
-        return Affixes(self.image_prefix, self.image_suffix, self.label_prefix, self.label_suffix)
+        files = self.spec.files
+        images = files[0].ends if files else (self.image_prefix, self.image_suffix)
+        return Affixes(*images, self.label_prefix, self.label_suffix)
 
     def place(self, split: str) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
         """Image folders, label folders and list file of one of `splits`."""

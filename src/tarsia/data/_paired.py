@@ -87,9 +87,9 @@ class PairedData:
         more: tuple[object, ...] = () if self.spec == RGB else (self.spec,)
         more += (self.table.tolerance,) if self.table.tolerance else ()
         digest = hashlib.sha256(repr((self.classes, table, *more)).encode())
-        for index, (name, *paths) in enumerate(self.pairs):
+        for index, (name, image, label) in enumerate(self.pairs):
             try:
-                states = [os.stat(one) for path in paths for one in _files(path)]
+                states = [os.stat(path) for path in (*map(str, self.spec.files_of(image)), *_files(label))]
             except OSError as error:
                 raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
             kept = [name, self.domains[index], self.sequences[index]]

@@ -66,14 +66,15 @@ class Rule:
 
     `only`: these names, in any way of writing them; whatever else is there does not matter.  `leave_out`: names that
     are not there at all.  `joined`: a label is a folder of files, as `masks/` beside the one picture of `images/`, or
-    one of the picture's name.  `remedy`: what to do where all would match with other affixes.  `where`: what a fault
-    begins with, as a list's name.
+    one of the picture's name.  `folder`: in which pictures lie, and which is no part of their names.  `remedy`: what to
+    do where all would match with other affixes.  `where`: what a fault begins with, as a list's name.
     """
 
     affixes: Affixes = NO_AFFIXES
     only: Sequence[str] | None = None
     leave_out: Collection[str] = ()
     joined: bool = False
+    folder: str = ""
     suffixes: Collection[str] = SUFFIXES
     remedy: Callable[[Affixes], str] | None = None
     where: str = ""
@@ -186,9 +187,19 @@ def _own_files(folder: Path, beside: Path, rule: Rule, of_labels: bool) -> list[
     known = rule.label_suffixes if of_labels else rule.suffixes
     for relative in walk(folder, known, () if one_folder else (beside,)):
         name = stripped(relative, *own)
+        if name is not None and rule.folder and not of_labels:
+            name = _without(rule.folder, name)
         if name is not None and not (telling and stripped(relative, *other) is not None):
             found.append((name, os.path.join(folder, relative)))
     return found
+
+
+def _without(folder: str, name: str) -> str | None:
+    """A name without the `folder` that its file lies in; None where it lies in another."""
+    parent, _, last = name.rpartition("/")
+    if parent != folder and not parent.endswith(f"/{folder}"):
+        return None
+    return f"{parent[: -len(folder)]}{last}"
 
 
 def _joined(place: Folders, images: Sequence[tuple[str, str]], rule: Rule) -> list[tuple[str, str]]:

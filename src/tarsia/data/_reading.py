@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from tarsia.card import MAX_BANDS, Range, Spec
 from tarsia.errors import ImageError
+from tarsia.pictures.find import ARRAY_SUFFIX, SUFFIXES
 from tarsia.pictures.headers import Numbers, stored_numbers
 from tarsia.plain_text import number
+from tarsia.spec import BandFile, clash
 
 
 def _rising(found: tuple[float, float]) -> tuple[float, float]:
@@ -67,10 +70,31 @@ _Rule = Annotated[
 ]
 
 
+def _known(found: tuple[BandFile, ...]) -> tuple[BandFile, ...]:
+    if fault := clash(found):
+        raise ValueError(fault)
+    for one in found:
+        if PurePosixPath(one.file).suffix.lower() not in SUFFIXES | {ARRAY_SUFFIX}:
+            raise ValueError(f"{one.file}: expected the name of picture files, as *_B02.tif")
+    return found
+
+
+_Bands = Annotated[
+    Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS), Tag("bands[count]")]
+    | Annotated[
+        tuple[BandFile, ...],
+        Field(min_length=1, max_length=MAX_BANDS),
+        AfterValidator(_known),
+        Tag("bands[files]"),
+    ],
+    Discriminator(lambda value: "bands[files]" if isinstance(value, list | tuple) else "bands[count]"),
+]
+
+
 class Reading(_Node):
     """The keys of dataset.yaml on how pictures are read (data/folder.py says what each means)."""
 
-    bands: Annotated[int, Field(strict=True, ge=1, le=MAX_BANDS)] = 3
+    bands: _Bands = 3
     dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None
     bits: Annotated[int, Field(strict=True, ge=9, le=16)] | None = None
     range: _Rule = None
@@ -82,13 +106,20 @@ class Reading(_Node):
     def _bits_of_16(self) -> Reading:
         if self.bits is not None and self.dtype in ("int16", "float32"):
             raise ValueError(f"bits: of {self.dtype} all are used: leave `bits` out")
+        if self.take and isinstance(self.bands, tuple):
+            raise ValueError(
+                "take: each band is a file of its own: leave `take` out, and list the files in their order"
+            )
         return self
 
     @property
     def spec(self) -> Spec:
         """How pictures are read; of 8 bits where nothing is said of their numbers."""
-        bands = len(self.take) if self.take else self.bands
-        return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata, bits=self.used_bits)
+        files = self.bands if isinstance(self.bands, tuple) else ()
+        bands = len(self.take or files) or self.bands
+        assert isinstance(bands, int)
+        more: Any = {"bits": self.used_bits, "files": files}
+        return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata, **more)
 
     @property
     def used_bits(self) -> int | None:
@@ -101,7 +132,7 @@ class Reading(_Node):
         return self.range if self.range is None or self.range == "limits" else self.range.model_dump()
 
 
-def kinds(paths: Iterable[str]) -> Counter[Numbers]:
+def kinds(paths: Iterable[str | Path]) -> Counter[Numbers]:
     """How many pictures hold which numbers, by their headers; those that cannot be read are left aside."""
     found: Counter[Numbers] = Counter()
     for path in paths:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from tarsia import data
-from tarsia.data._dataset import Dataset, check_bands, evenly
+from tarsia.card import Spec
+from tarsia.data._dataset import Dataset, evenly, read_as
 from tarsia.data._paired import PairedData
 from tarsia.data.folder import NAME as DATASET_FILE
 from tarsia.errors import DatasetError
 from tarsia.pictures.find import walk
-from tarsia.pictures.reader import read
+from tarsia.pictures.reader import RGB, read
 
 _HASHED = 256  # pictures that tell one collection from another
 
@@ -63,20 +64,19 @@ def open_unlabelled(source: str | Path) -> Unlabelled:
         source = f"folder:{source}"
     if not folder.exists() and str(source).startswith((".", "/", "~")):
         raise DatasetError(f"{source}: no such folder; expected a folder of pictures or NAME[:ROOT][,key=value...]")
-    dataset = data.open_spec(str(source), default_split="train")
-    check_bands(dataset, 3)
+    dataset = read_as(data.open_spec(str(source), default_split="train"), RGB)
     names = [dataset.name(index) for index in range(len(dataset))]
     if isinstance(dataset, PairedData):
-        return Unlabelled(str(source), names, _Files([pair.image for pair in dataset.pairs]))
+        return Unlabelled(str(source), names, _Files([pair.image for pair in dataset.pairs], dataset.spec))
     return Unlabelled(str(source), names, _Drawn(dataset))
 
 
 class _Files:
-    def __init__(self, paths: list[str]) -> None:
-        self.paths = paths
+    def __init__(self, paths: list[str], spec: Spec = RGB) -> None:
+        self.paths, self.spec = paths, spec
 
     def __call__(self, index: int) -> np.ndarray:
-        return read(self.paths[index]).warned()
+        return read(self.paths[index], self.spec).warned()
 
 
 class _Drawn:

@@ -21,7 +21,9 @@ Everything it can say:
                                       # without it grey and palette masks are numbers and RGB masks are colours
     bands: 4                          # of the pictures, 1 to 64; without it 3, which are red, green and blue.  Other
                                       # numbers: TIFFs of so many bands, .npy files (uint8, height x width x bands),
-                                      # and for 1 any grey pictures
+                                      # and for 1 any grey pictures; or, where each band is a file of its own, their
+                                      # list, [{name: B02, file: "*_B02_10m.tif"}, ...], the finest first: * stands
+                                      # for the picture's name
     dtype: uint16                     # of the pictures' numbers: uint8, uint16, int16, float32; without it what those
                                       # for training hold.  Other than uint8, they reach the network with all levels
     range: {percentiles: [0.1, 99.9], per: band}
@@ -125,7 +127,7 @@ class Data(PairedData):
         layout, spec = self.layout, self.layout.spec
         if layout.dtype not in (None, "uint16") or (layout.dtype and layout.bits):
             return spec, ""
-        found = kinds(one.image for one in pairing.pairs)
+        found = kinds(path for one in pairing.pairs for path in spec.files_of(one.image))
         if layout.dtype is None and {one.kind for one in found} <= {"uint8"}:
             return spec, ""
         if split != "train":
@@ -147,7 +149,7 @@ class Data(PairedData):
             pairing = _pairing(self.source, self.layout, "train")
         except NoSplitError:
             return Counter()
-        return kinds(one.image for one in pairing.pairs)
+        return kinds(path for one in pairing.pairs for path in self.layout.spec.files_of(one.image))
 
     def read_label(self, path: str) -> np.ndarray:
         """The mask's values (H x W) or colours (H x W x 3), by `format` or by what the file holds.
@@ -252,6 +254,7 @@ def _rule(layout: Layout, only: Sequence[str] | None) -> Rule:
         only,
         layout.leave_out,
         layout.join_labels,
+        layout.spec.files[0].folder if layout.spec.files else "",
         found,
         lambda other: _affix_remedy(other, layout.affixes),
     )

@@ -1,6 +1,7 @@
 """Writes a corrected copy of a data set: what can be put right is, and what cannot is left out.
 
-Below the folder: images/SPLIT/NAME.*, labels/SPLIT/NAME.png (index PNGs), and last dataset.yaml.  What is done to whom:
+Below the folder: images/SPLIT/NAME.* (all files of a picture of several), labels/SPLIT/NAME.png (index PNGs), and last
+dataset.yaml.  What is done to whom:
 
 | what is wrong | what becomes of it |
 |---|---|
@@ -29,6 +30,7 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
+from tarsia.data._dataset import spec_of
 from tarsia.data._paired import PairedData
 from tarsia.data.folder import NAME, UNDECIDED
 from tarsia.data.folder import Data as Folder
@@ -63,9 +65,9 @@ _Key = tuple[str, int]  # split, index
 
 
 class _Paths(NamedTuple):
-    """Where a sample goes, and what it is called there."""
+    """Where a sample goes, the files of its picture and its label, and what it is called there."""
 
-    image: Path
+    images: tuple[Path, ...]
     label: Path
     name: str
 
@@ -129,8 +131,8 @@ def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) 
     rewriter = Rewriter(checked, findings)
     corrections, copy = _corrections(checked, rewriter.keeps), CorrectedCopy(folder, keeps=rewriter.keeps)
     targets = _targets(checked, corrections, folder, rewriter.keeps)
-    own = [path for split in checked.splits.values() for index in range(len(split)) for path in split.files(index)]
-    written = [path for paths in targets.values() for path in paths[:2]]
+    own = [path for split in checked.splits.values() for index in range(len(split)) for path in _own(split, index)]
+    written = [path for paths in targets.values() for path in (*paths.images, paths.label)]
     require_others(written, own, "a file of the data set: choose another `out`")
     for name in (NAME, UNDECIDED):
         (folder / name).unlink(missing_ok=True)
@@ -150,6 +152,14 @@ def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) 
     copy.lost += checked.unopened
     write_text(copy.described, _described(checked, kept, copy, [paths.name for paths in targets.values()]))
     return copy
+
+
+def _own(split: CheckedSplit, index: int) -> list[str]:
+    """The files of a sample, all bands' of its picture, and its label last."""
+    dataset = split.dataset
+    assert isinstance(dataset, PairedData)
+    _, image, label = dataset.pairs[index]
+    return [*map(str, dataset.spec.files_of(image)), label]
 
 
 def _corrections(checked: CheckedData, keeps: bool) -> dict[_Key, Correction]:
@@ -234,8 +244,9 @@ def _write(
             return Correction(_EMPTY, left_out=True)
         if odd and correction is None:
             correction = Correction("strange values of its label were replaced")
-    with writing(paths.image) as part:
-        shutil.copyfile(picture, part)
+    for own, target in zip(dataset.spec.files_of(picture), paths.images, strict=True):
+        with writing(target) as part:
+            shutil.copyfile(own, part)
     if not rewriter.keeps:
         save_label(paths.label, label, dataset.classes)
     elif label is before and isinstance(dataset, Folder):
@@ -270,7 +281,11 @@ def _targets(
             image, label = map(Path, split.files(index))
             suffix = label.suffix if keeps and checked.layout else ".png"
             below = [folder / kind / split.name for kind in ("images", "labels")]
-            targets[split.name, index] = _Paths(below[0] / f"{name}{image.suffix}", below[1] / f"{name}{suffix}", name)
+            images = [below[0] / f"{name}{image.suffix}"]
+            if files := spec_of(split.dataset).files:
+                whole = below[0] / name
+                images = [one.at(whole.parent, whole.name) for one in files]
+            targets[split.name, index] = _Paths(tuple(images), below[1] / f"{name}{suffix}", name)
     return targets
 
 

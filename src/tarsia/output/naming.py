@@ -46,7 +46,7 @@ class Naming:
                 failed.append((source.path, "a result of another picture is where the folder of its results would be"))
             else:
                 open_ones.append(source)
-        stems = [_stem(source.relative) for source in open_ones]
+        stems = [source.called or _stem(source.relative) for source in open_ones]
         counts = Counter(map(_same, stems))
         names: dict[int, str] = {}
         for index, (stem, source) in enumerate(zip(stems, open_ones, strict=True)):

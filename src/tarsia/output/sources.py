@@ -13,7 +13,7 @@ from tarsia.card import Spec
 from tarsia.errors import ImageError, OutputError
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
-from tarsia.pictures.find import BLOCK, stream, suffixes
+from tarsia.pictures.find import BLOCK, looked_for, pictures_in
 from tarsia.pictures.reader import RGB
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
@@ -43,13 +43,17 @@ NoPictures = Callable[[Path, Sequence[str], bool], Collection[str]]
 
 @dataclass(frozen=True)
 class Source:
-    """One thing to segment; `medium` is picture, raster (on earth, or a huge TIFF) or video (file or camera)."""
+    """One thing to segment; `medium` is picture, raster (on earth, or a huge TIFF) or video (file or camera).
+
+    `called`: what the files of a picture are called that has several, one a band.
+    """
 
     path: Path
     relative: str  # below the folder that was searched; the file's name for a file given itself
     medium: str = "picture"
     name: str = ""  # NAME of the results
     place: int = -1  # among all of a run
+    called: str = ""
 
     def output(self, out: Path, kind: str) -> Path:
         """Where its result of a kind goes."""
@@ -87,17 +91,19 @@ def find(
             yield Source(path, f"camera-{path}", "video")
             continue
         if not os.path.isdir(path):  # a file that is missing fails when its turn comes
-            yield Source(path, path.name, _medium(path, is_raster, spec))
+            path = spec.first_of(path)  # as of a pattern, that finds all bands
+            yield Source(path, path.name, _medium(path, is_raster, spec), called=_called(path, path.name, spec))
             continue
         refuse_among_pictures(path, out)
-        inside, some = stream(path, suffixes(spec), (out,), recursive, refused), False
+        inside, some = pictures_in(path, spec, (out,), recursive, refused), False
         while names := list(itertools.islice(inside, BLOCK)):
             all_of_them, some = not some and len(names) < BLOCK, True
             left_out = frozenset(no_pictures(path, names, all_of_them))
             for relative in (one for one in names if one not in left_out):
-                yield Source(path / relative, relative, _medium(path / relative, is_raster, spec))
+                one = path / relative
+                yield Source(one, relative, _medium(one, is_raster, spec), called=_called(one, relative, spec))
         if not some:
-            failed.append((path, f"no pictures in this folder; looked for {', '.join(sorted(suffixes(spec)))}"))
+            failed.append((path, f"no pictures in this folder; looked for {looked_for(spec)}"))
 
 
 def check_words(words: Sequence[str | Path], out: Path) -> None:
@@ -113,6 +119,15 @@ def refuse_among_pictures(folder: Path, out: Path) -> None:
     """OutputError where `folder`, of pictures, is where results go."""
     if out.exists() and real(out) == real(folder):
         raise OutputError(f"{out}: results would lie among the pictures; choose an `out` of its own")
+
+
+def _called(path: Path, relative: str, spec: Spec) -> str:
+    """The name of a picture of several files, below the folder that was searched; "" for one of a single file."""
+    stem = spec.stem_of(path)
+    if stem is None:
+        return ""
+    parents = Path(relative).parent.parts
+    return str(Path(*parents[: max(0, len(parents) - len(Path(spec.files[0].folder).parts))], stem))
 
 
 def is_camera(path: Path) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 
 from tarsia.errors import ImageError, TarsiaError
 from tarsia.pictures import gdal_file
+from tarsia.pictures.by_rows import Lies
 from tarsia.pictures.files import check_size, shown
 from tarsia.pictures.jpeg import frame, orientation
 from tarsia.pictures.orientation import upright
@@ -33,11 +34,15 @@ _PNM = re.compile(rb"P([56])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[
 
 
 class Samples(NamedTuple):
-    """Samples as stored, H x W x C of `bits` bits; `alpha`: whether the last is transparency by the file's format."""
+    """Samples as stored, H x W x C of `bits` bits; `alpha`: whether the last is transparency by the file's format.
+
+    `lies`: where on earth.
+    """
 
     values_HWC: np.ndarray
     bits: int
     alpha: bool = False
+    lies: Lies | None = None
 
 
 def is_deep_png(head: bytes) -> bool:
@@ -107,13 +112,21 @@ def read_jpeg_2000(source: str | Path | bytes, where: str, limit: int) -> Sample
         check_size((raster.width, raster.height), where, limit)
         values = _decoded(raster.read, where)
         values_HWC = np.ascontiguousarray(values.transpose(1, 2, 0))
-        return Samples(values_HWC, _bits(raster), raster.colorinterp[-1].name == "alpha")
+        return Samples(values_HWC, _bits(raster), raster.colorinterp[-1].name == "alpha", _lies(raster))
 
 
 def jpeg_2000_header(source: str | Path | bytes) -> tuple[tuple[int, int], int, np.dtype[Any], int]:
     """(height, width), bands, kind of numbers and bits of a JPEG 2000, by its header."""
     with _jpeg_2000(source) as raster:
         return (raster.height, raster.width), raster.count, np.dtype(raster.dtypes[0]), _bits(raster)
+
+
+def _lies(raster: Any) -> Lies | None:
+    affine = None if raster.transform.is_identity else tuple(raster.transform)[:6]
+    if not raster.crs:
+        return None if affine is None else Lies(None, affine)
+    number = raster.crs.to_epsg()
+    return Lies(f"EPSG:{number}" if number else raster.crs.to_wkt(), affine)
 
 
 def _bits(raster: Any) -> int:

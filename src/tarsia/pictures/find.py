@@ -91,3 +91,20 @@ def _slashed(entry: os.DirEntry[str]) -> str:
         return entry.name + os.sep if entry.is_dir() else entry.name
     except OSError:  # a link in a circle
         return entry.name
+
+
+def pictures_in(
+    folder: str | Path,
+    spec: Spec,
+    left_out: Iterable[str | Path] = (),
+    recursive: bool = True,
+    refused: Callable[[OSError], None] | None = None,
+) -> Iterator[str]:
+    """As `stream`, what are pictures of `spec`: of those whose bands are files of their own the first one's file."""
+    found = stream(folder, suffixes(spec), left_out, recursive, refused)
+    return (one for one in found if not spec.files or spec.stem_of(os.path.join(folder, one)) is not None)
+
+
+def looked_for(spec: Spec) -> str:
+    """What a folder is searched for, in words."""
+    return spec.files[0].file if spec.files else ", ".join(sorted(suffixes(spec)))

@@ -14,7 +14,8 @@ A kind that is not the model's is refused (8 bits to a model of 16 would be a wr
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,16 +93,51 @@ def held(value: str | float, kind: np.dtype[Any]) -> np.generic | None:
     return kind.type(int(number)) if limits.min <= number <= limits.max else None
 
 
-def without_data(values_HWC: np.ndarray, nodata: str | float | None, valid_HW: np.ndarray | None) -> np.ndarray | None:
-    """Where there is data: as `valid_HW` says, not where all bands are `nodata`, nor where one is no number."""
+class Data(NamedTuple):
+    """Where a picture has data: where `sound_HW` (by masks, transparency and numbers), but not where `held_HW`.
+
+    `held_HW`: where all bands hold `value`, which says that there is none.  None: sound everywhere, held nowhere.
+    """
+
+    sound_HW: np.ndarray | None = None
+    held_HW: np.ndarray | None = None
+    value: np.generic | None = None
+
+    @property
+    def valid_HW(self) -> np.ndarray | None:
+        """Where there is data; None for everywhere."""
+        there = None if self.held_HW is None else ~self.held_HW
+        if self.sound_HW is not None:
+            there = self.sound_HW if there is None else there & self.sound_HW
+        return None if there is None or bool(there.all()) else there
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Data:
+        """The same with both masks changed alike, as the picture's rows are."""
+        sound, held = (None if one is None else change(one) for one in (self.sound_HW, self.held_HW))
+        return Data(sound, held, self.value)
+
+
+def data_of(values_HWC: np.ndarray, nodata: str | float | None, sound_HW: np.ndarray | None) -> Data:
+    """Where there is data: as `sound_HW` says, not where all bands are `nodata`, nor where one is no number."""
     value = None if nodata is None or nodata == "none" else held(nodata, values_HWC.dtype)
-    if value is not None:
-        there = ~(values_HWC == value).all(axis=2)
-        valid_HW = there if valid_HW is None else valid_HW & there
+    held_HW = None if value is None else (values_HWC == value).all(axis=2)
     if values_HWC.dtype.kind == "f":
-        finite = np.isfinite(values_HWC).all(axis=2)
-        valid_HW = finite if valid_HW is None else valid_HW & finite
-    return None if valid_HW is None or bool(valid_HW.all()) else valid_HW
+        sound_HW = both(sound_HW, np.isfinite(values_HWC).all(axis=2))
+    return Data(sound_HW, held_HW, value)
+
+
+def both(sound_HW: np.ndarray | None, other_HW: np.ndarray | None) -> np.ndarray | None:
+    """Where two agree that there is data; None: everywhere."""
+    if sound_HW is None or other_HW is None:
+        return other_HW if sound_HW is None else sound_HW
+    return sound_HW & other_HW
+
+
+def emptied(values_HWC: np.ndarray, valid_HW: np.ndarray | None) -> np.ndarray:
+    """0 where there is no data, of numbers that may not fit in float32: what is no data need not."""
+    if valid_HW is None or values_HWC.dtype.itemsize <= 2:
+        return values_HWC
+    return np.where(valid_HW[..., None], values_HWC, values_HWC.dtype.type(0))
 
 
 def dark(largest: int, bits: int, where: str) -> list[str]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tarsia.card import Spec
 from tarsia.errors import ImageError
-from tarsia.pictures.find import suffixes, walk
+from tarsia.pictures.find import looked_for, pictures_in
 from tarsia.pictures.tensors import as_array, is_tensor
 
 
@@ -33,7 +33,7 @@ def many(given: Any, spec: Spec) -> Iterable[Any] | None:
 
 
 def _of_folder(folder: Path, spec: Spec) -> list[Path]:
-    found = [folder / name for name in walk(folder, suffixes(spec))]
+    found = [folder / name for name in sorted(pictures_in(folder, spec))]
     if not found:
-        raise ImageError(f"{folder}: no pictures in this folder; looked for {', '.join(sorted(suffixes(spec)))}")
+        raise ImageError(f"{folder}: no pictures in this folder; looked for {looked_for(spec)}")
     return found

@@ -10,6 +10,7 @@ same array.  A `Spec` (of a model's card, or of a data set) says how many bands,
 | HEIC (`heic.py`) | as the first of 8 bits, as the second of more |
 | TIFF | its samples, as `tiff_picture.py` says |
 | another number of bands, or kind of numbers, than wanted | refused, both named |
+| the first of several files, one a band (`Spec.files`) | all of them (`several.py`) |
 
 Where there is no data (the file's value for it, a mask, alpha 0 beside samples as stored, NaN) `valid_HW` is False, and
 labels there are 255.
@@ -20,8 +21,9 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -29,11 +31,13 @@ from PIL import Image
 from tarsia.card import IGNORED, MAX_BANDS, Spec
 from tarsia.errors import ImageError
 from tarsia.pictures import deep, heic, kinds
+from tarsia.pictures.by_rows import ByRows, Whole
 from tarsia.pictures.deep import Samples
 from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, most_pixels, open_file, opened, shown
 from tarsia.pictures.jpeg import frame
 from tarsia.pictures.orientation import orientation_of, upright
 from tarsia.pictures.rgb import flat, to_rgb
+from tarsia.pictures.several import Joined
 from tarsia.pictures.tensors import as_array, is_tensor
 from tarsia.pictures.tiff import is_tiff, open_tiff
 from tarsia.pictures.tiff_picture import TiffPicture
@@ -62,34 +66,6 @@ class Picture(NamedTuple):
         for remark in self.remarks:
             warnings.warn(remark, stacklevel=3)
         return self.values_HWC
-
-
-class ByRows(Protocol):
-    """A picture that is open, read by rows."""
-
-    where: str
-    size: tuple[int, int]
-
-    def rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """(bottom - top) x W x bands of the spec's kind, and where there is data (None: everywhere)."""
-
-    def remarks(self) -> list[str]:
-        """What a person should know once all is read."""
-
-
-class Whole:
-    """A picture that is held in memory."""
-
-    def __init__(self, where: str, picture: Picture) -> None:
-        self.where, self._picture = where, picture
-        self.size: tuple[int, int] = (picture.values_HWC.shape[0], picture.values_HWC.shape[1])
-
-    def rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
-        values, valid, _ = self._picture
-        return values[top:bottom], None if valid is None else valid[top:bottom]
-
-    def remarks(self) -> list[str]:
-        return list(self._picture.remarks)
 
 
 def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Picture:
@@ -152,20 +128,52 @@ def open_picture(source: str | Path | bytes, spec: Spec = RGB, limit: int | None
 
     `limit` as for `read`; None for a TIFF of any size.  ImageError for what is no such picture.
     """
+    if not isinstance(source, bytes) and spec.stem_of(source) is not None:
+        with _open_several(source, spec, limit) as picture:
+            yield picture
+        return
     where = shown(source)
     most = most_pixels(spec, MAX_PIXELS if limit is None else limit)
     with open_file(source, where) as file:
         head = head_of(file)
+        if spec.files and not (is_tiff(head) or head.startswith(deep.NPY)):
+            raise _not_several(where, spec)
         if not is_tiff(head):
-            yield Whole(where, _of_file(file, head, source, spec, where, most))
+            yield _of_file(file, head, source, spec, where, most)
             return
         with open_tiff(file, where, None if isinstance(source, bytes) else Path(source)) as tiff:
             if limit is not None:
                 check_size(tiff.size[::-1], where, most)
+            if spec.files and tiff.samples != spec.bands:
+                raise _not_several(where, spec)
             yield TiffPicture(tiff, spec)
 
 
-def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec, where: str, most: int) -> Picture:
+@contextlib.contextmanager
+def _open_several(source: str | Path, spec: Spec, limit: int | None) -> Iterator[ByRows]:
+    """The files of a picture's bands as one picture."""
+    alone = replace(spec, bands=1, low=(), files=())
+    found: list[ByRows] = []
+    with contextlib.ExitStack() as stack:
+        for band, path in zip(spec.files, spec.files_of(source), strict=True):
+            if not path.is_file():
+                first = "" if not found else f", as {shown(source)} has"
+                raise ImageError(f"{shown(path)}: no such file, and the picture needs its band {band.name}{first}")
+            found.append(stack.enter_context(open_picture(path, alone, limit)))
+            if len(found) == 1 and limit is not None:
+                check_size(found[0].size[::-1], shown(source), most_pixels(spec, limit))
+        yield Joined(found, spec)
+
+
+def _not_several(where: str, spec: Spec) -> ImageError:
+    names = ", ".join(one.file for one in spec.files)
+    return ImageError(
+        f"{where}: expected a picture whose {spec.bands} bands are files of their own: give the path of its first one, "
+        f"{spec.files[0].file}, which has the others beside it ({names}), or one TIFF or .npy file of all bands"
+    )
+
+
+def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec, where: str, most: int) -> Whole:
     """All of a file that is no TIFF."""
     if head.startswith(deep.NPY):
         kind = f"{spec.dtype} (H, W, {spec.bands})"
@@ -186,11 +194,11 @@ def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec
         return _converted(image, where, spec)
 
 
-def _of_heic(content: bytes, spec: Spec, where: str, most: int) -> Picture:
+def _of_heic(content: bytes, spec: Spec, where: str, most: int) -> Whole:
     found, several = heic.read(content, where, most)
     picture = _of_samples(found, spec, where) if isinstance(found, Samples) else _converted(found, where, spec)
     remark = f"{where}: holds several pictures, only the main one is used"
-    return picture._replace(remarks=(*picture.remarks, remark)) if several else picture
+    return Whole(where, picture.values_HWC, picture.data, [*picture.remarks(), remark]) if several else picture
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -200,17 +208,20 @@ def _content(file: BinaryIO) -> bytes:
 
 def _of_pillow(image: Image.Image, spec: Spec, limit: int) -> Picture:
     where = shown(getattr(image, "filename", "")) or "PIL image"
+    if spec.files:
+        raise _not_several(where, spec)
     if spec.bands not in (1, 3) or spec.dtype != "uint8":
         what = f"{number(spec.bands, 'band')} of {spec.dtype}"
         raise ImageError(f"{where}: of mode {image.mode}, expected {what}: give an array or a file's path")
     with explained(where, b"", FORMATS):
         check_size(image.size, where, limit)
-        return _converted(image, where, spec, several=False)  # it stands at the one that is meant
+        found = _converted(image, where, spec, several=False)  # it stands at the one that is meant
+        return Picture(found.values_HWC, found.data.valid_HW, tuple(found.remarks()))
 
 
-def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
+def _of_samples(samples: Samples, spec: Spec, where: str) -> Whole:
     """Stored samples as the bands of `spec`; a last one that is alpha says where there is data, or lies on white."""
-    values, bits, alpha = samples
+    values, bits, alpha, lies = samples
     count, wanted = values.shape[2], spec.bands
     if spec.take:
         if max(spec.take) > count:
@@ -225,15 +236,17 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
     valid = None
     if drops and count != wanted and count - 1 in ((wanted, 1) if wanted == 3 else (wanted,)):
         if spec.dtype == "uint8" and spec.alpha is None and values.dtype == np.uint16:
-            return _on_white((values >> (bits - 8)).astype(np.uint8), spec)
+            return Whole(where, _on_white((values >> (bits - 8)).astype(np.uint8), spec))
         if spec.alpha != "drop":
             valid = values[..., -1] != 0
         values = values[..., :-1]
+    elif count != wanted and spec.files:
+        raise _not_several(where, spec)
     elif count != wanted and not (count == 1 and wanted == 3):
         raise _other_bands(where, count, spec)
-    valid = kinds.without_data(values, spec.nodata, valid)
-    if valid is not None and values.dtype.itemsize > 2:  # what is no data need be no float32 either
-        values = np.where(valid[..., None], values, values.dtype.type(0))
+    data = kinds.data_of(values, spec.nodata, valid)
+    valid = data.valid_HW
+    values = kinds.emptied(values, valid)
     bits = kinds.said_bits(values, bits, spec.bits, where, valid)
     remarks: list[str] = []
     if values.dtype == np.uint16 and spec.dtype == "uint8" and values.size:
@@ -241,16 +254,18 @@ def _of_samples(samples: Samples, spec: Spec, where: str) -> Picture:
     found = kinds.converted(values, bits, spec.dtype, where)
     if found.shape[2] < wanted:
         found = np.repeat(found, wanted, axis=2)
-    return Picture(np.ascontiguousarray(found), valid, tuple(remarks))
+    picture = Whole(where, np.ascontiguousarray(found), data, remarks)
+    picture.lies = lies
+    return picture
 
 
-def _on_white(values_HWC: np.ndarray, spec: Spec) -> Picture:
+def _on_white(values_HWC: np.ndarray, spec: Spec) -> np.ndarray:
     """Grey and alpha, or colours and alpha, laid on white, as of 8 bits."""
     image = np.array(flat(Image.fromarray(values_HWC, "LA" if values_HWC.shape[2] == 2 else "RGBA")))
-    return Picture(image if spec.bands == 3 else np.ascontiguousarray(image[..., :1]))
+    return image if spec.bands == 3 else np.ascontiguousarray(image[..., :1])
 
 
-def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True) -> Picture:
+def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True) -> Whole:
     """What Pillow has opened, of 8 bits -> RGB, or grey; `several`: whether to remark that there are more of them."""
     bands = spec.bands
     found = len(image.getbands()) if image.mode != "P" else 3
@@ -275,8 +290,8 @@ def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True)
     if several and image.format != "MPO" and getattr(image, "is_animated", False):
         remarks.append(f"{where}: holds several pictures, only the first is used")
     values = image_HW3 if bands == 3 else np.ascontiguousarray(image_HW3[..., :1])
-    valid = kinds.without_data(values, spec.nodata, None)
-    return Picture(kinds.converted(values, 8, spec.dtype, where), valid, tuple(remarks))
+    data = kinds.data_of(values, spec.nodata, None)
+    return Whole(where, kinds.converted(values, 8, spec.dtype, where), data, remarks)
 
 
 def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:

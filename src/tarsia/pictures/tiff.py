@@ -19,6 +19,7 @@ import numpy as np
 import tifffile
 
 from tarsia.errors import ImageError, TarsiaError, TooLargeError
+from tarsia.pictures.by_rows import Lies
 from tarsia.pictures.kinds import held
 from tarsia.pictures.orientation import ORIENTATION
 from tarsia.pictures.segment import check_segment
@@ -29,6 +30,10 @@ ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: alpha, multiplied into the colo
 OLD_JPEG, JPEG = 6, 7  # Compression
 NODATA = 42113  # GDAL's, as text
 _PLACE_TAGS = (33550, 33922, 34264, 50844)  # pixel scale, tie points, transformation, rational polynomials
+_GEO_KEYS, _GEO_DOUBLES = 34735, 34736
+_RASTER_TYPE, _IS_POINT = 1025, 2  # keys of GeoTIFF 1.1, and their values
+_GEOGRAPHIC, _PROJECTED, _OF_ITS_OWN = 2048, 3072, 32767
+_CITATIONS = (_RASTER_TYPE, 1026, 2049, 3073, 4097)  # what says nothing of a coordinate system
 _DNG_VERSION, _SUB_IFDS = 50706, 330
 _PREVIEW, _MASK = 1, 4  # NewSubfileType's bits
 _WORLD_FILES = (".tfw", ".tifw", ".tiffw", ".wld")
@@ -86,6 +91,24 @@ class Tiff:
         if any(tag in self.page.tags for tag in _PLACE_TAGS):
             return True
         return self.path is not None and any(self.path.with_suffix(end).is_file() for end in _WORLD_FILES)
+
+    @property
+    def lies(self) -> Lies | None:
+        """Where on earth it lies by its tags (GeoTIFF 1.1); None where these place no corner and name no system."""
+        keys, scale, tie, matrix = (self._tag(tag) for tag in (_GEO_KEYS, *_PLACE_TAGS[:3]))
+        affine = None
+        if matrix is not None and len(matrix) == 16:
+            affine = [float(matrix[k]) for k in (0, 1, 3, 4, 5, 7)]
+        elif scale is not None and tie is not None and len(tie) == 6 and len(scale) >= 2:
+            (column, row, _, x, y, _), (wide, high) = map(float, tie), map(float, scale[:2])
+            affine = [wide, 0.0, x - column * wide, 0.0, -high, y + row * high]
+        known = {int(keys[k]): int(keys[k + 3]) for k in range(4, len(keys) - 3, 4)} if keys is not None else {}
+        if affine is not None and known.get(_RASTER_TYPE) == _IS_POINT:  # places are of the pixels' middles
+            affine[2], affine[5] = affine[2] - (affine[0] + affine[1]) / 2, affine[5] - (affine[3] + affine[4]) / 2
+        number = known.get(_PROJECTED) or known.get(_GEOGRAPHIC) or 0
+        told = [one for one in sorted(known.items()) if one[0] not in _CITATIONS]
+        crs = f"EPSG:{number}" if 0 < number < _OF_ITS_OWN else f"{told} {self._tag(_GEO_DOUBLES)}" if known else None
+        return None if crs is None and affine is None else Lies(crs, None if affine is None else tuple(affine))
 
     @property
     def nodata(self) -> str | None:

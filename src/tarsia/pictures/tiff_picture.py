@@ -23,6 +23,8 @@ from tarsia.card import Spec
 from tarsia.errors import ImageError
 from tarsia.pictures import kinds
 from tarsia.pictures import tiff as tags
+from tarsia.pictures.by_rows import ByRows, Lies, Whole
+from tarsia.pictures.kinds import Data
 from tarsia.pictures.orientation import swaps_sides, upright
 from tarsia.pictures.tiff import Tiff
 from tarsia.plain_text import number
@@ -30,7 +32,7 @@ from tarsia.plain_text import number
 _STRANGE = 0.02  # of the pixels: the most that are neither 0 nor the maximum in a band that is transparency
 
 
-class TiffPicture:
+class TiffPicture(ByRows):
     """A TIFF in the bands and the kind of `spec`, read by rows; ImageError for one that does not fit it."""
 
     def __init__(self, tiff: Tiff, spec: Spec) -> None:
@@ -43,17 +45,21 @@ class TiffPicture:
         self._turned = tiff.orientation
         height, width = tiff.size
         self.size = (width, height) if swaps_sides(self._turned) else (height, width)
-        self._whole: tuple[np.ndarray, np.ndarray | None] | None = None
+        self._whole: Whole | None = None
 
-    def rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """(bottom - top) x W x bands of the spec's kind, upright; and where there is data, None for everywhere."""
+    @property
+    def lies(self) -> Lies | None:  # type: ignore[override]
+        return self._tiff.lies
+
+    def parts(self, top: int, bottom: int) -> tuple[np.ndarray, Data]:
+        """(bottom - top) x W x bands of the spec's kind, upright; and where there is data."""
         if self._turned == 1:
             return self._read(top, bottom)
         if self._whole is None:
-            values, valid = self._read(0, self._tiff.size[0])
-            self._whole = upright(values, self._turned), None if valid is None else upright(valid, self._turned)
-        values, valid = self._whole
-        return values[top:bottom], None if valid is None else valid[top:bottom]
+            values, data = self._read(0, self._tiff.size[0])
+            turned = data.each(lambda mask: upright(mask, self._turned))
+            self._whole = Whole(self.where, upright(values, self._turned), turned)
+        return self._whole.parts(top, bottom)
 
     def remarks(self) -> list[str]:
         """What a person should know once all is read."""
@@ -103,30 +109,28 @@ class TiffPicture:
         )
         return ImageError(f"{self.where}: a TIFF of {number(found, 'band')}, expected {expected}: {remedy}")
 
-    def _read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def _read(self, top: int, bottom: int) -> tuple[np.ndarray, Data]:
         tiff, spec = self._tiff, self.spec
         stored = tiff.rows(top, bottom)
         bands = stored[..., self._chosen]
-        valid = self._valid(bands, tiff, top, bottom)
+        data = self._data(bands, tiff, top, bottom)
         if self._alpha is not None:
             alpha = stored[..., self._alpha]
             if self._guessed:
                 self._check_alpha(alpha[~self._counted_H[top:bottom]])
                 self._counted_H[top:bottom] = True
-            valid = _both(valid, alpha != 0)
+            data = data._replace(sound_HW=kinds.both(data.sound_HW, alpha != 0))
+        valid = data.valid_HW
         self._bits = kinds.said_bits(bands, tiff.bits, spec.bits, self.where, valid)
         if spec.dtype == "uint8" and bands.dtype == np.uint16 and bands.size:
             self._largest = max(self._largest, int(bands.max()))
-        if valid is not None and bands.dtype.itemsize > 2:  # what is no data need be no float32 either
-            bands = np.where(valid[..., None], bands, bands.dtype.type(0))
-        return self._colored(bands), valid
+        return self._colored(kinds.emptied(bands, valid)), data
 
-    def _valid(self, bands: np.ndarray, tiff: Tiff, top: int, bottom: int) -> np.ndarray | None:
+    def _data(self, bands: np.ndarray, tiff: Tiff, top: int, bottom: int) -> Data:
         """Where there is data, by the mask, by the value that says there is none, and by what is no number."""
         masked = tiff.masked(top, bottom)
-        valid = None if masked is None else ~masked
         value = self._no_data(bands.dtype)
-        return kinds.without_data(bands, None if value is None else value.item(), valid)
+        return kinds.data_of(bands, None if value is None else value.item(), None if masked is None else ~masked)
 
     def _no_data(self, kind: np.dtype) -> np.generic | None:
         """The value of no data in the file's own kind; None where there is none, or no sample can hold it."""
@@ -187,7 +191,3 @@ class TiffPicture:
         if bands.dtype.kind != "u":
             raise ImageError(f"{self.where}: {bands.dtype} with 0 as white; save it as a plain grey TIFF")
         return (bands.dtype.type(2**self._bits - 1) - bands).astype(bands.dtype)
-
-
-def _both(valid: np.ndarray | None, other: np.ndarray) -> np.ndarray:
-    return other if valid is None else valid & other

@@ -32,6 +32,8 @@ def read(source: Found, reading: Reading) -> Annotations:
     for split, opened in parts.items():
         if not isinstance(opened, PairedData):
             raise DatasetError(f"{source.root}: its pictures and labels are no files")
+        if opened.spec.files:
+            raise DatasetError(f"{source.root}: its pictures are of several files each, which no other program takes")
         for index, (name, image, label) in enumerate(opened.pairs):
             pictures.append(Picture(name, Path(image), partial(_label, opened, index), 0, split))
             labels.append(Path(label))
