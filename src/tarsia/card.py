@@ -50,7 +50,7 @@ _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 # The fields of `Input` that came with format 2, and what says nothing there.
 _NEW: dict[str, Any] = {"dtype": "uint8", "bits": None, "alpha": None, "take": [], "nodata": None, "range": None}
-_NEW |= {"files": []}
+_NEW |= {"files": [], "harmonise": None}
 
 
 class _Frozen(BaseModel):
@@ -139,8 +139,8 @@ class Input(_Frozen):
     `size` (height, width) resizes to exactly that; `short_side` keeps the aspect ratio; with neither the picture
     keeps its size.  Scores are always brought back to the picture's own size.
 
-    What pictures are read as: `dtype`, `bits`, `alpha`, `take`, `nodata` and `files` (see `Spec`), and the `range` of
-    their values; None: 8 bits as they are.
+    What pictures are read as: `dtype`, `bits`, `alpha`, `take`, `nodata`, `files` and `harmonise` (see `Spec`), and the
+    `range` of their values; None: 8 bits as they are.
     """
 
     size: tuple[_Side, _Side] | None = None
@@ -155,6 +155,7 @@ class Input(_Frozen):
     nodata: Literal["none"] | float | None = None
     range: Range | None = None
     files: tuple[BandFile, ...] = Field((), max_length=MAX_BANDS)
+    harmonise: Literal["sentinel2"] | None = None
 
     @model_validator(mode="after")
     def _files_apart(self) -> Input:
@@ -256,7 +257,8 @@ class Card(_Frozen):
         """What the model takes pictures as."""
         seen = self.input
         low = seen.range.low if seen.range else ()
-        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, low, seen.bits, seen.files)
+        more: Any = {"low": low, "bits": seen.bits, "files": seen.files, "harmonise": seen.harmonise}
+        return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, **more)
 
     @property
     def weights_licence(self) -> str:

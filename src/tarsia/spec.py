@@ -94,7 +94,8 @@ class Spec:
     bands, counted from 1.  `nodata`: the value of no data; "none": there is none, whatever a file's tag says.
     `bits`: how many the values use where they are stored in more (uint16; None: as each file says).
     `low`: what other kinds than uint8 hold where there is no data, for each band; as stored where it is empty.
-    `files`: the bands that lie in a file each; the first one's file stands for the picture.
+    `files`: the bands that lie in a file each; the first one's file stands for the picture.  `harmonise`: "sentinel2":
+    on the scale of its later products (pictures/sentinel2.py).
     """
 
     bands: int = 3
@@ -105,6 +106,7 @@ class Spec:
     low: tuple[float, ...] = ()
     bits: int | None = None
     files: tuple[BandFile, ...] = ()
+    harmonise: str | None = None
 
     @property
     def plain(self) -> bool:

@@ -75,6 +75,11 @@ def read_as(dataset: Dataset, spec: Spec) -> Dataset:
             f"bands differ: the model takes {', '.join(names)}, and dataset.yaml lists {', '.join(theirs)}: list the "
             "same ones, by these names and in this order"
         )
+    if found.harmonise and not spec.harmonise:
+        raise DatasetError(
+            f"dataset.yaml says `harmonise: {found.harmonise}`, and the model learned from pictures without it: leave "
+            "it out, or train a model with it"
+        )
     ours = replace(
         spec,
         alpha=spec.alpha if found.alpha is None else found.alpha,

@@ -18,6 +18,7 @@ from tarsia.errors import DatasetError
 from tarsia.pictures.find import walk
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.reader import RGB, Picture, masked, read
+from tarsia.pictures.sentinel2 import metadata_of
 
 
 class PairedData:
@@ -89,12 +90,17 @@ class PairedData:
         digest = hashlib.sha256(repr((self.classes, table, *more)).encode())
         for index, (name, image, label) in enumerate(self.pairs):
             try:
-                states = [os.stat(path) for path in (*map(str, self.spec.files_of(image)), *_files(label))]
+                states = [os.stat(path) for path in (*self._picture_files(image), *_files(label))]
             except OSError as error:
                 raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})") from error
             kept = [name, self.domains[index], self.sequences[index]]
             digest.update(repr([*kept, *((state.st_size, state.st_mtime_ns) for state in states)]).encode())
         return digest.hexdigest()
+
+    def _picture_files(self, image: str) -> list[str]:
+        """All that decides what a picture is read as: its files, and what its product says of them."""
+        said = metadata_of(image) if self.spec.harmonise else None
+        return [*map(str, self.spec.files_of(image)), *([] if said is None else [str(said)])]
 
 
 def _files(path: str) -> list[str]:

@@ -14,6 +14,7 @@ from tarsia.card import MAX_BANDS, Range, Spec
 from tarsia.errors import ImageError
 from tarsia.pictures.find import ARRAY_SUFFIX, SUFFIXES
 from tarsia.pictures.headers import Numbers, stored_numbers
+from tarsia.pictures.sentinel2 import is_early
 from tarsia.plain_text import number
 from tarsia.spec import BandFile, clash
 
@@ -26,6 +27,9 @@ def _rising(found: tuple[float, float]) -> tuple[float, float]:
 
 _Percent = Annotated[float, Field(ge=0, le=100)]
 _Taken = Annotated[int, Field(strict=True, ge=1, le=1024)]  # of a file's samples
+
+
+_SCALES = {True: "baselines before 04.00", False: "baseline 04.00 or later", None: ""}
 
 
 class _Node(BaseModel):
@@ -101,11 +105,14 @@ class Reading(_Node):
     alpha: Literal["none", "last", "drop"] | None = None
     take: Annotated[tuple[_Taken, ...], Field(min_length=1, max_length=MAX_BANDS)] | None = None
     nodata: Literal["none"] | float | None = None
+    harmonise: Literal["sentinel2"] | None = None
 
     @model_validator(mode="after")
     def _bits_of_16(self) -> Reading:
         if self.bits is not None and self.dtype in ("int16", "float32"):
             raise ValueError(f"bits: of {self.dtype} all are used: leave `bits` out")
+        if self.harmonise and self.dtype not in (None, "uint16"):
+            raise ValueError(f"harmonise: of {self.dtype}, expected uint16, as products hold them: leave `dtype` out")
         if self.take and isinstance(self.bands, tuple):
             raise ValueError(
                 "take: each band is a file of its own: leave `take` out, and list the files in their order"
@@ -118,7 +125,7 @@ class Reading(_Node):
         files = self.bands if isinstance(self.bands, tuple) else ()
         bands = len(self.take or files) or self.bands
         assert isinstance(bands, int)
-        more: Any = {"bits": self.used_bits, "files": files}
+        more: Any = {"bits": self.used_bits, "files": files, "harmonise": self.harmonise}
         return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata, **more)
 
     @property
@@ -163,6 +170,22 @@ def several_kinds(found: Mapping[Numbers, int], said_bits: bool) -> str:
             f"{most} to take all as stored; or save them with one depth"
         )
     return ""
+
+
+def two_scales(paths: Iterable[str]) -> str:
+    """What is wrong with pictures of Sentinel-2 products of both scales; empty where they are of one, or of none."""
+    found: Counter[str] = Counter()
+    for path in paths:
+        with contextlib.suppress(ImageError):  # metadata that cannot be read are asked for with harmonise alone
+            found[_SCALES[is_early(path)]] += 1
+    del found[""]
+    if len(found) < 2:
+        return ""
+    counts = ", ".join(f"{number(count, 'picture')} of {kind}" for kind, count in found.most_common())
+    return (
+        f"pictures of Sentinel-2 products on two scales ({counts}): say in dataset.yaml harmonise: sentinel2, which "
+        "adds 1000 to the former, or leave one kind out"
+    )
 
 
 def _counts(found: Counter[str]) -> str:

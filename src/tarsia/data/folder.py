@@ -38,6 +38,9 @@ Everything it can say:
     take: [4, 3, 2]                   # which samples of a file are the bands, counted from 1
     nodata: -9999                     # pixels that hold it in all bands have no data, and are not learned; without it
                                       # what a TIFF's tag says; `none` switches that off
+    harmonise: sentinel2              # adds 1000 to pictures of Sentinel-2 products before baseline 04.00, where these
+                                      # are not 0, by their MTD_MSI*.xml beside or above them; without it a split of
+                                      # products before and since is an error
     tolerance: 30                     # of masks that were saved as JPEG: a value or colour that is so near to a class
                                       # (in each channel) is of it; what is farther from all is ignored
     images: images                    # folders, relative to this file; subfolders are looked through.  Several are a
@@ -86,7 +89,7 @@ from tarsia.data._lists import listed_pairs, read_names, read_pairs
 from tarsia.data._paired import PairedData
 from tarsia.data._pairing import LABEL_SUFFIXES, Pairing, Rule, pair_folders, require_complete
 from tarsia.data._places import folders
-from tarsia.data._reading import kinds, several_kinds
+from tarsia.data._reading import kinds, several_kinds, two_scales
 from tarsia.data._split import divide
 from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.pictures.find import suffixes, walk
@@ -116,6 +119,9 @@ class Data(PairedData):
         sequences = [_part(self.source, "sequence_by", sequence_by, name) for name in names]
         table = self.layout.table(str(self.source))
         spec, fault = self._spec(pairing, split)
+        if spec.dtype == "uint16" and not spec.harmonise and not fault:
+            scales = two_scales(one.image for one in pairing.pairs)
+            fault = scales and f"{self.source}: {scales}"
         super().__init__(pairing, self.layout.palette(), table, domains, sequences, spec)
         self.range_rule, self.kinds_fault = self.layout.range_rule, fault
 

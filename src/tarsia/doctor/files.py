@@ -157,6 +157,8 @@ def several_kinds(checked: CheckedData) -> Iterator[Finding]:
         if fault:
             where, _, said = fault.partition(": ")
             why = "One network takes one kind of numbers: 8 bits beside 16 would be another scale."
+            if "harmonise" in said:
+                why = "The same ground is 1000 brighter in the later ones."
             what, _, remedy = said.partition("): ")
             yield Finding("several-kinds", "error", f"{split.name}: {what})", why, f"{remedy} ({where})")
             return

@@ -128,6 +128,11 @@ def write_copy(checked: CheckedData, findings: Sequence[Finding], folder: Path) 
     """
     if not all(isinstance(split.dataset, PairedData) for split in checked.splits.values()):
         raise DatasetError(f"{checked.spec} has no files that could be corrected: `fix` is for data sets of files")
+    if checked.layout is not None and checked.layout.harmonise:
+        raise DatasetError(
+            f"{checked.spec}: a copy has no products, whose MTD_MSI*.xml `harmonise` needs: leave out what is wrong "
+            "with `leave_out` in dataset.yaml"
+        )
     rewriter = Rewriter(checked, findings)
     corrections, copy = _corrections(checked, rewriter.keeps), CorrectedCopy(folder, keeps=rewriter.keeps)
     targets = _targets(checked, corrections, folder, rewriter.keeps)

@@ -61,7 +61,7 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
         if node.weights == "none" and not recipe.train.start_from:
             console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
     spec = spec_of(train_data)
-    kept = {name: getattr(spec, name) for name in ("dtype", "bits", "alpha", "take", "nodata", "files")}
+    kept = {name: getattr(spec, name) for name in ("dtype", "bits", "alpha", "take", "nodata", "files", "harmonise")}
     size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
     seen = Input.model_validate(size | kept | {"range": settled(train_data)})
     told = {"classes": classes, "coding": coding_of(train_data), "input": seen}

@@ -37,6 +37,7 @@ from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, mo
 from tarsia.pictures.jpeg import frame
 from tarsia.pictures.orientation import orientation_of, upright
 from tarsia.pictures.rgb import flat, to_rgb
+from tarsia.pictures.sentinel2 import harmonised
 from tarsia.pictures.several import Joined
 from tarsia.pictures.tensors import as_array, is_tensor
 from tarsia.pictures.tiff import is_tiff, open_tiff
@@ -128,6 +129,12 @@ def open_picture(source: str | Path | bytes, spec: Spec = RGB, limit: int | None
 
     `limit` as for `read`; None for a TIFF of any size.  ImageError for what is no such picture.
     """
+    with _opened(source, spec, limit) as picture:
+        yield picture if spec.harmonise is None else harmonised(picture, source, spec.dtype)
+
+
+@contextlib.contextmanager
+def _opened(source: str | Path | bytes, spec: Spec, limit: int | None) -> Iterator[ByRows]:
     if not isinstance(source, bytes) and spec.stem_of(source) is not None:
         with _open_several(source, spec, limit) as picture:
             yield picture
@@ -152,7 +159,7 @@ def open_picture(source: str | Path | bytes, spec: Spec = RGB, limit: int | None
 @contextlib.contextmanager
 def _open_several(source: str | Path, spec: Spec, limit: int | None) -> Iterator[ByRows]:
     """The files of a picture's bands as one picture."""
-    alone = replace(spec, bands=1, low=(), files=())
+    alone = replace(spec, bands=1, low=(), files=(), harmonise=None)
     found: list[ByRows] = []
     with contextlib.ExitStack() as stack:
         for band, path in zip(spec.files, spec.files_of(source), strict=True):
