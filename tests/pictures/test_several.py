@@ -183,3 +183,29 @@ def test_a_folder_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(read(path.name, spec).values_HWC, expected)
     run = tarsia.predict(Predictor(Seeing(spec)), [tmp_path], tmp_path / "out", save=("label",))
     assert run.done == [(path, tmp_path / "out/a/x.png")]
+
+
+def test_jpeg_2000_that_lies_on_earth(tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
+    files = (BandFile(name="B02", file="*_B02.jp2"), BandFile(name="B05", file="*_B05.jp2"))
+    for one, values, pixel in zip(files, (stored(64), stored(32)), (10, 20), strict=True):
+        place = {"crs": "EPSG:32633", "transform": rasterio.transform.from_origin(5e5, 6e6, pixel, pixel)}
+        lossless = {"QUALITY": "100", "REVERSIBLE": "YES", "dtype": "uint16"}
+        shape = {"width": values.shape[1], "height": values.shape[0], "count": 1}
+        with rasterio.open(one.at(tmp_path, "x"), "w", "JP2OpenJPEG", **shape, **lossless, **place) as raster:
+            raster.write(values, 1)
+    spec, path = Spec(2, "uint16", files=files), files[0].at(tmp_path, "x")
+    expected = np.stack([stored(64), stored(32).repeat(2, 0).repeat(2, 1)], axis=2)
+    np.testing.assert_array_equal(read(path, spec).values_HWC, expected)
+    engine = Seeing(spec)
+    run = tarsia.predict(Predictor(engine).in_tiles(32, 0.25), path, tmp_path / "out", save=("label",))
+    assert [path.name for _, path in run.done] == ["x.tif"]
+    with rasterio.open(tmp_path / "out/x.tif") as raster:
+        assert raster.crs == "EPSG:32633" and raster.transform.a == 10 and raster.shape == (64, 64)
+    assert len(engine.seen) > 4 and max(one.shape[0] for one in engine.seen) == 32
+    for tile in engine.seen[:1]:
+        np.testing.assert_array_equal(tile, expected[:32, :32])
+    moved = files[1].at(tmp_path, "x")
+    tifffile.imwrite(moved, stored(32), photometric="minisblack", **placed(20, 6e5))  # whatever its name ends in
+    with pytest.raises(ImageError, match=r"B05.jp2: lies elsewhere \(EPSG:32633 at 600000, 6000000\)"):
+        read(path, spec)
