@@ -107,21 +107,27 @@ def read_pnm(content: bytes, where: str, limit: int) -> Samples:
 
 
 def read_jpeg_2000(source: str | Path | bytes, where: str, limit: int) -> Samples:
-    """JPEG 2000 by GDAL's own driver for it, and by no other."""
-    with _jpeg_2000(source) as raster:
+    """All of a JPEG 2000."""
+    with open_jpeg_2000(source) as raster:
         check_size((raster.width, raster.height), where, limit)
-        values = _decoded(raster.read, where)
-        values_HWC = np.ascontiguousarray(values.transpose(1, 2, 0))
-        return Samples(values_HWC, _bits(raster), raster.colorinterp[-1].name == "alpha", _lies(raster))
+        return jpeg_2000_rows(raster, 0, raster.height, where)._replace(lies=jpeg_2000_lies(raster))
+
+
+def jpeg_2000_rows(raster: Any, top: int, bottom: int, where: str) -> Samples:
+    """Rows of a JPEG 2000 that is open."""
+    values = _decoded(lambda: raster.read(window=((top, bottom), (0, raster.width))), where)
+    values_HWC = np.ascontiguousarray(values.transpose(1, 2, 0))
+    return Samples(values_HWC, _bits(raster), raster.colorinterp[-1].name == "alpha")
 
 
 def jpeg_2000_header(source: str | Path | bytes) -> tuple[tuple[int, int], int, np.dtype[Any], int]:
     """(height, width), bands, kind of numbers and bits of a JPEG 2000, by its header."""
-    with _jpeg_2000(source) as raster:
+    with open_jpeg_2000(source) as raster:
         return (raster.height, raster.width), raster.count, np.dtype(raster.dtypes[0]), _bits(raster)
 
 
-def _lies(raster: Any) -> Lies | None:
+def jpeg_2000_lies(raster: Any) -> Lies | None:
+    """Where one that is open lies on earth."""
     affine = None if raster.transform.is_identity else tuple(raster.transform)[:6]
     if not raster.crs:
         return None if affine is None else Lies(None, affine)
@@ -133,7 +139,8 @@ def _bits(raster: Any) -> int:
     return int(raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", np.dtype(raster.dtypes[0]).itemsize * 8))
 
 
-def _jpeg_2000(source: str | Path | bytes) -> AbstractContextManager[Any]:
+def open_jpeg_2000(source: str | Path | bytes) -> AbstractContextManager[Any]:
+    """One as GDAL has it, by its own driver and no other."""
     return gdal_file.opened(source if isinstance(source, bytes) else Path(source), "JP2OpenJPEG", "reading JPEG 2000")
 
 

@@ -35,8 +35,10 @@ from tarsia.pictures.by_rows import ByRows, Whole
 from tarsia.pictures.deep import Samples
 from tarsia.pictures.files import FORMATS, MAX_PIXELS, check_size, explained, most_pixels, open_file, opened, shown
 from tarsia.pictures.jpeg import frame
+from tarsia.pictures.jpeg_2000 import Jpeg2000
+from tarsia.pictures.of_samples import not_several, of_samples, other_bands
 from tarsia.pictures.orientation import orientation_of, upright
-from tarsia.pictures.rgb import flat, to_rgb
+from tarsia.pictures.rgb import to_rgb
 from tarsia.pictures.sentinel2 import harmonised
 from tarsia.pictures.several import Joined
 from tarsia.pictures.tensors import as_array, is_tensor
@@ -127,7 +129,8 @@ def head_of(file: BinaryIO) -> bytes:
 def open_picture(source: str | Path | bytes, spec: Spec = RGB, limit: int | None = MAX_PIXELS) -> Iterator[ByRows]:
     """A file, or its content, as a picture that is read by rows: a TIFF's are decoded as they are asked for.
 
-    `limit` as for `read`; None for a TIFF of any size.  ImageError for what is no such picture.
+    `limit` as for `read`; None for a TIFF of any size, or a JPEG 2000, which is decoded by rows, too, then.  ImageError
+    for what is no such picture.
     """
     with _opened(source, spec, limit) as picture:
         yield picture if spec.harmonise is None else harmonised(picture, source, spec.dtype)
@@ -144,7 +147,11 @@ def _opened(source: str | Path | bytes, spec: Spec, limit: int | None) -> Iterat
     with open_file(source, where) as file:
         head = head_of(file)
         if spec.files and not (is_tiff(head) or head.startswith(deep.NPY)):
-            raise _not_several(where, spec)
+            raise not_several(where, spec)
+        if limit is None and deep.is_jpeg_2000(head):
+            with deep.open_jpeg_2000(source) as raster:
+                yield Jpeg2000(raster, spec, where)
+            return
         if not is_tiff(head):
             yield _of_file(file, head, source, spec, where, most)
             return
@@ -152,7 +159,7 @@ def _opened(source: str | Path | bytes, spec: Spec, limit: int | None) -> Iterat
             if limit is not None:
                 check_size(tiff.size[::-1], where, most)
             if spec.files and tiff.samples != spec.bands:
-                raise _not_several(where, spec)
+                raise not_several(where, spec)
             yield TiffPicture(tiff, spec)
 
 
@@ -172,38 +179,30 @@ def _open_several(source: str | Path, spec: Spec, limit: int | None) -> Iterator
         yield Joined(found, spec)
 
 
-def _not_several(where: str, spec: Spec) -> ImageError:
-    names = ", ".join(one.file for one in spec.files)
-    return ImageError(
-        f"{where}: expected a picture whose {spec.bands} bands are files of their own: give the path of its first one, "
-        f"{spec.files[0].file}, which has the others beside it ({names}), or one TIFF or .npy file of all bands"
-    )
-
-
 def _of_file(file: BinaryIO, head: bytes, source: str | Path | bytes, spec: Spec, where: str, most: int) -> Whole:
     """All of a file that is no TIFF."""
     if head.startswith(deep.NPY):
         kind = f"{spec.dtype} (H, W, {spec.bands})"
-        return _of_samples(deep.read_npy(file, where, kind, most), spec, where)
+        return of_samples(deep.read_npy(file, where, kind, most), spec, where)
     if deep.is_jpeg_2000(head):
-        return _of_samples(deep.read_jpeg_2000(source, where, most), spec, where)
+        return of_samples(deep.read_jpeg_2000(source, where, most), spec, where)
     if deep.is_deep_jpeg(head):
-        return _of_samples(deep.read_jpeg(_content(file), where, most), spec, where)
+        return of_samples(deep.read_jpeg(_content(file), where, most), spec, where)
     if deep.is_deep_pnm(head) and (spec.dtype != "uint8" or spec.bits):
-        return _of_samples(deep.read_pnm(_content(file), where, most), spec, where)
+        return of_samples(deep.read_pnm(_content(file), where, most), spec, where)
     if heic.is_heic(head):
         return _of_heic(_content(file), spec, where, most)
     with opened(file, where, FORMATS, most) as image:
         if deep.is_deep_png(head):
             samples = deep.read_png(_content(file), where)
             turned = upright(samples.values_HWC, orientation_of(image))
-            return _of_samples(samples._replace(values_HWC=turned), spec, where)
+            return of_samples(samples._replace(values_HWC=turned), spec, where)
         return _converted(image, where, spec)
 
 
 def _of_heic(content: bytes, spec: Spec, where: str, most: int) -> Whole:
     found, several = heic.read(content, where, most)
-    picture = _of_samples(found, spec, where) if isinstance(found, Samples) else _converted(found, where, spec)
+    picture = of_samples(found, spec, where) if isinstance(found, Samples) else _converted(found, where, spec)
     remark = f"{where}: holds several pictures, only the main one is used"
     return Whole(where, picture.values_HWC, picture.data, [*picture.remarks(), remark]) if several else picture
 
@@ -216,7 +215,7 @@ def _content(file: BinaryIO) -> bytes:
 def _of_pillow(image: Image.Image, spec: Spec, limit: int) -> Picture:
     where = shown(getattr(image, "filename", "")) or "PIL image"
     if spec.files:
-        raise _not_several(where, spec)
+        raise not_several(where, spec)
     if spec.bands not in (1, 3) or spec.dtype != "uint8":
         what = f"{number(spec.bands, 'band')} of {spec.dtype}"
         raise ImageError(f"{where}: of mode {image.mode}, expected {what}: give an array or a file's path")
@@ -224,52 +223,6 @@ def _of_pillow(image: Image.Image, spec: Spec, limit: int) -> Picture:
         check_size(image.size, where, limit)
         found = _converted(image, where, spec, several=False)  # it stands at the one that is meant
         return Picture(found.values_HWC, found.data.valid_HW, tuple(found.remarks()))
-
-
-def _of_samples(samples: Samples, spec: Spec, where: str) -> Whole:
-    """Stored samples as the bands of `spec`; a last one that is alpha says where there is data, or lies on white."""
-    values, bits, alpha, lies = samples
-    count, wanted = values.shape[2], spec.bands
-    if spec.take:
-        if max(spec.take) > count:
-            raise _other_bands(where, count, spec)
-        values, alpha = values[..., [band - 1 for band in spec.take]], False
-        count = wanted
-    if alpha and spec.alpha is None and count == wanted and wanted in (2, 4):
-        raise ImageError(
-            f"{where}: its last band is transparency: say `alpha: none` in dataset.yaml where it is a band"
-        )
-    drops = spec.alpha in ("last", "drop") or (spec.alpha is None and alpha)
-    valid = None
-    if drops and count != wanted and count - 1 in ((wanted, 1) if wanted == 3 else (wanted,)):
-        if spec.dtype == "uint8" and spec.alpha is None and values.dtype == np.uint16:
-            return Whole(where, _on_white((values >> (bits - 8)).astype(np.uint8), spec))
-        if spec.alpha != "drop":
-            valid = values[..., -1] != 0
-        values = values[..., :-1]
-    elif count != wanted and spec.files:
-        raise _not_several(where, spec)
-    elif count != wanted and not (count == 1 and wanted == 3):
-        raise _other_bands(where, count, spec)
-    data = kinds.data_of(values, spec.nodata, valid)
-    valid = data.valid_HW
-    values = kinds.emptied(values, valid)
-    bits = kinds.said_bits(values, bits, spec.bits, where, valid)
-    remarks: list[str] = []
-    if values.dtype == np.uint16 and spec.dtype == "uint8" and values.size:
-        remarks += kinds.dark(int(values.max()), bits, where)
-    found = kinds.converted(values, bits, spec.dtype, where)
-    if found.shape[2] < wanted:
-        found = np.repeat(found, wanted, axis=2)
-    picture = Whole(where, np.ascontiguousarray(found), data, remarks)
-    picture.lies = lies
-    return picture
-
-
-def _on_white(values_HWC: np.ndarray, spec: Spec) -> np.ndarray:
-    """Grey and alpha, or colours and alpha, laid on white, as of 8 bits."""
-    image = np.array(flat(Image.fromarray(values_HWC, "LA" if values_HWC.shape[2] == 2 else "RGBA")))
-    return image if spec.bands == 3 else np.ascontiguousarray(image[..., :1])
 
 
 def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True) -> Whole:
@@ -280,12 +233,12 @@ def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True)
     if spec.take or transparent or (bands == found and bands not in (1, 3) and spec.alpha == "none"):
         image.load()
         turned = upright(np.array(image).reshape(image.height, image.width, -1), orientation_of(image))
-        return _of_samples(Samples(turned, 8), spec, where)
+        return of_samples(Samples(turned, 8), spec, where)
     if bands == 1 and image.mode.partition(";")[0] not in _GREY_MODES:
         what = f"a picture of {found} bands (mode {image.mode})"
         raise ImageError(f"{where}: {what}, expected 1 (grey): save it as a grey PNG or TIFF")
     if bands not in (1, 3) and found != bands:
-        raise _other_bands(where, found, spec)
+        raise other_bands(where, found, spec)
     if bands not in (1, 3):  # a PNG's grey and alpha, or colours and alpha
         what = f"a {image.format} of mode {image.mode}"
         raise ImageError(
@@ -318,8 +271,3 @@ def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
     if not image.size:
         raise ImageError(f"{where}: it has no pixels")
     return image
-
-
-def _other_bands(where: str, found: int, spec: Spec) -> ImageError:
-    remedy = "give a TIFF or .npy file with all of them" if spec.bands > 1 else "save it as a grey PNG or TIFF"
-    return ImageError(f"{where}: a picture of {number(found, 'band')}, expected {spec.bands}: {remedy}")
