@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from PIL import Image
 
@@ -265,3 +266,21 @@ def test_bands_and_kinds_of_numbers(bands: int, dtype: str, alpha: bool, told: d
     assert {key: tree[key] for key in ("bands", "dtype") if key in tree} == told
     sample = data.open("folder", tmp_path, "train")[0]
     assert sample.image.dtype == dtype and sample.image.shape[2] == (3 if alpha else bands)
+
+
+@pytest.mark.parametrize("folders", [("images/R10m", "images/R20m"), ("images", "images"), (".", ".")])
+def test_files_that_differ_in_a_bands_name_alone_are_bands(folders: tuple[str, str], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("a1", "b2", "c3"):
+        for band, folder, side in (("B11", folders[1], 16), ("B02", folders[0], 32), ("B8A", folders[1], 16)):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            values = random.integers(0, 3000, (side, side)).astype(np.uint16)
+            tifffile.imwrite(tmp_path / folder / f"{name}_{band}.tif", values, photometric="minisblack")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        label = (np.indices((32, 32)).sum(0) > 32 + random.integers(8)).astype(np.uint8)
+        Image.fromarray(label).save(tmp_path / f"labels/{name}.png")
+    said = init(tmp_path)
+    dataset = tarsia.data.open("folder", tmp_path, "all")
+    assert [one.name for one in dataset.spec.files] == ["B02", "B8A", "B11"], said  # type: ignore[attr-defined]
+    assert [dataset.name(index) for index in range(3)] == ["a1", "b2", "c3"]
+    assert dataset[0].image.shape == (32, 32, 3)

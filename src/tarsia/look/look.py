@@ -12,6 +12,7 @@ from tarsia.data._places import differing
 from tarsia.errors import DatasetError
 from tarsia.look import codings, splits
 from tarsia.look.arrangement import Arrangement, arrangements
+from tarsia.look.bands import bands_of, of_one_band
 from tarsia.look.contents import Contents, look_into
 from tarsia.look.described import Block, Choice
 from tarsia.look.files import Found, find_files
@@ -43,7 +44,7 @@ def look(root: Path) -> Conclusions:
     Raises DatasetError where there are no pictures with labels.
     """
     found = find_files(root)
-    ways, aside = arrangements(found)
+    ways, aside = arrangements(of_one_band(found))
     if not ways:
         raise DatasetError(_nothing(found))
     notes = [f"other labels of the same pictures were left aside: {some(aside)}"] if aside else []
@@ -52,6 +53,8 @@ def look(root: Path) -> Conclusions:
         contents = look_into(root, ways[0].pairs, ways[0].joined)
         told, more = readings(contents, known, _word(ways[0]))
         blocks, bad = _arranged(root, ways[0], contents)
+        bands = bands_of(found, ways[0])
+        blocks = blocks if bands is None else bands.instead(blocks)
         sure, choices = _either(told)
         return Conclusions((*sure, *blocks), choices, (*notes, *more), len(ways[0].pairs), bad)
     return _several(root, ways, known, notes)
