@@ -14,6 +14,7 @@ import tarsia
 from small_data import tiny
 from tarsia.card import Card, Spec
 from tarsia.data._dataset import read_as
+from tarsia.data._unlabelled import open_unlabelled
 from tarsia.engines.torch_engine import TorchEngine
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.examples import keep
@@ -110,3 +111,15 @@ def test_the_doctor_names_a_missing_band_and_copies_all_files(tmp_path: Path) ->
     original = read(root / "images/R10m/3_B02.tif", dataset.spec).values_HWC  # type: ignore[attr-defined]
     np.testing.assert_array_equal(dataset[2].image, original)
     assert checked
+
+
+def test_adapting_sees_all_files_of_a_target(tmp_path: Path) -> None:
+    bands = ", ".join(f'{{name: {name}, file: "*_{name}.png"}}' for name in "RGB")
+    (tmp_path / "dataset.yaml").write_text(f"classes: [a, b]\nbands: [{bands}]\n")
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    for band, name in enumerate("RGB"):
+        Image.fromarray(image[..., band]).save(tmp_path / f"images/x_{name}.png")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "labels/x.png")
+    np.testing.assert_array_equal(open_unlabelled(tmp_path)[0], image)
