@@ -56,13 +56,14 @@ def shard(
     if holds_files(out) and not (out / _shards.FACTS).is_file():
         raise OutputError(f"{out}: holds something else than shards, and all would be replaced: choose another folder")
     first = next(iter(opened.values()))
+    spec = spec_of(first)
     with writing_folder(out) as folder:
         counts = {split: _written(folder, split, one, part_megabytes * 10**6) for split, one in opened.items()}
         facts = {
             "format": _shards.FORMAT,
             "source": dataset,
             "classes": first.classes.model_dump(mode="json"),
-            "spec": dataclasses.asdict(spec_of(first)),
+            "spec": dataclasses.asdict(spec) | {"files": [one.model_dump() for one in spec.files]},
             "range": getattr(first, "range_rule", None),
             "splits": {split: {"samples": samples, "tars": tars} for split, (samples, tars) in counts.items()},
         }
@@ -86,7 +87,7 @@ def _member(dataset: Dataset, index: int) -> _shards.Member:
 
 def _picture(dataset: Dataset, index: int) -> tuple[bytes, str]:
     """The picture's file, where its content alone is read to the same values; else these, as a PNG or .npy."""
-    picture, spec = picture_of(dataset, index), spec_of(dataset)
+    picture, spec = picture_of(dataset, index), spec_of(dataset).together
     if isinstance(dataset, PairedData):
         path = Path(dataset.pairs[index].image)
         content = path.read_bytes()

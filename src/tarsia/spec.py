@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -112,6 +112,11 @@ class Spec:
     def plain(self) -> bool:
         """Whether pictures are red, green and blue of 8 bits in one file, as a camera's."""
         return self.bands == 3 and self.dtype == "uint8" and not self.files
+
+    @property
+    def together(self) -> Spec:
+        """For one file that holds a picture's bands together, with the values that it is read as."""
+        return replace(self, files=(), harmonise=None)
 
     def stem_of(self, path: str | Path) -> str | None:
         """The name of the picture whose first band's file this is; None where it is none of several files."""

@@ -116,6 +116,11 @@ def test_a_split_of_both_kinds_needs_it(tmp_path: Path) -> None:
     assert kept == Spec(2, "uint16", low=(0, 0), files=FILES, harmonise="sentinel2")
     with pytest.raises(DatasetError, match="says `harmonise: sentinel2`, and the model learned from pictures without"):
         read_as(dataset, Spec(2, "uint16", files=FILES))
+    tarsia.shard(f"folder:{tmp_path}", tmp_path / "tars", splits=["all"])
+    sharded = read_as(tarsia.data.open("shards", tmp_path / "tars", "all"), kept)
+    assert sharded.spec == kept  # type: ignore[attr-defined]
+    for index in range(2):
+        np.testing.assert_array_equal(sharded[index].image, dataset[index].image)
     before = dataset.fingerprint()  # type: ignore[attr-defined]
     next(tmp_path.glob(f"images/{OLD}.SAFE/*.xml")).write_text(metadata("05.09", -1000).replace("NAME", OLD))
     assert dataset.fingerprint() != before and dataset[0].image.max() == 1500  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from tarsia.data._folders import require_root
 from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.reader import Picture, read
+from tarsia.spec import BandFile
 
 
 class Data:
@@ -36,7 +37,7 @@ class Data:
         self.split, self._count = split, int(facts["splits"][split]["samples"])
         self.classes = Classes.model_validate(facts["classes"])
         spec: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in facts["spec"].items()}
-        self.spec = Spec(**spec)
+        self.spec = Spec(**spec | {"files": tuple(map(BandFile.model_validate, spec.get("files", ())))})
         self.bands, self.range_rule = self.spec.bands, facts["range"]
         try:
             size = (self.folder / f"{split}.index").stat().st_size
@@ -51,13 +52,13 @@ class Data:
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; DatasetError naming the tar where it is damaged."""
         said, image, label = self._read(index)
-        found = read(image, self.spec)
+        found = read(image, self.spec.together)
         sample = Sample(found.values_HWC, read_label(label), said["name"], said["domain"], said["sequence"])
         return check_sample(sample, self.classes, self.spec)
 
     def picture(self, index: int) -> Picture:
         """The picture of sample `index`."""
-        return read(self._read(index)[1], self.spec)
+        return read(self._read(index)[1], self.spec.together)
 
     def read_as(self, spec: Spec) -> Self:
         """The same with pictures read by `spec`."""
