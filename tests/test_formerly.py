@@ -92,7 +92,7 @@ def test_a_training_of_that_time_was_channels_last(old: Path) -> None:
     settings = Recipe.load("broken/recipe.yaml").train
     assert settings.memory_format == "channels_last" and settings.precision == "float32"
     tree = {"data": {"name": "folder"}, "model": {"name": "unet", "head_start": 0}}
-    tree |= {"train": {"memory_format": "contiguous"}}
+    tree |= {"train": {"memory_format": "contiguous", "processes": 1}}
     contiguous = Recipe.model_validate(tree)
     assert formerly.resumed(contiguous) is contiguous
 

@@ -406,8 +406,9 @@ def test_what_was_stopped_and_killed_is_resumed(done):
         assert facts["command"] == f"tarsia train {result.folder}/recipes/{name}.yaml --out {result.folder}/{name}"
         wanted, there = Recipe.load(asked(result.folder, name)), Recipe.load(result.folder / name / "recipe.yaml")
         assert (wanted.train.memory_format, wanted.train.threads) == ("auto", None)
-        assert there.train.memory_format != "auto" and there.train.threads is not None
-        measured = {"memory_format": there.train.memory_format, "threads": there.train.threads}
+        assert there.train.memory_format != "auto" and there.train.threads is not None and there.train.processes == 1
+        settled = ("memory_format", "threads", "processes")
+        measured = {key: getattr(there.train, key) for key in settled}
         assert there == wanted.model_copy(update={"train": wanted.train.model_copy(update=measured)})
     layouts = [Recipe.load(path).train.memory_format for path in sorted(result.folder.glob("one-seed*/recipe.yaml"))]
     assert layouts[0] == layouts[1], "a seed takes what the first has measured"

@@ -39,12 +39,15 @@ def version_of(versions: Mapping[str, Any]) -> str | None:
 
 
 def started(recipe: Recipe) -> Recipe:
-    """The recipe of a training that has begun.
+    """A run's own recipe.  One without `train.processes` was trained in one."""
+    recipe = asked(recipe)
+    if recipe.train.processes is not None:
+        return recipe
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"processes": 1})})
 
-    One without `model.head_start` began as its network did by itself, one without `train.processes` in one.
-    """
-    if recipe.train.processes is None:
-        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"processes": 1})})
+
+def asked(recipe: Recipe) -> Recipe:
+    """A training's recipe as it was asked for.  One without `model.head_start` began as its network did by itself."""
     model = recipe.model
     if "head_start" in model.model_fields_set:
         return recipe

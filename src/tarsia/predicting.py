@@ -103,7 +103,7 @@ def predict(
         _check(plan, out, what, beside, anew=not (overwrite or resume))
     else:
         Checked(out)
-    with holding(out), Journal(out, _settings(predictor, what), resume) as journal:
+    with holding(out), Journal(out, _settings(predictor, what), resume, predictor.card.spec) as journal:
         if resume and not overwrite:
             _refuse_existing(path for one in plan if not journal.may_replace(one) for path in one.outputs(out, what))
         if journal.memory_format is not None:

@@ -10,6 +10,7 @@ import pytest
 
 from tarsia.output.journal import FILE, Journal
 from tarsia.output.sources import Source
+from tarsia.spec import BandFile, Spec
 
 SETTINGS = {"model": "m", "only": [1, 2], "least": 0.25}
 ROW = {"name": "é.png", "height": 3, "shares": {"road": 0.1, "sky": 0.9}}
@@ -31,6 +32,20 @@ def finished(tmp_path: Path) -> tuple[Path, Source]:
         journal.begin(source)
         journal.finish(source, [label], ROW, regions=[[1, 2.5]])
     return tmp_path, source
+
+
+def test_a_changed_file_of_several_is_done_again(tmp_path: Path) -> None:
+    bands = tuple(BandFile(name=name, file=f"*_{name}.tif") for name in ("B02", "B05"))
+    for band in bands:
+        band.at(tmp_path, "a").write_bytes(b"band")
+    source, spec = Source(tmp_path / "a_B02.tif", "a_B02.tif", name="a"), Spec(2, files=bands)
+    with Journal(tmp_path, SETTINGS, False, spec) as journal:
+        journal.finish(source, [], ROW)
+    assert Journal(tmp_path, SETTINGS, True, spec).finished(source)
+    (tmp_path / "a_B05.tif").write_bytes(b"another")
+    assert not Journal(tmp_path, SETTINGS, True, spec).finished(source)
+    (tmp_path / "a_B05.tif").unlink()
+    assert not Journal(tmp_path, SETTINGS, True, spec).finished(source)
 
 
 def test_what_was_written_is_read(finished: tuple[Path, Source]) -> None:

@@ -21,6 +21,8 @@ from tarsia.errors import NoRoomError, OutputError
 from tarsia.output.numbers import Numbers
 from tarsia.output.sources import Source, text
 from tarsia.pictures.files import shown
+from tarsia.pictures.reader import RGB
+from tarsia.spec import Spec
 
 FILE = ".predict.jsonl"
 
@@ -28,8 +30,12 @@ FILE = ".predict.jsonl"
 class Journal:
     """The record of one output folder, open for more lines; a context."""
 
-    def __init__(self, out: Path, settings: dict[str, Any], resume: bool) -> None:
-        """Raises OutputError where there is nothing to resume, or it was begun with other settings."""
+    def __init__(self, out: Path, settings: dict[str, Any], resume: bool, spec: Spec = RGB) -> None:
+        """`spec`: what pictures are read as, which may be of several files.
+
+        Raises OutputError where there is nothing to resume, or it was begun with other settings.
+        """
+        self._spec = spec
         self.path = out / FILE
         self._out = out
         self._begun = Numbers()
@@ -64,7 +70,7 @@ class Journal:
     def finished(self, source: Source) -> bool:
         """Whether all results of `source` are in place."""
         record = self._last(source)
-        if not record or record["name"] != text(source.name) or record["stamp"] != _stamp(source.path):
+        if not record or record["name"] != text(source.name) or record["stamp"] != self._stamp(source.path):
             return False
         return all(_size(self._out / name) == size for name, size in record["files"].items())
 
@@ -75,7 +81,12 @@ class Journal:
     def finish(self, source: Source, files: Sequence[Path], row: dict[str, Any], **more: Any) -> None:
         """Its results are in place: `row` for the summaries, and what else they need."""
         sizes = {text(path.relative_to(self._out)): _size(path) for path in files}
-        record = {"source": text(source.path), "name": text(source.name), "stamp": _stamp(source.path), "files": sizes}
+        record = {
+            "source": text(source.path),
+            "name": text(source.name),
+            "stamp": self._stamp(source.path),
+            "files": sizes,
+        }
         self._places[text(source.path)] = self._append(record | {"row": row} | more)
 
     def note_tiles(self, pixels: int, side: int) -> None:
@@ -96,6 +107,14 @@ class Journal:
             record = self._last(source)
             if record is not None:
                 yield record
+
+    def _stamp(self, path: Path) -> list[int] | None:
+        """What tells the files of a picture from what they were before; None for a camera."""
+        try:
+            found = [one.stat() for one in self._spec.files_of(path)]
+        except OSError:
+            return None
+        return [number for one in found for number in (one.st_size, one.st_mtime_ns)]
 
     def _last(self, source: Source) -> dict[str, Any] | None:
         place = self._places.get(text(source.path))
@@ -176,15 +195,6 @@ def _compare(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
                 f"{shown(out)}: was begun with another {key.replace('_', ' ')} ({before.get(key)}, now {value}): "
                 "resume it as it was begun, or choose another `out`"
             )
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """What tells a file from what it was before; None for a camera."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _size(path: Path) -> int | None:

@@ -64,7 +64,7 @@ def as_other_seeds(study: Path, run: Run) -> Recipe:
         if path == asked_path(study, run) or not stored.is_file():
             continue
         with contextlib.suppress(RecipeError):
-            if not _difference(run.recipe, _as(run, _begun(path))):
+            if not _difference(run.recipe, _as(run, _asked(path))):
                 return _settled(run.recipe, Recipe.load(stored), ("precision", "memory_format"))
     return run.recipe
 
@@ -84,10 +84,10 @@ def state(study: Path, run: Run) -> State:
         return State("changed", f"{others[0]}, but no recipe.yaml") if others else State("missing", "")
     asked = asked_path(study, run)
     try:
-        there = _begun(stored)
+        there = formerly.started(Recipe.load(stored))
         difference = _difference(_settled(run.recipe, there), there)
         if not difference and asked.is_file():  # which other class weights gave the numbers that are stored
-            difference = _difference(run.recipe, _begun(asked))
+            difference = _difference(run.recipe, _asked(asked))
     except RecipeError as error:
         difference = f"a recipe that is not sound: {error}"
     if difference:
@@ -130,9 +130,9 @@ def alone(study: Path, run: Run) -> Iterator[bool]:
             folder.rmdir()
 
 
-def _begun(path: Path) -> Recipe:
-    """The recipe of a training that has begun, as that training understood it."""
-    return formerly.started(Recipe.load(path))
+def _asked(path: Path) -> Recipe:
+    """The recipe of a training as it was asked for, and as that training understood it."""
+    return formerly.asked(Recipe.load(path))
 
 
 def _last_files() -> list[str]:
