@@ -157,6 +157,15 @@ def predict(place: Place, out: Path) -> None:
     assert call("predict", place.run, folder, "--out", out / "one", "--only", "nothing\x1b[31m")[0] == 2
 
 
+def plan(place: Place, out: Path) -> None:
+    folder = place.data / "val/images"
+    code, said = call("plan", folder, "--out", out / FOLDER)
+    assert code == 0, said
+    assert call("predict", place.exported[0], "--job", out / FOLDER, "--processes", 1)[0] == 0
+    assert call("predict", place.exported[0], "--job", out / FOLDER, "--status")[0] == 0
+    assert call("plan", f"{folder}{FOLDER}", "--out", out / "none")[0] == 2
+
+
 def check(place: Place, out: Path) -> None:
     code, said = call("check", f"folder:{place.data}", "--out", out / FOLDER)
     assert code in (0, 1, 2) and "Report: " in said, said
@@ -260,6 +269,7 @@ WALKS: dict[str, Callable[[Place, Path], None]] = {
         check,
         convert,
         shard,
+        plan,
         serve,
         models,
         datasets,

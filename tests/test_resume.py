@@ -52,6 +52,7 @@ def wait(job):
 def begin(job):
     if job["at"]:
         wait(job)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which under nohup the tests themselves ignore
     if job["ignored"]:
         signal.signal(job["ignored"], signal.SIG_IGN)
     if job["largest"]:

@@ -70,7 +70,7 @@ def test_every_data_set_opens_with_the_pairs_it_has(name: str, tmp_path: Path) -
 
 
 def test_every_data_set_of_files_is_in_this_test() -> None:
-    assert {*FORMS, "folder", "streets"} == set(data.names())
+    assert {*FORMS, "folder", "streets", "shards"} == set(data.names())
 
 
 def test_a_whole_split_is_opened_as_everybody_does(tmp_path: Path) -> None:

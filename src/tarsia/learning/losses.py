@@ -259,7 +259,7 @@ def _lovasz(p_N: Tensor, label_N: Tensor, k: int) -> Tensor:
     true_N = label_N == k
     errors_N = torch.where(true_N, 1 - p_N, p_N)
     # As integers floats >= 0 have the same order, and torch sorts int32 upwards five times as fast as floats on CPUs.
-    falling_N = -errors_N.detach().view(torch.int32)
+    falling_N = -errors_N.detach().float().view(torch.int32)
     order_N = falling_N.masked_fill_(label_N == IGNORED, 1).argsort()  # the ignored come last
     lost_N = true_N.index_select(0, order_N)
     missed_N = lost_N.cumsum(0, dtype=torch.int32)
