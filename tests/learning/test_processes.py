@@ -87,7 +87,7 @@ def _play(told: Any, rank: int, port: int, folder: Path) -> None:
         for way, (count, *asked) in WAYS.items():
             _among(found, way, rank, count, lambda processes, asked=asked: _weights(processes, folder, *asked))
         for name, work in (("first", _first), ("hung", _hung), ("lifeless", _lifeless)):
-            _among(found, name, rank, 2, lambda processes, work=work: work(processes, folder), timeout=5.0)
+            _among(found, name, rank, 2, lambda processes, work=work: work(processes, folder), timeout=10.0)
     except Exception:
         found["error"] = traceback.format_exc()
         traceback.print_exc()
@@ -139,7 +139,7 @@ def _flat(model: nn.Module) -> np.ndarray:
 
 def _first(processes: Processes, folder: Path) -> list[Any]:
     """What all get of what the first does alone: though it takes longer than they would wait for one that is dead."""
-    found: list[Any] = [processes.first(lambda: [time.sleep(7), {"rank": processes.rank}][1])]
+    found: list[Any] = [processes.first(lambda: [time.sleep(12), {"rank": processes.rank}][1])]
     for error in (DatasetError("no such picture"), Interrupted(15), KeyError("unforeseen")):
         try:
             processes.first(lambda error=error: _raise(error))
@@ -208,7 +208,7 @@ def test_all_get_what_the_first_does_and_raise_what_it_raises(told: list[dict[st
 def test_who_hangs_or_dies_is_named(told: list[dict[str, Any]]) -> None:
     for name, waiting, missed in (("hung", 0, 1), ("lifeless", 1, 0), ("dead", 0, 1)):
         assert told[waiting][name].startswith(f"rank {missed} (process "), told[waiting][name]
-        assert name == "dead" or " 5 s (train.timeout_seconds)" in told[waiting][name]
+        assert name == "dead" or " 10 s (train.timeout_seconds)" in told[waiting][name]
     assert "go on from the last resume point with: tarsia train --resume runs/x" in told[0]["hung"]
 
 
