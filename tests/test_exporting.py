@@ -141,6 +141,9 @@ def test_a_repository_for_triton(model: Path, dataset: Any, folder: Path, tarsia
             assert list(one.dims) == shape and names[ends[one.name].type[7:-1]] == DataType.Name(one.data_type)
     assert [one.name for one in said.output] == ["label", "confidence"] and said.HasField("dynamic_batching")
     assert said.parameters["stride"].string_value == "4"
+    file.unlink(), file.with_suffix(".export.json").unlink()
+    with pytest.raises(OutputError, match=r"config\.pbtxt exists already"):  # somebody may have edited it
+        export(model, check_on=dataset, triton=repository)
     with pytest.raises(ExportError, match="give one of them"):
         export(model, "a.onnx", check_on=dataset, triton=repository)
 

@@ -108,6 +108,18 @@ def test_damage_is_told_by_file(folder: Path, tmp_path: Path) -> None:
     tar.write_bytes(content[: int(row["image"]) + 5])
     with pytest.raises(DatasetError, match=r"train-000000\.tar: ends before byte"):
         read[2]
+    wild = np.frombuffer(rows, _shards.ROW).copy()
+    wild[0]["said"], wild[3]["label"], wild[4]["image"], wild[5]["label"] = 2**63, 0, 2**40, 2**62
+    index.write_bytes(wild.tobytes())
+    for index_of in (0, 3, 4, 5):
+        with pytest.raises(DatasetError, match=r"train-000000\.tar: "):
+            read[index_of]
+    facts = json.loads((out / "shards.json").read_text())
+    for key, value in (("classes", {"names": 1}), ("spec", {"bandz": 3}), ("splits", []), ("format", 9)):
+        (out / "shards.json").write_text(json.dumps(facts | {key: value}))
+        with pytest.raises(DatasetError, match=r"shards\.json: "):
+            data.open("shards", out)
+    (out / "shards.json").write_text(json.dumps(facts))
     index.write_bytes(rows[:-1])
     with pytest.raises(DatasetError, match=r"train\.index: damaged"):
         data.open("shards", out)

@@ -75,7 +75,7 @@ def export(
     out = place(model, onnx, triton)
     probabilities = probabilities or triton is not None
     places = out, out.with_suffix(".export.json"), out.with_suffix(".export.png")
-    _check_places(path, places, overwrite)
+    _check_places(path, (*places, *([repository.configuration_of(out)] if triton is not None else [])), overwrite)
     take_code(code, path)
     network, card = load_model(path)
     for dataset in (check_on, *([int8.dataset] if int8 else [])):
@@ -218,7 +218,7 @@ def _for_calibration(card: Card, calibration: RangePictures, images: int | None 
         yield prepared(dataset[index].image[None], card)[0]
 
 
-def _check_places(path: Path, places: tuple[Path, ...], overwrite: bool) -> None:
+def _check_places(path: Path, places: Sequence[Path], overwrite: bool) -> None:
     out = places[0]
     if is_onnx(path):
         raise ExportError(f"{path} is an exported model already: give the .safetensors file that it was made from")

@@ -103,12 +103,8 @@ def read_row(folder: Path, split: str, index: int) -> np.ndarray:
 
 def read_said(folder: Path, split: str, row: np.ndarray) -> dict[str, str]:
     """What a sample is called."""
-    content = _pread(folder / part_name(split, int(row["part"])), int(row["said"]), int(row["said_bytes"]))
-    try:
-        found: dict[str, str] = json.loads(content)
-    except ValueError as error:
-        raise _damaged(folder / part_name(split, int(row["part"])), "a sample's name cannot be read") from error
-    return found
+    path = folder / part_name(split, int(row["part"]))
+    return _said(path, _pread(path, int(row["said"]), int(row["said_bytes"])))
 
 
 def read_sample(folder: Path, split: str, row: np.ndarray) -> tuple[dict[str, str], bytes, bytes]:
@@ -121,16 +117,25 @@ def read_sample(folder: Path, split: str, row: np.ndarray) -> tuple[dict[str, st
         total = zlib.crc32(one, total)
     if total != row["sum"]:
         raise _damaged(path, f"what lies from byte {start:,} on is not what was written")
-    return json.loads(found[0]), found[1], found[2]
+    return _said(path, found[0]), found[1], found[2]
+
+
+def _said(path: Path, content: bytes) -> dict[str, str]:
+    try:
+        said = json.loads(content)
+        return {key: str(said[key]) for key in ("name", "domain", "sequence")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, "what a sample is called cannot be read") from error
 
 
 def _pread(path: Path, offset: int, count: int) -> bytes:
     try:
         with path.open("rb") as file:
-            found = os.pread(file.fileno(), count, offset)
+            there = 0 <= count <= os.fstat(file.fileno()).st_size - offset
+            found = os.pread(file.fileno(), count, offset) if there else b""
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(found) < count:
+    if not there or len(found) < count:
         raise _damaged(path, f"ends before byte {offset + count:,}")
     return found
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tarsia.card import Classes, Spec
 from tarsia.data import _shards
@@ -23,6 +23,7 @@ from tarsia.data._folders import require_root
 from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.pictures.labels import read_label
 from tarsia.pictures.reader import Picture, read
+from tarsia.plain_text import first_line
 from tarsia.spec import BandFile
 
 
@@ -31,14 +32,12 @@ class Data:
 
     def __init__(self, root: str | Path | None, split: str = "train") -> None:
         self.folder = require_root(root, "shards", f"a {_shards.FACTS} in it")
-        facts = _facts(self.folder / _shards.FACTS)
-        if split not in facts["splits"]:
-            raise NoSplitError(f"{self.folder} has no split {split}{nearest(split, facts['splits'])}")
-        self.split, self._count = split, int(facts["splits"][split]["samples"])
-        self.classes = Classes.model_validate(facts["classes"])
-        spec: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in facts["spec"].items()}
-        self.spec = Spec(**spec | {"files": tuple(map(BandFile.model_validate, spec.get("files", ())))})
-        self.bands, self.range_rule = self.spec.bands, facts["range"]
+        facts = _Facts.read(self.folder / _shards.FACTS)
+        if split not in facts.counts:
+            raise NoSplitError(f"{self.folder} has no split {split}{nearest(split, facts.counts)}")
+        self.split, self._count = split, facts.counts[split]
+        self.classes, self.spec, self.range_rule = facts.classes, facts.spec, facts.range_rule
+        self.bands = self.spec.bands
         try:
             size = (self.folder / f"{split}.index").stat().st_size
         except OSError as error:
@@ -94,17 +93,29 @@ class Data:
         return _shards.read_sample(self.folder, self.split, self._row(index))
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] != _shards.FORMAT:
-            found = f"shards of format {facts['format']}, expected {_shards.FORMAT}"
-            raise DatasetError(f"{path}: {found}: write them again")
-        return facts
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path.parent}: no {path.name} in it: `tarsia shard` writes one") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path}: damaged ({error}): write the shards again") from error
+class _Facts(NamedTuple):
+    """What shards.json says; `counts`: the samples of each split."""
+
+    classes: Classes
+    spec: Spec
+    range_rule: Any
+    counts: dict[str, int]
+
+    @classmethod
+    def read(cls, path: Path) -> _Facts:
+        try:
+            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if facts["format"] != _shards.FORMAT:
+                found = f"shards of format {facts['format']}, expected {_shards.FORMAT}"
+                raise DatasetError(f"{path}: {found}: write them again")
+            spec = {key: tuple(one) if isinstance(one, list) else one for key, one in facts["spec"].items()}
+            spec["files"] = tuple(map(BandFile.model_validate, spec.get("files", ())))
+            counts = {str(split): int(one["samples"]) for split, one in facts["splits"].items()}
+            return cls(Classes.model_validate(facts["classes"]), Spec(**spec), facts["range"], counts)
+        except FileNotFoundError as error:
+            raise DatasetError(f"{path.parent}: no {path.name} in it: `tarsia shard` writes one") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{path}: damaged ({first_line(error)}): write the shards again") from error
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -25,13 +25,18 @@ def place(folder: Path, model: Path) -> Path:
     return folder / (for_address(own_name(model)) or "model") / _VERSION / _FILE
 
 
+def configuration_of(file: Path) -> Path:
+    """Where config.pbtxt lies of an exported file that has its place."""
+    return file.parents[1] / "config.pbtxt"
+
+
 def write_configuration(file: Path, card: Card) -> Path:
     """Beside the version's folder, which holds `file` -> config.pbtxt.
 
     Labels and how sure they are, a byte and four a pixel, are the outputs; `scores`, of which there are four bytes a
     pixel and class, the file has too.
     """
-    out = file.parents[1] / "config.pbtxt"
+    out = configuration_of(file)
     write_text(out, configuration(file.parents[1].name, card))
     return out
 
