@@ -108,7 +108,9 @@ class _Facts(NamedTuple):
             if facts["format"] != _shards.FORMAT:
                 found = f"shards of format {facts['format']}, expected {_shards.FORMAT}"
                 raise DatasetError(f"{path}: {found}: write them again")
-            spec = {key: tuple(one) if isinstance(one, list) else one for key, one in facts["spec"].items()}
+            spec: dict[str, Any] = {
+                key: tuple(one) if isinstance(one, list) else one for key, one in facts["spec"].items()
+            }
             spec["files"] = tuple(map(BandFile.model_validate, spec.get("files", ())))
             counts = {str(split): int(one["samples"]) for split, one in facts["splits"].items()}
             return cls(Classes.model_validate(facts["classes"]), Spec(**spec), facts["range"], counts)
