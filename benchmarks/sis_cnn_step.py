@@ -18,7 +18,7 @@ from tarsia.learning import optimizer, probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
 from tarsia.models._segmenter import MEMORY_FORMATS
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 
 COMBINATIONS = [
     ("unet", {"encoder": "vgg16_bn"}),

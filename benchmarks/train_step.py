@@ -37,7 +37,7 @@ from tarsia.learning.loader import Batch
 from tarsia.learning.losses import CrossEntropy
 from tarsia.learning.probe import Way
 from tarsia.models._segmenter import Segmenter
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 
 CLASSES = 11
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

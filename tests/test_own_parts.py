@@ -21,7 +21,8 @@ from tarsia.errors import DatasetError, ModelFileError, RecipeError, TarsiaError
 from tarsia.given import resolve
 from tarsia.learning import losses
 from tarsia.own_data import OwnData
-from tarsia.recipe import LossRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import LossRecipe
 
 NETS = '''
 from typing import Annotated, Literal

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tarsia import models, yaml_tree
 from tarsia.errors import RecipeError
-from tarsia.recipe import Recipe, TrainRecipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import TrainRecipe
 
 BASE = "data:\n  name: streets\nmodel:\n  name: unet\n"
 FULL = """\

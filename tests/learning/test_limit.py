@@ -6,7 +6,7 @@ import pytest
 
 from tarsia.learning.limit import Limit, end_of, share_done
 from tarsia.learning.optimizer import factor
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 
 
 class Clock:

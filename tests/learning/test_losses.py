@@ -14,7 +14,8 @@ from tarsia.adaptation.restyle import Restyling
 from tarsia.errors import RecipeError
 from tarsia.learning.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Ohem, Sum, create
 from tarsia.learning.state import TrainingState
-from tarsia.recipe import LossRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import LossRecipe
 from tarsia.training import train
 
 WEIGHTS = [1.0, 0.25, 3.0, 0.5]

@@ -8,7 +8,7 @@ from torch import nn
 
 from tarsia import models
 from tarsia.learning import optimizer
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ from tarsia.learning.sharing import batches_per_step
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients, take
 from tarsia.models._blocks import Norm, NormAct, synchronise
-from tarsia.recipe import Recipe, TrainRecipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import TrainRecipe
 from tarsia.studies.process import IMPORTED
 
 pytestmark = pytest.mark.processes

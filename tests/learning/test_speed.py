@@ -11,7 +11,7 @@ from tarsia.learning import probe, speed
 from tarsia.learning.probe import Way
 from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import MEMORY_FORMATS
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 
 pytestmark = pytest.mark.processor
 

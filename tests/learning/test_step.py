@@ -24,7 +24,8 @@ from tarsia.learning.processes import Processes
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients
 from tarsia.learning.step_loss import SplitLoss, per_batch
-from tarsia.recipe import LossRecipe, Recipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import LossRecipe
 from tarsia.training import train
 
 SUMS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -25,6 +24,7 @@ from tarsia.data import _folds
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.data._folders import require_root
 from tarsia.data._handed_in import constructor, hand_in, is_handed_in
+from tarsia.data._text import OWN, parse, quoted, written
 from tarsia.errors import DatasetError, RecipeError, nearest
 from tarsia.own_parts import Kind
 from tarsia.yaml_tree import short, unknown_key
@@ -60,8 +60,6 @@ def _is_data(found: Any) -> bool:
 
 
 _KIND = Kind("data set", "Data", _is_data)
-_OWN = re.compile(r'((?:[^:,"]*\.py(?::[A-Za-z_]\w*)?|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+:[A-Za-z_]\w*))(?=[:,]|\Z)')
-_FORM = "expected NAME[:ROOT][,key=value...], as camvid:data/camvid or folder:photos,split=val"
 
 
 def names() -> list[str]:
@@ -89,7 +87,7 @@ def is_known(name: str) -> bool:
 
 def is_own(spec: str) -> bool:
     """Whether the name in `NAME[:ROOT][,key=value...]` says where code is."""
-    return _OWN.match(spec) is not None
+    return OWN.match(spec) is not None
 
 
 def accept(name: str) -> str:
@@ -186,46 +184,6 @@ def open_spec(
     return open(name, root, given or split or default_split, cache=cache, **options)
 
 
-def parse(spec: str) -> tuple[str, str | None, dict[str, str]]:
-    """`NAME[:ROOT][,key=value...]` -> name, root or None, options as text.
-
-    A root or value with a comma, or one that begins with a quote, stands in double quotes, where `""` is a quote.
-    Raises DatasetError with the expected form; whether name and options exist is `open`'s to say.
-    """
-    head = spec.partition(",")[0]
-    name, root, at = head.partition(":")[0], "", len(head.partition(":")[0])
-    if is_handed_in(spec):
-        return spec, None, {}
-    if own := _OWN.match(spec):
-        name, at = own[1], own.end()
-    elif not name.isidentifier():
-        near = (
-            f"; is it a folder? then write folder:{head} or another data set's name"
-            if "/" in head or "." in head
-            else ""
-        )
-        raise DatasetError(f"{spec!r}: no data set's name before ':'{near}; {_FORM}")
-    if colon := spec[at : at + 1] == ":":
-        root, at = _unquoted(spec, at + 1)
-    if colon and not root:
-        raise DatasetError(f"{spec!r}: no folder after ':'; {_FORM}")
-    options: dict[str, str] = {}
-    while at < len(spec):
-        part = spec[at + 1 :].partition(",")[0]
-        key, equals, _ = part.partition("=")
-        if not equals or not key.isidentifier() or part == f"{key}=":
-            raise DatasetError(
-                f"{spec!r}: {part!r} is not key=value (what holds a comma stands in double quotes, as "
-                f'folder:"a, b"); {_FORM}'
-            )
-        if key in ("root", "name", "cache"):
-            raise DatasetError(f"{spec!r}: {key} cannot be given as an option; {_FORM}")
-        if key in options:
-            raise DatasetError(f"{spec!r}: {key} is given twice")
-        options[key], at = _unquoted(spec, at + 1 + len(key) + 1)
-    return name, root or None, options
-
-
 def spec(name: str, root: str | Path | None = None, options: Mapping[str, Any] | None = None) -> str:
     """The text that `parse` and `open` read as this data set; the options may hold a `split`.
 
@@ -238,8 +196,8 @@ def spec(name: str, root: str | Path | None = None, options: Mapping[str, Any] |
         name = own_parts.in_full(name, own_parts.accept(name, _KIND))
     if faults:
         raise DatasetError("; ".join(f"{'.'.join(map(str, where))}: {what}" for where, what in faults))
-    written = {key: _written(value) for key, value in (split | values).items() if value is not None or key in split}
-    found = ",".join([name + (f":{_quoted(str(root))}" if root else ""), *(f"{k}={v}" for k, v in written.items())])
+    texts = {key: written(value) for key, value in (split | values).items() if value is not None or key in split}
+    found = ",".join([name + (f":{quoted(str(root))}" if root else ""), *(f"{k}={v}" for k, v in texts.items())])
     _, _, read = parse(found)
     again = _checked(name, {key: value for key, value in read.items() if key not in split}, ())[0]
     for key, value in known.items():
@@ -248,27 +206,6 @@ def spec(name: str, root: str | Path | None = None, options: Mapping[str, Any] |
         if value is None and _defaults(name).get(key) is not None:
             raise DatasetError(f"data set {name}: {key} = null cannot be written as {key}=value: give a recipe")
     return found
-
-
-_TEXT = re.compile(r'"((?:[^"]|"")*)"(?=,|\Z)|([^",][^,]*|)')
-
-
-def _unquoted(spec: str, at: int) -> tuple[str, int]:
-    """The root or value that begins at `at`, and where it ends: at a comma or with the text."""
-    found = _TEXT.match(spec, at)
-    if found is None or (found.end() == at and spec[at : at + 1] == '"'):
-        raise DatasetError(f"{spec!r}: a quote that is not closed before a comma or the end; {_FORM}")
-    quoted, simple = found.groups()
-    return (simple if quoted is None else quoted.replace('""', '"')), found.end()
-
-
-def _quoted(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"' if not value or "," in value or value.startswith('"') else value
-
-
-def _written(value: Any) -> str:
-    """A value as text, which `_coerced` reads again: a size (240, 320) as 240x320."""
-    return _quoted("x".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
 def option_faults(name: str, options: Mapping[str, Any], known: Iterable[str] = ()) -> list[Fault]:

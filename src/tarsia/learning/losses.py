@@ -25,7 +25,7 @@ from tarsia import own_parts
 from tarsia.card import IGNORED
 from tarsia.errors import TrainingError
 from tarsia.models._segmenter import Criterion
-from tarsia.recipe import LOSS, LossRecipe
+from tarsia.recipe_train import LOSS, LossRecipe
 
 PIXELWISE = ("cross_entropy", "focal", "ohem")  # those that take class weights and label smoothing
 _LEAST_DOUBT = 1e-12  # keeps the gradient of doubt**gamma finite at 0 where gamma < 1; float32's 1 - p is 0 or > 1e-8

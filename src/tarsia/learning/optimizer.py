@@ -14,7 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tarsia.learning import limit
 from tarsia.models._segmenter import Segmenter
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 
 
 def create(model: Segmenter, settings: TrainRecipe) -> torch.optim.Optimizer:

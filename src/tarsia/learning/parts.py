@@ -19,7 +19,8 @@ from tarsia.learning.augment import COLORED
 from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import Segmenter
 from tarsia.plain_text import number
-from tarsia.recipe import Recipe, TrainRecipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import TrainRecipe
 
 
 def open_data(recipe: Recipe) -> tuple[Dataset, Dataset | None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tarsia.errors import RecipeError
 from tarsia.learning.processes import Processes
 from tarsia.plain_text import number
-from tarsia.recipe import Recipe, TrainRecipe
+from tarsia.recipe import Recipe
+from tarsia.recipe_train import TrainRecipe
 
 
 def batches_per_step(settings: TrainRecipe, count: int) -> int:

@@ -12,7 +12,7 @@ from tarsia.learning import probe
 from tarsia.learning.loader import Batch
 from tarsia.learning.processes import Processes
 from tarsia.models._segmenter import Criterion, Segmenter
-from tarsia.recipe import TrainRecipe
+from tarsia.recipe_train import TrainRecipe
 from tarsia.yaml_tree import as_override
 
 
