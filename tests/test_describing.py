@@ -81,9 +81,10 @@ def test_masks_of_one_class_each_are_not_merged(tmp_path: Path) -> None:
         init(tmp_path)
 
 
-def trains(folder: Path, recipe: dict[str, Any]) -> None:
+def trained(folder: Path, recipe: dict[str, Any]) -> Path:
+    """The model file."""
     (folder / "r.yaml").write_text(yaml.safe_dump(recipe))
-    assert (tarsia.train(folder / "r.yaml", out=folder / "run") / "model.safetensors").is_file()
+    return tarsia.train(folder / "r.yaml", out=folder / "run") / "model.safetensors"
 
 
 TRAINED = ("plain", "deepglobe", "loveda", "dsb2018", "paddleseg", "openearthmap", "camvid-lists", "potsdam")
@@ -94,7 +95,7 @@ def test_what_was_described_trains(layout: str, tmp_path: Path) -> None:
     LAYOUTS[layout][0](tmp_path / "d")
     tarsia.init(tmp_path / "d")
     section = {"name": "folder", "root": str(tmp_path / "d")} | ({} if layout == "plain" else {"val": None})
-    trains(tmp_path, tiny(section, batch=2, steps_per_epoch=2) | {"model": SMALLEST})
+    assert trained(tmp_path, tiny(section, batch=2, steps_per_epoch=2) | {"model": SMALLEST}).is_file()
 
 
 @pytest.mark.shared
@@ -107,7 +108,7 @@ def test_the_samples_train_without_a_line_written_by_hand(layout: str, shared: P
             target.symlink_to(path)
     done = init(tmp_path / "d")
     assert done.exit_code == 0 and done.pictures["train"] and done.pictures["val"], done
-    trains(tmp_path, tiny(tmp_path / "d", steps_per_epoch=2) | {"input": {"size": [64, 64]}})
+    assert trained(tmp_path, tiny(tmp_path / "d", steps_per_epoch=2) | {"input": {"size": [64, 64]}}).is_file()
 
 
 def test_the_first_hour_of_a_newcomer_is_one_command(
