@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_a_plan_of_several_files(tmp_path: Path) -> None:
     assert (job.pictures, job.chunks, job.count(8), most) == (250_001, 9, 10_001, 0)
     assert job.names(0)[0] == "/photos/0.png" and job.names(4)[1] == "/photos/120001.png"
     assert job.names(8)[-1] == "/photos/250000.png"
+
+
+@pytest.mark.parametrize(
+    "change", [{"chunk": 0}, {"pictures": -1}, {"pictures": "many"}, {"schema": 9}, {"chunk": None}], ids=str
+)
+def test_a_damaged_plan_is_one_error(change: dict[str, object], tmp_path: Path) -> None:
+    facts = {"schema": 1, "pictures": 3, "chunk": 2} | change
+    (tmp_path / "job.json").write_text(json.dumps(facts))
+    with pytest.raises(OutputError, match="plan the pictures again"):
+        open_job(LocalFolder(tmp_path))
 
 
 def test_what_cannot_be_planned_is_said_and_leaves_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

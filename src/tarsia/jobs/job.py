@@ -99,6 +99,8 @@ def open_job(folder: Folder) -> Job:
         facts = json.loads(folder.read(JOB))
         job = Job(folder, int(facts["pictures"]), int(facts["chunk"]))
         schema = facts["schema"]
+        if job.chunk < 1 or job.pictures < 0:
+            raise ValueError(f"{job.pictures} pictures in chunks of {job.chunk}")
     except (FileNotFoundError, NotADirectoryError):
         raise OutputError(f"{folder}: holds no planned job: make one with `tarsia plan`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
