@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import yaml
+from safetensors.torch import save_file
 
 from small_data import quick_studies
 from tarsia import cli, console, yaml_tree
@@ -264,6 +266,24 @@ def test_what_a_training_measures_itself_is_no_change_but_what_was_asked_is(tmp_
     assert state(tmp_path, Study.load(path, ["train.precision=float32"]).runs[0]).kind == "changed"
     other = state(tmp_path, Study.load(path, ["train.class_weights=root_median_frequency"]).runs[0])
     assert other.detail.startswith('train.class_weights is "median_frequency" there and "root_median_frequency" in')
+
+
+def test_what_the_file_of_the_weights_states_is_no_change(tmp_path):
+    """Licence, mean, deviation and padding stand in a run's recipe as the training has read them."""
+    file = tmp_path / "encoder.safetensors"
+    told = {"license": "Apache-2.0", "mean": "0.5,0.5,0.5", "std": "0.5,0.5,0.5", "pad": "SAME"}
+    save_file(timm.create_model("test_efficientnet").state_dict(), file, metadata=told)
+    path = write(tmp_path, STUDY.replace("[0, 1]", "[0]"))
+    out, weights = tmp_path / "out", ["model.encoder=test_efficientnet", f"model.weights={file}"]
+    with quick_studies():
+        study = Study.load(path, weights)
+        assert run_study(study, out=out, only=["one"], device="cpu").exit_code == 0
+    model = Recipe.load(out / "one-seed0" / "recipe.yaml").model
+    assert (model.licence, model.options["std"]) == ("Apache-2.0", [0.5, 0.5, 0.5])
+    assert model.options["encoder_options"] == {"pad_type": "same"}
+    assert state(out, study.runs[0]).kind == "finished"
+    for other in ("model.licence=MIT", "model.std=[0.2, 0.2, 0.2]", "model.encoder_options.pad_type=''"):
+        assert state(out, Study.load(path, [*weights, other]).runs[0]).kind == "changed"
 
 
 def test_a_run_is_missing_started_finished_or_a_stranger(tmp_path):

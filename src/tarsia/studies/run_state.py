@@ -1,7 +1,7 @@
 """Run state: what of a study's training is in its folder already, and whether that is the training asked for.
 
 A study's folder holds a run folder for each training, and in recipes/ each one's recipe as it was asked for, before
-precision, memory layout, threads and class weights were measured.
+precision, memory layout, threads and class weights were measured and the file of its weights was asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tarsia.errors import RecipeError
 from tarsia.files import LOCK
 from tarsia.folder_lock import Busy, holding
 from tarsia.plain_text import some
-from tarsia.recipe import Recipe
+from tarsia.recipe import ModelRecipe, Recipe
 from tarsia.recipe_changes import flat, words
 from tarsia.studies.study import Run
 
@@ -29,6 +29,7 @@ from tarsia.studies.study import Run
 _IDLE = {"workers", "save_every_seconds", "timeout_seconds"}
 _OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache"}, "train": _IDLE}
 _MEASURED = ("precision", "memory_format", "threads", "processes", "class_weights")
+_STATED = ("licence", "mean", "std")  # of a model, by the file of its weights where the recipe does not say it
 _NAMED = 3  # settings that differ, named one by one
 
 
@@ -85,7 +86,7 @@ def state(study: Path, run: Run) -> State:
     asked = asked_path(study, run)
     try:
         there = formerly.started(Recipe.load(stored))
-        difference = _difference(_settled(run.recipe, there), there)
+        difference = _difference(_stated(_settled(run.recipe, there), there), there)
         if not difference and asked.is_file():  # which other class weights gave the numbers that are stored
             difference = _difference(run.recipe, _asked(asked))
     except RecipeError as error:
@@ -150,6 +151,16 @@ def _settled(wanted: Recipe, there: Recipe, names: Sequence[str] = _MEASURED) ->
     if "class_weights" in names and isinstance(weights, str) and weights != "none":
         measured["class_weights"] = there.train.class_weights
     return wanted.model_copy(update={"train": wanted.train.model_copy(update=measured)})
+
+
+def _stated(wanted: Recipe, there: Recipe) -> Recipe:
+    """`wanted` with what a training reads of the weights that it starts from taken from `there`."""
+    own, theirs = wanted.model.model_dump(exclude_unset=True), there.model.model_dump()
+    more = {name: theirs[name] for name in _STATED if own.get(name) is None and theirs.get(name) is not None}
+    options, padding = own.get("encoder_options") or {}, (theirs.get("encoder_options") or {}).get("pad_type")
+    if padding and "pad_type" not in options:
+        more["encoder_options"] = {**options, "pad_type": padding}
+    return wanted.model_copy(update={"model": ModelRecipe.model_validate(own | more)})
 
 
 def _difference(wanted: Recipe, there: Recipe) -> str:
