@@ -33,6 +33,22 @@ if sys.argv[1] == "torchrun":
         os._exit(1)
     os._exit(0)
 """
+# An augmentation that ends the second of two processes twice: in its first step, and after an epoch.
+DEATH = """
+import os, signal
+from pathlib import Path
+from torch import nn
+
+
+class Death(nn.Module):
+    def forward(self, image, mask):
+        dead = Path("dead").read_text()
+        begun = Path("mortal/metrics.csv" if dead else "mortal/environment.json")  # before a resume point, after one
+        if os.environ.get("RANK") == "1" and begun.is_file() and len(dead) < 2:
+            Path("dead").write_text(dead + "x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"image": image, "mask": mask}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +130,27 @@ def test_two_launchers_train_together(program: Path, data: Path) -> None:
     for found, wanted in zip(rows(run), rows(whole), strict=True):
         for key in ("step", "train_loss", "train_miou", "val_loss", "val_miou", "val_pixel_accuracy"):
             assert float(found[key]) == pytest.approx(float(wanted[key]), rel=1e-4), key
+
+
+def test_after_a_death_torchrun_starts_all_again_and_the_training_goes_on(program: Path, data: Path) -> None:
+    """The server of keys stays, with all that the dead have written there."""
+    (program.parent / "death.py").write_text(DEATH)
+    (program.parent / "dead").write_text("")
+    run = program.parent / "mortal"
+    given = recipe(data, program.parent / "mortal.yaml", batch=2, epochs=3, save_every_seconds=1e-6)
+    content = yaml.safe_load(given.read_text())
+    content["augment"] = {"extra": "./death.py:Death"}
+    given.write_text(yaml.safe_dump(content))
+    words = ("--nproc-per-node", 2, "--max-restarts", 2, "--no-python", program, "train", given, "--out", run)
+    started = launched(program, *words)
+    said, _ = started.communicate(timeout=_PATIENCE)
+    assert started.returncode == 0, said
+    assert (program.parent / "dead").read_text() == "xx" and len(rows(run)) == 3
+    assert "resumed" in json.loads((run / "environment.json").read_text())
+    before = (run / "environment.json").read_bytes()
+    said, _ = launched(program, *words).communicate(timeout=_PATIENCE)
+    assert said.count("exists and is not empty") > 2 and "go on" not in said, "no restart takes another launch's run"
+    assert (run / "environment.json").read_bytes() == before
 
 
 def test_torchrun_is_for_trainings_of_recipes_alone(program: Path, data: Path) -> None:

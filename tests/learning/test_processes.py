@@ -24,6 +24,7 @@ from tarsia.adaptation.restyle import Restyling
 from tarsia.errors import DatasetError, RecipeError, TrainingError
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.loader import Spare, TrainingOrder
+from tarsia.learning.meeting import met
 from tarsia.learning.processes import Processes, joined
 from tarsia.learning.sharing import batches_per_step
 from tarsia.learning.state import TrainingState
@@ -211,6 +212,15 @@ def test_who_hangs_or_dies_is_named(told: list[dict[str, Any]]) -> None:
         assert told[waiting][name].startswith(f"rank {missed} (process "), told[waiting][name]
         assert name == "dead" or " 10 s (train.timeout_seconds)" in told[waiting][name]
     assert "go on from the last resume point with: tarsia train --resume runs/x" in told[0]["hung"]
+
+
+def test_who_does_not_come_is_named() -> None:
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store.set("tarsia/meeting/here/2", "a word of a process that is dead")
+    with pytest.raises(TrainingError, match=r"^of the 3 processes of this training rank 1 and rank 2 did not come"):
+        met(store, 0, 3, 0.05)
+    with pytest.raises(TrainingError, match=r"^rank 1: of the 3 processes of this training rank 0 did not come"):
+        met(store, 1, 3, 0.05)
 
 
 def test_batches_are_dealt_and_none_is_lost_or_learned_twice() -> None:

@@ -79,7 +79,7 @@ def train(
     with needs_training():
         from tarsia.training import train as run
     if again:
-        resume, recipe, out = _again(resume, recipe, out)
+        resume, recipe, out, overwrite = _again(resume, recipe, out, overwrite)
     settings = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     settings += ["model.accept_licence=true"] if accept_licence else []
     settled, more = _settled(recipe, settings, minutes, weights, device, count)
@@ -103,18 +103,26 @@ def train(
     console.say(f"Next: {'; '.join(following)}")
 
 
-def _again(resume: Path | None, recipe: str | None, out: Path | None) -> tuple[Path | None, str | None, Path | None]:
-    """What a command means whose processes torchrun has ended and starts again: to go on, once there is a point to."""
+def _again(
+    resume: Path | None, recipe: str | None, out: Path | None, overwrite: bool
+) -> tuple[Path | None, str | None, Path | None, bool]:
+    """What a command means whose processes torchrun has ended and starts again: to go on, once there is a point to.
+
+    What an earlier start has begun, and nothing else, is gone on with, or begun anew before its first resume point.
+    """
     from tarsia.errors import RecipeError
+    from tarsia.learning.processes import begun_before
     from tarsia.learning.resuming import has_point
 
     if resume is not None:
-        return resume, recipe, out
+        return resume, recipe, out, overwrite
     if out is None:
         raise RecipeError(
             "torchrun has started this training again, which goes on in a folder that it knows: give --out"
         )
-    return (out, None, None) if has_point(out) else (None, recipe, out)
+    if not begun_before(out):
+        return None, recipe, out, overwrite
+    return (out, None, None, False) if has_point(out) else (None, recipe, out, True)
 
 
 def _settled(

@@ -69,6 +69,7 @@ def new(
         _hold(held, folder)
         if out is not None:
             require_new(out, overwrite)  # another training may have begun and ended there meanwhile
+        processes.note_begun(folder)
         return str(folder)
 
     processes.first(look)

@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -28,13 +29,13 @@ from tarsia import console, hardware
 from tarsia.engines.torch_engine import pick_device
 from tarsia.errors import RecipeError, TarsiaError, TrainingError
 from tarsia.learning.interrupt import Interrupted
+from tarsia.learning.meeting import met
 from tarsia.plain_text import command, first_line, listed
 
 T = TypeVar("T")
 _STARTING_SECONDS = 300.0  # at least, for all to be there: they may have much to import from a slow disk
 _GRACE_SECONDS = 10.0  # for the others to say that they are there, once something has failed
 _SIGNS = ("gloo", "NCCL", "nccl")  # in what torch says where a process is gone, or does not answer
-_CALLS = itertools.count()  # trainings begun in this process: the keys of each are its own
 
 
 class Processes:
@@ -86,6 +87,9 @@ class Processes:
         """Around all of a batch that is not the step's last here: gradients wait to be summed."""
         return contextlib.nullcontext()
 
+    def note_begun(self, folder: Path) -> None:
+        """Tell later starts of these processes by the same launcher that the run in `folder` is theirs."""
+
     @contextlib.contextmanager
     def explained(self, folder: str) -> Iterator[None]:
         """Raise TrainingError, which names them, where processes are gone or do not answer; `folder`: the run."""
@@ -95,9 +99,10 @@ class Processes:
 class Several(Processes):
     """One of several processes."""
 
-    def __init__(self, rank: int, count: int, device: str, timeout: float, store: dist.Store) -> None:
+    def __init__(self, rank: int, count: int, device: str, timeout: float, launch: dist.Store) -> None:
         super().__init__(device)
-        self.rank, self.count, self.timeout, self._store = rank, count, timeout, store
+        self.rank, self.count, self.timeout, self._launch = rank, count, timeout, launch
+        self.store = met(launch, rank, count, max(timeout, _STARTING_SECONDS))
         self._told = itertools.count()
         self._names = self._introduced()
 
@@ -133,9 +138,9 @@ class Several(Processes):
         except BaseException as error:
             stopped = error.number if isinstance(error, Interrupted) else None
             told = first_line(error) if isinstance(error, TarsiaError) else type(error).__name__
-            self._store.set(key, json.dumps({"stopped": stopped, "error": told}))
+            self.store.set(key, json.dumps({"stopped": stopped, "error": told}))
             raise
-        self._store.set(key, json.dumps({"found": found}))
+        self.store.set(key, json.dumps({"found": found}))
         return found
 
     def gathered(self, numbers: Tensor) -> list[Tensor]:
@@ -177,13 +182,16 @@ class Several(Processes):
                 f"{self._absent()} ({first_line(error)}); go on from the last resume point with: {going_on}"
             ) from error
 
+    def note_begun(self, folder: Path) -> None:
+        self._launch.set(_begun(folder), "1")
+
     def _introduced(self) -> list[str]:
         """What each process is called, by rank; and the share of the cores that those on the same ones have."""
         own = {"process": os.getpid(), "host": platform.node(), "cores": hardware.core_numbers()}
-        self._store.set(f"who/{self.rank}", json.dumps(own))
+        self.store.set(f"who/{self.rank}", json.dumps(own))
         keys = [f"who/{rank}" for rank in range(self.count)]
-        self._store.wait(keys, datetime.timedelta(seconds=max(self.timeout, _STARTING_SECONDS)))
-        all_of_them = [json.loads(found) for found in self._store.multi_get(keys)]
+        self.store.wait(keys, datetime.timedelta(seconds=self.timeout))
+        all_of_them = [json.loads(found) for found in self.store.multi_get(keys)]
         here = [one for one in all_of_them if (one["host"], one["cores"]) == (own["host"], own["cores"])]
         self.here = len(here)
         return [f"rank {rank} (process {one['process']} on {one['host']})" for rank, one in enumerate(all_of_them)]
@@ -199,17 +207,17 @@ class Several(Processes):
     def _waited(self, key: str) -> bytes:
         """What stands under `key` once the first has written it; TrainingError where the first shows no life."""
         beat, since, pause = b"", time.monotonic(), 0.01
-        while not self._store.check([key]):
+        while not self.store.check([key]):
             time.sleep(pause)
             pause = min(2 * pause, 0.25)
-            found = self._store.get("beat") if self._store.check(["beat"]) else b""
+            found = self.store.get("beat") if self.store.check(["beat"]) else b""
             if found != beat:
                 beat, since = found, time.monotonic()
             elif time.monotonic() - since > self.timeout:
                 raise TrainingError(
                     f"{self._names[0]} has shown no life for {self.timeout:g} s (train.timeout_seconds)"
                 )
-        return self._store.get(key)
+        return self.store.get(key)
 
     @contextlib.contextmanager
     def _alive(self) -> Iterator[None]:
@@ -218,7 +226,7 @@ class Several(Processes):
 
         def beat() -> None:
             while not done.wait(self.timeout / 5):
-                self._store.set("beat", str(time.monotonic()))
+                self.store.set("beat", str(time.monotonic()))
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -231,11 +239,11 @@ class Several(Processes):
     def _absent(self) -> str:
         """Which processes do not say that they are there, of those that have all failed together."""
         with contextlib.suppress(dist.DistError):
-            self._store.set(f"here/{self.rank}", "1")
+            self.store.set(f"here/{self.rank}", "1")
             until = time.monotonic() + min(_GRACE_SECONDS, self.timeout)
             absent = list(range(self.count))
             while absent and time.monotonic() < until:
-                absent = [rank for rank in absent if not self._store.check([f"here/{rank}"])]
+                absent = [rank for rank in absent if not self.store.check([f"here/{rank}"])]
                 time.sleep(0.1)
             if absent:
                 who = listed([self._names[rank] for rank in absent])
@@ -257,12 +265,11 @@ def joined(device: str, timeout: float) -> Iterator[Processes]:
         yield Processes(pick_device(device))
         return
     device = _own_device(device)
-    store = dist.PrefixStore(f"tarsia/{next(_CALLS)}", store)
     several = Several(rank, count, device, timeout, store)
     ours = not dist.is_initialized()
     if ours:
         backend = "nccl" if device.startswith("cuda") else "gloo"
-        groups = dist.PrefixStore("groups", store)
+        groups = dist.PrefixStore("groups", several.store)
         dist.init_process_group(backend, store=groups, rank=rank, world_size=count, timeout=limit)
     quiet = console.err.quiet
     try:
@@ -275,6 +282,18 @@ def joined(device: str, timeout: float) -> Iterator[Processes]:
         console.quiet(quiet)
         if ours:
             dist.destroy_process_group()
+
+
+def begun_before(folder: Path) -> bool:
+    """Whether the run in `folder` is that of an earlier start of these processes by the same launcher."""
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
+        return False
+    store, *_ = next(dist.rendezvous("env://"))
+    return bool(store.check([_begun(folder)]))
+
+
+def _begun(folder: Path) -> str:
+    return f"tarsia/begun/{folder.resolve()}"
 
 
 def _own_device(device: str) -> str:
