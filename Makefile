@@ -1,9 +1,9 @@
-# make demo | test | check | docs: all there is, and CI runs the same.  One .venv serves every target.
+# make demo | test | check | docs | oracles: all there is, and CI runs the same.  One .venv serves every target.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check types form processor docs
+.PHONY: setup demo test oracles check types form processor docs
 
 setup: $(VENV)/installed
 
@@ -11,6 +11,15 @@ setup: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable ".[all,dev]"
+	touch $@
+
+# What annotation programs' own code says of the forms that Tarsia reads and writes: tests/oracles.
+ORACLES ?= .oracles
+oracles: $(ORACLES)/installed
+
+$(ORACLES)/installed: tests/oracles/requirements.txt
+	$(PYTHON) -m venv $(ORACLES)
+	$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r $<
 	touch $@
 
 demo: setup

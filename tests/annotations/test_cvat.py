@@ -189,6 +189,21 @@ def test_masks_with_a_labelmap(numbers: bool, tmp_path: Path) -> None:
     assert read(tmp_path / "2", "train").keys() == {"a"} and read(tmp_path / "2", "val").keys() == {"b"}
 
 
+def test_a_labelmap_without_colours_means_those_of_voc(tmp_path: Path) -> None:
+    """As datumaro writes classes that had none."""
+    root = voc(tmp_path / "set")
+    (root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:::\nroad:::\ncar:::\n")
+    painted = np.zeros((*MAP.shape, 3), np.uint8)
+    painted[MAP == 1], painted[MAP == 2], painted[MAP == 255] = (128, 0, 0), (0, 128, 0), (224, 224, 192)
+    for name in "ab":
+        Image.fromarray(painted).save(root / f"SegmentationClass/{name}.png")
+    done = convert(root, tmp_path / "out")
+    assert done.kind == "voc" and np.array_equal(read(tmp_path / "out")["a"], MAP)
+    (root / "labelmap.txt").write_text("background:::\nroad:128,0,0::\ncar:::\n")
+    with pytest.raises(DatasetError, match=r"labelmap.txt: background has no colour and others have one"):
+        convert(root, tmp_path / "2")
+
+
 def test_faults_of_a_labelmap(tmp_path: Path) -> None:
     root = voc(tmp_path / "set")
     (root / "labelmap.txt").write_text("road:0,0,0::\nroad:1,1,1::\n")

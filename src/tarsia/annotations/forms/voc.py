@@ -1,6 +1,7 @@
 """Pascal VOC's masks with a labelmap.txt, as CVAT ("Segmentation mask 1.1") and datumaro export them.
 
-A line of labelmap.txt is `name:r,g,b:parts:actions`.  SegmentationClass holds the masks, in these colours or in the
+A line of labelmap.txt is `name:r,g,b:parts:actions`; where no line has a colour, as datumaro writes classes that had
+none, they are VOC's own in the order of the lines.  SegmentationClass holds the masks, in these colours or in the
 numbers of the lines, JPEGImages the pictures; ImageSets/Segmentation/train.txt and its like list the splits.
 """
 
@@ -16,9 +17,10 @@ from tarsia.annotations.look import Look
 from tarsia.annotations.source import Annotations
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import LabelTable, Rgb
+from tarsia.data.voc import palette_color
 from tarsia.errors import DatasetError
 
-_LINE = re.compile(r"(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*:([^:]*):([^:]*)$")
+_LINE = re.compile(r"(.+?)\s*:\s*(?:(\d+)\s*,\s*(\d+)\s*,\s*(\d+))?\s*:([^:]*):([^:]*)$")
 _BORDER = (224, 224, 192)  # VOC's, around each object
 _SPLITS = ("train", "val", "test")
 
@@ -49,21 +51,24 @@ def _classes(path: Path) -> ClassList:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    names: list[str] = []
-    colors: list[Rgb] = []
+    told: dict[str, Rgb | None] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         found = _LINE.match(line.strip())
-        if found is None or any(int(part) > 255 for part in found.groups()[1:4]):
+        if found is None or any(int(part or 0) > 255 for part in found.groups()[1:4]):
             raise DatasetError(f"{path}:{number}: {line.strip()!r:.60}, expected name:red,green,blue:parts:actions")
-        color = (int(found[2]), int(found[3]), int(found[4]))
-        if found[1] in names or color in colors:
+        color = (int(found[2]), int(found[3]), int(found[4])) if found[2] else None
+        if found[1] in told or (color and color in told.values()):
             raise DatasetError(f"{path}:{number}: {found[1]} or its colour {color} stands twice: give each its own")
-        names.append(found[1])
-        colors.append(color)
-    if not 1 <= len(names) <= MAX_CLASSES:
-        raise DatasetError(f"{path}: {len(names)} classes, expected 1 to {MAX_CLASSES}")
+        told[found[1]] = color
+    if not 1 <= len(told) <= MAX_CLASSES:
+        raise DatasetError(f"{path}: {len(told)} classes, expected 1 to {MAX_CLASSES}")
+    without = [name for name, color in told.items() if color is None]
+    if 0 < len(without) < len(told):
+        raise DatasetError(f"{path}: {without[0]} has no colour and others have one: give all of them one, or none")
+    names = list(told)
+    colors = [told[name] or palette_color(index) for index, name in enumerate(names)]
     of_color = {_BORDER: IGNORED} | {color: index for index, color in enumerate(colors)}
     table = LabelTable({index: index for index in range(len(names))} | {IGNORED: IGNORED}, of_color, "")
     numbers: dict[int, str | None] = dict(enumerate(names))
