@@ -417,6 +417,11 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in sorted(folder.glob("*-seed*/**/*")) if path.is_file()}
 
 
+def test_what_nothing_takes_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="neither run_study nor compare takes overrides"):
+        run_study(write(tmp_path), overrides=["train.epochs=2"])
+
+
 def test_what_was_stopped_and_killed_is_resumed(done):
     _, result = done
     assert result.exit_code == 0 and {now.kind for now in result.states.values()} == {"finished"}

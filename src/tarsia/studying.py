@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import signal
@@ -22,6 +23,7 @@ from tarsia.evaluation.thresholds import judge
 from tarsia.files import write_json
 from tarsia.inference import load
 from tarsia.learning.interrupt import Interrupted
+from tarsia.plain_text import listed
 from tarsia.studies import folds
 from tarsia.studies.process import apart
 from tarsia.studies.run_state import (
@@ -89,8 +91,11 @@ def run_study(
 ) -> StudyResult:
     """Train what of `study` (or of `only` some of it) is missing, then compare, as `tarsia.study` says.
 
-    Several such calls at once share the work.  Every model is scored on each of `study.evaluate` too.
+    Several such calls at once share the work.  Every model is scored on each of `study.evaluate` too.  `drawing`: what
+    else `compare` takes.
     """
+    if strange := set(drawing) - set(inspect.signature(compare).parameters):
+        raise TypeError(f"neither run_study nor compare takes {listed(sorted(strange))}")
     study = study if isinstance(study, Study) else Study.load(study)
     study = tiny_study(study) if tiny else study
     folder = Path(out) if out else Path("runs") / study.name

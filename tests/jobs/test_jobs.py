@@ -101,6 +101,14 @@ def test_a_job_keeps_to_what_it_was_begun_with(
     }.items():
         code, _, err = said("predict", model, "--job", job, *more)
         assert code == 2 and words in err
+    (chunk,) = (job / "out").iterdir()
+    for content in (chunk.read_bytes()[:-40], b"", (job / "plan" / "part-000000.parquet").read_bytes()):
+        chunk.write_bytes(content)
+        code, _, err = said("predict", "--job", job, "--status")
+        assert code == 2 and f"{job}: out/{chunk.name} is damaged" in err and "delete it" in err
+    (job / "plan" / "part-000000.parquet").write_bytes(b"PAR1")
+    chunk.unlink()
+    assert "is damaged or cannot be read" in said("predict", model, "--job", job, "--only", "red")[2]
     model.write_bytes(small_onnx.content(architecture="other"))
     assert "another model (" in said("predict", model, "--job", job, "--only", "red")[2]
     assert "holds no planned job" in said("predict", model, "--job", tmp_path / "photos")[2]

@@ -21,6 +21,7 @@ from typing import Any
 
 from tarsia.errors import OutputError, needs
 from tarsia.jobs.storage import Folder
+from tarsia.plain_text import first_line
 
 SCHEMA = 1  # of all that a job's folder holds
 JOB, MODEL = "job.json", "model.json"
@@ -44,12 +45,20 @@ class Job:
         return min(self.chunk, self.pictures - index * self.chunk)
 
     def names(self, index: int) -> list[str]:
-        """The names of a chunk's pictures."""
+        """The names of a chunk's pictures.
+
+        Raises OutputError where the file that holds them is damaged.
+        """
         with needs("a job", "parquet"):
             from pyarrow import parquet
         a_part = chunks_a_part(self.chunk)
-        with self.folder.open(part_name(index // a_part)) as file:
-            table = parquet.ParquetFile(file).read_row_group(index % a_part)
+        name = part_name(index // a_part)
+        with self.folder.open(name) as file:
+            try:
+                table = parquet.ParquetFile(file).read_row_group(index % a_part)
+            except (ValueError, OSError) as error:
+                what = f"{self.folder}: {name} is damaged or cannot be read ({first_line(error)})"
+                raise OutputError(f"{what}: plan the pictures again into another folder") from error
         return [name.decode("utf-8", "surrogateescape") for name in table.column("name").to_pylist()]
 
     def done(self) -> set[int]:

@@ -97,10 +97,12 @@ def read(file: bytes) -> pyarrow.Table:
 
 
 def counted(file: Any) -> tuple[int, int]:
-    """How many rows a file has, and how many of them are errors, by its footer alone."""
+    """How many rows a file has, and how many of them are errors, by its footer alone; ValueError for another file."""
     from pyarrow import parquet
 
     footer = parquet.ParquetFile(file).metadata
-    place = next(k for k in range(footer.num_columns) if footer.schema.column(k).path == "error")
-    groups = [footer.row_group(k).column(place) for k in range(footer.num_row_groups)]
+    place = [k for k in range(footer.num_columns) if footer.schema.column(k).path == "error"]
+    groups = [footer.row_group(k).column(place[0]) for k in range(footer.num_row_groups) if place]
+    if not place or not all(one.is_stats_set for one in groups):
+        raise ValueError("not a file of this job's rows")
     return footer.num_rows, sum(one.num_values - one.statistics.null_count for one in groups)

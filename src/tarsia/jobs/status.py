@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tarsia.errors import OutputError
 from tarsia.jobs.job import Job, out_name
 from tarsia.jobs.rows import counted
+from tarsia.plain_text import first_line
 
 _THREADS = 8
 _RECENT_SECONDS = 600.0  # over which the rate is taken
@@ -38,12 +40,20 @@ class Status:
 
 
 def status_of(job: Job) -> Status:
-    """The status of a job: a listing of what is done, and the end of each of these files."""
+    """The status of a job: a listing of what is done, and the end of each of these files.
+
+    Raises OutputError for one that is damaged.
+    """
     done = sorted(job.done())
 
     def of(index: int) -> tuple[float, int, int]:
-        with job.folder.open(out_name(index)) as file:
-            return (job.folder.finished(out_name(index)), *counted(file))
+        name = out_name(index)
+        with job.folder.open(name) as file:
+            try:
+                return (job.folder.finished(name), *counted(file))
+            except (ValueError, OSError) as error:
+                what = f"{job.folder}: {name} is damaged or cannot be read ({first_line(error)})"
+                raise OutputError(f"{what}: delete it, and a run of the job makes it again") from error
 
     with ThreadPoolExecutor(_THREADS) as pool:
         found = sorted(pool.map(of, done))
