@@ -17,7 +17,7 @@ from tarsia import data, exporting, models, own_parts
 from tarsia.card import Card, Classes, Code, Input
 from tarsia.engines.model_file import read_card
 from tarsia.engines.weights import load_model, save_model
-from tarsia.errors import DatasetError, ModelFileError, RecipeError, TarsiaError
+from tarsia.errors import DatasetError, ModelFileError, RecipeError, TarsiaError, TrainingError
 from tarsia.given import resolve
 from tarsia.learning import losses
 from tarsia.own_data import OwnData
@@ -289,6 +289,38 @@ def test_losses_and_an_augmentation(folder, capsys):
         assert told in str(error.value), str(error.value)
     with pytest.raises(RecipeError, match=r"augment\.extra: an augmentation was handed in too"):
         tarsia.train("own.yaml", set={"augment.extra": "./turn.py"}, augment=lambda **given: given)
+
+
+TOLD = """
+class Told:
+    def __init__(self):
+        self.seen = []
+    def __call__(self, row, folder):
+        self.seen.append((row["epoch"], (folder / "last.safetensors").is_file()))
+        (folder / "seen.txt").write_text(str(self.seen))
+        return row["epoch"] == END
+"""
+
+
+def test_callbacks_are_told_each_epoch_and_may_end_a_training(folder):
+    (folder / "told.py").write_text(TOLD.replace("END", "2"))
+    told = {"train.epochs": 4, "train.callbacks": ["./told.py"]}
+    run = tarsia.train("own.yaml", set=told)
+    assert (run / "seen.txt").read_text() == "[(1, True), (2, True)]"
+    assert "ended by ./told.py (train.callbacks), after epoch 2 of 4" in (run / "log.txt").read_text()
+    assert (run / "report.json").is_file() and tarsia.train(resume=run) == run
+    assert (run / "seen.txt").read_text() == "[(1, True), (2, True)]", "a training that was ended stays so"
+    (folder / "told.py").write_text(TOLD.replace("END", "2 and 1 / 0"))
+    with pytest.raises(TrainingError, match=r"^train\.callbacks: \./told\.py: ZeroDivisionError: division by zero$"):
+        tarsia.train("own.yaml", set=told, out="again")
+    (folder / "told.py").write_text(TOLD.replace("END", "9"))
+    tarsia.train(resume="again")
+    assert (folder / "again" / "seen.txt").read_text() == "[(3, True), (4, True)]"
+    for code, words in (("def told(row, folder): return row", "gave {'epoch': 1,"), ("x = 1", "callback is there")):
+        (folder / "told.py").write_text(code)
+        with pytest.raises(TarsiaError, match=r"train\.callbacks: ") as error:
+            tarsia.train("own.yaml", set=told, out="bad", overwrite=True)
+        assert words in str(error.value), str(error.value)
 
 
 def test_a_data_set_is_named_where_a_command_asks_for_one(folder):

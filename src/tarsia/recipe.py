@@ -19,7 +19,7 @@ from tarsia.models import HEAD_START, HeadStart
 from tarsia.own_parts import Kind
 from tarsia.plain_text import command
 from tarsia.recipe_augment import AugmentRecipe, Probability, Size
-from tarsia.recipe_train import LOSS, LossRecipe, LossWeight, TrainRecipe
+from tarsia.recipe_train import CALLBACK, LOSS, LossRecipe, LossWeight, TrainRecipe
 from tarsia.yaml_tree import Document, Fault, Node, as_overrides, unknown_key
 
 _STYLE_FILE = f"a file of `{command('adapt', '--train-style')}`"
@@ -171,7 +171,13 @@ class Recipe(Node):
     @property
     def parts(self) -> tuple[str, ...]:
         """The names under which code of the user's own may stand."""
-        return (self.data.name, self.model.name, *self.train.loss.weights, self.augment.extra or "")
+        return (
+            self.data.name,
+            self.model.name,
+            *self.train.loss.weights,
+            self.augment.extra or "",
+            *self.train.callbacks,
+        )
 
     @field_validator("name")
     @classmethod
@@ -223,7 +229,7 @@ def option_faults(tree: dict[str, Any]) -> list[Fault]:
 
 
 def _own_faults(tree: dict[str, Any]) -> list[Fault]:
-    """Faults of the losses and the augmentation that are code of the user's own, and of losses that are not known."""
+    """Faults of losses, augmentation and callbacks that are code of the user's own, and of losses not known."""
     train, augment = tree.get("train"), tree.get("augment")
     loss = train.get("loss") if isinstance(train, dict) else None
     extra = augment.get("extra") if isinstance(augment, dict) else None
@@ -234,6 +240,9 @@ def _own_faults(tree: dict[str, Any]) -> list[Fault]:
         named = [(("train", "loss", name), name, LOSS) for name in loss]
     named = [one for one in named if one[1] not in LossRecipe.model_fields]
     named += [(("augment", "extra"), extra, AUGMENTATION)] if isinstance(extra, str) else []
+    callbacks = train.get("callbacks") if isinstance(train, dict) else None
+    told = [name for name in callbacks if isinstance(name, str)] if isinstance(callbacks, (list, tuple)) else []
+    named += [(("train", "callbacks"), name, CALLBACK) for name in told]
     faults: list[Fault] = []
     for where, name, kind in named:
         if kind is LOSS and not own_parts.is_own(name):

@@ -14,6 +14,8 @@ LossWeight = Annotated[float, Field(ge=0, le=1e6)]
 _LOSSES = ("cross_entropy", "dice", "jaccard", "lovasz", "focal", "ohem")
 # What a loss of the user's own may be: called as (scores_BKHW, label_BHW).
 LOSS = Kind("loss", "loss", callable, classes_first=False)
+# What a callback may be: called as (figures of the epoch, run folder) after each epoch.
+CALLBACK = Kind("callback", "callback", callable, classes_first=False)
 
 
 class LossRecipe(Node):
@@ -97,6 +99,9 @@ class TrainRecipe(Node):
     save_every_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="between resume points in an epoch")
     timeout_seconds: Annotated[float, Field(gt=0, le=1e6)] = Field(
         300.0, description="that processes of a training wait for one another before it ends"
+    )
+    callbacks: tuple[str, ...] = Field(
+        (), description="code of one's own, called after each epoch: FILE.py[:NAME] or package.module:NAME"
     )
     start_from: str | None = Field(None, description="a Tarsia model file to continue from")
 

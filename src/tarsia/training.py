@@ -28,6 +28,7 @@ from tarsia.evaluation.confusion import metrics
 from tarsia.files import is_utf8
 from tarsia.learning import beginning, failures, speed
 from tarsia.learning.augment import Extra
+from tarsia.learning.callbacks import Callbacks
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.learning.limit import Limit
 from tarsia.learning.loader import Batch
@@ -112,6 +113,7 @@ def _loop(state: TrainingState, run: Silent, interrupt: Interrupt) -> None:
     if not _goes_on(state):
         run.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
         return
+    callbacks = Callbacks(state.recipe.train.callbacks, state.processes)
     batches = state.batches()
     while _goes_on(state):
         _train_epoch(state, batches, run, interrupt)
@@ -127,9 +129,14 @@ def _loop(state: TrainingState, run: Silent, interrupt: Interrupt) -> None:
             progress.best_miou, progress.best_epoch = -1.0 if miou is None else miou, progress.epoch
         run.epoch(row)
         state.processes.first(partial(_save_weights, state, row, improved))
-        state.save()
+        try:
+            progress.ended_by = callbacks.told(row, state.folder)
+        finally:
+            state.save()
         interrupt.check()
-    if progress.epoch < state.epochs:
+    if progress.ended_by:
+        run.say(f"ended by {progress.ended_by} (train.callbacks), after epoch {progress.epoch} of {state.epochs}")
+    elif progress.epoch < state.epochs:
         run.say(f"no better val mIoU for {state.recipe.train.early_stop} epochs: stopped early")
     run.draw()  # the report shows it
 
@@ -138,7 +145,8 @@ def _goes_on(state: TrainingState) -> bool:
     """Whether an epoch is left: asked of the state alone, so that a resumed run stops where an unbroken one does."""
     settings, progress = state.recipe.train, state.progress
     waited = progress.epoch - progress.best_epoch
-    return progress.epoch < state.epochs and not (settings.early_stop and waited >= settings.early_stop)
+    ended = progress.ended_by or (settings.early_stop and waited >= settings.early_stop)
+    return progress.epoch < state.epochs and not ended
 
 
 def _train_epoch(state: TrainingState, batches: Iterator[Batch], run: Silent, interrupt: Interrupt) -> None:

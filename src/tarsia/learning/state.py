@@ -51,6 +51,7 @@ class Progress:
     pictures: int = 0
     seconds: float = 0.0
     waiting_seconds: float = 0.0
+    ended_by: str = ""  # the callback that has ended the training
     limit: dict[str, Any] | None = None  # Limit.facts, as the resume point was written
 
     @property
