@@ -96,7 +96,7 @@ def run_study(
     """
     if strange := set(drawing) - set(inspect.signature(compare).parameters):
         raise TypeError(f"neither run_study nor compare takes {listed(sorted(strange))}")
-    study = study if isinstance(study, Study) else Study.load(study)
+    study = study if isinstance(study, Study) else Study.load(study, tiny=tiny)
     study = tiny_study(study) if tiny else study
     folder = Path(out) if out else Path("runs") / study.name
     runs = study.chosen(only)

@@ -93,7 +93,7 @@ def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -
     with needs_training():
         from tarsia.studies.study import Study
         from tarsia.studying import run_study
-    result = run_study(Study.load(path, overrides), **options)
+    result = run_study(Study.load(path, overrides, options["tiny"]), **options)
     if json:
         console.data(result.facts())
         return result.exit_code

@@ -50,8 +50,10 @@ class Study:
     reference_domain: str | None = None
 
     @classmethod
-    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    def load(cls, path: str | Path, overrides: Sequence[str] = (), tiny: bool = False) -> Study:
         """The study at `path`, with `overrides` as of `tarsia train --set` for all its trainings.
+
+        `tiny`: to be run on drawn streets, so that its data need not be there; they have no folds.
 
         RecipeError lists every fault of the study and of every recipe that it means, each with its line.
         """
@@ -66,7 +68,7 @@ class Study:
             lines[:0] = error.args
         if lines:
             raise RecipeError(*lines)
-        if tree.folds:
+        if tree.folds and not tiny:
             runs = folded(runs, tree.folds, f"{document.lines[('folds',)]}: folds")
         return cls(tree.name, str(path), tuple(runs), tree.evaluate, tree.reference, tree.reference_domain)
 
