@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Card
+from tarsia.pictures.ranges import Levels
 from tarsia.engines.engine import Description, Engine
 
 
@@ -19,7 +20,7 @@ class SmallEngine(Engine):
     def describe(self) -> Description:
         return Description("numpy", "float32", threads=1, parameters=0)
 
-    def run(self, images_BHWC: np.ndarray) -> np.ndarray:
+    def run(self, images_BHWC: np.ndarray, levels: Levels | None = None) -> np.ndarray:
         raise NotImplementedError
 
     def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:

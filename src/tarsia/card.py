@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,6 +43,8 @@ STYLE_KEY = "tarsia_style"  # of a style network's file (adaptation/style.py), i
 _MAX_HEADER_BYTES = 64 * 2**20
 
 _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card must not ask for hours of building
+
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,20})?")  # of a card, whose text may be anyone's
 
 _Channel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[_Channel, _Channel, _Channel]
@@ -103,16 +107,25 @@ def _float32(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
+def _percent(text: str) -> Fraction:
+    """Of a percentile's text; ValueError where it is none."""
+    found = Fraction(text) if _DECIMAL.fullmatch(text) else Fraction(-1)
+    if not 0 <= found <= 100:
+        raise ValueError(f"percentile {text[:20]!r}: expected a decimal number, 0 to 100")
+    return found
+
+
 class Range(_Frozen):
     """Which values become 0 and 255, for each band (pictures/ranges.py), and how that was decided.
 
     `percentiles` of the values of the train split's `pixels`, of each band or of all together; `below` and `above`: how
-    many values of each band lie beyond.
+    many values of each band lie beyond.  The rule `picture`: percentiles of each whole picture, so there is no more
+    than these to say.
     """
 
-    rule: Literal["limits", "fixed", "percentiles"]
-    low: tuple[float, ...] = Field(min_length=1, max_length=MAX_BANDS)
-    high: tuple[float, ...] = Field(min_length=1, max_length=MAX_BANDS)
+    rule: Literal["limits", "fixed", "percentiles", "picture"]
+    low: tuple[float, ...] = Field((), max_length=MAX_BANDS)
+    high: tuple[float, ...] = Field((), max_length=MAX_BANDS)
     percentiles: tuple[str, str] | None = None
     per: Literal["band", "all"] | None = None
     pixels: int | None = None
@@ -121,6 +134,15 @@ class Range(_Frozen):
 
     @model_validator(mode="after")
     def _rises(self) -> Range:
+        if self.by_picture:
+            if self.percentiles is None or self.per is None or self.low or self.high:
+                raise ValueError("of each picture: expected percentiles and per, and neither low nor high")
+            lower, upper = map(_percent, self.percentiles)
+            if lower >= upper:
+                raise ValueError(f"percentile {self.percentiles[0]} is not below {self.percentiles[1]}")
+            return self
+        if not self.low:
+            raise ValueError("low: no values")
         if len(self.low) != len(self.high):
             raise ValueError(f"{len(self.low)} values of low and {len(self.high)} of high")
         for low, high in zip(self.low, self.high, strict=True):
@@ -131,6 +153,17 @@ class Range(_Frozen):
             if not 0 < step < math.inf:
                 raise ValueError(f"low {low:g} and high {high:g}: expected low below high, both float32")
         return self
+
+    @property
+    def by_picture(self) -> bool:
+        """Whether each picture has a range of its own."""
+        return self.rule == "picture"
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of each picture, without what only a range that is known has."""
+        found: dict[str, Any] = serialize(self)
+        return {name: found[name] for name in ("rule", "percentiles", "per")} if self.by_picture else found
 
 
 class Input(_Frozen):
@@ -258,6 +291,8 @@ class Card(_Frozen):
         seen = self.input
         low = seen.range.low if seen.range else ()
         more: Any = {"low": low, "bits": seen.bits, "files": seen.files, "harmonise": seen.harmonise}
+        if seen.range and seen.range.by_picture:
+            more |= {"percentiles": seen.range.percentiles, "per": seen.range.per}
         return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, **more)
 
     @property
@@ -275,6 +310,8 @@ class Card(_Frozen):
             del tree["code"]
         else:
             tree["format"] = 3
+        if self.input.range and self.input.range.by_picture:
+            tree["format"] = 4
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace").decode()  # of a path that is no UTF-8
 
@@ -283,9 +320,9 @@ class Card(_Frozen):
         """The card in `text`; ModelFileError naming `where` if it is not one."""
         try:
             found = json.loads(text)
-            if found.get("format") not in (1, 2, 3):
+            if found.get("format") not in (1, 2, 3, 4):
                 what = found.get("format")
-                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 to 3: update tarsia")
+                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 to 4: update tarsia")
             return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
             first = first_line(error)

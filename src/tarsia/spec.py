@@ -95,7 +95,8 @@ class Spec:
     `bits`: how many the values use where they are stored in more (uint16; None: as each file says).
     `low`: what other kinds than uint8 hold where there is no data, for each band; as stored where it is empty.
     `files`: the bands that lie in a file each; the first one's file stands for the picture.  `harmonise`: "sentinel2":
-    on the scale of its later products (pictures/sentinel2.py).
+    on the scale of its later products (pictures/sentinel2.py).  `percentiles`: two of each picture's own values, which
+    become 0 and 255, `per` "band" or "all" of them together; empty where all pictures have one range, or none.
     """
 
     bands: int = 3
@@ -107,6 +108,8 @@ class Spec:
     bits: int | None = None
     files: tuple[BandFile, ...] = ()
     harmonise: str | None = None
+    percentiles: tuple[str, ...] = ()
+    per: str = ""
 
     @property
     def plain(self) -> bool:

@@ -12,7 +12,7 @@ from tarsia.data._range import histogram, settled
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.finding import Finding, Place
 from tarsia.errors import TarsiaError
-from tarsia.pictures.ranges import Histogram, scaled
+from tarsia.pictures.ranges import Histogram, Levels, scaled
 
 _CLIPPED = 0.01  # of a band's values, at one end
 _FEW_LEVELS = 64  # of 256 that a picture of 8 bits has, between the 1st percentile and the 99th
@@ -53,7 +53,7 @@ def _faults(found: Histogram, band: int, rule: Range) -> Iterator[str]:
         if count > _CLIPPED * total:
             yield f"{100 * count / total:.1f} % of its values are {end}"
     low, high = found.ends(counts, ("1", "99"))
-    of_band = Range(rule="fixed", low=(rule.low[band],), high=(rule.high[band],))
+    of_band = Levels.between([rule.low[band]], [rule.high[band]])
     values = np.array([low, high], np.float32).reshape(2, 1, 1)
     darkest, lightest = scaled(values, of_band).ravel()
     if lightest - darkest < _FEW_LEVELS:
