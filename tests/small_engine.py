@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Card
-from tarsia.pictures.ranges import Levels
 from tarsia.engines.engine import Description, Engine
+from tarsia.pictures.ranges import Levels
 
 
 class SmallEngine(Engine):

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import struct
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +28,7 @@ from tarsia.errors import ModelFileError
 from tarsia.plain_text import first_line
 from tarsia.spec import MAX_BANDS as MAX_BANDS
 from tarsia.spec import BandFile, clash
+from tarsia.spec import Range as Range
 from tarsia.spec import Spec as Spec
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
@@ -44,7 +42,6 @@ _MAX_HEADER_BYTES = 64 * 2**20
 
 _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card must not ask for hours of building
 
-_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,20})?")  # of a card, whose text may be anyone's
 
 _Channel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[_Channel, _Channel, _Channel]
@@ -100,70 +97,6 @@ class Coding(_Frozen):
         if self.ignored is not None and isinstance(self.ignored, tuple) != self.colored:
             raise ValueError("classes and what is ignored are numbers and colours, expected one of both")
         return self
-
-
-def _float32(value: float) -> float:
-    """The nearest float32, by Python alone, which reads cards; OverflowError beyond the largest."""
-    return float(struct.unpack("f", struct.pack("f", value))[0])
-
-
-def _percent(text: str) -> Fraction:
-    """Of a percentile's text; ValueError where it is none."""
-    found = Fraction(text) if _DECIMAL.fullmatch(text) else Fraction(-1)
-    if not 0 <= found <= 100:
-        raise ValueError(f"percentile {text[:20]!r}: expected a decimal number, 0 to 100")
-    return found
-
-
-class Range(_Frozen):
-    """Which values become 0 and 255, for each band (pictures/ranges.py), and how that was decided.
-
-    `percentiles` of the values of the train split's `pixels`, of each band or of all together; `below` and `above`: how
-    many values of each band lie beyond.  The rule `picture`: percentiles of each whole picture, so there is no more
-    than these to say.
-    """
-
-    rule: Literal["limits", "fixed", "percentiles", "picture"]
-    low: tuple[float, ...] = Field((), max_length=MAX_BANDS)
-    high: tuple[float, ...] = Field((), max_length=MAX_BANDS)
-    percentiles: tuple[str, str] | None = None
-    per: Literal["band", "all"] | None = None
-    pixels: int | None = None
-    below: tuple[int, ...] = ()
-    above: tuple[int, ...] = ()
-
-    @model_validator(mode="after")
-    def _rises(self) -> Range:
-        if self.by_picture:
-            if self.percentiles is None or self.per is None or self.low or self.high:
-                raise ValueError("of each picture: expected percentiles and per, and neither low nor high")
-            lower, upper = map(_percent, self.percentiles)
-            if lower >= upper:
-                raise ValueError(f"percentile {self.percentiles[0]} is not below {self.percentiles[1]}")
-            return self
-        if not self.low:
-            raise ValueError("low: no values")
-        if len(self.low) != len(self.high):
-            raise ValueError(f"{len(self.low)} values of low and {len(self.high)} of high")
-        for low, high in zip(self.low, self.high, strict=True):
-            try:
-                step = _float32((_float32(high) - _float32(low)) / 255)
-            except OverflowError:
-                step = 0.0
-            if not 0 < step < math.inf:
-                raise ValueError(f"low {low:g} and high {high:g}: expected low below high, both float32")
-        return self
-
-    @property
-    def by_picture(self) -> bool:
-        """Whether each picture has a range of its own."""
-        return self.rule == "picture"
-
-    @model_serializer(mode="wrap")
-    def _as_said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Of each picture, without what only a range that is known has."""
-        found: dict[str, Any] = serialize(self)
-        return {name: found[name] for name in ("rule", "percentiles", "per")} if self.by_picture else found
 
 
 class Input(_Frozen):
