@@ -16,6 +16,7 @@ from tarsia.engines.model_file import read_card
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.pictures.ranges import Levels
 from tarsia.recipe import Recipe
+from tarsia.serving import create_app
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -39,7 +40,7 @@ def write(root: Path, count: int = 12) -> Path:
 
 def test_from_training_to_the_exported_file(tmp_path: Path) -> None:
     root = write(tmp_path / "boxes")
-    tree = tiny(root, epochs=8, learning_rate=1e-2) | {"augment": {"crop": [32, 32]}}
+    tree = tiny(root, epochs=5, learning_rate=2e-2) | {"augment": {"crop": [32, 32]}}
     tree["model"] |= {"bands": 1}
     run = tarsia.train(Recipe.model_validate(tree), out=tmp_path / "run", device="cpu")
     assert json.loads((run / "report.json").read_text())["miou"] > 0.7
@@ -67,6 +68,7 @@ def test_from_training_to_the_exported_file(tmp_path: Path) -> None:
         fed = {"image": image_1CHW, "low": np.float32([[low]]), "step": np.float32([[(high - low) / 255]])}
         (label_BHW,) = session.run(["label"], fed)
         np.testing.assert_array_equal(label_BHW[0, :, :40], exported(path).label_HW)
+    assert create_app(exported) is not None  # which has seen a picture by then
     engine = exported.engine
     with pytest.raises(RecipeError, match="each picture's own"):
         engine.run(np.zeros((1, 32, 32, 1), np.uint16))

@@ -53,7 +53,7 @@ class Levels(NamedTuple):
     def of(self, count: int) -> Levels:
         """For `count` pictures; those of one, for as many parts of it.  ValueError for any other number."""
         shape = count, self.low_BC.shape[1]
-        return Levels(*(np.ascontiguousarray(np.broadcast_to(one, shape)) for one in self))
+        return Levels(*(np.array(np.broadcast_to(one, shape), order="C") for one in self))
 
 
 def together(those: Iterable[Levels | None]) -> Levels | None:
