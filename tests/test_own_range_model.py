@@ -40,13 +40,13 @@ def write(root: Path, count: int = 12) -> Path:
 
 def test_from_training_to_the_exported_file(tmp_path: Path) -> None:
     root = write(tmp_path / "boxes")
-    tree = tiny(root, epochs=5, learning_rate=2e-2) | {"augment": {"crop": [32, 32]}}
-    tree["model"] |= {"bands": 1}
+    tree = tiny(root, epochs=6, learning_rate=1e-2) | {"augment": {"crop": [32, 32]}}
+    tree["model"] = {"name": "unet_original", "channels": [8, 16], "bands": 1}  # few layers: tracing takes long
     run = tarsia.train(Recipe.model_validate(tree), out=tmp_path / "run", device="cpu")
     assert json.loads((run / "report.json").read_text())["miou"] > 0.7
     assert read_card(run / "model.safetensors").input.range.percentiles == ("1", "99.8")
     val = tarsia.data.open("folder", root, "val")
-    gate = tarsia.export(run, check_on=f"folder:{root}", triton=tmp_path / "triton", images=3)
+    gate = tarsia.export(run, check_on=f"folder:{root}", triton=tmp_path / "triton", images=2)
     assert all(verdict.passed for verdict in gate.verdicts if verdict.runner.precision == "float32")
     file = next((tmp_path / "triton").rglob("model.onnx"))
     text = file.parents[1].joinpath("config.pbtxt").read_text()
@@ -64,10 +64,10 @@ def test_from_training_to_the_exported_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(trained(path).label_HW, exported(path).label_HW)
         values = np.sort(sample.image.ravel())  # as a program without Tarsia does it
         low, high = (float(values[-(-len(values) * permille // 1000) - 1]) for permille in (10, 998))
-        image_1CHW = np.pad(sample.image.transpose(2, 0, 1)[None], ((0, 0), (0, 0), (0, 0), (0, 24)), "edge")
-        fed = {"image": image_1CHW, "low": np.float32([[low]]), "step": np.float32([[(high - low) / 255]])}
+        fed = {"image": sample.image.transpose(2, 0, 1)[None], "low": np.float32([[low]])}
+        fed["step"] = np.float32([[(high - low) / 255]])
         (label_BHW,) = session.run(["label"], fed)
-        np.testing.assert_array_equal(label_BHW[0, :, :40], exported(path).label_HW)
+        np.testing.assert_array_equal(label_BHW[0], exported(path).label_HW)
     assert create_app(exported) is not None  # which has seen a picture by then
     engine = exported.engine
     with pytest.raises(RecipeError, match="each picture's own"):
