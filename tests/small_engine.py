@@ -8,6 +8,7 @@ import numpy as np
 
 from tarsia.card import Card
 from tarsia.engines.engine import Description, Engine
+from tarsia.pictures.ranges import Levels
 
 
 class SmallEngine(Engine):
@@ -19,7 +20,7 @@ class SmallEngine(Engine):
     def describe(self) -> Description:
         return Description("numpy", "float32", threads=1, parameters=0)
 
-    def run(self, images_BHWC: np.ndarray) -> np.ndarray:
+    def run(self, images_BHWC: np.ndarray, levels: Levels | None = None) -> np.ndarray:
         raise NotImplementedError
 
     def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:

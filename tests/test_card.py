@@ -56,7 +56,7 @@ def test_a_figure_that_is_no_number_becomes_null():
         ({"input": {"size": [0, 5]}}, r"input\.size\.0: "),
         ({"colour": 1}, "colour: Extra inputs"),
         ({"architecture": None}, "architecture: "),
-        ({"format": 4}, "card format 4, this Tarsia reads 1 to 3: update tarsia"),
+        ({"format": 5}, "card format 5, this Tarsia reads 1 to 4: update tarsia"),
         ({"format": None}, "card format None"),
     ],
 )

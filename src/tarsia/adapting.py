@@ -196,9 +196,10 @@ def stages_of(method: str) -> list[str]:
 
 def _check_colors(card: Card, path: Path) -> None:
     """RecipeError for a model of other pictures than RGB: the methods were made for colours."""
-    if not card.spec.plain:
+    if not card.spec.plain or card.input.range is not None:
+        by = " by a range of their values" if card.input.range is not None else ""
         raise RecipeError(
-            f"{path}: takes pictures of {card.spec}, and adapting is for red, green and blue of 8 bits: train "
+            f"{path}: takes pictures of {card.spec}{by}, and adapting is for red, green and blue of 8 bits: train "
             "it with labelled pictures of the new condition (train.start_from)"
         )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +28,7 @@ from tarsia.errors import ModelFileError
 from tarsia.plain_text import first_line
 from tarsia.spec import MAX_BANDS as MAX_BANDS
 from tarsia.spec import BandFile, clash
+from tarsia.spec import Range as Range
 from tarsia.spec import Spec as Spec
 
 IGNORED = 255  # the label value of pixels that are neither learned nor scored, in memory everywhere
@@ -41,6 +41,7 @@ STYLE_KEY = "tarsia_style"  # of a style network's file (adaptation/style.py), i
 _MAX_HEADER_BYTES = 64 * 2**20
 
 _MOST_WIDE, _MOST_LAYERS, _MOST_LISTED = 16_384, 512, 64  # of a network; a card must not ask for hours of building
+
 
 _Channel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[_Channel, _Channel, _Channel]
@@ -95,41 +96,6 @@ class Coding(_Frozen):
     def _of_one_kind(self) -> Coding:
         if self.ignored is not None and isinstance(self.ignored, tuple) != self.colored:
             raise ValueError("classes and what is ignored are numbers and colours, expected one of both")
-        return self
-
-
-def _float32(value: float) -> float:
-    """The nearest float32, by Python alone, which reads cards; OverflowError beyond the largest."""
-    return float(struct.unpack("f", struct.pack("f", value))[0])
-
-
-class Range(_Frozen):
-    """Which values become 0 and 255, for each band (pictures/ranges.py), and how that was decided.
-
-    `percentiles` of the values of the train split's `pixels`, of each band or of all together; `below` and `above`: how
-    many values of each band lie beyond.
-    """
-
-    rule: Literal["limits", "fixed", "percentiles"]
-    low: tuple[float, ...] = Field(min_length=1, max_length=MAX_BANDS)
-    high: tuple[float, ...] = Field(min_length=1, max_length=MAX_BANDS)
-    percentiles: tuple[str, str] | None = None
-    per: Literal["band", "all"] | None = None
-    pixels: int | None = None
-    below: tuple[int, ...] = ()
-    above: tuple[int, ...] = ()
-
-    @model_validator(mode="after")
-    def _rises(self) -> Range:
-        if len(self.low) != len(self.high):
-            raise ValueError(f"{len(self.low)} values of low and {len(self.high)} of high")
-        for low, high in zip(self.low, self.high, strict=True):
-            try:
-                step = _float32((_float32(high) - _float32(low)) / 255)
-            except OverflowError:
-                step = 0.0
-            if not 0 < step < math.inf:
-                raise ValueError(f"low {low:g} and high {high:g}: expected low below high, both float32")
         return self
 
 
@@ -258,6 +224,8 @@ class Card(_Frozen):
         seen = self.input
         low = seen.range.low if seen.range else ()
         more: Any = {"low": low, "bits": seen.bits, "files": seen.files, "harmonise": seen.harmonise}
+        if seen.range and seen.range.by_picture:
+            more |= {"percentiles": seen.range.percentiles, "per": seen.range.per}
         return Spec(self.bands, seen.dtype, seen.alpha, seen.take, seen.nodata, **more)
 
     @property
@@ -275,6 +243,8 @@ class Card(_Frozen):
             del tree["code"]
         else:
             tree["format"] = 3
+        if self.input.range and self.input.range.by_picture:
+            tree["format"] = 4
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace").decode()  # of a path that is no UTF-8
 
@@ -283,9 +253,9 @@ class Card(_Frozen):
         """The card in `text`; ModelFileError naming `where` if it is not one."""
         try:
             found = json.loads(text)
-            if found.get("format") not in (1, 2, 3):
+            if found.get("format") not in (1, 2, 3, 4):
                 what = found.get("format")
-                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 to 3: update tarsia")
+                raise ModelFileError(f"{where}: card format {what}, this Tarsia reads 1 to 4: update tarsia")
             return cls.model_validate(found)
         except (ValueError, AttributeError, RecursionError) as error:
             first = first_line(error)

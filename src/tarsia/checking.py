@@ -101,7 +101,7 @@ def augmentation_sheet(recipe: Recipe, dataset: Dataset, out: Path, *, seed: int
     from tarsia.learning.parts import check_colors
 
     spec = spec_of(dataset)
-    check_colors(recipe, spec)
+    check_colors(recipe, spec, getattr(dataset, "range_rule", None))
     size: dict[str, Any] = {"size": recipe.input.size, "short_side": recipe.input.short_side}
     settings = Input(dtype=spec.dtype, range=settled(dataset), **size)
     seed = recipe.seed if seed is None else seed

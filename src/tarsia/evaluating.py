@@ -28,6 +28,7 @@ from tarsia.evaluation.protocol import inference_of, model_facts, protocol
 from tarsia.evaluation.report import DataHash, Report
 from tarsia.inference import Inference, predictor_of
 from tarsia.own_data import Labelled
+from tarsia.pictures.ranges import together
 from tarsia.prediction.predictor import Predictor
 
 Observe = Callable[[Any, list[np.ndarray]], None]
@@ -76,7 +77,7 @@ def evaluate(
     if fitted and predictor.temperature != 1 and fitted.data_hash == report.protocol["data_hash"]:
         console.note("the model's temperature was fitted on these very pictures: judge its ECE on others")
     if out is not None:
-        write_folder(Path(out), report, dataset, pictures, lambda sample: predictor.labels(sample.image[None])[0])
+        write_folder(Path(out), report, dataset, pictures, lambda sample: labelled(predictor, sample))
     return report
 
 
@@ -235,6 +236,11 @@ def _count(predictor: Predictor, dataset: Dataset, tally: _Tally, batch: int, ob
     return seconds
 
 
+def labelled(predictor: Predictor, sample: Sample) -> np.ndarray:
+    """A sample's labels, H x W uint8; its picture read as the predictor's model takes it."""
+    return predictor.at_levels(sample.levels).labels(sample.image[None])[0]
+
+
 def _no_memory(group: list[Sample], error: MemoryError) -> str:
     height, width = group[0].label.shape
     fewer = "take `batch=1`, " if len(group) > 1 else ""
@@ -250,6 +256,7 @@ def _predict(
     predictor: Predictor, group: list[Sample], observe: Observe | None, seconds: array[float], confident: bool
 ) -> tuple[np.ndarray, Iterable[np.ndarray | None]]:
     """Labels and, where `confident`, how probable each is; `seconds` gets the time of a picture's labels."""
+    predictor = predictor.at_levels(together(sample.levels for sample in group))
     images_BHW3 = np.stack([sample.image for sample in group])
     confidence_BHW: Iterable[np.ndarray | None] = [None] * len(group)
     started = time.perf_counter()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
 from tarsia import console, environment
 from tarsia.card import SUM_KEY, Card, read_header
-from tarsia.data._dataset import Dataset, check_bands, evenly
+from tarsia.data._dataset import Dataset, check_bands, evenly, read_as
 from tarsia.engines import onnx_file
+from tarsia.engines.graph_engine import fed_with
 from tarsia.engines.model_file import find_model_file, is_onnx
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.engines.torch_engine import TorchEngine
@@ -22,11 +22,12 @@ from tarsia.engines.weights import load_model
 from tarsia.errors import DatasetError, ExportError, ModelFileError, OutputError
 from tarsia.exporters import triton as repository
 from tarsia.exporters.gate import Gate, Runner, Verdict, judge, runners
-from tarsia.exporters.int8 import Quantizer
+from tarsia.exporters.int8 import Fed, Quantizer
 from tarsia.exporters.parity import Trial
 from tarsia.exporters.writer import OPSET, add_probabilities, exported, with_interface
 from tarsia.files import write_json, writing
 from tarsia.inference import take_code
+from tarsia.pictures.ranges import levels_of
 from tarsia.plain_text import command
 from tarsia.prediction.network_input import padded_size, prepared
 from tarsia.prediction.predictor import Predictor
@@ -209,13 +210,15 @@ def _in_8_bits(
     return file, verdicts
 
 
-def _for_calibration(card: Card, calibration: RangePictures, images: int | None = None) -> Iterator[np.ndarray]:
-    """Evenly spaced pictures, 1 x H x W x 3, as the network takes them."""
-    dataset = calibration.dataset
+def _for_calibration(card: Card, calibration: RangePictures, images: int | None = None) -> Iterator[Fed]:
+    """Evenly spaced pictures, as the network takes them."""
+    dataset = read_as(calibration.dataset, card.spec)
     if not len(dataset):
         raise DatasetError("the split to calibrate on has no samples: choose another split or data set")
     for index in evenly(images or calibration.images, len(dataset)):
-        yield prepared(dataset[index].image[None], card)[0]
+        sample, rule = dataset[index], card.input.range
+        own = levels_of(rule, sample.image, sample.levels) if rule and rule.by_picture else None
+        yield fed_with(prepared(sample.image[None], card)[0], own)
 
 
 def _check_places(path: Path, places: Sequence[Path], overwrite: bool) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -60,15 +61,21 @@ def shard(
     with writing_folder(out) as folder:
         counts = {split: _written(folder, split, one, part_megabytes * 10**6) for split, one in opened.items()}
         facts = {
-            "format": _shards.FORMAT,
+            "format": _shards.WITH_OWN_RANGES if spec.percentiles else _shards.FORMAT,
             "source": dataset,
             "classes": first.classes.model_dump(mode="json"),
-            "spec": dataclasses.asdict(spec) | {"files": [one.model_dump() for one in spec.files]},
+            "spec": _said(spec),
             "range": getattr(first, "range_rule", None),
             "splits": {split: {"samples": samples, "tars": tars} for split, (samples, tars) in counts.items()},
         }
         write_json(folder / _shards.FACTS, facts)
     return {split: samples for split, (samples, _) in counts.items()}
+
+
+def _said(spec: Spec) -> dict[str, Any]:
+    """A spec as shards.json has it; without what shards of before have no word for, where that says nothing."""
+    found = dataclasses.asdict(spec) | {"files": [one.model_dump() for one in spec.files]}
+    return {name: value for name, value in found.items() if spec.percentiles or name not in ("percentiles", "per")}
 
 
 def _written(folder: Path, split: str, dataset: Dataset, part_bytes: int) -> tuple[int, int]:
@@ -93,6 +100,11 @@ def _picture(dataset: Dataset, index: int) -> tuple[bytes, str]:
         content = path.read_bytes()
         if _holds(content, picture, spec):
             return content, path.suffix.lower()
+    if spec.percentiles and picture.valid_HW is not None:
+        raise DatasetError(
+            f"{dataset.name(index)}: where it has data does not stand in its file alone, and `range: {{picture: ..}}` "
+            "counts there: leave the range out, or keep the data set as it is"
+        )
     kept = io.BytesIO()
     if spec.plain:
         Image.fromarray(picture.values_HWC).save(kept, format="PNG")

@@ -1,18 +1,31 @@
-"""What pictures are read as: bands, kind of numbers, and which files they lie in; of a model's card or a data set."""
+"""What pictures are read as: bands, kind of numbers, range, and which files they lie in; of a card or a data set."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tarsia.plain_text import number
 
 MAX_BANDS = 64  # of a picture
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,20})?")  # of a card, whose text may be anyone's
 
 
 class BandFile(BaseModel):
@@ -85,6 +98,72 @@ def clash(files: Sequence[BandFile]) -> str:
     return ""
 
 
+def _float32(value: float) -> float:
+    """The nearest float32, by Python alone, which reads cards; OverflowError beyond the largest."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def _percent(text: str) -> Fraction:
+    """Of a percentile's text; ValueError where it is none."""
+    found = Fraction(text) if _DECIMAL.fullmatch(text) else Fraction(-1)
+    if not 0 <= found <= 100:
+        raise ValueError(f"percentile {text[:20]!r}: expected a decimal number, 0 to 100")
+    return found
+
+
+class Range(BaseModel):
+    """Which values become 0 and 255, for each band (pictures/ranges.py), and how that was decided.
+
+    `percentiles` of the values of the train split's `pixels`, of each band or of all together; `below` and `above`: how
+    many values of each band lie beyond.  The rule `picture`: percentiles of each whole picture, so there is no more
+    than these to say.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Literal["limits", "fixed", "percentiles", "picture"]
+    low: tuple[float, ...] = Field((), max_length=MAX_BANDS)
+    high: tuple[float, ...] = Field((), max_length=MAX_BANDS)
+    percentiles: tuple[str, str] | None = None
+    per: Literal["band", "all"] | None = None
+    pixels: int | None = None
+    below: tuple[int, ...] = ()
+    above: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _rises(self) -> Range:
+        if self.by_picture:
+            if self.percentiles is None or self.per is None or self.low or self.high:
+                raise ValueError("of each picture: expected percentiles and per, and neither low nor high")
+            lower, upper = map(_percent, self.percentiles)
+            if lower >= upper:
+                raise ValueError(f"percentile {self.percentiles[0]} is not below {self.percentiles[1]}")
+            return self
+        if not self.low:
+            raise ValueError("low: no values")
+        if len(self.low) != len(self.high):
+            raise ValueError(f"{len(self.low)} values of low and {len(self.high)} of high")
+        for low, high in zip(self.low, self.high, strict=True):
+            try:
+                step = _float32((_float32(high) - _float32(low)) / 255)
+            except OverflowError:
+                step = 0.0
+            if not 0 < step < math.inf:
+                raise ValueError(f"low {low:g} and high {high:g}: expected low below high, both float32")
+        return self
+
+    @property
+    def by_picture(self) -> bool:
+        """Whether each picture has a range of its own."""
+        return self.rule == "picture"
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of each picture, without what only a range that is known has."""
+        found: dict[str, Any] = serialize(self)
+        return {name: found[name] for name in ("rule", "percentiles", "per")} if self.by_picture else found
+
+
 @dataclass(frozen=True)
 class Spec:
     """What a model, or a data set, takes pictures as (pictures/reader.py).
@@ -95,7 +174,8 @@ class Spec:
     `bits`: how many the values use where they are stored in more (uint16; None: as each file says).
     `low`: what other kinds than uint8 hold where there is no data, for each band; as stored where it is empty.
     `files`: the bands that lie in a file each; the first one's file stands for the picture.  `harmonise`: "sentinel2":
-    on the scale of its later products (pictures/sentinel2.py).
+    on the scale of its later products (pictures/sentinel2.py).  `percentiles`: two of each picture's own values, which
+    become 0 and 255, `per` "band" or "all" of them together; empty where all pictures have one range, or none.
     """
 
     bands: int = 3
@@ -107,6 +187,8 @@ class Spec:
     bits: int | None = None
     files: tuple[BandFile, ...] = ()
     harmonise: str | None = None
+    percentiles: tuple[str, ...] = ()
+    per: str = ""
 
     @property
     def plain(self) -> bool:

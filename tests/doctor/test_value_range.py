@@ -61,3 +61,10 @@ def test_a_corrected_copy_keeps_how_pictures_are_read(tmp_path: Path) -> None:
     copy = tarsia.data.open("folder", tmp_path / "b", "train")
     assert copy.spec == tarsia.data.open("folder", folder, "train").spec
     assert copy.range_rule == {"percentiles": (1, 99), "per": "all"}
+
+
+def test_of_pictures_with_a_range_each_those_of_one_value_are_named(tmp_path: Path) -> None:
+    pictures = [ground(0), ground(1)]
+    pictures[1][..., 2] = 7
+    found = kinds(write(tmp_path / "a", pictures, "range: {picture: [1, 99.8]}\n"))
+    assert found["value-range"] == ["band 3"]

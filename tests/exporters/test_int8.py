@@ -10,8 +10,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tarsia.engines.graph_engine import fed_with
 from tarsia.exporters import int8
-from tarsia.exporters.int8 import Quantizer
+from tarsia.exporters.int8 import Fed, Quantizer
 
 RANDOM = np.random.default_rng(3)
 # A 3x3 convolution and a Relu; one in which a channel is a thousand times the others; the scores, at twice the size.
@@ -20,6 +21,10 @@ WEIGHTS = {
     "wild.weight": RANDOM.normal(size=(8, 8, 1, 1)) * np.array([1e3, *[1.0] * 7])[:, None, None, None],
     "scores_of.weight": RANDOM.normal(size=(3, 8, 1, 1)) * np.array([0.0, *[1.0] * 7])[:, None, None],
 }
+
+
+def fed(image_1HWC: np.ndarray) -> Fed:
+    return fed_with(image_1HWC, None)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def pictures() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def quantizer(model: onnx.ModelProto, pictures: list[np.ndarray]) -> Quantizer:
-    return Quantizer(model, iter(pictures), threads=1)
+    return Quantizer(model, map(fed, pictures), threads=1)
 
 
 def scores(model: onnx.ModelProto, picture: np.ndarray) -> np.ndarray:
@@ -97,7 +102,7 @@ def test_what_is_kept_is_as_it_was(quantizer: Quantizer, model: onnx.ModelProto,
 
 
 def test_the_layer_that_changes_most_pixels_comes_first(quantizer: Quantizer, pictures: list[np.ndarray]) -> None:
-    found = quantizer.most_harmful(pictures[:2])
+    found = quantizer.most_harmful([*map(fed, pictures[:2])])
     assert sorted(name for _, name in found) == sorted(quantizer.layers)
     assert found[0][1] in ("wild", "sum") and found == sorted(found, key=lambda one: -one[0])
     for share, name in found:  # by hand: everything else is kept
@@ -111,9 +116,9 @@ def test_the_layer_that_changes_most_pixels_comes_first(quantizer: Quantizer, pi
 def test_of_a_long_network_the_worst_stretch_is_looked_into(
     quantizer: Quantizer, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = quantizer.most_harmful(pictures[:2])
+    whole = quantizer.most_harmful([*map(fed, pictures[:2])])
     monkeypatch.setattr(int8, "_SHORT", 3)
-    part = quantizer.most_harmful(pictures[:2])  # of two stretches of two
+    part = quantizer.most_harmful([*map(fed, pictures[:2])])  # of two stretches of two
     assert part and len(part) == 2 and part == [one for one in whole if one in part]
     assert part[0] == whole[0]
 

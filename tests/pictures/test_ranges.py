@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tarsia.card import Card, Classes, Input, Range
 from tarsia.data._layout import Layout
 from tarsia.errors import RecipeError
-from tarsia.pictures.ranges import Histogram, scaled
+from tarsia.pictures.ranges import Histogram, levels_of, scaled
 
 torch = pytest.importorskip("torch")
 
@@ -36,7 +36,7 @@ def test_numpy_torch_and_onnx_runtime_agree_in_every_bit(dtype: str, ends: tuple
 
     rule = Range(rule="fixed", low=(ends[0],), high=(ends[1],))
     values_HW1 = every(dtype)
-    expected = scaled(values_HW1, rule)
+    expected = scaled(values_HW1, levels_of(rule, values_HW1))
     assert expected.dtype == np.float32 and expected.min() >= 0 and expected.max() <= 255
     image_BCHW = np.ascontiguousarray(values_HW1.transpose(2, 0, 1)[None])
     of_torch = Ranged(torch.nn.Identity(), rule, False).scaled(torch.from_numpy(image_BCHW)).numpy()
@@ -65,14 +65,14 @@ class Shown(torch.nn.Module):
 def test_8_bits_stored_in_16_are_themselves() -> None:
     values = np.arange(256, dtype=np.uint16).reshape(1, 256, 1)
     rule = Range(rule="limits", low=(0.0,), high=(65_535.0,))
-    np.testing.assert_array_equal(scaled(values * np.uint16(257), rule), values.astype(np.float32))
+    np.testing.assert_array_equal(scaled(values * np.uint16(257), levels_of(rule, values)), values.astype(np.float32))
     assert scaled(values, None) is values
 
 
 def test_what_is_no_number_is_the_least() -> None:
     rule = Range(rule="fixed", low=(-1.0, 5.0), high=(1.0, 6.0))
     values = np.array([[[np.nan, np.nan], [0, 5.5], [np.inf, -np.inf]]], np.float32)
-    np.testing.assert_allclose(scaled(values, rule), [[[0, 0], [127.5, 127.5], [255, 0]]], rtol=1e-6)
+    np.testing.assert_allclose(scaled(values, levels_of(rule, values)), [[[0, 0], [127.5, 127.5], [255, 0]]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

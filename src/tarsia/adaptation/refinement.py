@@ -36,6 +36,8 @@ class Refinement:
         """Raises RecipeError for numbers out of range, engines without gradients and networks without such layers."""
         if steps < 1:
             raise RecipeError(f"kl_steps={steps}: expected 1 or more, or 0 for none")
+        if engine.card.input.range is not None:
+            raise RecipeError("`kl_steps` is for pictures of 8 bits as they are, and this model has a range: leave out")
         if not 0 < learning_rate < float("inf"):
             raise RecipeError(f"kl_learning_rate={learning_rate}: expected more than 0")
         self.engine, self.steps, self.learning_rate = engine, steps, learning_rate

@@ -13,7 +13,7 @@ from PIL import Image
 from tarsia import console
 from tarsia.comparison import Comparison, Standing, significance
 from tarsia.comparison.table import cut
-from tarsia.data._dataset import Dataset, Sample, check_same_classes, check_sample, evenly, spec_of
+from tarsia.data._dataset import Dataset, Sample, check_same_classes, check_sample, evenly, levels_for, spec_of
 from tarsia.drawing import paint
 from tarsia.drawing.sheet import Row, Tile, sheet
 from tarsia.errors import DatasetError
@@ -63,7 +63,7 @@ def side_by_side(
                 f"{one.name} has no model file beside its report or in its command: it is not in the pictures."
             )
             continue
-        labels = _labels(files, one, samples, comparison, device)
+        labels = _labels(files, one, (dataset, samples), comparison, device)
         drawn.append((place, one, labels))
         remarks += _remarks(one, member, labels, samples, comparison.pictures.protocol)
     if not drawn:
@@ -84,8 +84,9 @@ def _read(comparison: Comparison, dataset: Dataset, index: int) -> Sample:
 
 
 def _labels(
-    files: Files, one: Standing, samples: Mapping[int, Sample], comparison: Comparison, device: str
+    files: Files, one: Standing, read: tuple[Dataset, Mapping[int, Sample]], comparison: Comparison, device: str
 ) -> dict[int, np.ndarray]:
+    dataset, samples = read
     by_file: dict[Path, list[int]] = {}
     for index in samples:
         path = files if isinstance(files, Path) else files[comparison.pictures.sequences[index]]
@@ -95,7 +96,10 @@ def _labels(
         predictor = load(path, device=device)
         whose, remedy = (str(path), f"the report of {one.name}"), "it is not the model of that report"
         check_same_classes(predictor.classes, comparison.pictures.classes, whose, remedy)
-        labels |= {index: predictor.labels(samples[index].image[None])[0] for index in indices}
+        for index in indices:
+            sample = samples[index]
+            own = levels_for(sample, dataset, predictor.card.spec)
+            labels[index] = predictor.at_levels(own).labels(sample.image[None])[0]
     return labels
 
 

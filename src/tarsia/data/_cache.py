@@ -27,6 +27,7 @@ from tarsia import console
 from tarsia.card import Spec
 from tarsia.data._dataset import Dataset, Sample, check_sample, picture_of, read_as, spec_of
 from tarsia.errors import DatasetError, OutputError
+from tarsia.pictures.ranges import Levels
 from tarsia.pictures.reader import Picture
 
 _FORMAT = 3  # raised whenever what is stored, or how it is decoded, changes
@@ -56,7 +57,7 @@ class Cached:
 
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; DatasetError where the cache was damaged or removed meanwhile."""
-        name, domain, sequence, height, width, offset, told = self._entries[index]
+        name, domain, sequence, height, width, offset, told, *own = self._entries[index]
         path, pixels = self.folder / _SAMPLES, height * width
         deep = self.spec.bands * np.dtype(self.spec.dtype).itemsize  # bytes a pixel
         try:
@@ -68,7 +69,8 @@ class Cached:
             raise DatasetError(f"{path}: damaged ({name} is not what was stored): start again, it is rebuilt")
         image_HWC = stored[: deep * pixels].view(self.spec.dtype).reshape(height, width, self.spec.bands)
         label_HW = stored[deep * pixels :].reshape(height, width)
-        return check_sample(Sample(image_HWC, label_HW, name, domain, sequence), self.classes, self.spec)
+        levels = Levels(*(np.array([one], np.float32) for one in own)) if own else None
+        return check_sample(Sample(image_HWC, label_HW, name, domain, sequence, levels), self.classes, self.spec)
 
     def read_as(self, spec: Spec) -> Cached:
         """The same with pictures read by `spec`, in a cache of their own."""
@@ -155,13 +157,14 @@ def _decode(dataset: Dataset, folder: Path) -> list[Any]:
     with (folder / _SAMPLES).open("wb") as file:
         for index in console.track(range(len(dataset)), len(dataset), "decoding into the cache"):
             sample = check_sample(dataset[index], dataset.classes, spec_of(dataset))
-            image_HWC, label_HW, name, domain, sequence = sample
+            image_HWC, label_HW, name, domain, sequence, levels = sample
             told = 0
             for part in (image_HWC, label_HW):
                 content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
                 file.write(content)
                 told = zlib.crc32(content, told)
-            entries.append([name, domain, sequence, *label_HW.shape, offset, told])
+            own = [] if levels is None else [one[0].tolist() for one in levels]
+            entries.append([name, domain, sequence, *label_HW.shape, offset, told, *own])
             offset += image_HWC.nbytes + label_HW.nbytes
         _sync(file)
     with (folder / _INDEX).open("w", encoding="utf-8") as file:

@@ -11,6 +11,7 @@ from tarsia.card import IGNORED, Classes, Spec
 from tarsia.errors import DatasetError
 
 if TYPE_CHECKING:
+    from tarsia.pictures.ranges import Levels
     from tarsia.pictures.reader import Picture
 
 RGB = Spec()
@@ -23,7 +24,8 @@ class Sample(NamedTuple):
     `image`: H x W x 3 uint8 RGB, or H x W x N where the data set has N bands.  `label`: H x W uint8, 0 .. K-1 or
     255 = ignored.  `name`: unique in its split, the file stem where there is one.  `domain`: condition, scene, city or
     sequence; "" where the data set has none.  `sequence`: the video or group whose pictures resemble each other; ""
-    for a picture by itself.
+    for a picture by itself.  `levels`: what 0 and 255 are in this picture, where each has a range of its own; None:
+    counted of `image`, where that is asked for.
     """
 
     image: np.ndarray
@@ -31,6 +33,7 @@ class Sample(NamedTuple):
     name: str
     domain: str = ""
     sequence: str = ""
+    levels: Levels | None = None
 
 
 @runtime_checkable
@@ -107,6 +110,12 @@ def picture_of(dataset: Dataset, index: int) -> Picture:
 
     own = getattr(dataset, "picture", None)
     return own(index) if own is not None else Picture(dataset[index].image)
+
+
+def levels_for(sample: Sample, dataset: Dataset, spec: Spec) -> Levels | None:
+    """A sample's own levels, where the data set it is of counts them as a model of `spec` does; else None."""
+    found = spec_of(dataset)
+    return sample.levels if (found.percentiles, found.per) == (spec.percentiles, spec.per) else None
 
 
 def check_bands(dataset: Dataset, model_bands: int) -> None:

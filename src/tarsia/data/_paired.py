@@ -61,7 +61,7 @@ class PairedData:
                 "resize one of the two files, labels with nearest neighbour"
             )
         label_HW = masked(self.table(stored, label), picture.valid_HW)
-        sample = Sample(image_HWC, label_HW, name, self.domains[index], self.sequences[index])
+        sample = Sample(image_HWC, label_HW, name, self.domains[index], self.sequences[index], picture.levels)
         return check_sample(sample, self.classes, self.spec)
 
     def picture(self, index: int) -> Picture:

@@ -8,6 +8,7 @@ from typing import Any
 from tarsia import console
 from tarsia.card import Range
 from tarsia.data._dataset import Dataset, picture_of, spec_of
+from tarsia.data._reading import of_picture, usual_per
 from tarsia.errors import DatasetError
 from tarsia.pictures.ranges import Histogram
 
@@ -39,8 +40,10 @@ def settled(train: Dataset, counted: Histogram | None = None) -> Range | None:
     given: dict[str, Any] = rule or {}
     if "low" in given:
         return Range(rule="fixed", low=_each(given["low"], bands, "low"), high=_each(given["high"], bands, "high"))
+    per = given.get("per") or usual_per(bands)
+    if "picture" in given:
+        return of_picture(given["picture"], per, bands)
     percentiles = tuple(str(one) for one in given.get("percentiles", USUAL))
-    per = given.get("per") or ("all" if bands in (1, 3) else "band")
     return _counted(counted or histogram(train), (percentiles[0], percentiles[1]), per)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,13 @@ class Percentiles(_Node):
     per: Literal["band", "all"] | None = None
 
 
+class OfPicture(_Node):
+    """Which values become 0 and 255: at these percentiles of each picture, of each band or of all together."""
+
+    picture: Annotated[tuple[_Percent, _Percent], AfterValidator(_rising)]
+    per: Literal["band", "all"] | None = None
+
+
 class Ends(_Node):
     """Which values become 0 and 255, one for all bands or one for each."""
 
@@ -58,8 +66,22 @@ class Ends(_Node):
         return self
 
 
+def of_picture(percentiles: Sequence[Any], per: str | None, bands: int) -> Range:
+    """The rule of each picture's own range, as a card has it; `per` is chosen by the number of bands where not said."""
+    lower, upper = (f"{Decimal(str(one)):f}" for one in percentiles)
+    lower, upper = (one.rstrip("0").rstrip(".") if "." in one else one for one in (lower, upper))
+    return Range.model_validate({"rule": "picture", "percentiles": (lower, upper), "per": per or usual_per(bands)})
+
+
+def usual_per(bands: int) -> str:
+    """Percentiles of all bands together where there are one or three, so that colours keep their balance; else each."""
+    return "all" if bands in (1, 3) else "band"
+
+
 def _which(value: object) -> str:
     """Which of the forms of a range is meant, so that the faults are of that one alone."""
+    if isinstance(value, OfPicture) or (isinstance(value, dict) and "picture" in value):
+        return "range[picture]"
     if isinstance(value, dict | BaseModel):
         percentiles = "percentiles" in value if isinstance(value, dict) else isinstance(value, Percentiles)
         return "range[percentiles]" if percentiles else "range[ends]"
@@ -69,6 +91,7 @@ def _which(value: object) -> str:
 _Rule = Annotated[
     Annotated[Literal["limits"] | None, Tag("range[word]")]
     | Annotated[Percentiles, Tag("range[percentiles]")]
+    | Annotated[OfPicture, Tag("range[picture]")]
     | Annotated[Ends, Tag("range[ends]")],
     Discriminator(_which),
 ]
@@ -126,6 +149,9 @@ class Reading(_Node):
         bands = len(self.take or files) or self.bands
         assert isinstance(bands, int)
         more: Any = {"bits": self.used_bits, "files": files, "harmonise": self.harmonise}
+        if isinstance(self.range, OfPicture):
+            rule = of_picture(self.range.picture, self.range.per, bands)
+            more |= {"percentiles": rule.percentiles, "per": rule.per}
         return Spec(bands, self.dtype or "uint8", self.alpha, self.take or (), self.nodata, **more)
 
     @property

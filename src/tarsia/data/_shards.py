@@ -23,7 +23,7 @@ import numpy as np
 
 from tarsia.errors import DatasetError
 
-FORMAT = 1
+FORMAT, WITH_OWN_RANGES = 1, 2  # 2: dataset.yaml said `range: {picture: ..}`, of which readers of 1 know nothing
 FACTS = "shards.json"
 ROW = np.dtype(
     [("part", "<u4"), ("sum", "<u4")]

@@ -29,8 +29,9 @@ Everything it can say:
     range: {percentiles: [0.1, 99.9], per: band}
                                       # which values become 0 and 255 there: at percentiles of the training split
                                       # (this is what is done without it; `per: all`, the bands together, where there
-                                      # are one or three), {low: 0, high: 3000}, {low: [..], high: [..]} one a band, or
-                                      # limits: the least and largest of their kind
+                                      # are one or three), {low: 0, high: 3000}, {low: [..], high: [..]} one a band,
+                                      # limits: the least and largest of their kind, or {picture: [1, 99.8]}: at
+                                      # percentiles of each picture itself (when to: docs/folder-data.md)
     bits: 12                          # of 16 that the values use, 9 to 16; without it what the files say, the same in
                                       # all.  A value beyond is an error; 16 takes all as stored
     alpha: none                       # a sample beyond the bands: none (it is a band), last (0: no data), drop; without

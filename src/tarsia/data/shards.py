@@ -52,7 +52,9 @@ class Data:
         """Sample `index`; DatasetError naming the tar where it is damaged."""
         said, image, label = self._read(index)
         found = read(image, self.spec.together)
-        sample = Sample(found.values_HWC, read_label(label), said["name"], said["domain"], said["sequence"])
+        sample = Sample(
+            found.values_HWC, read_label(label), said["name"], said["domain"], said["sequence"], found.levels
+        )
         return check_sample(sample, self.classes, self.spec)
 
     def picture(self, index: int) -> Picture:
@@ -105,8 +107,8 @@ class _Facts(NamedTuple):
     def read(cls, path: Path) -> _Facts:
         try:
             facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if facts["format"] != _shards.FORMAT:
-                found = f"shards of format {facts['format']}, expected {_shards.FORMAT}"
+            if facts["format"] not in (_shards.FORMAT, _shards.WITH_OWN_RANGES):
+                found = f"shards of format {facts['format']}, expected {_shards.FORMAT} or {_shards.WITH_OWN_RANGES}"
                 raise DatasetError(f"{path}: {found}: write them again")
             spec: dict[str, Any] = {
                 key: tuple(one) if isinstance(one, list) else one for key, one in facts["spec"].items()

@@ -16,7 +16,7 @@ import numpy as np
 
 from tarsia import console
 from tarsia.card import IGNORED
-from tarsia.data._dataset import check_same_classes
+from tarsia.data._dataset import check_same_classes, levels_for
 from tarsia.doctor.dataset import CheckedData
 from tarsia.doctor.finding import Finding, Place
 from tarsia.doctor.sample import read
@@ -52,10 +52,12 @@ def doubted_labels(checked: CheckedData, predictor: Predictor) -> Iterator[Findi
         readable = np.flatnonzero(split.seen_N).tolist()
         for index in console.track(readable, len(readable), f"asking the model about {split.name}"):
             try:
-                image_HW3, label_HW = read(split.dataset, index)[:2]
+                sample = read(split.dataset, index)
+                image_HW3, label_HW = sample.image, sample.label
                 if image_HW3.shape[:2] != label_HW.shape:
                     continue  # another finding
-                seen = predictor(image_HW3, confidence=True)
+                own = levels_for(sample, split.dataset, predictor.card.spec)
+                seen = predictor.at_levels(own)(image_HW3, confidence=True)
             except TarsiaError:
                 continue  # read a moment ago: another finding, or a shape the model cannot take
             assert seen.confidence_HW is not None

@@ -133,8 +133,9 @@ def read(dataset: Dataset, index: int) -> Sample:
     if not isinstance(dataset, PairedData):
         return dataset[index]
     name, image, label = dataset.pairs[index]
-    image_HWC = reader.read(image, dataset.spec).values_HWC  # remarked on when it was examined
-    return Sample(image_HWC, translated(stored_label(dataset, label), dataset.table), name)
+    picture = reader.read(image, dataset.spec)  # remarked on when it was examined
+    label_HW = translated(stored_label(dataset, label), dataset.table)
+    return Sample(picture.values_HWC, label_HW, name, levels=picture.levels)
 
 
 def _attempt(checked: CheckedSample, kind: str, reads: Callable[[], T]) -> T | None:

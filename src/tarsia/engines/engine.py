@@ -9,6 +9,7 @@ import numpy as np
 
 from tarsia.card import Card
 from tarsia.errors import OutputError, RecipeError, ScoresError
+from tarsia.pictures.ranges import Levels
 
 ENGINES = ("onnxruntime", "openvino")  # of .onnx files
 PRECISIONS = ("float32", "bfloat16")
@@ -56,8 +57,11 @@ class Engine(Protocol):
     def describe(self) -> Description:
         """What runs the network; runs nothing, so that it may be asked of a service at any time."""
 
-    def run(self, images_BHWC: np.ndarray) -> Any:
-        """uint8 pictures, H and W multiples of the stride -> B x K x H x W scores."""
+    def run(self, images_BHWC: np.ndarray, levels: Levels | None = None) -> Any:
+        """Pictures of the card's kind, H and W multiples of the stride -> B x K x H x W scores.
+
+        `levels`: of each picture, where the card's range is each picture's own, and there alone.
+        """
 
     def labels(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x h x w uint8 class indices at `size`: resized bilinearly, then the largest."""
@@ -65,7 +69,9 @@ class Engine(Protocol):
     def probabilities(self, scores_BKHW: Any, size: tuple[int, int]) -> np.ndarray:
         """Scores -> B x K x h x w float32 that sum to 1 over the classes, at `size`."""
 
-    def run_to_labels(self, images_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def run_to_labels(
+        self, images_BHWC: np.ndarray, levels: Levels | None = None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """As `run` -> B x H x W uint8 labels and the float32 probability of each, by the card's temperature.
 
         None where the network does not give them itself.
@@ -89,8 +95,10 @@ class Engine(Protocol):
             "attention can be drawn of a .safetensors model only: give the file that this one was exported from"
         )
 
-    def attention(self, image_HWC: np.ndarray, at: tuple[float, float] | None = None) -> list[AttentionMap]:
-        """A uint8 picture, H and W multiples of the stride -> every attention module's maps, in working order.
+    def attention(
+        self, image_HWC: np.ndarray, at: tuple[float, float] | None = None, levels: Levels | None = None
+    ) -> list[AttentionMap]:
+        """A picture as for `run`, H and W multiples of the stride -> every attention module's maps, in working order.
 
         `at`: also what the position there pays, as shares of the picture's height and width.
         """
@@ -116,3 +124,11 @@ def check_numbers(found: Any, what: str) -> None:
             f"the model's {what} of this picture are no numbers (NaN or infinite), so that no label follows: its "
             "training has failed, or its precision is too low for this picture"
         )
+
+
+def check_levels(card: Card, levels: Levels | None) -> None:
+    """RecipeError where a network by each picture's own range is to run without it, or another with it."""
+    by_picture = card.input.range is not None and card.input.range.by_picture
+    if by_picture != (levels is not None):
+        expected = "expected `levels`, as tarsia.pictures.ranges.counted gives them" if by_picture else "leave it out"
+        raise RecipeError(f"this model's range is {'' if by_picture else 'not '}each picture's own: {expected}")

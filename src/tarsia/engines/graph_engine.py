@@ -12,13 +12,15 @@ import numpy as np
 from tarsia import hardware
 from tarsia.card import Card
 from tarsia.engines import memory_limit, onnx_file, resample
-from tarsia.engines.engine import Description, Engine
+from tarsia.engines.engine import Description, Engine, check_levels
 from tarsia.engines.memory import Footprint, trim
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.errors import ModelFileError, RecipeError
+from tarsia.pictures.ranges import Levels
 from tarsia.plain_text import first_line
 
 INPUT, SCORES, LABEL, CONFIDENCE = "image", "scores", "label", "confidence"
+LOW, STEP = "low", "step"  # inputs too, where each picture has a range of its own
 
 
 class GraphEngine(Engine, ABC):
@@ -43,13 +45,15 @@ class GraphEngine(Engine, ABC):
         self._parameters = file.parameters
         self._footprint = Footprint()
 
-    def run(self, images_BHWC: np.ndarray) -> np.ndarray:
-        return self._given([SCORES], images_BHWC)[0]
+    def run(self, images_BHWC: np.ndarray, levels: Levels | None = None) -> np.ndarray:
+        return self._given([SCORES], images_BHWC, levels)[0]
 
-    def run_to_labels(self, images_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def run_to_labels(
+        self, images_BHWC: np.ndarray, levels: Levels | None = None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         if not self._gives_labels:
             return None
-        label_BHW, confidence_BHW = self._given([LABEL, CONFIDENCE], images_BHWC)
+        label_BHW, confidence_BHW = self._given([LABEL, CONFIDENCE], images_BHWC, levels)
         return label_BHW, confidence_BHW
 
     def labels(self, scores_BKHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -79,18 +83,22 @@ class GraphEngine(Engine, ABC):
             trim()
 
     @abstractmethod
-    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
-        """The outputs of these names; raises whatever the engine does.  `release`: keep no memory of this run."""
+    def _run(self, names: list[str], fed: dict[str, np.ndarray], release: bool) -> list[np.ndarray]:
+        """The outputs of these names; raises whatever the engine does.
+
+        `fed`: the inputs by their names.  `release`: keep no memory of this run.
+        """
 
     @abstractmethod
     def _release(self) -> None:
         """Give back what is kept from one run to the next."""
 
-    def _given(self, names: list[str], images_BHWC: np.ndarray) -> list[np.ndarray]:
-        image_B3HW = np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2))
+    def _given(self, names: list[str], images_BHWC: np.ndarray, levels: Levels | None) -> list[np.ndarray]:
+        check_levels(self.card, levels)
+        fed = fed_with(images_BHWC, levels)
         try:
             with memory_limit.exhaustion(self._where):
-                return self._run(names, image_B3HW, self._footprint.outgrown_by(math.prod(images_BHWC.shape[:3])))
+                return self._run(names, fed, self._footprint.outgrown_by(math.prod(images_BHWC.shape[:3])))
         except MemoryError:
             raise
         except Exception as error:  # the engines' errors have no common base of their own
@@ -99,9 +107,11 @@ class GraphEngine(Engine, ABC):
                 f"{self._where}: fails on pictures of {size} (number x height x width): {reason(error)}"
             ) from error
 
-    def _smallest(self) -> np.ndarray:
-        """The smallest picture that the network takes, black, B x bands x H x W."""
-        return np.zeros((1, self.card.bands, self.card.input.stride, self.card.input.stride), self.card.input.dtype)
+    def _smallest(self) -> dict[str, np.ndarray]:
+        """The inputs with the smallest picture that the network takes, black."""
+        settings, bands = self.card.input, self.card.bands
+        image_1HWC = np.zeros((1, settings.stride, settings.stride, bands), settings.dtype)
+        return fed_with(image_1HWC, Levels.as_stored(bands) if settings.range and settings.range.by_picture else None)
 
     def _check_interface(self, takes: list[Any], gives: dict[str, Any], classes: int | None) -> None:
         """ModelFileError unless inputs and outputs, (type, number of axes), and the scores' classes are Tarsia's."""
@@ -109,10 +119,13 @@ class GraphEngine(Engine, ABC):
         self._gives_labels = LABEL in gives or CONFIDENCE in gives
         expected = wanted if self._gives_labels else {SCORES: wanted[SCORES]}
         found = {name: gives.get(name) for name in expected}
-        bands, dtype = self.card.bands, self.card.input.dtype
-        if takes != [(INPUT, dtype, 4, bands)] or found != expected:
+        bands, dtype, rule = self.card.bands, self.card.input.dtype, self.card.input.range
+        own = [(LOW, "float32", 2, bands), (STEP, "float32", 2, bands)] if rule and rule.by_picture else []
+        if sorted(takes) != [(INPUT, dtype, 4, bands), *own] or found != expected:
+            beside = f"{LOW} and {STEP}, float32, B x {bands}, " if own else ""
             raise ModelFileError(
-                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, {dtype}, B x {bands} x H x W, and "
+                f"{self._where}: takes {takes} and gives {found}; expected {INPUT}, {dtype}, B x {bands} x H x W, "
+                f"{beside}and "
                 f"{SCORES}, float32, B x K x H x W (with {LABEL}, uint8, and {CONFIDENCE}, float32, B x H x W, or "
                 "neither): export the model again"
             )
@@ -121,6 +134,12 @@ class GraphEngine(Engine, ABC):
                 f"{self._where}: its card has {len(self.card.classes)} classes but its network scores {classes}: "
                 "export the model again"
             )
+
+
+def fed_with(images_BHWC: np.ndarray, levels: Levels | None) -> dict[str, np.ndarray]:
+    """A graph's inputs by their names: pictures, channels first, and where each has a range of its own, that."""
+    fed = {INPUT: np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2))}
+    return fed if levels is None else fed | {LOW: levels.low_BC, STEP: levels.step_BC}
 
 
 def reason(error: Exception) -> str:

@@ -40,10 +40,11 @@ class OnnxEngine(GraphEngine):
     def _program(self) -> str:
         return f"onnxruntime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
 
-    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
-        batch, _, *size = image_B3HW.shape
+    def _run(self, names: list[str], fed: dict[str, np.ndarray], release: bool) -> list[np.ndarray]:
+        batch, _, *size = fed[INPUT].shape
         binding, found = self._session.io_binding(), []
-        binding.bind_cpu_input(INPUT, image_B3HW)
+        for name, values in fed.items():
+            binding.bind_cpu_input(name, values)
         for name in names:
             shape = (batch, len(self.card.classes), *size) if name == SCORES else (batch, *size)
             # In memory of our own: an answer that lies in ONNX Runtime's would keep all that is around it.

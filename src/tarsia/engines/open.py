@@ -12,6 +12,7 @@ from tarsia.engines import onnx_file
 from tarsia.engines.engine import DOES_NOT_RUN, ENGINES, PRECISIONS, Engine, check_numbers
 from tarsia.engines.model_file import find_model_file, is_onnx
 from tarsia.errors import ModelFileError, RecipeError, ScoresError, TarsiaError, nearest, needs
+from tarsia.pictures.ranges import Levels
 from tarsia.plain_text import command, first_line
 
 
@@ -46,7 +47,8 @@ def open_engine(
 def _grey(size: tuple[int, int], card: Card) -> np.ndarray:
     """A picture of the kind that the model takes, each band in the middle of its range."""
     rule = card.input.range
-    middle = np.full(card.bands, 128.0) if rule is None else np.add(rule.low, rule.high) / 2
+    known = rule is not None and not rule.by_picture
+    middle = np.add(rule.low, rule.high) / 2 if rule and known else np.full(card.bands, 128.0)
     return np.broadcast_to(middle, (1, *size, card.bands)).astype(card.input.dtype)
 
 
@@ -56,7 +58,9 @@ def _tried(engine: Engine, path: Path) -> Engine:
     height, width = 2 * card.input.stride, 3 * card.input.stride  # as small as any encoder takes
     expected = (1, len(card.classes), height, width)
     try:
-        scores = engine.run(_grey((height, width), card))
+        rule = card.input.range
+        own = {"levels": Levels.as_stored(card.bands)} if rule and rule.by_picture else {}
+        scores = engine.run(_grey((height, width), card), **own)
         check_numbers(scores, "scores")
     except ScoresError as error:
         raise ModelFileError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tarsia import hardware
-from tarsia.engines.graph_engine import INPUT, SCORES, GraphEngine, reason
+from tarsia.engines.graph_engine import SCORES, GraphEngine, reason
 from tarsia.engines.onnx_file import OnnxFile
 from tarsia.errors import ModelFileError, RecipeError
 
@@ -65,14 +65,14 @@ class OpenVinoEngine(GraphEngine):
     def _program(self) -> str:
         return f"openvino {_version()}, CPU"
 
-    def _run(self, names: list[str], image_B3HW: np.ndarray, release: bool) -> list[np.ndarray]:
+    def _run(self, names: list[str], fed: dict[str, np.ndarray], release: bool) -> list[np.ndarray]:
         request = self._idle.get()
         sound = False
         try:
             network = self._sound_network()
             if request is None or request.network is not network:
                 request = _Request(network, network.create_infer_request())
-            given = request.request.infer({INPUT: image_B3HW})
+            given = request.request.infer(fed)
             found = [given[name] for name in names]
             del given  # which knows the request
             sound = True
@@ -103,7 +103,7 @@ class OpenVinoEngine(GraphEngine):
                 self._idle.get_nowait()
                 requests.append(network.create_infer_request())
         for request in requests:
-            request.start_async({INPUT: self._smallest()})
+            request.start_async(self._smallest())
         for request in requests:
             request.wait()
             self._idle.put(_Request(network, request))

@@ -17,13 +17,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from tarsia import hardware, models
 from tarsia.card import Card
 from tarsia.engines import memory_limit
-from tarsia.engines.engine import AttentionMap, Description, Engine
+from tarsia.engines.engine import AttentionMap, Description, Engine, check_levels
 from tarsia.engines.measuring import measure
 from tarsia.engines.weights import load_model
 from tarsia.errors import ModelFileError, OutputError, RecipeError
 from tarsia.models._attention import Attention, Attentive
-from tarsia.models._ranged import Ranged
+from tarsia.models._ranged import ranged
 from tarsia.models._segmenter import MEMORY_FORMATS, Segmenter
+from tarsia.pictures.ranges import Levels
 from tarsia.plain_text import first_line
 
 _DEFAULT = "contiguous"
@@ -44,8 +45,7 @@ class TorchEngine(Engine):
         """
         self.model = model
         self.card = card
-        rule = card.input.range
-        self._range = None if rule is None else Ranged(model, rule, card.input.dtype == "float32").to(device)
+        self._range: Any = None if card.input.range is None else ranged(model, card).to(device)
         self.device = device
         self.precision = precision
         self._to_choose = memory_format == "auto"
@@ -67,8 +67,8 @@ class TorchEngine(Engine):
         self._to_choose = False
         self.model.arrange(memory_format)
 
-    def run(self, images_BHWC: np.ndarray) -> Tensor:
-        return self._run(self.model, images_BHWC)
+    def run(self, images_BHWC: np.ndarray, levels: Levels | None = None) -> Tensor:
+        return self._run(self.model, images_BHWC, levels)
 
     @torch.inference_mode()
     def labels(self, scores_BKHW: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -92,25 +92,30 @@ class TorchEngine(Engine):
             raise OutputError(f"this {what} has no attention to draw: {_where_attention_is(self.card)}")
         if of_a_position:
             blank = np.zeros((self.model.stride, self.model.stride, self.model.bands), self.card.input.dtype)
-            if all(found.kind != "paid" for found in self.attention(blank, (0, 0))):
+            rule = self.card.input.range
+            levels = Levels.as_stored(self.model.bands) if rule and rule.by_picture else None
+            if all(found.kind != "paid" for found in self.attention(blank, (0, 0), levels)):
                 raise OutputError(
                     f"`attention_at`: in this {what} no position attends to others, channels are weighed: leave it out"
                 )
 
-    def attention(self, image_HWC: np.ndarray, at: tuple[float, float] | None = None) -> list[AttentionMap]:
+    def attention(
+        self, image_HWC: np.ndarray, at: tuple[float, float] | None = None, levels: Levels | None = None
+    ) -> list[AttentionMap]:
         """As Engine's."""
-        seen = self._run(lambda images_B3HW: self.model.attention(images_B3HW, at), image_HWC[None])
+        seen = self._run(lambda images_B3HW: self.model.attention(images_B3HW, at), image_HWC[None], levels)
         return [one for name, found in seen for one in _maps(name, found)]
 
     @torch.inference_mode()
-    def _run(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray) -> Any:
+    def _run(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray, levels: Levels | None) -> Any:
         """`function` of the pictures, the network only looked at.
 
         MemoryError where memory runs out, ModelFileError where the network fails on pictures of this size.
         """
+        check_levels(self.card, levels)
         try:
             with memory_limit.exhaustion(self.card.architecture):
-                return self._looked_at(function, images_BHWC)
+                return self._looked_at(function, images_BHWC, levels)
         except RuntimeError as error:
             size = "x".join(str(side) for side in images_BHWC.shape[:3])
             reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -118,13 +123,14 @@ class TorchEngine(Engine):
                 f"{self.card.architecture}: fails on pictures of {size} (number x height x width): {reason}"
             ) from error
 
-    def _looked_at(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray) -> Any:
+    def _looked_at(self, function: Callable[[Tensor], Any], images_BHWC: np.ndarray, levels: Levels | None) -> Any:
         images = torch.from_numpy(np.ascontiguousarray(images_BHWC)).permute(0, 3, 1, 2).to(self.device)
         was_training = self.model.training
         self.model.eval()
         try:
             if self._range is not None:  # in float32, whatever the network computes in
-                images = self._range.scaled(images)
+                own = [torch.from_numpy(one).to(self.device) for one in levels or ()]
+                images = self._range.scaled(images, *own)
             with autocast(self.device, self.precision):
                 if self._to_choose and images[0, 0].numel() >= _REAL_SIZE:
                     self._choose_memory_format(images)

@@ -17,13 +17,13 @@ from torch.overrides import TorchFunctionMode
 _Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
-def fold(model: nn.Module, example: Tensor) -> None:
+def fold(model: nn.Module, *example: Tensor) -> None:
     """Take every normalisation of `model`, in evaluation, into the convolution whose map only it looks at.
 
     y = w * x, (y - mean) / sqrt(variance + eps) * scale + shift: w is multiplied by scale / sqrt(variance + eps), and
     what is left is a bias.  `example` is what the model is run with, once, to see what looks at what.
     """
-    for convolution, norm in _pairs(model, example):
+    for convolution, norm in _pairs(model, *example):
         assert norm.running_mean is not None and norm.running_var is not None
         scale: Any = 1.0 if norm.weight is None else norm.weight
         shift: Any = 0.0 if norm.bias is None else norm.bias
@@ -75,7 +75,7 @@ def _tensors(given: Any) -> Iterator[Tensor]:
             yield from _tensors(one)
 
 
-def _pairs(model: nn.Module, example: Tensor) -> list[_Pair]:
+def _pairs(model: nn.Module, *example: Tensor) -> list[_Pair]:
     """Convolutions and norms that are used once, the norm on the convolution's map, which nothing else looks at."""
     maps: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors as well: while they live, no other has their id
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d, int]] = []
@@ -98,7 +98,7 @@ def _pairs(model: nn.Module, example: Tensor) -> list[_Pair]:
             hooks.append(part.register_forward_pre_hook(normed))
     try:
         with torch.no_grad(), _Uses() as uses:
-            model(example)
+            model(*example)
     finally:
         for hook in hooks:
             hook.remove()

@@ -189,8 +189,10 @@ def judge(
         try:
             engine = engine_class(runner.engine)(file, where, "cpu", threads=threads, **options)
             # What opens may still fail on every picture: that is told of here and not in the midst of all.
-            engine.run(np.zeros((1, settings.stride, settings.stride, file.card.bands), settings.dtype))
-            trials[runner] = Trial(runner.name, Predictor(engine), len(file.content))
+            predictor = Predictor(engine)
+            blank = np.zeros((1, settings.stride, settings.stride, file.card.bands), settings.dtype)
+            engine.run(blank, **predictor.told(blank))
+            trials[runner] = Trial(runner.name, predictor, len(file.content))
         except (ModelFileError, RecipeError) as error:
             errors[runner] = str(error)
     reports: dict[Runner, ParityReport] = {}

@@ -24,7 +24,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from tarsia import console
-from tarsia.engines.graph_engine import INPUT, SCORES
+from tarsia.engines.graph_engine import SCORES
 from tarsia.exporters.writer import without_logs
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -35,11 +35,14 @@ _ROOT = ""  # the logger of ONNX Runtime's tools
 _KINDS = (*_WEIGHTED, *_BETWEEN, *_ACTIVATIONS)
 
 
+Fed = dict[str, np.ndarray]  # a graph's inputs by their names (graph_engine.fed_with)
+
+
 class Quantizer:
     """A network's graph and pictures of its size -> its layers, and the network with all but some in 8 bits."""
 
-    def __init__(self, model: onnx.ModelProto, images: Iterable[np.ndarray], threads: int) -> None:
-        """`images`: 1 x H x W x 3 uint8, as the network takes them, looked at one after the other."""
+    def __init__(self, model: onnx.ModelProto, fed: Iterable[Fed], threads: int) -> None:
+        """`fed`: the graph's inputs of one picture, by their names, looked at one after the other."""
         self.threads = threads
         with tempfile.TemporaryDirectory() as folder, without_logs(_ROOT):
             given, plain = Path(folder, "given.onnx"), Path(folder, "plain.onnx")
@@ -50,7 +53,7 @@ class Quantizer:
             calibrator = create_calibrator(
                 plain, list(_KINDS), str(Path(folder, "augmented.onnx")), extra_options=options
             )
-            calibrator.collect_data(_Reader(images))
+            calibrator.collect_data(_Reader(fed))
             self._ranges = calibrator.compute_data()
         self._layers = _layers(self._model.graph, set(self._ranges.keys()))
 
@@ -63,27 +66,27 @@ class Quantizer:
         """The network with every layer in 8 bits, but for those `kept` in float32."""
         return self._with([node for name, nodes in self._layers.items() if name not in kept for node in nodes])
 
-    def most_harmful(self, images: Sequence[np.ndarray]) -> list[tuple[float, str]]:
+    def most_harmful(self, fed: Sequence[Fed]) -> list[tuple[float, str]]:
         """Layers, the worst first, with the share of pixels that change where each alone is in 8 bits.
 
         Of a long network first whole stretches are put into 8 bits, and then each layer of the worst third of those.
         """
-        before = self._labels(self._model, images)
+        before = self._labels(self._model, fed)
         layers = self.layers
         if len(layers) > _SHORT:
             length = math.isqrt(len(layers))
             stretches = [layers[start : start + length] for start in range(0, len(layers), length)]
-            worst = self._sorted(stretches, images, before)[: -(-len(stretches) // 3)]
+            worst = self._sorted(stretches, fed, before)[: -(-len(stretches) // 3)]
             layers = [name for _, stretch in worst for name in stretch]
-        return [(share, name) for share, (name,) in self._sorted([[name] for name in layers], images, before)]
+        return [(share, name) for share, (name,) in self._sorted([[name] for name in layers], fed, before)]
 
     def _sorted(
-        self, parts: Sequence[list[str]], images: Sequence[np.ndarray], before: Sequence[np.ndarray]
+        self, parts: Sequence[list[str]], fed: Sequence[Fed], before: Sequence[np.ndarray]
     ) -> list[tuple[float, list[str]]]:
         """Parts of the network, the worst first, with the share of pixels that change where it is in 8 bits."""
         found = []
         for part in console.track(parts, len(parts), "parts in 8 bits"):
-            after = self._labels(self._with([node for name in part for node in self._layers[name]]), images)
+            after = self._labels(self._with([node for name in part for node in self._layers[name]]), fed)
             changed = sum(int((a != b).sum()) for a, b in zip(before, after, strict=True))
             found.append((changed / sum(one.size for one in before), part))
         return sorted(found, key=lambda one: -one[0])
@@ -110,26 +113,21 @@ class Quantizer:
             quantizer.model.topological_sort()
         return quantizer.model.model
 
-    def _labels(self, model: onnx.ModelProto, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _labels(self, model: onnx.ModelProto, fed: Sequence[Fed]) -> list[np.ndarray]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = self.threads, 4
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        return [session.run([SCORES], _given(one))[0].argmax(1) for one in images]
+        return [session.run([SCORES], one)[0].argmax(1) for one in fed]
 
 
 class _Reader(CalibrationDataReader):
     """Pictures as ONNX Runtime's calibration asks for them."""
 
-    def __init__(self, images: Iterable[np.ndarray]) -> None:
-        self._images = iter(images)
+    def __init__(self, fed: Iterable[Fed]) -> None:
+        self._fed = iter(fed)
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        image_1HW3 = next(self._images, None)
-        return None if image_1HW3 is None else _given(image_1HW3)
-
-
-def _given(image_1HW3: np.ndarray) -> dict[str, np.ndarray]:
-    return {INPUT: np.ascontiguousarray(image_1HW3.transpose(0, 3, 1, 2))}
+    def get_next(self) -> Fed | None:
+        return next(self._fed, None)
 
 
 def _layers(graph: onnx.GraphProto, ranged: set[str]) -> dict[str, list[str]]:

@@ -63,7 +63,8 @@ class Trial:
         else:
             height, width = sample.label.shape
             try:
-                found = self.predictor.unchecked_scores(sample.image[None])  # what is no number, `Difference` counts
+                predictor = self.predictor.at_levels(sample.levels)
+                found = predictor.unchecked_scores(sample.image[None])  # what is no number, `Difference` counts
                 label_HW = self.predictor.engine.labels(found, (height, width))[0]
             except MemoryError as error:
                 raise MemoryError(
@@ -82,7 +83,7 @@ class Trial:
         for sample in samples:
             started = time.perf_counter()
             with contextlib.suppress(ScoresError):  # has failed already
-                self.predictor.labels(sample.image[None])
+                self.predictor.at_levels(sample.levels).labels(sample.image[None])
             self.seconds.append(time.perf_counter() - started)
 
 
@@ -234,7 +235,8 @@ def _compare(
 def _of_network(trial: Trial, images_BHW3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and labels of pictures that the network takes as they are; labels of its own where it gives them."""
     engine = trial.predictor.engine
-    scores, given = engine.run(images_BHW3), engine.run_to_labels(images_BHW3)
+    own = trial.predictor.told(images_BHW3)
+    scores, given = engine.run(images_BHW3, **own), engine.run_to_labels(images_BHW3, **own)
     label_BHW = engine.labels(scores, images_BHW3.shape[1:3]) if given is None else given[0]
     return np.asarray(scores), label_BHW
 

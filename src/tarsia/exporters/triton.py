@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from tarsia.card import Card
-from tarsia.engines.graph_engine import CONFIDENCE, INPUT, LABEL
+from tarsia.engines.graph_engine import CONFIDENCE, INPUT, LABEL, LOW, STEP
 from tarsia.engines.model_file import own_name
 from tarsia.files import write_text
 from tarsia.plain_text import for_address
@@ -45,11 +45,14 @@ def configuration(name: str, card: Card) -> str:
     """The text of a ModelConfig: sides of pictures are any multiples of the stride, those of one batch are equal."""
     facts = {"classes": ",".join(card.classes.names), "stride": str(card.input.stride)}
     lines = [f"parameters {{ key: {_text(k)} value {{ string_value: {_text(v)} }} }}\n" for k, v in facts.items()]
+    rule = card.input.range
+    more = (LOW, STEP) if rule and rule.by_picture else ()
+    own = "".join(f'input {{ name: "{one}" data_type: TYPE_FP32 dims: [{card.bands}] }}\n' for one in more)
     return f"""name: {_text(name)}
 backend: "onnxruntime"
 max_batch_size: {_BATCH}
 input {{ name: "{INPUT}" data_type: {_TYPES[card.input.dtype]} dims: [{card.bands}, -1, -1] }}
-output {{ name: "{LABEL}" data_type: TYPE_UINT8 dims: [-1, -1] }}
+{own}output {{ name: "{LABEL}" data_type: TYPE_UINT8 dims: [-1, -1] }}
 output {{ name: "{CONFIDENCE}" data_type: TYPE_FP32 dims: [-1, -1] }}
 dynamic_batching {{ max_queue_delay_microseconds: {_WAIT_MICROSECONDS} }}
 {"".join(lines)}"""

@@ -25,13 +25,14 @@ from torch.export import Dim
 from torch.nn import functional
 
 from tarsia.card import Card
-from tarsia.engines.graph_engine import CONFIDENCE, INPUT, LABEL, SCORES
+from tarsia.engines.graph_engine import CONFIDENCE, INPUT, LABEL, LOW, SCORES, STEP
 from tarsia.engines.onnx_file import with_card
 from tarsia.errors import ExportError
 from tarsia.exporters import attention, resizing
 from tarsia.exporters.folding import fold
 from tarsia.models._ranged import ranged
 from tarsia.models._segmenter import Segmenter
+from tarsia.pictures.ranges import Levels
 from tarsia.plain_text import first_line
 
 # ONNX 1.15's operators, which ONNX Runtime knows from 1.17 on; 20 is the first with Gelu, one operator for five.
@@ -45,23 +46,27 @@ def exported(model: Segmenter, card: Card) -> onnx.ModelProto:
 
     Input `image`: uint8 RGB (or the card's bands and kind of numbers, as stored), B x 3 x H x W, any B, H and W
     multiples of the stride.  Output `scores`: float32, B x K x H x W.  The range of values, normalising and upsampling
-    are inside.  Raises ExportError where torch's exporter cannot write the network.
+    are inside; where each picture has a range of its own, inputs are also `low` and `step`, float32, B x bands.  Raises
+    ExportError where torch's exporter cannot write the network.
     """
     # Sides that differ, none of 1.
     example = torch.zeros((2, model.bands, 2 * model.stride, 3 * model.stride), dtype=getattr(torch, card.input.dtype))
-    sizes = {0: Dim("batch", min=1), 2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
+    batch = {0: Dim("batch", min=1)}
+    sizes = batch | {2: model.stride * Dim("rows", min=1), 3: model.stride * Dim("columns", min=1)}
+    own = card.input.range is not None and card.input.range.by_picture
+    levels = [torch.from_numpy(one) for one in Levels.as_stored(model.bands).of(2)] if own else []
     try:
         # The exporter's progress and warnings are for those who write networks.
         with without_logs(*_LOGGERS), resizing.AsOne(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             network = ranged(_with_fixed_padding(model.eval()), card).eval()
-            fold(network, example)
+            fold(network, example, *levels)
             program = torch.onnx.export(
                 network,
-                (example,),
+                (example, *levels),
                 dynamo=True,
-                dynamic_shapes=(sizes,),
-                input_names=[INPUT],
+                dynamic_shapes=(sizes, *(batch for _ in levels)),
+                input_names=[INPUT, LOW, STEP] if own else [INPUT],
                 output_names=[SCORES],
                 opset_version=OPSET,
                 custom_translation_table=attention.TRANSLATIONS | resizing.TRANSLATIONS,
@@ -106,13 +111,19 @@ def with_interface(model: onnx.ModelProto, card: Card) -> bytes:
     """The graph's file: its content with the card, and what input and outputs are, for other programs to read."""
     stride, count, bands = card.input.stride, len(card.classes), card.bands
     seen = "RGB, B x 3 x H x W" if bands == 3 else f"pictures of {bands} bands, B x {bands} x H x W"
+    rule = card.input.range
+    lower, upper = rule.percentiles if rule and rule.percentiles else ("", "")
+    whose = "all bands together" if rule and rule.per == "all" else "each band"
     interface = {
         INPUT: f"{card.input.dtype} {seen}, H and W multiples of {stride}",
+        LOW: f"float32, B x {bands}, percentile {lower} of the values of {whose} in each whole picture, before it is "
+        "resized or cut: the least value that so many per cent of its pixels with data do not exceed",
+        STEP: f"float32, B x {bands}, (percentile {upper}, counted as low, - low) / 255; where both are equal: 1 / 255",
         SCORES: f"float32, B x {count} x H x W, one a class; the largest is the class",
         LABEL: "uint8, B x H x W, the class of the largest score",
         CONFIDENCE: "float32, B x H x W, the probability of the label",
     }
-    given = {one.name for one in model.graph.output} | {INPUT}
+    given = {one.name for one in (*model.graph.output, *model.graph.input)}
     kept = {name: meaning for name, meaning in interface.items() if name in given}
     return with_card(model.SerializeToString(), card, tarsia_interface=json.dumps(kept))
 
@@ -159,7 +170,8 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
     for end in (*model.graph.input, *model.graph.output):
         sides = end.type.tensor_type.shape.dim
         for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
-            sides[axis].dim_param = name
+            if axis < len(sides):
+                sides[axis].dim_param = name
     return model
 
 

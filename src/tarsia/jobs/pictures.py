@@ -27,6 +27,7 @@ from tarsia.jobs.rows import row
 from tarsia.output.sources import text
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import open_file, shown
+from tarsia.pictures.ranges import Levels, together
 from tarsia.pictures.reader import masked, read
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import segment
@@ -56,6 +57,7 @@ class _Read(NamedTuple):
     error: str | None = None
     image_HWC: np.ndarray | None = None
     valid_HW: np.ndarray | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Segmenting:
             return _Read(path, sha256, _said(error, shown(path), shown(content)))
         except MemoryError:
             return _Read(path, sha256, _NO_MEMORY)
-        return _Read(path, sha256, None, picture.values_HWC, picture.valid_HW)
+        return _Read(path, sha256, None, picture.values_HWC, picture.valid_HW, picture.levels)
 
     def _groups(self, pictures: Iterator[tuple[int, _Read]]) -> Iterator[list[tuple[int, _Read]]]:
         """Pictures of one size together, as many as a batch; so many sizes wait at a time as a batch has pictures."""
@@ -116,22 +118,23 @@ class Segmenting:
     def _segmented(self, group: list[tuple[int, _Read]]) -> Iterator[tuple[int, _Read, Any]]:
         """Label map and confidence of each picture of a group, or the error of it; together, or else one by one."""
         images = [one.image_HWC for _, one in group if one.image_HWC is not None]
+        seeing = self.predictor.at_levels(together(one.levels for _, one in group if one.image_HWC is not None))
         found: list[Any] = []
         if len(images) > 1:
             with contextlib.suppress(ImageError, ModelFileError, MemoryError):
-                found = list(zip(*self.predictor.labels_and_confidence(np.stack(images)), strict=True))
+                found = list(zip(*seeing.labels_and_confidence(np.stack(images)), strict=True))
         for place, (index, one) in enumerate(group):
             if one.image_HWC is None:
                 yield index, one, one.error
             else:
-                yield index, one, found[place] if found else self._alone(one.image_HWC)
+                yield index, one, found[place] if found else self._alone(one.image_HWC, one.levels)
 
-    def _alone(self, image_HWC: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | str:
-        tiling = self._tiling()
+    def _alone(self, image_HWC: np.ndarray, levels: Levels | None) -> tuple[np.ndarray, np.ndarray | None] | str:
+        tiling, seeing = self._tiling(), self.predictor.at_levels(levels)
         try:
             if tiling is not None and max(image_HWC.shape[:2]) > tiling.side:
-                return segment(self.predictor, image_HWC, tiling, True, self.batch)  # of its tiles
-            label_BHW, confidence_BHW = self.predictor.labels_and_confidence(image_HWC[None])
+                return segment(seeing, image_HWC, tiling, True, self.batch)  # of its tiles
+            label_BHW, confidence_BHW = seeing.labels_and_confidence(image_HWC[None])
             return label_BHW[0], confidence_BHW[0]
         except (ImageError, ModelFileError) as error:
             return str(error)

@@ -19,7 +19,7 @@ from tarsia.errors import DatasetError
 from tarsia.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
 from tarsia.learning.workers import Failure, set_up, started
 from tarsia.pictures import rgb as pictures
-from tarsia.pictures.ranges import scaled
+from tarsia.pictures.ranges import levels_of, scaled
 from tarsia.prediction.network_input import network_size
 
 TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
@@ -213,10 +213,11 @@ class Samples(TorchDataset[Any]):
     def _augmented(self, key: Key, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
         sample = self.dataset[key.sample]
         image, label = sample.image, sample.label
+        levels = levels_of(self.settings.range, image, sample.levels)  # of the whole picture
         size = network_size(label.shape, self.settings)
         if size != label.shape:
             image, label = pictures.resize(image, size), pictures.resize_label(label, size)
-        image = scaled(image, self.settings.range)
+        image = scaled(image, levels)
         return *self.augment(image, label, random, key.variant), sample.name
 
     def _of_target(self, target: Unlabelled, key: Key, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -111,15 +111,19 @@ def check_bands(recipe: Recipe, split: str, dataset: Dataset) -> None:
             f"model.bands: {wanted} ({given}), but the pictures of data set {recipe.data.name}, split {split}, have "
             f"{number(found, 'band')}: write model.bands: {found}, or bands: {wanted} in dataset.yaml if that is wrong"
         )
-    check_colors(recipe, spec_of(dataset))
+    check_colors(recipe, spec_of(dataset), getattr(dataset, "range_rule", None))
 
 
-def check_colors(recipe: Recipe, spec: Spec) -> None:
-    """RecipeError naming what changes red, green and blue of 8 bits, where pictures are others."""
+def check_colors(recipe: Recipe, spec: Spec, range_rule: Any = None) -> None:
+    """RecipeError naming what changes red, green and blue of 8 bits, where pictures are others, or have a range."""
     colored = [f"augment.{name}" for name in COLORED if getattr(recipe.augment, name) is not None]
     colored += ["adapt"] if recipe.adapt else []
     if spec.bands == 3:
         colored = [name for name in colored if name != "augment.color_jitter"]  # which takes any values
+    if colored and spec.plain and range_rule not in (None, "limits"):
+        raise RecipeError(
+            f"{', '.join(colored)}: for values as cameras store them, and dataset.yaml says a `range`: leave one out"
+        )
     if colored and not spec.plain:
         raise RecipeError(
             f"{', '.join(colored)}: for red, green and blue of 8 bits, and the pictures have {spec}: leave out"

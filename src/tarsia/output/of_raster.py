@@ -20,8 +20,9 @@ from tarsia.output.of_picture import as_bytes, save_jpeg, write_polygons
 from tarsia.output.sources import Source
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import MAX_PIXELS, shown
+from tarsia.pictures.ranges import Levels
 from tarsia.pictures.rasters import Place, RowWriter, place_of, writing_raster
-from tarsia.pictures.reader import ByRows, filled, masked, open_picture, unsure
+from tarsia.pictures.reader import ByRows, filled, masked, open_picture, own_levels, unsure
 from tarsia.pictures.rgb import as_visible
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiles import Strip, strips
@@ -37,7 +38,9 @@ def write(
     """
     place = place_of(source.path)
     with open_picture(source.path, predictor.card.spec, limit=None) as picture:
-        raster = _Raster(picture, predictor.card.spec)
+        levels = own_levels(picture, predictor.card.spec)  # of all its rows, before any is segmented
+        raster = _Raster(picture, predictor.card.spec, levels)
+        predictor = predictor.at_levels(levels)
         polygons = what.outlines
         if "geojson" in what.save and place is not None and place.affine is None:
             raise ImageError(
@@ -129,14 +132,14 @@ _Lies = tuple[tuple[int, int], Place | None]  # (height, width), and where on ea
 class _Raster:
     """A picture that is open, as `tiles.Rows`; where there is no data is kept of the rows that were read last."""
 
-    def __init__(self, picture: ByRows, spec: Spec) -> None:
-        self._spec = spec
+    def __init__(self, picture: ByRows, spec: Spec, levels: Levels | None) -> None:
+        self._spec, self._levels = spec, levels
         self._picture, self.where, self.size = picture, picture.where, picture.size
         self._seen: list[tuple[int, np.ndarray]] = []
 
     def read(self, top: int, bottom: int) -> np.ndarray:
         values, valid = self._picture.rows(top, bottom)
-        values = filled(values, valid, self._spec)
+        values = filled(values, valid, self._spec, self._levels)
         if valid is not None:
             self._seen = [(begin, part) for begin, part in self._seen if begin + len(part) > top] + [(top, ~valid)]
         return values

@@ -21,6 +21,7 @@ from tarsia.output.plan import BEFORE, DONE, Plan
 from tarsia.output.sources import ENDINGS, Failed, Source, text
 from tarsia.output.what_to_write import WhatToWrite
 from tarsia.pictures.files import shown
+from tarsia.pictures.ranges import Levels, together
 from tarsia.pictures.reader import masked, read, unsure
 from tarsia.plain_text import be
 from tarsia.prediction.predictor import Predictor
@@ -65,6 +66,7 @@ class Work:
     plan: Plan
     cleaned: set[Path] = field(default_factory=set)  # folders that results were written in
     valid: dict[Source, np.ndarray] = field(default_factory=dict)  # of pictures in hand: where they have data
+    levels: dict[Source, Levels] = field(default_factory=dict)  # of pictures in hand: their own range
 
     def all(self) -> None:
         """Every source that is not finished; then the summaries, also of a run that is interrupted."""
@@ -145,10 +147,13 @@ class Work:
 
     def _read(self, source: Source) -> tuple[np.ndarray, bool]:
         """The picture, and whether it may wait for others of its size."""
-        image_HW3, valid_HW, remarks = read(source.path, self.predictor.card.spec)
-        if valid_HW is not None:
-            self.valid[source] = valid_HW
-        for remark in remarks:
+        picture = read(source.path, self.predictor.card.spec)
+        image_HW3 = picture.values_HWC
+        if picture.valid_HW is not None:
+            self.valid[source] = picture.valid_HW
+        if picture.levels is not None:
+            self.levels[source] = picture.levels
+        for remark in picture.remarks:
             console.note(remark)
         return image_HW3, self.batch > 1 and self.fitting.together(InMemory(image_HW3), self.batch)
 
@@ -157,7 +162,8 @@ class Work:
         if len(group) > 1:
             found = None
             with contextlib.suppress(ImageError, ModelFileError, MemoryError):
-                found = self._labelled(np.stack([image_HW3 for _, image_HW3 in group]))
+                seeing = self._seeing(*(source for source, _ in group))
+                found = self._labelled(seeing, np.stack([image_HW3 for _, image_HW3 in group]))
             if found is None:  # the error is gone by now, and with it what the network had
                 for one in group:
                     self._segment([one])
@@ -170,23 +176,30 @@ class Work:
 
     def _one(self, source: Source, image_HW3: np.ndarray) -> None:
         """Segment and write one picture, whole or in tiles."""
+        seeing = self._seeing(source)
         found, tile = self.fitting.run(
             shown(source.path),
             InMemory(image_HW3),
-            lambda: (self._labelled(image_HW3[None])[0], {}),
-            lambda tiling: (self._in_tiles(image_HW3, tiling), {"tile": tiling.side}),
+            lambda: (self._labelled(seeing, image_HW3[None])[0], {}),
+            lambda tiling: (self._in_tiles(seeing, image_HW3, tiling), {"tile": tiling.side}),
         )
         self._write(source, image_HW3, *found, tile)
 
-    def _labelled(self, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        size = images_BHW3.shape[1], images_BHW3.shape[2]
-        with self.fitting.measured(len(images_BHW3) * self.predictor.pixels_seen(size)):
-            if not self.what.needs_confidence:
-                return [(label_HW, None) for label_HW in self.predictor.labels(images_BHW3)]
-            return list(zip(*self.predictor.labels_and_confidence(images_BHW3), strict=True))
+    def _seeing(self, *sources: Source) -> Predictor:
+        """The predictor for these pictures."""
+        return self.predictor.at_levels(together(self.levels.get(source) for source in sources))
 
-    def _in_tiles(self, image_HW3: np.ndarray, tiling: Tiling) -> tuple[np.ndarray, np.ndarray | None]:
-        return segment(self.predictor, image_HW3, tiling, self.what.needs_confidence, self.batch)
+    def _labelled(self, predictor: Predictor, images_BHW3: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        size = images_BHW3.shape[1], images_BHW3.shape[2]
+        with self.fitting.measured(len(images_BHW3) * predictor.pixels_seen(size)):
+            if not self.what.needs_confidence:
+                return [(label_HW, None) for label_HW in predictor.labels(images_BHW3)]
+            return list(zip(*predictor.labels_and_confidence(images_BHW3), strict=True))
+
+    def _in_tiles(
+        self, predictor: Predictor, image_HW3: np.ndarray, tiling: Tiling
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        return segment(predictor, image_HW3, tiling, self.what.needs_confidence, self.batch)
 
     def _write(
         self,
@@ -200,7 +213,8 @@ class Work:
         label_HW = masked(self.what.selected(label_HW, confidence_HW), valid_HW)
         confidence_HW = unsure(confidence_HW, valid_HW)
         at = self.what.attention_at
-        maps = self.predictor.attention(image_HW3, at) if "attention" in self.what.save else []
+        maps = self._seeing(source).attention(image_HW3, at) if "attention" in self.what.save else []
+        self.levels.pop(source, None)
         self._note_memory_format()
         self._begin(source)
         one = Segmented(image_HW3, label_HW, confidence_HW, maps)
@@ -240,8 +254,8 @@ class Work:
                 first.append(InMemory(images_BHW3[0]))
                 chosen.append(self.fitting.tiling(where, first[0]))
             if chosen[0] is None:
-                return self._labelled(images_BHW3)
-            return [self._in_tiles(image_HW3, chosen[0]) for image_HW3 in images_BHW3]
+                return self._labelled(self.predictor, images_BHW3)
+            return [self._in_tiles(self.predictor, image_HW3, chosen[0]) for image_HW3 in images_BHW3]
 
         def write() -> dict[str, Any]:
             batch, card = self.batch, self.predictor.card

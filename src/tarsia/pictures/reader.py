@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -38,6 +38,7 @@ from tarsia.pictures.jpeg import frame
 from tarsia.pictures.jpeg_2000 import Jpeg2000
 from tarsia.pictures.of_samples import not_several, of_samples, other_bands
 from tarsia.pictures.orientation import orientation_of, upright
+from tarsia.pictures.ranges import Levels, counted, in_rows
 from tarsia.pictures.rgb import to_rgb
 from tarsia.pictures.sentinel2 import harmonised
 from tarsia.pictures.several import Joined
@@ -50,6 +51,7 @@ ImageLike = str | Path | bytes | Image.Image | np.ndarray
 
 _HEAD, _LONG_HEAD = 4096, 2**20  # bytes of a file by which its kind is known; of a JPEG with much before its frame
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # of Pillow; and I;16 with its byte orders
+_ROWS = 512  # read at a time where a picture's own levels are counted, about as many as tiles have
 RGB = Spec()
 
 
@@ -57,12 +59,13 @@ class Picture(NamedTuple):
     """What was read.
 
     `values_HWC`: of the spec's kind, upright.  `valid_HW`: where there is data, None for everywhere.  `remarks`: what a
-    person should know, each naming the file.
+    person should know, each naming the file.  `levels`: the picture's own, where the spec has percentiles.
     """
 
     values_HWC: np.ndarray
     valid_HW: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    levels: Levels | None = None
 
     def warned(self) -> np.ndarray:
         """The values; the remarks become Python's warnings, for callers that have no other way to say them."""
@@ -81,16 +84,32 @@ def read(source: ImageLike, spec: Spec = RGB, limit: int = MAX_PIXELS) -> Pictur
     if isinstance(source, str | Path | bytes):
         with open_picture(source, spec, limit) as picture:
             values, valid = picture.rows(0, picture.size[0])
-            return Picture(filled(values, valid, spec), valid, tuple(picture.remarks()))
+            return _whole(values, valid, picture.remarks(), spec)
     if isinstance(source, Image.Image):
         return _of_pillow(source, spec, limit)
     if is_tensor(source):
-        return Picture(_checked(as_array(source, spec.bands), spec))
+        return _whole(_checked(as_array(source, spec.bands), spec), None, (), spec)
     if not isinstance(source, np.ndarray):
         raise ImageError(
             f"{type(source).__name__} given as picture: expected a path, bytes, PIL image, numpy array or tensor"
         )
-    return Picture(_checked(source, spec))
+    return _whole(_checked(source, spec), None, (), spec)
+
+
+def own_levels(picture: ByRows, spec: Spec) -> Levels | None:
+    """A picture's own levels, by one pass over its rows; None where the spec has no percentiles."""
+    if not spec.percentiles:
+        return None
+    rows = (picture.rows(top, min(top + _ROWS, picture.size[0])) for top in range(0, picture.size[0], _ROWS))
+    return counted(rows, np.empty(spec.bands, spec.dtype), spec.percentiles, spec.per)
+
+
+def _whole(values_HWC: np.ndarray, valid_HW: np.ndarray | None, remarks: Sequence[str], spec: Spec) -> Picture:
+    """What was read of a picture, all of it: with its own levels where these are asked for."""
+    levels = None
+    if spec.percentiles:
+        levels = counted(in_rows(values_HWC, valid_HW), values_HWC, spec.percentiles, spec.per)
+    return Picture(filled(values_HWC, valid_HW, spec, levels), valid_HW, tuple(remarks), levels)
 
 
 def masked(label_HW: np.ndarray, valid_HW: np.ndarray | None) -> np.ndarray:
@@ -105,11 +124,14 @@ def unsure(confidence_HW: np.ndarray | None, valid_HW: np.ndarray | None) -> np.
     return np.where(valid_HW, confidence_HW, np.float32(0))
 
 
-def filled(values_HWC: np.ndarray, valid_HW: np.ndarray | None, spec: Spec) -> np.ndarray:
-    """Values of other kinds than 8 bits, `low` where there is no data: one NaN would spread when it is resized."""
-    if valid_HW is None or not spec.low or spec.dtype == "uint8":
+def filled(values_HWC: np.ndarray, valid_HW: np.ndarray | None, spec: Spec, levels: Levels | None = None) -> np.ndarray:
+    """Values of other kinds than 8 bits, `low` where there is no data: one NaN would spread when it is resized.
+
+    `levels`: the picture's own, whose low it is then.
+    """
+    low = np.array(spec.low) if levels is None else levels.low_BC[0]
+    if valid_HW is None or not low.size or spec.dtype == "uint8":
         return values_HWC
-    low = np.array(spec.low)
     if values_HWC.dtype.kind != "f":
         limits = np.iinfo(values_HWC.dtype)
         low = np.clip(np.rint(low), limits.min, limits.max)
@@ -166,7 +188,7 @@ def _opened(source: str | Path | bytes, spec: Spec, limit: int | None) -> Iterat
 @contextlib.contextmanager
 def _open_several(source: str | Path, spec: Spec, limit: int | None) -> Iterator[ByRows]:
     """The files of a picture's bands as one picture."""
-    alone = replace(spec, bands=1, low=(), files=(), harmonise=None)
+    alone = replace(spec, bands=1, low=(), files=(), harmonise=None, percentiles=())
     found: list[ByRows] = []
     with contextlib.ExitStack() as stack:
         for band, path in zip(spec.files, spec.files_of(source), strict=True):
@@ -222,7 +244,7 @@ def _of_pillow(image: Image.Image, spec: Spec, limit: int) -> Picture:
     with explained(where, b"", FORMATS):
         check_size(image.size, where, limit)
         found = _converted(image, where, spec, several=False)  # it stands at the one that is meant
-        return Picture(found.values_HWC, found.data.valid_HW, tuple(found.remarks()))
+        return _whole(found.values_HWC, found.data.valid_HW, found.remarks(), spec)
 
 
 def _converted(image: Image.Image, where: str, spec: Spec, several: bool = True) -> Whole:

@@ -16,6 +16,7 @@ from tarsia.errors import ImageError, RecipeError
 from tarsia.pictures.address import fetched, is_address
 from tarsia.pictures.files import MAX_PIXELS
 from tarsia.pictures.many import many
+from tarsia.pictures.ranges import Levels, levels_of, together
 from tarsia.pictures.reader import ImageLike, masked, read
 from tarsia.prediction.crf import CrfSettings, refine
 from tarsia.prediction.network_input import check_size, network_size, pixels_seen, prepared
@@ -48,11 +49,15 @@ class Predictor:
       it, and a `crf`, whose settings are chosen for those, has no use for it.
     - `crf` refines the probabilities by a dense CRF (prediction/crf.py) that sees the picture as it is.
 
+    Where the model's range is each picture's own, `at_levels` says it; without that it is counted of what the methods
+    are given, which are whole pictures then.
+
     `tile` and `overlap` are the tiles that `tarsia.predict` shall cut large pictures into (prediction/tiles.py).
     """
 
     tile: int | None = None
     overlap: float | None = None
+    levels: Levels | None = None
 
     def __init__(
         self,
@@ -67,6 +72,11 @@ class Predictor:
                     f"`{stage}` takes red, green and blue, and this model takes pictures of "
                     f"{engine.card.spec}: leave it out"
                 )
+        if style is not None and engine.card.spec.percentiles:
+            raise RecipeError(
+                "`style` changes a picture's values, and this model's range is each picture's own, which would change "
+                "with them: leave it out"
+            )
         self.engine = engine
         self.tta = tta
         self.crf = crf
@@ -78,6 +88,22 @@ class Predictor:
         other = copy.copy(self)
         other.temperature = temperature
         return other
+
+    def at_levels(self, levels: Levels | None) -> Self:
+        """The same for these pictures: their own range, of a model that goes by it; else itself."""
+        if levels is None or not self.card.spec.percentiles:
+            return self
+        other = copy.copy(self)
+        other.levels = levels
+        return other
+
+    def told(self, images_BHWC: np.ndarray) -> dict[str, Levels]:
+        """What an engine is to be told of pictures beside them: their levels, of a model that goes by each one's."""
+        rule = self.card.input.range
+        if rule is None or not rule.by_picture:
+            return {}
+        known = self.levels or together(levels_of(rule, image) for image in images_BHWC)
+        return {} if known is None else {"levels": known.of(len(images_BHWC))}
 
     def in_tiles(self, side: int | None, overlap: float | None = None) -> Self:
         """The same for pictures in tiles of `side` pixels; RecipeError for tiles that its network cannot take."""
@@ -151,10 +177,11 @@ class Predictor:
             image = fetched(image)
         picture = read(image, self.card.spec)
         image_HWC, valid_HW = picture.warned(), picture.valid_HW
+        seeing = self if self.levels is not None else self.at_levels(picture.levels)
         if not confidence:
-            label_HW = masked(self.labels(image_HWC[None])[0], valid_HW)
+            label_HW = masked(seeing.labels(image_HWC[None])[0], valid_HW)
             return Prediction(label_HW, self.classes, image_HWC=image_HWC)
-        label_BHW, confidence_BHW = self.labels_and_confidence(image_HWC[None])
+        label_BHW, confidence_BHW = seeing.labels_and_confidence(image_HWC[None])
         confidence_HW = confidence_BHW[0]
         if valid_HW is not None:
             confidence_HW = np.where(valid_HW, confidence_HW, np.float32(np.nan))
@@ -190,7 +217,7 @@ class Predictor:
         if network_size(size, self.card.input) != size or self.temperature != (fitted.temperature if fitted else 1.0):
             return None
         padded, (height, width) = prepared(images_BHW3, self.card)
-        given = self.engine.run_to_labels(padded)
+        given = self.engine.run_to_labels(padded, **self.told(images_BHW3))
         if given is None:
             return None
         label_BHW, confidence_BHW = given
@@ -212,7 +239,7 @@ class Predictor:
     def unchecked_scores(self, images_BHW3: np.ndarray, scale: float = 1.0) -> Any:
         """As `scores`, which may be no numbers, for those who judge a network."""
         padded, size = prepared(images_BHW3, self.card, scale)
-        return self.engine.run(padded)[:, :, : size[0], : size[1]]
+        return self.engine.run(padded, **self.told(images_BHW3))[:, :, : size[0], : size[1]]
 
     def probabilities(self, images_BHW3: np.ndarray) -> np.ndarray:
         """Pictures of one size -> B x K x H x W float32 probabilities, averaged by `tta`, then refined by `crf`."""
@@ -280,7 +307,9 @@ class Predictor:
         their module's resolution and cover the whole picture.  Raises OutputError where the network has no attention,
         ImageError as `Predictor(image)` does and where `at` lies outside.
         """
-        image_HW3 = read(image, self.card.spec).warned()
+        picture = read(image, self.card.spec)
+        image_HW3 = picture.warned()
+        seeing = self if self.levels is not None else self.at_levels(picture.levels)
         padded, size = prepared(image_HW3[None], self.card)
         covered = size[0] / padded.shape[1], size[1] / padded.shape[2]
         where = None
@@ -290,7 +319,7 @@ class Predictor:
                 seen = f"the picture {width} wide and {height} high"
                 raise ImageError(f"`attention_at` is {x},{y}, and {seen}: choose a pixel in it")
             where = (y + 0.5) / height * covered[0], (x + 0.5) / width * covered[1]
-        maps = self.engine.attention(padded[0], where)
+        maps = self.engine.attention(padded[0], where, **seeing.told(image_HW3[None]))
         return [one._replace(map_HW=_without_padding(one.map_HW, covered)) for one in maps]
 
 

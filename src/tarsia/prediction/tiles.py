@@ -27,6 +27,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tarsia.engines import resample
+from tarsia.errors import RecipeError
+from tarsia.pictures.ranges import levels_of
 from tarsia.pictures.rgb import pad_to_multiple
 from tarsia.prediction.predictor import Predictor
 from tarsia.prediction.tiling import Tiling
@@ -100,9 +102,12 @@ def strips(
 ) -> Iterator[Strip]:
     """Segment a picture of any height: its finished rows from top to bottom, each once.
 
-    `batch` tiles go through the network at once.  Raises RecipeError for a predictor that needs whole pictures.
+    `batch` tiles go through the network at once.  Raises RecipeError for a predictor that needs whole pictures, or that
+    has not been told the picture's own range where its model goes by that (`Predictor.at_levels`).
     """
     predictor.check_tiles()
+    if predictor.card.spec.percentiles and predictor.levels is None:
+        raise RecipeError("this model's range is each picture's own, and tiles have others: say it by `at_levels`")
     height, width = rows.size
     down, across = spread(height, tiling), spread(width, tiling)
     carry_KZW: np.ndarray | None = None  # the weighted rows that the last tiles left for the next
@@ -134,6 +139,8 @@ def segment(
     predictor: Predictor, image_HW3: np.ndarray, tiling: Tiling, confidence: bool = False, batch: int = 1
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """A picture in memory -> its labels, H x W uint8, and where asked for the probability of each."""
+    if predictor.levels is None:
+        predictor = predictor.at_levels(levels_of(predictor.card.input.range, image_HW3))
     found = list(strips(predictor, InMemory(image_HW3), tiling, confidence, batch))
     label_HW = np.concatenate([strip.label_HW for strip in found])
     if not confidence:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tarsia.engines import memory
-from tarsia.pictures.reader import masked, read, unsure
+from tarsia.pictures.ranges import together
+from tarsia.pictures.reader import Picture, masked, read, unsure
 from tarsia.prediction.predictor import Predictor
 from tarsia.service import logs, problems
 from tarsia.service.limits import Limits
@@ -39,10 +40,12 @@ class Job:
 @dataclass(frozen=True)
 class _Decoded:
     job: Job
-    image_HW3: np.ndarray
-    valid_HW: np.ndarray | None
-    remarks: list[str]
+    picture: Picture
     seconds: float
+
+    @property
+    def image_HW3(self) -> np.ndarray:
+        return self.picture.values_HWC
 
 
 class Batcher:
@@ -173,25 +176,27 @@ class Batcher:
     def _decode(self, predictor: Predictor, job: Job) -> _Decoded | None:
         started = time.perf_counter()
         try:
-            image_HW3, valid_HW, remarks = read(job.upload.picture, predictor.card.spec, self._limits.pixels)
+            picture = read(job.upload.picture, predictor.card.spec, self._limits.pixels)
             # Again: the model may be a newer one than when the picture came, and some headers say nothing of the size.
-            predictor.check_size((image_HW3.shape[0], image_HW3.shape[1]), self._limits.pixels)
+            height, width = picture.values_HWC.shape[:2]
+            predictor.check_size((height, width), self._limits.pixels)
         except Exception as error:
             self._fail(job, error)
             return None
-        return _Decoded(job, image_HW3, valid_HW, list(remarks), time.perf_counter() - started)
+        return _Decoded(job, picture, time.perf_counter() - started)
 
     def _segment(self, predictor: Predictor, group: list[_Decoded]) -> None:
         # One picture is not copied: it may be a large one.
         images_BHW3 = np.stack([one.image_HW3 for one in group]) if len(group) > 1 else group[0].image_HW3[None]
         confidence_BHW = None
+        seeing = predictor.at_levels(together(one.picture.levels for one in group))
         try:
             with self._network:
                 started = time.perf_counter()
                 if any(one.job.ask.needs_confidence for one in group):
-                    label_BHW, confidence_BHW = predictor.labels_and_confidence(images_BHW3)
+                    label_BHW, confidence_BHW = seeing.labels_and_confidence(images_BHW3)
                 else:
-                    label_BHW = predictor.labels(images_BHW3)
+                    label_BHW = seeing.labels(images_BHW3)
                 taken = time.perf_counter() - started
         except Exception as error:
             for one in group:
@@ -205,8 +210,9 @@ class Batcher:
         for number, one in enumerate(group):
             seconds = {"decode": one.seconds, "queue": started - one.job.entered - one.seconds, "network": taken}
             confidence_HW = None if confidence_BHW is None else confidence_BHW[number]
-            labelled = one.image_HW3, masked(label_BHW[number], one.valid_HW), unsure(confidence_HW, one.valid_HW)
-            self._answer(one.job, Seen(self.name, predictor.classes, *labelled, seconds, one.remarks))
+            image_HW3, valid_HW, remarks = one.picture[:3]
+            labelled = image_HW3, masked(label_BHW[number], valid_HW), unsure(confidence_HW, valid_HW)
+            self._answer(one.job, Seen(self.name, predictor.classes, *labelled, seconds, list(remarks)))
 
     def _answer(self, job: Job, seen: Seen) -> None:
         try:

@@ -113,7 +113,7 @@ def warm(name: str, predictor: Predictor) -> None:
     RecipeError for a predictor that was told to cut pictures into tiles.
     """
     predictor.check_whole("serve")
-    grey_1HWC = np.full((1, _WARM_SIDE, _WARM_SIDE, predictor.card.bands), 128, np.uint8)
+    grey_1HWC = np.full((1, _WARM_SIDE, _WARM_SIDE, predictor.card.bands), 128, predictor.card.input.dtype)
     try:
         predictor.labels_and_confidence(grey_1HWC)
         predictor.scores(grey_1HWC)  # which a network that gives labels itself has beside them
