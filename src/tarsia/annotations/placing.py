@@ -49,7 +49,7 @@ def placed(found: Annotations, to: Path, faults: Faults) -> Collection[Placed]:
             what = f"{which}: two pictures (or one twice) of one name: rename or remove one"
             faults.add(what, path if path not in same[:index] else f"{path} (again, {index})")
     left = len(found.pictures) - sum(map(len, alike.values()))
-    return Anew(left, lambda: (one for one in going() if one.label not in alike))
+    return Anew(left, lambda: (one for one in going() if one.label not in alike) if alike else going())
 
 
 def check_targets(

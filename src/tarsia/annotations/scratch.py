@@ -15,7 +15,6 @@ from tarsia.errors import NoRoomError
 
 _CACHE_KIB = 4096
 _AT_ONCE = 1000  # rows
-Key = int | bytes
 
 
 class Scratch:
@@ -64,11 +63,16 @@ class Scratch:
         self._waiting.clear()
 
 
-def key_of(found: int | str) -> Key:
+def key_of(found: int | str) -> int | bytes:
     """A number or text as a column holds it: no two have one key, whatever their length and letters."""
     if isinstance(found, int):
         return found if -(2**63) <= found < 2**63 else f"#{found}".encode()
     return f"'{found}".encode("utf-8", "surrogatepass")
+
+
+def text_of(key: bytes) -> str:
+    """The text of a key."""
+    return key[1:].decode("utf-8", "surrogatepass")
 
 
 @contextlib.contextmanager
