@@ -12,32 +12,38 @@ NAME is the picture's path below the folder of pictures; where the source has sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tarsia import console, data
+from tarsia import console
 from tarsia.annotations import to_tool as handing
+from tarsia.annotations.anew import Anew, Marks
 from tarsia.annotations.class_list import ClassList
 from tarsia.annotations.detect import find
 from tarsia.annotations.faults import Fault, Faults
 from tarsia.annotations.finding import WRITTEN
 from tarsia.annotations.form import Reading
 from tarsia.annotations.placing import Placed, check_targets, place, placed
-from tarsia.annotations.source import BACKGROUND, Annotations
+from tarsia.annotations.source import BACKGROUND, Annotations, lowered
 from tarsia.annotations.tool import Tool
 from tarsia.annotations.tools import all_tools
 from tarsia.card import IGNORED, Classes
 from tarsia.data._folders import nearby_name
+from tarsia.data._layout import Layout
+from tarsia.data._names import nfc
 from tarsia.doctor.layout_lines import yaml_classes, yaml_splits
 from tarsia.drawing.paint import save_label
 from tarsia.errors import DatasetError, OutputError, RecipeError, nearest
 from tarsia.files import holds_files, remove_parts, require_new, write_text
 from tarsia.folder_lock import holding
 from tarsia.pictures.files import shown
+from tarsia.pictures.find import stream
 from tarsia.plain_text import number
 
 SKIPPED = "skipped.txt"
@@ -167,9 +173,11 @@ class _Ready(NamedTuple):
 
     kind: str
     found: Annotations
-    chosen: list[Placed]
+    chosen: Collection[Placed]
     to: Path
     faults: Faults
+    splits: list[str]  # of which pictures are left
+    objects: int
 
 
 def _ready(
@@ -190,18 +198,20 @@ def _ready(
         raise (faults.error(" ".join(error.args)) if faults.found else error) from error
     if faults.found and not skip_bad:
         raise faults.error()
-    return _Ready(kind, found, chosen, to, faults)
+    counts = Counter[str]()
+    for picture, *_ in chosen:
+        counts[picture.split] += picture.objects
+    return _Ready(kind, found, chosen, to, faults, list(counts), counts.total())
 
 
 def _data_set(ready: _Ready, copy: bool, overwrite: bool) -> Conversion:
     """Index masks with a dataset.yaml."""
-    _, found, chosen, to, faults = ready
+    _, found, chosen, to, faults, splits, _ = ready
     check_targets(found, chosen, to)
-    splits = list(dict.fromkeys(picture.split for picture, *_ in chosen))
     with holding(require_new(to, overwrite)):
         pixels = _write(found, chosen, to, faults, copy)
         write_text(to / "dataset.yaml", _described(found.classes, splits, len(chosen)))
-    read_back = sum(len(data.open("folder", to, split or "all")) for split in splits)
+    read_back = sum(_read_back(to, split) for split in splits)
     if read_back != len(chosen):
         raise DatasetError(f"{to}: {len(chosen)} pictures were written, {read_back} are found there: please report it")
     return _done(ready, pixels)
@@ -209,23 +219,21 @@ def _data_set(ready: _Ready, copy: bool, overwrite: bool) -> Conversion:
 
 def _done(ready: _Ready, pixels: np.ndarray) -> Conversion:
     """What was written, with the notes on all of it."""
-    kind, found, chosen, to, faults = ready
+    kind, found, chosen, to, faults, splits, objects = ready
     _note_names(found)
-    splits = {picture.split for picture, *_ in chosen}
     lost = [split for split in found.splits if split not in splits]
     found.notes.add("splits of which no picture is left", "".join(lost[:1]), len(lost))
     if found.background_added and not pixels[0]:
         found.notes.add("no pixel is background; `background=None` leaves that class out", "")
     counts = (*pixels[: len(found.classes)].tolist(), int(pixels[IGNORED]))
-    objects = sum(picture.objects for picture, *_ in chosen)
     notes, left_out = found.notes.lines(), tuple(faults.found)
     return Conversion(to, kind, len(chosen), objects, found.classes, counts, notes, left_out)
 
 
 def _hand_over(ready: _Ready, tool: Tool, simplify: float, copy: bool, overwrite: bool) -> Conversion:
     """The pictures, and the files of an annotation program with what is labelled in them."""
-    _, found, chosen, to, faults = ready
-    only_pictures = [Placed(one, image, image) for one, image, _ in chosen]
+    _, found, chosen, to, faults, _, _ = ready
+    only_pictures = Anew(len(chosen), lambda: (Placed(one, image, image) for one, image, _ in chosen))
     check_targets(found, only_pictures, to, handing.files(tool, found, chosen))
     with holding(require_new(to, overwrite)):
         pixels = handing.write(tool, found, chosen, to, copy, simplify)
@@ -235,7 +243,7 @@ def _hand_over(ready: _Ready, tool: Tool, simplify: float, copy: bool, overwrite
     return _done(ready, pixels)
 
 
-def _write(found: Annotations, chosen: Sequence[Placed], to: Path, faults: Faults, copy: bool) -> np.ndarray:
+def _write(found: Annotations, chosen: Collection[Placed], to: Path, faults: Faults, copy: bool) -> np.ndarray:
     """Pictures, label maps and the list of what was left out -> how many pixels have each value."""
     remove_parts({target.parent for _, image, label in chosen for target in (image, label)})
     for name in ("dataset.yaml", SKIPPED):
@@ -288,14 +296,22 @@ def _read(path: Path, kind: str | None, classes: str | Path | None, reading: Rea
     return form.name, form.read(source, reading)
 
 
-def _without_background(found: Annotations, chosen: list[Placed]) -> tuple[Annotations, list[Placed]]:
+def _without_background(found: Annotations, chosen: Collection[Placed]) -> tuple[Annotations, Collection[Placed]]:
     """The same without a class that only the rest would have, where there is no rest in any picture."""
     if len(found.classes) < 3 or any((picture.draw() == 0).any() for picture, *_ in chosen):
         return found, chosen
     found.notes.add("everything is covered: no class for the rest", "")
-    left = found.without_background()
-    drawn = dict(zip(found.pictures, left.pictures, strict=True))
-    return left, [one._replace(picture=drawn[one.picture]) for one in chosen]
+    left = Anew(len(chosen), lambda: (one._replace(picture=lowered(one.picture)) for one in chosen))
+    return found.without_background(), left
+
+
+def _read_back(to: Path, split: str) -> int:
+    """How many pictures of a split are there with a label, as the data set `folder` looks for them."""
+    Layout.load(to / "dataset.yaml")
+    images, labels = (
+        Marks(nfc(os.path.splitext(name)[0]) for name in stream(to / part / split)) for part in ("images", "labels")
+    )
+    return images.common(labels)
 
 
 def _described(classes: Classes, splits: Sequence[str], count: int) -> str:

@@ -15,15 +15,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tarsia.annotations.scratch import Scratch, key_of, text_of
 from tarsia.annotations.source import inside
 from tarsia.errors import DatasetError
 from tarsia.pictures.files import shown
-from tarsia.pictures.find import walk
+from tarsia.pictures.find import stream, walk
 from tarsia.plain_text import listed, some
 
 WRITTEN = "# Written by `tarsia convert`."  # how dataset.yaml begins
 _HASH = re.compile(r"^[0-9a-f]{8}-")  # which Label Studio puts before the name of a file that is uploaded
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+
+
+_FILES = """
+CREATE TABLE files(place INTEGER PRIMARY KEY, real UNIQUE ON CONFLICT IGNORE, key, stem, path, relative)
+"""
 
 
 class Place(NamedTuple):
@@ -34,36 +40,43 @@ class Place(NamedTuple):
 
 
 class Pictures:
-    """The pictures below some folders."""
+    """The pictures below some folders, which are looked through once; what is found is kept on disk."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots = [root for index, root in enumerate(roots) if root not in roots[:index]]
 
     @cached_property
-    def _below(self) -> dict[str, list[tuple[str, Place]]]:
-        """By file name in lower case, without a hash before it: paths below each folder, and where they are."""
-        found: dict[str, list[tuple[str, Place]]] = {}
-        seen: set[str] = set()
+    def _files(self) -> Scratch:
+        """Each picture once: by file name in lower case, without a hash before it, with and without its suffix."""
+        found = Scratch(_FILES)
+        count = 0
         for root in self.roots:
-            for name in walk(root, left_out=converted(root)):
-                path = root / name
-                if os.path.realpath(path) in seen:
-                    continue
-                seen.add(os.path.realpath(path))
+            for name in stream(root, left_out=converted(root)):
                 relative = name.replace(os.sep, "/")
-                found.setdefault(_key(relative), []).append((_plain(relative), Place(path, relative)))
-        return found
-
-    @cached_property
-    def _stems(self) -> dict[str, list[tuple[str, Place]]]:
-        found: dict[str, list[tuple[str, Place]]] = {}
-        for files in self._below.values():
-            for text, place in files:
-                found.setdefault(_key(os.path.splitext(text)[0]), []).append((os.path.splitext(text)[0], place))
+                keys = (_key(relative), _key(os.path.splitext(_plain(relative))[0]))
+                texts = (os.path.realpath(root / name), *keys, str(root / name), relative)
+                found.add("files", count, *map(key_of, texts))
+                count += 1
+        for column in ("key", "stem"):
+            found.do(f"CREATE INDEX {column}s ON files({column})")
         return found
 
     def all(self) -> list[Place]:
-        return [place for files in self._below.values() for _, place in files]
+        """All of them, those of one name together."""
+        rows = self._files.rows("SELECT path, relative FROM files ORDER BY min(place) OVER (PARTITION BY key), place")
+        return [Place(Path(text_of(path)), text_of(relative)) for path, relative in rows]
+
+    def _called(self, text: str, stem: bool) -> list[tuple[str, Place]]:
+        """Paths below each folder, and where they are, of what is called like `text`."""
+        column = "stem" if stem else "key"
+        rows = self._files.rows(
+            f"SELECT path, relative FROM files WHERE {column} = ? ORDER BY place", key_of(_key(text))
+        )
+        found = []
+        for path, relative in ((text_of(one), text_of(other)) for one, other in rows):
+            plain = _plain(relative)
+            found.append((os.path.splitext(plain)[0] if stem else plain, Place(Path(path), relative)))
+        return found
 
     def find(self, text: Any, where: str, stem: bool = False) -> Place:
         """The picture that `text` names, of several the one with which it has the most folders in common.
@@ -73,7 +86,7 @@ class Pictures:
         if not isinstance(text, str) or not text or "\0" in text:
             raise DatasetError(f"{where}: the picture's file is {text!r:.60}, expected its name")
         wanted = path_of(text)
-        candidates = (self._stems if stem else self._below).get(_key(wanted), [])
+        candidates = self._called(wanted, stem)
         exact = [one for one in candidates if one[0].rsplit("/")[-1] == _plain(wanted).rsplit("/")[-1]]
         parts = _plain(wanted).split("/")[:-1]
         scored = [(_common(parts, other.split("/")[:-1]), place) for other, place in exact or candidates]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tarsia.annotations.streamed import parts
 from tarsia.errors import DatasetError
 
 _PEEK_BYTES = 65_536
 _FEW, _MANY = 300, 20_000  # signs of a JSON that are looked at first, and where these tell nothing
-_WHOLE_BYTES = 1 << 28  # a JSON that is read whole where its beginning tells nothing
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|([{}\[\]])')
 _TAG = re.compile(rb"<([A-Za-z_][\w.-]*)")
 _DEEPEST = 5
@@ -41,15 +41,14 @@ class Look:
 
     @cached_property
     def more(self) -> frozenset[str]:
-        """As `keys`, of all of the first 64 KB, and where that tells little, of the whole."""
+        """As `keys`, of all of the first 64 KB, and where that is not all, of the whole, of which nothing is kept."""
         found = frozenset(_keys(self.start, _MANY)) if self.is_json else frozenset()
-        if not self.is_json or len(self.start) < _PEEK_BYTES or self.path.stat().st_size > _WHOLE_BYTES:
+        if not self.is_json or len(self.start) < _PEEK_BYTES:
             return found
         try:
-            tree = json.loads(self.path.read_bytes())
-        except (ValueError, RecursionError):
+            return found | frozenset(_of_parts(self.path))
+        except DatasetError:
             return found
-        return found | frozenset(_of_tree(tree))
 
     @property
     def is_json(self) -> bool:
@@ -111,8 +110,27 @@ def _keys(start: bytes, most: int) -> set[str]:
     return found
 
 
-def _of_tree(tree: Any, prefix: str = "", depth: int = 0) -> set[str]:
+def _of_parts(path: Path) -> set[str]:
     """The same of a whole JSON: all keys of its objects, and of the first three entries of its lists."""
+    found: set[str] = set()
+    entries: Counter[str] = Counter()
+    keys = 0
+    for key, value, span in parts(path):
+        of = f"{key or ''}[]"
+        keys += span is None
+        if keys > 1000:
+            break
+        if span is not None:
+            entries[of] += 1
+            found |= _of_tree(value, of, 1 if key is None else 2) if entries[of] <= 3 else set()
+        elif key is not None:
+            found |= {key, *([of] if isinstance(value, list) else [])}
+            found |= _of_tree(value, key, 1)
+    return found
+
+
+def _of_tree(tree: Any, prefix: str, depth: int) -> set[str]:
+    """The same of what stands under a key."""
     if depth == _DEEPEST:
         return set()
     found: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tarsia.annotations.anew import Anew
 from tarsia.card import IGNORED, MAX_CLASSES, Classes
 from tarsia.data._labels import Rgb, distinct_colors
 from tarsia.errors import DatasetError
@@ -25,6 +26,7 @@ _FARTHEST = 1e9  # pixels from the corner; beyond, float64 no longer tells pixel
 _LONGEST = 5e7  # rows that an outline passes, up and down; one drawn by a person passes thousands
 _BLACK = (0, 0, 0)
 BACKGROUND = "background"
+TOO_SMALL = "objects too small or thin to cover the centre of a pixel"
 
 
 class Notes:
@@ -80,7 +82,7 @@ class Annotations:
     """
 
     classes: Classes
-    pictures: list[Picture]
+    pictures: Collection[Picture]
     files: list[Path]
     notes: Notes = field(default_factory=Notes)
     splits: tuple[str, ...] = ()
@@ -88,9 +90,14 @@ class Annotations:
 
     def without_background(self) -> Annotations:
         """The same without class 0, which no pixel has."""
-        pictures = [one._replace(draw=partial(_lowered, one.draw)) for one in self.pictures]
+        pictures = Anew(len(self.pictures), lambda: map(lowered, self.pictures))
         classes = Classes(names=self.classes.names[1:], colors=self.classes.colors[1:])
         return replace(self, classes=classes, pictures=pictures, background_added=False)
+
+
+def lowered(picture: Picture) -> Picture:
+    """A picture whose labels are without class 0."""
+    return picture._replace(draw=partial(_lowered, picture.draw))
 
 
 def _lowered(draw: Callable[[], np.ndarray]) -> np.ndarray:
@@ -168,13 +175,18 @@ def painted(
         nonlocal drawn
         label_HW, empty = paint(regions, frame.size, fill, by_area)
         if not drawn:
-            notes.add("objects too small or thin to cover the centre of a pixel", name, empty)
+            notes.add(TOO_SMALL, name, empty)
         drawn = True
         return frame.upright(label_HW)
 
     if not regions:
-        notes.add(f"pictures without objects, all {'ignored' if fill == IGNORED else 'background'}", name)
+        notes.add(without_objects(fill), name)
     return Picture(name, path, draw, len(regions), split, content)
+
+
+def without_objects(fill: int) -> str:
+    """The note on pictures that have none."""
+    return f"pictures without objects, all {'ignored' if fill == IGNORED else 'background'}"
 
 
 def declared_size(entry: dict[str, Any], height: str, width: str, where: str) -> Size | None:

@@ -6,7 +6,8 @@ coco.json ...     the file of all pictures, where the program has one; COCO's of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,41 +20,41 @@ from tarsia.annotations.source import Annotations
 from tarsia.annotations.tool import Listed, Tool
 from tarsia.card import IGNORED
 from tarsia.files import remove_parts, write_text, writing
-from tarsia.polygons.fill import Size
 
 _NO_SPLITS = ("label-studio", "labelme")
 
 
-def files(tool: Tool, found: Annotations, chosen: Sequence[Placed]) -> list[str]:
+def files(tool: Tool, found: Annotations, chosen: Collection[Placed]) -> Iterator[str]:
     """The names of what is written besides pictures, below the folder."""
-    own = [f"images/{one.picture.split}/{one.picture.name}.json" for one in chosen] if not tool.file else []
-    return [*_parts(tool, chosen).values(), *own, *tool.beside(found.classes)]
+    yield from _parts(tool, chosen).values()
+    yield from (f"images/{one.picture.split}/{one.picture.name}.json" for one in chosen if not tool.file)
+    yield from tool.beside(found.classes)
 
 
 def write(
-    tool: Tool, found: Annotations, chosen: Sequence[Placed], to: Path, copy: bool, simplify: float
+    tool: Tool, found: Annotations, chosen: Collection[Placed], to: Path, copy: bool, simplify: float
 ) -> np.ndarray:
     """Pictures and files -> how many pixels have each value; what the form cannot hold is noted with its count."""
     remove_parts({image.parent for _, image, _ in chosen})
     pixels = np.zeros(256, np.int64)
-    sizes: dict[Path, Size] = {}
+    sides = array("i")  # height and width by turns
     for picture, image, _ in console.track(chosen, len(chosen), "convert"):
         place(picture, image, copy)
         label_HW = picture.draw()
         pixels += np.bincount(label_HW.ravel(), minlength=256)
-        sizes[image] = (label_HW.shape[0], label_HW.shape[1])
+        size = (label_HW.shape[0], label_HW.shape[1])
+        sides.extend(size)
         if not tool.file:
-            own = Listed(image.name, sizes[image], partial(tool.shapes, label_HW, found.classes, simplify))
+            own = Listed(image.name, size, partial(tool.shapes, label_HW, found.classes, simplify))
             with writing(image.with_suffix(".json")) as part, part.open("w", encoding="utf-8") as file:
                 tool.write(file, found.classes, lambda: [own], False)  # noqa: B023
     for split, name in _parts(tool, chosen).items():
-        of_file = [one for one in chosen if split in ("", one.picture.split)]
 
         def pictures() -> Iterator[Listed]:
-            for one in of_file:  # noqa: B023
-                yield Listed(
-                    _name(tool, one, to), sizes[one.image], partial(_shapes, tool, found, one, simplify), one[0].split
-                )
+            for one, height, width in zip(chosen, sides[::2], sides[1::2], strict=True):
+                if split in ("", one.picture.split):  # noqa: B023
+                    shapes = partial(_shapes, tool, found, one, simplify)
+                    yield Listed(_name(tool, one, to), (height, width), shapes, one.picture.split)
 
         with writing(to / name) as part, part.open("w", encoding="utf-8") as file:
             tool.write(file, found.classes, pictures, False)
@@ -68,7 +69,7 @@ def write(
     return pixels
 
 
-def _parts(tool: Tool, chosen: Sequence[Placed]) -> dict[str, str]:
+def _parts(tool: Tool, chosen: Collection[Placed]) -> dict[str, str]:
     """The files of all pictures by split, "" for the one of all: COCO has a file for each split."""
     splits = list(dict.fromkeys(one.picture.split for one in chosen))
     if tool.name == "coco" and any(splits):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +24,29 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def load_json(path: Path) -> Any:
     """What a JSON file holds; DatasetError naming the file and line where it is damaged."""
+    with faults_of(path):
+        try:
+            return json.loads(path.read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise no_utf8(path, error.object[error.start], error.start) from error
+
+
+@contextlib.contextmanager
+def faults_of(path: Path) -> Iterator[None]:
+    """What Python says of a file that cannot be read or is no JSON, as a DatasetError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        yield
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        found = f"byte {error.object[error.start]:#x} at {error.start}"
-        how = "as `iconv -f GBK -t UTF-8` does (GBK, or whatever its program wrote)"
-        raise DatasetError(f"{path}: no UTF-8 ({found}): save it as UTF-8, {how}") from error
     except (ValueError, RecursionError) as error:
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise DatasetError(f"{path}: damaged, or no JSON ({what}): get the file again") from error
+
+
+def no_utf8(path: Path, byte: int, at: int) -> DatasetError:
+    """The error of a file in another coding, which shows at a byte."""
+    how = "as `iconv -f GBK -t UTF-8` does (GBK, or whatever its program wrote)"
+    return DatasetError(f"{path}: no UTF-8 (byte {byte:#x} at {at}): save it as UTF-8, {how}")
 
 
 def load_gbk(path: Path) -> Any:

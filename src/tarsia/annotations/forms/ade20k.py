@@ -204,6 +204,8 @@ def _numbers(mask: Path) -> np.ndarray:
 def _is_one(look: Look) -> bool:
     if look.path.suffix.lower() == ".txt":
         return _LINE.match(look.start.decode("utf-8", "replace")) is not None
+    if b'"annotation"' not in look.start:  # else the whole of every large JSON would be looked at
+        return False
     return {"annotation.filename", "annotation.scene"} <= look.keys or "annotation.object[].name_ndx" in look.more
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tarsia.annotations.form import Form, Found, Reading
+from tarsia.annotations.look import Look
 from tarsia.annotations.records import Record, Shape, assemble, polygon, rectangle
 from tarsia.annotations.source import Annotations, Notes
 from tarsia.annotations.trees import entries, read_json
@@ -124,10 +125,16 @@ def _runs(counts: np.ndarray, stored: Size, where: str, size: Size) -> np.ndarra
     return rle_runs(counts, size)
 
 
+def _is_one(look: Look) -> bool:
+    if {"images[]", "annotations[]", "categories[]"} & look.keys:  # of COCO, however large
+        return False
+    return {"items[]", "categories.label"} <= look.more
+
+
 FORM = Form(
     "datumaro",
     "datumaro",
     "a JSON with categories and items",
-    lambda look: "items[]" in look.more and "categories.label" in look.more,
+    _is_one,
     read,
 )

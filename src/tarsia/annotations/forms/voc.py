@@ -37,10 +37,12 @@ def read(source: Found, reading: Reading) -> Annotations:
         raise DatasetError(f"{masks}: there is no {images}: say with `images` where the pictures are")
     found = of_folders(masks, images, _classes(source.files[0]), reading.faults)
     splits = _splits(root)
-    for index, picture in enumerate(found.pictures):
+    pictures = []
+    for picture in found.pictures:
         if splits and picture.name not in splits:
             found.notes.add("masks that no list of ImageSets names, taken for train", picture.name)
-        found.pictures[index] = picture._replace(split=splits.get(picture.name, "train") if splits else "")
+        pictures.append(picture._replace(split=splits.get(picture.name, "train") if splits else ""))
+    found.pictures = pictures
     found.files.append(source.files[0])
     found.splits = tuple(split for split in _SPLITS if split in splits.values())
     return found
