@@ -21,7 +21,7 @@ class Scratch:
     """Tables that `schema` makes, in SQL.  NoRoomError where there is no room for them."""
 
     def __init__(self, schema: str) -> None:
-        self._tables = sqlite3.connect("", isolation_level=None)
+        self._tables = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._waiting: dict[str, list[tuple[Any, ...]]] = {}
         with _room():
             self._tables.executescript(
