@@ -153,7 +153,7 @@ def test_8_bit_values_widened_to_16_bits_come_back_exactly():
 
 def test_dark_16_bit_pictures_are_not_brightened_but_announced():
     content = encoded(Image.fromarray((VALUES // 16).astype(np.uint16)), "PNG")
-    image_HW3, _, (remark,) = read(content)
+    image_HW3, _, (remark,), _ = read(content)
     assert image_HW3.max() == 15 and "largest value is 4095 of 65535" in remark
 
 
@@ -238,7 +238,7 @@ def test_16_bit_grey_is_turned_as_well():
 def test_first_of_several_pictures_with_a_remark(format):
     first, second = Image.new("RGB", (6, 5), (250, 0, 0)), Image.new("RGB", (6, 5), (0, 0, 250))
     content = encoded(first, format, save_all=True, append_images=[second])
-    image_HW3, _, (remark,) = read(content)
+    image_HW3, _, (remark,), _ = read(content)
     assert "several pictures, only the first" in remark
     assert np.abs(image_HW3.astype(int) - (250, 0, 0)).max() < 10
 
