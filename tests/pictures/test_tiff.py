@@ -64,6 +64,6 @@ def test_other_bands_than_networks_see_are_refused_by_number(bands: int, tmp_pat
 
 
 def test_a_fourth_band_that_is_no_transparency_is_left_out_and_said() -> None:
-    image_HW3, _, (remark,) = read(tiff(4, photometric=2, extra=0))
+    image_HW3, _, (remark,), _ = read(tiff(4, photometric=2, extra=0))
     assert "a TIFF of 4 bands; those after red, green and blue are left out" in remark
     np.testing.assert_array_equal(image_HW3, np.arange(48, dtype=np.uint8).reshape(3, 4, 4)[..., :3])
