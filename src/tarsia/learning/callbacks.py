@@ -22,9 +22,7 @@ class Callbacks:
     def __init__(self, names: Iterable[str], processes: Processes) -> None:
         self._processes = processes
         self._found: dict[str, Callback] = {}
-        for name in names if processes.rank == 0 else ():
-            found = own_parts.accept(name, CALLBACK).found
-            self._found[name] = _explained(name, found) if isinstance(found, type) else found
+        processes.first(partial(self._open, names))
 
     def told(self, row: dict[str, Any], folder: Path) -> str:
         """Call each with an epoch's figures, as metrics.csv names them, and the run folder -> which ends the training.
@@ -32,6 +30,11 @@ class Callbacks:
         "" where none does.  Raises TrainingError, which names it, for one that fails.
         """
         return self._processes.first(partial(self._told, row, folder))
+
+    def _open(self, names: Iterable[str]) -> None:
+        for name in names:
+            found = own_parts.accept(name, CALLBACK).found
+            self._found[name] = _explained(name, found) if isinstance(found, type) else found
 
     def _told(self, row: dict[str, Any], folder: Path) -> str:
         ending = ""
