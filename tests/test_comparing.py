@@ -17,7 +17,7 @@ import pytest
 from made_reports import classes, counts, detailed, made, written
 from small_data import write_folder
 from tarsia import cli, console
-from tarsia.card import Classes
+from tarsia.card import Card, Classes, Input
 from tarsia.comparing import compare
 from tarsia.comparison import side_by_side
 from tarsia.comparison.folder import escaped
@@ -392,6 +392,10 @@ class Fake:
 
     def __init__(self, truths: dict[bytes, np.ndarray], names: Classes, wrong: int) -> None:
         self.truths, self.classes, self.wrong = truths, names, wrong
+        self.card = Card(architecture="unet_original", classes=names, input=Input(stride=4))
+
+    def at_levels(self, levels: None) -> Fake:
+        return self
 
     def labels(self, images_BHW3: np.ndarray) -> np.ndarray:
         return np.stack([np.roll(self.truths[image.tobytes()], self.wrong, 1) for image in images_BHW3])

@@ -307,7 +307,7 @@ def test_an_engine_that_does_not_run_it_is_no_reason_to_stop(
         def refuse(*_: Any, **__: Any) -> Any:
             if fails == "to open":
                 raise ModelFileError("m: OpenVINO 9 cannot run it")
-            return SimpleNamespace(run=lambda _: refuse_to_run())
+            return SimpleNamespace(run=lambda *_, **__: refuse_to_run(), card=read_card(model))
 
         def refuse_to_run() -> None:
             raise ModelFileError("m: OpenVINO 9 cannot run it")
