@@ -10,7 +10,7 @@ It learns from the pictures that Tarsia learned from, for as many seconds of the
 over the classes that are there.
 
 `--data`: a folder with images/ and labels/ (with `--test` such a folder too), or a drawn set: cells (round objects in a
-stain), fields (seen from above), streets.
+stain), fields (seen from above), membranes (thin dark walls in grey pictures of an odd size), streets.
 """
 
 from __future__ import annotations
@@ -259,6 +259,23 @@ def _fields(index: int) -> Pair:
     return image.clip(0, 255).astype(np.uint8), label
 
 
+def _membranes(index: int) -> Pair:
+    """Thin dark walls between cells, with dark grains inside that are none; grey, 389x517."""
+    random = np.random.default_rng(20_000 + index)
+    height, width = 389, 517
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x, y = x + _cloud(random, width, 9)[:height], y + _cloud(random, width, 9)[:height]
+    middles = random.uniform((0, 0), (height, width), (60, 2))
+    far = np.sort([np.hypot(y - a, x - b) for a, b in middles], 0)
+    label = (far[1] - far[0] < random.uniform(3.5, 6)).astype(np.uint8)
+    image = 165 + _cloud(random, width, 10)[:height] - 70.0 * label
+    for _ in range(int(random.integers(30, 60))):
+        middle, axes = random.integers(0, (width, height)).tolist(), random.integers(2, 9, 2).tolist()
+        cv2.ellipse(image, middle, axes, float(random.uniform(0, 180)), 0, 360, float(random.uniform(70, 120)), -1)
+    image = cv2.GaussianBlur(image, (0, 0), 1.3) + random.normal(0, 14, image.shape)
+    return np.repeat(image.clip(0, 255).astype(np.uint8)[..., None], 3, 2), label
+
+
 def _cloud(random: np.random.Generator, side: int, strength: float) -> np.ndarray:
     """Smooth noise."""
     coarse = random.normal(0, 1, (side // 12, side // 12)).astype(np.float32)
@@ -271,7 +288,12 @@ def _streets(index: int) -> Pair:
     return sample.image, sample.label
 
 
-_DRAWN: dict[str, Callable[[int], Pair]] = {"cells": _cells, "fields": _fields, "streets": _streets}
+_DRAWN: dict[str, Callable[[int], Pair]] = {
+    "cells": _cells,
+    "fields": _fields,
+    "membranes": _membranes,
+    "streets": _streets,
+}
 
 if __name__ == "__main__":
     main()

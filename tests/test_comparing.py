@@ -392,7 +392,7 @@ class Fake:
 
     def __init__(self, truths: dict[bytes, np.ndarray], names: Classes, wrong: int) -> None:
         self.truths, self.classes, self.wrong = truths, names, wrong
-        self.card = Card(architecture="unet_original", classes=names, input=Input(stride=4))
+        self.card = Card(architecture="unet_original", model={}, classes=names, input=Input(stride=4))
 
     def at_levels(self, levels: None) -> Fake:
         return self
