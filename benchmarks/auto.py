@@ -264,7 +264,7 @@ def _membranes(index: int) -> Pair:
     random = np.random.default_rng(20_000 + index)
     height, width = 389, 517
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    x, y = x + _cloud(random, width, 9)[:height], y + _cloud(random, width, 9)[:height]
+    x, y = x + _cloud(random, width, 4)[:height], y + _cloud(random, width, 4)[:height]
     middles = random.uniform((0, 0), (height, width), (60, 2))
     far = np.sort([np.hypot(y - a, x - b) for a, b in middles], 0)
     label = (far[1] - far[0] < random.uniform(3.5, 6)).astype(np.uint8)
