@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,8 +106,12 @@ def unmeasured() -> Iterator[None]:
 def quick_studies() -> Iterator[None]:
     """Figures are white and nothing is measured in the processes too in which a study trains and scores."""
     from tarsia import studying
+    from tarsia.studies import process
 
-    with mock.patch.object(studying, "apart", functools.partial(studying.apart, _quick)):
+    def call(function: Callable[..., str], arguments: tuple[Any, ...]) -> Any:
+        return process.Call(_quick, (function, *arguments))
+
+    with mock.patch.object(studying, "Call", call):
         yield
 
 

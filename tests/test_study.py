@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from small_data import quick_studies
 from tarsia import cli, console, yaml_tree
 from tarsia.errors import OutputError, RecipeError, TarsiaError
-from tarsia.learning.interrupt import Interrupted
+from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.recipe import Recipe
-from tarsia.studies.process import apart
+from tarsia.studies.process import Call, Work, carry_out
 from tarsia.studies.run_state import alone, note_asked, run_folder, seconds_taken, state
 from tarsia.studies.scores import is_scored
 from tarsia.studies.study import Run, Study, Target, validation
@@ -335,7 +335,7 @@ def test_of_two_processes_one_is_at_work_on_a_run(tmp_path):
         assert again
 
 
-# ---- a process of its own
+# ---- processes of their own
 
 
 def answer(text: str) -> str:
@@ -353,6 +353,60 @@ def stop() -> str:
 def die() -> str:
     os.kill(os.getpid(), signal.SIGKILL)
     return ""
+
+
+def meet(folder: Path, own: str, other: str) -> str:
+    """Waits for the other one to be there too."""
+    (folder / own).touch()
+    until((folder / other).exists)
+    return f"{own} met {other}"
+
+
+def stay(folder: Path, own: str) -> str:
+    """Waits to be stopped."""
+    with Interrupt() as interrupt:
+        (folder / own).touch()
+        until(lambda: interrupt.number is not None)
+        (folder / f"{own}-saved").touch()
+        raise Interrupted(interrupt.number or 0, f"{own} saved")
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(20_000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never was")
+
+
+def noting(function: Callable[..., str], *arguments: Any, into: list[Any]) -> Work:
+    try:
+        into.append((yield Call(function, arguments)))
+    except TarsiaError as error:
+        into.append(error)
+
+
+def apart(function: Callable[..., str], *arguments: Any) -> str:
+    into: list[Any] = []
+    carry_out([noting(function, *arguments, into=into)])
+    if isinstance(into[0], TarsiaError):
+        raise into[0]
+    return str(into[0])
+
+
+def test_calls_at_once_are_under_way_together_and_are_stopped_together(tmp_path):
+    into: list[Any] = []
+    pairs = [(tmp_path, "a", "b"), (tmp_path, "b", "a")]
+    carry_out((noting(meet, *pair, into=into) for pair in pairs), at_once=2)
+    assert sorted(into) == ["a met b", "b met a"]
+    waiting = [noting(stay, tmp_path, name, into=into) for name in ("c", "d", "e")]
+    watching(
+        lambda: all((tmp_path / name).exists() for name in ("c", "d")), lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    with pytest.raises(Interrupted, match=r"[cd] saved") as stopped:
+        carry_out(iter(waiting), at_once=2)
+    assert stopped.value.number == signal.SIGINT and len(into) == 2
+    assert all((tmp_path / f"{name}-saved").exists() for name in ("c", "d")) and not (tmp_path / "e").exists()
 
 
 def test_a_call_apart_answers_or_says_why_not(capfd):
@@ -409,6 +463,17 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyResult]:
     assert killed.exit_code == 2 and list(killed.failed) == ["one-seed1"] and "SIGKILL" in killed.failed["one-seed1"]
     assert [now.kind for now in killed.states.values()] == ["finished", "started"]
     assert killed.said[-1] == "comparison: there is nothing to compare one-seed0 with"
+    shared = run_study(path, out=out, part=(2, 2), processes=2, **FEW)
+    assert {name: now.kind for name, now in shared.states.items()} == {
+        "one-seed0": "finished",
+        "one-seed1": "started",
+        "two-seed0": "finished",
+        "two-seed1": "finished",
+    }
+    assert not shared.comparisons and shared.said == [
+        "part 2/2: 2 of its 2 runs finished; the same command without a part compares all, "
+        "and trains what then is missing"
+    ]
     return path, run_study(path, out=out, **FEW)
 
 

@@ -90,14 +90,15 @@ def test_two_processes_train_as_one_stop_at_a_signal_and_go_on_as_one(program: P
     """7 pictures, 2 a process: the epoch's second step has 2 and 1."""
     folder, run = program.parent, program.parent / "run"
     given = recipe(data, folder / "two.yaml", batch=2, epochs=1000, save_every_seconds=1000.0)
-    words = ("--nproc-per-node", 2, "--no-python", program, "train", given, "--out", run)
+    handled = ("--signals-to-handle", "SIGTERM,SIGINT,SIGUSR1")  # by torchrun, which passes on what it gets
+    words = ("--nproc-per-node", 2, *handled, "--no-python", program, "train", given, "--out", run)
     started = launched(program, *words)
     until(lambda: (run / "metrics.csv").is_file(), started)
-    started.send_signal(signal.SIGTERM)
+    started.send_signal(signal.SIGUSR1)
     said, _ = started.communicate(timeout=_PATIENCE)
     state = resume_point.load_state(run / "resume" / "state.safetensors")
     step = state["progress"]["step"]
-    assert f"SIGTERM: saved after step {step}; go on with" in (run / "log.txt").read_text(), said
+    assert f"SIGUSR1: saved after step {step}; go on with" in (run / "log.txt").read_text(), said
     assert said.count("2 processes, 2 pictures each: 4 pictures a step") == 1, "the first process alone speaks"
     assert said.count("epoch 1: ") == 1
     assert len(state["random"]) == 2 and Recipe.load(run / "recipe.yaml").train.processes == 2

@@ -211,6 +211,8 @@ def study(
     dry_run: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    processes: int = 1,
+    part: tuple[int, int] = (1, 1),
     **drawing: Any,
 ) -> StudyResult:
     """Train what is missing of a study (or of `only` some of it) below `out`, by default runs/NAME, then compare.
@@ -220,8 +222,9 @@ def study(
     `set`: settings of all its recipes, in place of theirs.  A finished training with the same recipe is skipped, a
     killed one resumed, one that fails is noted and the rest goes on; each runs in a process of its own.  With
     `overwrite`, trainings whose recipe has changed are begun anew.  `tiny`: on drawn streets, in seconds, to see that
-    all of it works.  `dry_run`: only what would be done.  `drawing`: level, resamples, permutations and seed of
-    `compare`.
+    all of it works.  `dry_run`: only what would be done.  `processes`: so many trainings at once, on an equal share of
+    the cores each.  `part`: (K, N), to train only the Kth of N shares and compare nothing.  `drawing`: level,
+    resamples, permutations and seed of `compare`.
 
     Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
     trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.
@@ -229,7 +232,8 @@ def study(
     run = _found("studying", "run_study")
     if set is not None:
         study = _found("studies.study", "Study").load(study, _overrides(study, set))
-    return run(study, out=out, only=only, tiny=tiny, dry_run=dry_run, overwrite=overwrite, device=device, **drawing)
+    many: dict[str, Any] = {"device": device, "processes": processes, "part": part}
+    return run(study, out=out, only=only, tiny=tiny, dry_run=dry_run, overwrite=overwrite, **many, **drawing)
 
 
 def adapt(

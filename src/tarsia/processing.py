@@ -25,6 +25,7 @@ from tarsia.jobs.processes import Processes
 from tarsia.jobs.status import Status, status_of
 from tarsia.jobs.storage import folder_of
 from tarsia.jobs.worker import Opening
+from tarsia.part import ALL, Part, places
 from tarsia.prediction.predictor import Predictor
 
 __all__ = ["Status", "job_status", "predict_job"]
@@ -35,7 +36,7 @@ def predict_job(
     job: str | Path,
     *,
     inference: Inference = DEFAULT,
-    part: tuple[int, int] = (1, 1),
+    part: Part = ALL,
     processes: int = 1,
     batch: int = 1,
     only: Sequence[str] = (),
@@ -62,8 +63,7 @@ def predict_job(
         import pyarrow  # noqa: F401
     if batch < 1 or processes < 1:
         raise OutputError(f"`{batch=}` and `{processes=}`: expected 1 or more")
-    if not 1 <= part[0] <= part[1]:
-        raise OutputError(f"`part` is {part[0]}/{part[1]}: expected K/N, as 2/8 for the second of eight")
+    places(0, part)
     planned = open_job(folder_of(job))
     file = find_model_file(Path(model))
     sha256 = _sum_of(file)
@@ -94,8 +94,8 @@ def job_status(job: str | Path) -> Status:
     return status_of(open_job(folder_of(job)))
 
 
-def _run(job: Job, opening: Opening, part: tuple[int, int], processes: int) -> None:
-    mine = range(part[0] - 1, job.chunks, part[1])
+def _run(job: Job, opening: Opening, part: Part, processes: int) -> None:
+    mine = places(job.chunks, part)
     there = job.done()
     before = sum(job.count(index) for index in mine if index in there)
     total = sum(job.count(index) for index in mine)

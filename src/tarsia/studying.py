@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,10 @@ from tarsia.evaluation.thresholds import judge
 from tarsia.files import write_json
 from tarsia.inference import load
 from tarsia.learning.interrupt import Interrupted
-from tarsia.plain_text import listed
+from tarsia.part import ALL, Part, places
+from tarsia.plain_text import listed, number
 from tarsia.studies import folds
-from tarsia.studies.process import apart
+from tarsia.studies.process import Call, Work, carry_out
 from tarsia.studies.run_state import (
     State,
     alone,
@@ -87,13 +89,19 @@ def run_study(
     dry_run: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    processes: int = 1,
+    part: Part = ALL,
     **drawing: Any,
 ) -> StudyResult:
     """Train what of `study` (or of `only` some of it) is missing, then compare, as `tarsia.study` says.
 
-    Several such calls at once share the work.  Every model is scored on each of `study.evaluate` too.  `drawing`: what
-    else `compare` takes.
+    Several such calls at once share the work.  `processes` trainings run at once, each with its share of the cores.  Of
+    `part` (K, N) nothing is compared: it trains its share of the runs, for others to train theirs.  Every model is
+    scored on each of `study.evaluate` too.  `drawing`: what else `compare` takes.
     """
+    if processes < 1:
+        raise OutputError(f"`{processes=}`: expected 1 or more")
+    places(0, part)
     if strange := set(drawing) - set(inspect.signature(compare).parameters):
         raise TypeError(f"neither run_study nor compare takes {listed(sorted(strange))}")
     study = study if isinstance(study, Study) else Study.load(study, tiny=tiny)
@@ -108,10 +116,11 @@ def run_study(
     folds.refuse_others(folder, runs)
     result = StudyResult(folder, states)
     try:
-        for count, run in enumerate(runs, 1):
-            left = _left(folder, runs, states) if states[run.name].kind != "finished" else ""
-            console.note(f"run {count} of {len(runs)}, {run.name}: {_doing(states[run.name])}{left}")
-            _complete(result, study, run, overwrite, device)
+        dealt = _dealt(runs)
+        mine = [dealt[place] for place in places(len(runs), part)]
+        carry_out((_work(result, study, run, mine, (overwrite, device)) for run in mine), processes)
+        if part[1] > 1:
+            return _of_a_part(result, mine, part)
         finished = [run for run in runs if states[run.name].kind == "finished"]
         _judge(folder, finished)
         for evaluation in (None, *study.evaluate):
@@ -123,22 +132,45 @@ def run_study(
     return result
 
 
-def _complete(result: StudyResult, study: Study, run: Run, overwrite: bool, device: str) -> None:
-    """Train and score one run, as far as that is not done; whatever goes wrong is noted."""
+def _dealt(runs: Sequence[Run]) -> list[Run]:
+    """`runs`, the first of each variation before the second: what one measures, its other seeds take over."""
+    seen: Counter[str] = Counter()
+    ranks = {}
+    for run in runs:
+        ranks[run.name] = seen[run.label]
+        seen[run.label] += 1
+    return sorted(runs, key=lambda run: ranks[run.name])
+
+
+def _work(result: StudyResult, study: Study, run: Run, runs: Sequence[Run], options: tuple[bool, str]) -> Work:
+    """Train and score one of `runs`, as far as that is not done; whatever goes wrong is noted."""
+    overwrite, device = options
+    folder, now = result.folder, result.states[run.name]
+    left = _left(folder, runs, result.states) if now.kind != "finished" else ""
+    console.note(f"run {runs.index(run) + 1} of {len(runs)}, {run.name}: {_doing(now)}{left}")
     try:
-        todo = result.states[run.name].kind != "finished"
-        if todo and apart(_finish, result.folder, run, overwrite, device) == "busy":
+        if now.kind != "finished" and (yield Call(_finish, (folder, run, overwrite, device))) == "busy":
             result.said.append(f"{run.name}: another process is at work on it, and it is left to that")
             return
         for evaluation in study.evaluate:
-            if not is_scored(result.folder, run, evaluation):
+            if not is_scored(folder, run, evaluation):
                 console.note(f"{run.name}: scoring on {evaluation.name}")
-                apart(_score, result.folder, run, evaluation, device)
+                yield Call(_score, (folder, run, evaluation, device))
     except TarsiaError as error:
         result.failed[run.name] = str(error)
         console.note(f"{run.name}: failed: {error}")
     finally:
-        result.states[run.name] = state(result.folder, run)
+        result.states[run.name] = state(folder, run)
+
+
+def _of_a_part(result: StudyResult, mine: Sequence[Run], part: Part) -> StudyResult:
+    """Of one part nothing is compared: what it says instead."""
+    finished = sum(result.states[run.name].kind == "finished" for run in mine)
+    result.said.append(
+        f"part {part[0]}/{part[1]}: {finished} of its {number(len(mine), 'run')} finished; "
+        "the same command without a part compares all, and trains what then is missing"
+    )
+    return result
 
 
 def _finish(study: Path, run: Run, overwrite: bool, device: str) -> str:

@@ -63,6 +63,14 @@ NOT_RUN = {
     ): "trains for minutes",
     ("docs/folder-data.md", "tarsia shard folder:photos --to photos-shards"): "needs a data set of one's own",
     (
+        "docs/folder-data.md",
+        "range: {picture: [1, 99.8]}       # `per: all` or `per: band` as above",
+    ): "a line of a dataset.yaml; tests/test_own_range_model.py trains by it",
+    (
+        "docs/export.md",
+        "values = np.sort(image_HWC[..., band][there])  # uint16",
+    ): "a rule in three lines; tests/pictures/test_own_range.py holds the reader to it",
+    (
         "docs/export.md",
         "tarsia export runs/camvid-fast --check-on camvid:data/camvid --int8 --out fast8.onnx",
     ): "needs CamVid and a model of it",
@@ -409,7 +417,14 @@ TEXTS += [ROOT / page for page in pages() if page != "CHANGELOG.md"]
 TEXTS += [path for kind in ("recipes", "studies", "benchmarks") for path in (ROOT / kind).iterdir() if path.is_file()]
 ELSEWHERE = {
     "helpers/labels.py",  # of cityscapesScripts
-    *("hypercolumn.py", "nets.py", "harbour.py", "mydata.py", "rain.py"),  # what the pages on adding have one write
+    *(
+        "hypercolumn.py",
+        "nets.py",
+        "harbour.py",
+        "mydata.py",
+        "rain.py",
+        "told.py",
+    ),  # what the pages on adding have one write
     "run",  # a logger
 }
 

@@ -34,6 +34,16 @@ def at_least(least: int) -> Any:
     return check
 
 
+def part_of(text: str | None) -> tuple[int, int]:
+    """--part as numbers; all where it is not said."""
+    from tarsia.errors import OutputError
+
+    words = (text or "1/1").split("/")
+    if len(words) != 2 or not all(word.isascii() and word.isdecimal() for word in words):
+        raise OutputError(f"--part {text}: expected K/N, as 2/8 for the second of eight")
+    return int(words[0]), int(words[1])
+
+
 def zero_to_one(_: object, value: float | None) -> None:
     if value is not None and not 0 <= value <= 1:
         raise ValueError("expected 0 to 1")

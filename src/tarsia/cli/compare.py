@@ -8,7 +8,19 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Device, Json, Out, Overwrite, Quiet, Seed, at_least, needs_training, page_of, writing_to
+from tarsia.cli._options import (
+    Device,
+    Json,
+    Out,
+    Overwrite,
+    Quiet,
+    Seed,
+    at_least,
+    needs_training,
+    page_of,
+    part_of,
+    writing_to,
+)
 
 
 def _level(_: object, value: float) -> None:
@@ -29,6 +41,8 @@ def compare(
         bool, Parameter(help="of a study: on drawn streets, in seconds: does all of it work?", negative="")
     ] = False,
     dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False,
+    processes: Annotated[int, Parameter(help="of a study: so many trainings at once", validator=at_least(1))] = 1,
+    part: Annotated[str | None, Parameter(help="of a study: K/N, to train only that share of it")] = None,
     data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
     names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
     pool: Annotated[
@@ -53,13 +67,15 @@ def compare(
         tarsia compare runs/unet runs/pspnet
         tarsia compare runs/unet runs/pspnet --data camvid:data/camvid --out runs/unet-or-pspnet
         tarsia compare --study studies/streets.yaml --dry-run
+        tarsia compare --study studies/streets.yaml --processes 2
     """
     from tarsia.comparing import compare as run
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
-    if study is None and (only or overrides or tiny or dry_run):
-        raise RecipeError("--only, --set, --tiny and --dry-run are for --study STUDY.yaml, which trains")
+    if study is None and (only or overrides or tiny or dry_run or part or processes > 1):
+        what = "--only, --set, --tiny, --dry-run, --processes and --part"
+        raise RecipeError(f"{what} are for --study STUDY.yaml, which trains")
     if study is not None and (reports or names or data or reference_domain or not pool):
         raise RecipeError("--study says itself what is compared: leave out reports, and options on them")
     called = None if names is None else [name.strip() for name in names.split(",")]
@@ -67,7 +83,7 @@ def compare(
     shown: dict[str, Any] = {"names": called, "pool": pool, "data": data, "reference_domain": reference_domain}
     if study is not None:
         plan: dict[str, Any] = {"out": out, "only": only, "tiny": tiny, "dry_run": dry_run, "overwrite": overwrite}
-        plan["device"] = device
+        plan |= {"device": device, "processes": processes, "part": part_of(part)}
         return _study(study, overrides, json, **plan, **draws)
     with writing_to(out, "compare", overwrite) as folder:
         found = run(reports, out=folder, device=device, **draws, **shown)

@@ -18,6 +18,7 @@ from tarsia.cli._options import (
     Quiet,
     Running,
     at_least,
+    part_of,
     writing_to,
     zero_to_one,
 )
@@ -74,15 +75,6 @@ class OfJob:
     part: Annotated[str | None, Parameter(help="of --job: K/N, as 2/8 for the second of eight machines")] = None
     processes: Annotated[int, Parameter(help="of --job: so many on this machine", validator=at_least(1))] = 1
     status: Annotated[bool, Parameter(help="of --job: only say how far it is", negative="")] = False
-
-    def share(self) -> tuple[int, int]:
-        """--part as numbers."""
-        from tarsia.errors import OutputError
-
-        words = (self.part or "1/1").split("/")
-        if len(words) != 2 or not all(word.isascii() and word.isdecimal() for word in words):
-            raise OutputError(f"--part {self.part}: expected K/N, as 2/8 for the second of eight")
-        return int(words[0]), int(words[1])
 
 
 OF_JOB = OfJob()
@@ -177,7 +169,7 @@ def _job(model: Path | None, of_job: OfJob, inference: Any, work: dict[str, Any]
     elif model is None:
         raise OutputError("--job: name the MODEL that segments its pictures, or say --status")
     else:
-        share = of_job.share()
+        share = part_of(of_job.part)
         status = predict_job(model, of_job.job, inference=inference, part=share, processes=of_job.processes, **work)
     if json:
         console.data(status.to_dict())
