@@ -72,6 +72,11 @@ class TrainRecipe(Node):
         None, description="that share each step, `batch` pictures each; default: as many as torchrun starts"
     )
     sync_batch_norm: bool = Field(False, description="batch normalisation over the pictures of all processes")
+    encoder_statistics: Literal["moving", "fixed"] = Field(
+        "moving",
+        description="mean and variance of the encoder's batch normalisation; fixed: used and kept as its weights bring "
+        "them, while scale and shift are learned",
+    )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
