@@ -24,7 +24,7 @@ from tarsia import models, training
 from tarsia.card import IGNORED
 from tarsia.data import open as open_data
 from tarsia.engines.model_file import read_card
-from tarsia.errors import DatasetError, OutputError, TrainingError
+from tarsia.errors import DatasetError, OutputError, RecipeError, TrainingError
 from tarsia.evaluation.report import Report
 from tarsia.learning import resume_point
 from tarsia.recipe import Recipe
@@ -261,6 +261,35 @@ def test_a_part_of_the_encoder_can_be_frozen(data: Path, tmp_path: Path) -> None
     layer1 = {key for key in after if ".layer1." in key and "num_batches" not in key}
     assert layer1 and layer1 <= stayed
     assert not any(".layer2." in key and key.endswith("weight") for key in stayed)
+
+
+def test_fixed_statistics_stay_as_the_weights_brought_them_in_a_resumed_training_too(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    settings = {"ema": 0.5, "schedule": "constant", "encoder_statistics": "fixed"}
+    content = unscored(data, start_from=str(run / "model.safetensors"), epochs=2, **settings)
+    whole = fit(tmp_path / "whole", content)
+    content["train"]["epochs"] = 1
+    parts = fit(tmp_path / "parts", content)
+    (parts / "recipe.yaml").write_text((parts / "recipe.yaml").read_text().replace("epochs: 1\n", "epochs: 2\n"))
+    training.train(resume=parts)
+    assert same_weights(whole / "last.safetensors", parts / "last.safetensors")
+    before, after = weights(run, "model.safetensors"), weights(whole)
+    statistics = [key for key in after if key.endswith(("running_mean", "running_var"))]
+    kept = [key for key in statistics if np.array_equal(before[key], after[key])]
+    assert kept and kept == [key for key in statistics if key.startswith("encoder.")]
+    norm = next(key for key in kept if key.endswith("running_mean")).replace("running_mean", "weight")
+    assert not np.array_equal(before[norm], after[norm])
+
+
+def test_statistics_are_fixed_only_where_an_encoder_brings_some(data: Path, tmp_path: Path) -> None:
+    content = unscored(data, encoder_statistics="fixed")
+    with pytest.raises(RecipeError, match=r"train\.encoder_statistics: fixed keeps .* pretrained .*train\.start_from"):
+        fit(tmp_path / "run", content)
+    content["model"] = {"name": "unet_original", "channels": [8]}
+    with pytest.raises(RecipeError, match=r"train\.encoder_statistics: unet_original has no encoder"):
+        fit(tmp_path / "run", content)
+    assert not (tmp_path / "run").exists()
 
 
 def test_starting_from_a_model_of_other_classes(

@@ -229,11 +229,12 @@ def _open_labelled(card: Card, spec: str, split: str, cache: str | None = None) 
 def _recipe(
     start: Path, stage: str, source: str, target: str, style: str | Path | None, tuning: Tuning, cache: str | None
 ) -> Recipe:
-    """The recipe of one stage; augmentation, loss and frozen parts are those the model was trained with, if known."""
+    """The recipe of one stage; augmentation, loss and what of the encoder stays are as it was trained, if known."""
     card = read_card(start)
     name, root, options = data.parse(source)
     split = options.pop("split", "train")
     before = card.provenance.get("recipe") or {}
+    kept = ("class_weights", "loss", "encoder_statistics")
     tree: dict[str, Any] = {
         "name": f"adapt-{stage}",
         "seed": tuning.seed,
@@ -242,7 +243,7 @@ def _recipe(
         "input": {"size": card.input.size, "short_side": card.input.short_side},
         "augment": before.get("augment", {}),
         "train": {
-            **{key: before["train"][key] for key in ("class_weights", "loss") if "train" in before},
+            **{key: before["train"][key] for key in kept if key in before.get("train", {})},
             "epochs": 1,
             "steps_per_epoch": tuning.steps,
             "batch": tuning.batch,

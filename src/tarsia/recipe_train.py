@@ -57,6 +57,17 @@ class LossRecipe(Node):
         return self
 
 
+class FeaturesRecipe(Node):
+    """The maps of an encoder that is frozen whole, computed once and kept on disk: each epoch reads those of a view.
+
+    Epoch N has view N modulo `views`, whose pictures are augmented as those of that epoch are.
+    """
+
+    folder: str = Field(description="where they are kept, for other trainings on the same encoder and pictures too")
+    views: Annotated[int, Field(ge=1, le=100_000)] = Field(1, description="of each picture, as many epochs differ")
+    precision: Literal["float16", "float32"] = Field("float16", description="of what is kept")
+
+
 class TrainRecipe(Node):
     """The loop: how long, how large, how fast."""
 
@@ -72,6 +83,14 @@ class TrainRecipe(Node):
         None, description="that share each step, `batch` pictures each; default: as many as torchrun starts"
     )
     sync_batch_norm: bool = Field(False, description="batch normalisation over the pictures of all processes")
+    encoder_statistics: Literal["moving", "fixed"] = Field(
+        "moving",
+        description="mean and variance of the encoder's batch normalisation; fixed: used and kept as its weights bring "
+        "them, while scale and shift are learned",
+    )
+    cache_features: FeaturesRecipe | None = Field(
+        None, description="compute the maps of a frozen encoder (model.freeze: [all]) once, and read them in each epoch"
+    )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(1, description="processes that read and augment; 0: none")
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3

@@ -114,6 +114,7 @@ def _loop(state: TrainingState, run: Silent, interrupt: Interrupt) -> None:
         run.say(f"finished already, after epoch {progress.epoch}: nothing to train, only its report is made again")
         return
     callbacks = Callbacks(state.recipe.train.callbacks, state.processes)
+    state.fill(run.say, interrupt.look)
     batches = state.batches()
     while _goes_on(state):
         _train_epoch(state, batches, run, interrupt)

@@ -173,7 +173,7 @@ def test_what_is_no_model_file_is_refused_in_words(tmp_path, make, message):
 
 def write_as_tarsia(path, tensors, card_text):
     """A file with a right sum, whatever is in it."""
-    save_file(tensors, path, {CARD_KEY: card_text, SUM_KEY: weights._sum(tensors, card_text)})
+    save_file(tensors, path, {CARD_KEY: card_text, SUM_KEY: weights.sum_of(tensors, card_text)})
 
 
 def test_a_file_without_a_sum_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from tarsia.engines.weights import save_model
 from tarsia.errors import ModelFileError, RecipeError
 from tarsia.learning.losses import CrossEntropy
 from tarsia.models import _weights
+from tarsia.models._blocks import synchronise
 from tarsia.models._encoders import Encoder
 
 SMALL_SWIN = {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]}
@@ -201,6 +202,41 @@ def test_frozen_parts_keep_weights_and_statistics(encoder, parts, frozen):
     assert len(still) < len(before) / 2 or parts == ("all",)
     model.eval().train()
     assert not any(one.training for name, one in model.encoder.named_modules() if f"{name}.".startswith(frozen))
+
+
+@pytest.mark.parametrize("encoder", ["test_resnet", "test_efficientnet"])
+def test_fixed_statistics_are_used_and_kept_while_all_else_learns(encoder):
+    """Of batch normalisation of both kinds, and where batches of several processes are normalised together."""
+    model = models.create("unet", 3, options={"encoder": encoder})
+    norms = [part for part in model.encoder.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.running_mean.fill_(0.01)
+    model.encoder.fix_statistics()
+    synchronise(model, TwoAlike())
+    model.eval().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    terms, _ = model.loss(image, image[:, 0] // 86, CrossEntropy())
+    terms["loss"].backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    after = model.state_dict()
+    statistics = {key for key in after if key.rpartition(".")[2] in ("running_mean", "running_var")}
+    changed = {key for key in after if not torch.equal(before[key], after[key])}
+    assert norms and statistics & changed == {key for key in statistics if not key.startswith("encoder.")}
+    of_encoder = {f"encoder.{name}" for name, _ in model.encoder.named_parameters()}
+    assert len(of_encoder & changed) > len(of_encoder) / 2
+    assert {id(part) for part in model.encoder.modules() if not part.training} == {id(part) for part in norms}
+    with pytest.raises(RecipeError, match="encoder has no batch normalisation"):
+        models.create("unet", 3, options={"encoder": "test_convnext"}).encoder.fix_statistics()
+
+
+class TwoAlike:
+    """Two processes with the same pictures."""
+
+    count, counts = 2, True
+
+    def sum(self, numbers):
+        return 2 * numbers
 
 
 def test_an_unknown_part_to_freeze_is_refused_with_the_nearest():

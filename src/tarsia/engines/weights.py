@@ -156,7 +156,7 @@ def _per_class_tensors(card: Card) -> set[str]:
 
 
 def write_tensors(part: Path, tensors: dict[str, Tensor], key: str, text: str) -> None:
-    save_file(tensors, part, metadata={key: text, SUM_KEY: _sum(tensors, text)})
+    save_file(tensors, part, metadata={key: text, SUM_KEY: sum_of(tensors, text)})
 
 
 def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
@@ -170,12 +170,12 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{path}: cut or damaged ({error}): get the file again") from error
-    if _sum(tensors, metadata[key]) != metadata[SUM_KEY]:
+    if sum_of(tensors, metadata[key]) != metadata[SUM_KEY]:
         raise ModelFileError(f"{path}: its sha256 does not match, the file was changed or damaged: get it again")
     return tensors
 
 
-def _sum(tensors: dict[str, Tensor], text: str) -> str:
+def sum_of(tensors: dict[str, Tensor], text: str) -> str:
     """sha256 over the text and every tensor's name, type, shape and bytes, in the order of names."""
     total = hashlib.sha256(text.encode())
     for name in sorted(tensors):

@@ -61,7 +61,7 @@ def not_finite(state: TrainingState, batch: Batch, terms: dict[str, float]) -> T
     """The error of a loss of these `terms`; `batch` is saved as bad_batch.npz in the run folder."""
     path = state.folder / "bad_batch.npz"
     with writing(path) as part, part.open("wb") as file:
-        image = batch.image_B3HW.permute(0, 2, 3, 1).numpy()
+        image = batch.image_B3HW.movedim(1, -1).numpy()
         np.savez_compressed(file, image=image, label=batch.label_BHW.numpy(), names=np.array(batch.names))
     return TrainingError(
         f"loss is not finite in step {state.progress.step + 1} of epoch {state.progress.epoch + 1} ({terms}); "

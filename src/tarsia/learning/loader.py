@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -33,7 +33,8 @@ class TargetBatch(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pictures of one size: uint8 RGB (float32, 0 .. 255, where the input has a range), channels last in memory.
+    """Pictures of one size: uint8 RGB (float32, 0 .. 255, where the input has a range), channels last in memory; or, of
+    a frozen encoder's maps on disk, their rows, B x L (features.py).
 
     Labels are uint8, 255 = ignored; `names` are the samples', none where another process learns them (Spare).  Of a
     data set with other bands than RGB, B x bands x H x W.  `target`: as many unlabelled pictures, where a recipe's
@@ -156,12 +157,25 @@ def loader(
     TarsiaError of a sample that cannot be read, TrainingError naming the sample for any other error, and TrainingError
     where a worker dies (workers.dead_worker).
     """
+    samples = Samples(dataset, augment, input_settings, seed, target)
+    return loaded(samples, order, partial(collated, input_settings.stride), seed, workers, pin)
+
+
+def loaded(
+    samples: TorchDataset[Any],
+    order: Iterable[list[Key]],
+    collate: Callable[[list[Any]], Batch | Failure],
+    seed: int,
+    workers: int,
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """The batches that `collate` makes of the samples of each list of keys, as `loader` does."""
     more: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": set_up} if workers else {}
     batches = DataLoader(
-        Samples(dataset, augment, input_settings, seed, target),
+        samples,
         batch_sampler=order,
         num_workers=workers,
-        collate_fn=partial(_collated, input_settings.stride),
+        collate_fn=collate,
         pin_memory=pin,
         # The loader draws a number of its own; from torch's global generator it would disturb an exact resume.
         generator=torch.Generator().manual_seed(seed),
@@ -234,7 +248,7 @@ class Samples(TorchDataset[Any]):
             return f"sample {index}"
 
 
-def _collated(stride: int, samples: list[Any]) -> Batch | Failure:
+def collated(stride: int, samples: list[Any]) -> Batch | Failure:
     """Samples -> a Batch, padded at the bottom and right to multiples of `stride`; or the first failure among them."""
     for sample in samples:
         if isinstance(sample, Failure):
@@ -251,11 +265,16 @@ def _batch(stride: int, samples: list[tuple[Any, ...]]) -> Batch:
     if len(samples[0]) > 3:
         target_B3HW, border_BHW = _padded(stride, [sample[3] for sample in samples])
         target = TargetBatch(target_B3HW, border_BHW != IGNORED)
+    return shared(Batch(image_B3HW, label_BHW, [sample[2] for sample in samples if sample[2]], target))
+
+
+def shared(batch: Batch) -> Batch:
+    """The batch where the process that asked a worker for it finds it."""
     if get_worker_info() is not None:
         # Here a full /dev/shm is an error we can report; in torch's sending thread it would hang the training.
-        for tensor in (image_B3HW, label_BHW, *(target or ())):
+        for tensor in (batch.image_B3HW, batch.label_BHW, *(batch.target or ())):
             tensor.share_memory_()
-    return Batch(image_B3HW, label_BHW, [sample[2] for sample in samples if sample[2]], target)
+    return batch
 
 
 def _padded(stride: int, samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:

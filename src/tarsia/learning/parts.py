@@ -54,13 +54,7 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
     kind = models.accept(node.name)
     model = models.create(kind, len(classes), seed=recipe.seed, **given)
     config = models.config_class(kind).model_validate(node.options)
-    if node.freeze:
-        encoder = getattr(model, "encoder", None)
-        if encoder is None:
-            raise RecipeError(f"model.freeze: {node.name} has no encoder to freeze: leave it out")
-        encoder.freeze(node.freeze)
-        if node.weights == "none" and not recipe.train.start_from:
-            console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
+    _keep_still(recipe, model)
     spec = spec_of(train_data)
     kept = {name: getattr(spec, name) for name in ("dtype", "bits", "alpha", "take", "nodata", "files", "harmonise")}
     size = {"size": recipe.input.size, "short_side": recipe.input.short_side, "stride": model.stride}
@@ -70,6 +64,26 @@ def create_model(recipe: Recipe, train_data: Dataset, weights: str) -> tuple[Seg
     code = None if part is None else Code(name=part.name, sha256=part.sha256)
     name = node.name if part is None else part.title
     return model, Card(architecture=name, code=code, model=config.model_dump(mode="json"), **told)
+
+
+def _keep_still(recipe: Recipe, model: Segmenter) -> None:
+    """Have of the encoder stay as it is what the recipe says: parts of it, the statistics of its normalisation."""
+    node, fixed = recipe.model, recipe.train.encoder_statistics == "fixed"
+    encoder, scratch = getattr(model, "encoder", None), node.weights == "none" and not recipe.train.start_from
+    if encoder is None and (node.freeze or fixed):
+        what = "model.freeze" if node.freeze else "train.encoder_statistics"
+        raise RecipeError(f"{what}: {node.name} has no encoder to keep still: leave it out")
+    if encoder is not None and fixed:
+        if scratch:
+            raise RecipeError(
+                "train.encoder_statistics: fixed keeps those that pretrained weights bring, and with model.weights "
+                "none there are none: give the weights' FILE or train.start_from, or leave it out"
+            )
+        encoder.fix_statistics()
+    if encoder is not None and node.freeze:
+        encoder.freeze(node.freeze)
+        if scratch:
+            console.note("model.freeze with model.weights none: the frozen parts stay random; give the weights' FILE")
 
 
 def settle_criterion(

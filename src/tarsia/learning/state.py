@@ -23,6 +23,7 @@ from tarsia.learning import licence, losses, optimizer, resuming, sharing, speed
 from tarsia.learning.adaptation import Adaptation
 from tarsia.learning.augment import Augment, Extra
 from tarsia.learning.distillation import Teacher
+from tarsia.learning.features import Features
 from tarsia.learning.learner import Learner, has_unused
 from tarsia.learning.limit import Limit, end_of
 from tarsia.learning.loader import Batch, TrainingOrder, loader
@@ -88,6 +89,7 @@ class TrainingState:
     adaptation: Adaptation | None
     counts_KK1: np.ndarray  # of the epoch under way, on augmented training pictures: this process's, of all at a save
     processes: Processes
+    features: Features | None = None  # maps of the encoder, which are learned from in place of pictures
     progress: Progress = field(default_factory=Progress)
     history: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)  # where it runs, for the model files
@@ -138,8 +140,10 @@ class TrainingState:
         augment = Augment(recipe.augment, extra)
         recipe, criterion = settle_criterion(recipe, train_data, device, processes)
         order = _order(recipe, train_data, 0, 0, processes)
+        features = Features(recipe, train_data, augment, card.input, model) if recipe.train.cache_features else None
         first = partial(loader, train_data, augment, card.input, order, recipe.seed, 0)
-        train, notes = speed.settle(recipe.train, model, lambda: next(iter(first())), criterion, processes)
+        batch = partial(features.example, recipe.train.batch) if features else lambda: next(iter(first()))
+        train, notes = speed.settle(recipe.train, model, batch, criterion, processes)
         recipe = recipe.model_copy(update={"train": train})
         state = cls(
             recipe=recipe,
@@ -158,6 +162,7 @@ class TrainingState:
             counts_KK1=np.zeros((len(card.classes), len(card.classes) + 1), np.int64),
             notes=[*sharing.told(train, processes), *notes],
             processes=processes,
+            features=features,
         )
         torch.manual_seed(recipe.seed + (processes.rank << 32))  # dropout differs from process to process
         if going_on:
@@ -214,6 +219,8 @@ class TrainingState:
         target = self.adaptation.target if self.adaptation else None
         order = self.order()
         order.epochs = max(order.epochs, self.epochs) * (_MORE if self.limit else 1)  # a plan may grow
+        if self.features:
+            return self.features.batches(order, settings.workers, pin)
         return loader(
             self.train_data,
             self.augment,
@@ -224,6 +231,14 @@ class TrainingState:
             pin,
             target,
         )
+
+    def fill(self, say: Callable[[str], None], look: Callable[[], None]) -> None:
+        """Compute what is learned from in place of pictures, where that is not on the disk yet; `look` may end it."""
+        settings = self.recipe.train
+        if self.features and settings.cache_features:
+            open_end = self.limit or settings.steps_per_epoch  # an epoch, or a longer plan, may see further views
+            views = settings.cache_features.views if open_end else self.epochs
+            self.features.fill(self.model, settings, views, self.processes, say, look)
 
     def engine(self) -> TorchEngine:
         """What validation runs: the averaged weights where there are any, in the training's precision."""

@@ -58,6 +58,12 @@ def known() -> list[str]:
     return [*names(), *installed()]
 
 
+def cut() -> list[str]:
+    """The architectures of this folder that are an encoder and a decoder which sees its maps alone."""
+    kinds = {name: _module(name).Model for name in names()}
+    return [name for name, kind in kinds.items() if hasattr(kind, "is_cut") and kind.is_cut()]
+
+
 def accept(name: str) -> str | Part:
     """A recipe's `model.name` -> what `create` takes.  Code that it names is run: RecipeError where that fails."""
     if name in names() or not own_parts.is_own(name):

@@ -130,13 +130,14 @@ class SpatialPyramid(nn.Module):
 
 
 class Freezable(nn.Module):
-    """A part of a network that the recipe's `model.freeze` can keep as it is."""
+    """A part of a network that stays, or its statistics do, as `model.freeze` and `train.encoder_statistics` say."""
 
     _frozen: list[nn.Module]
+    _fixed: list[nn.Module]
 
     def __init__(self) -> None:
         super().__init__()
-        self._frozen = []
+        self._frozen, self._fixed = [], []
 
     def freezable(self) -> nn.Module:
         """The module whose parts go by the names that `freeze` takes."""
@@ -155,10 +156,22 @@ class Freezable(nn.Module):
             module.requires_grad_(False)
         self.train(self.training)
 
+    def fix_statistics(self) -> None:
+        """Have batch normalisation use its running statistics in training too, and keep them; scale and shift learn.
+
+        Raises RecipeError where there is none.
+        """
+        self._fixed = [part for part in self.modules() if isinstance(part, nn.BatchNorm2d)]
+        if not self._fixed:
+            raise RecipeError("train.encoder_statistics: the encoder has no batch normalisation: leave it out")
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for module in self._frozen:
             module.eval()
+        for module in self._fixed:
+            module.training = False  # not its activation, which is within it in timm's
         return self
 
 

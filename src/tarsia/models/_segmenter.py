@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tarsia.card import MAX_BANDS
 from tarsia.models._attention import Attention, Attentive, attention_of
+from tarsia.models._encoded import Layout
 from tarsia.models._encoders import Encoder
 from tarsia.plain_text import some
 from tarsia.yaml_tree import Node
@@ -110,12 +111,13 @@ class Segmenter(nn.Module, ABC):
             raise ValueError(f"picture of {tuple(size)} is no multiple of the stride {self.stride}: pad it first")
         if image_B3HW.shape[1] != self.bands:  # one band would be taken for all
             raise ValueError(f"picture of {image_B3HW.shape[1]} bands, the network takes {self.bands}")
+        return at_size(self.segment(self.normalised(image_B3HW)), size)
+
+    def normalised(self, image_B3HW: Tensor) -> Tensor:
+        """uint8 RGB -> what `segment` takes."""
         if self.memory_format is not None:
             image_B3HW = image_B3HW.contiguous(memory_format=MEMORY_FORMATS[self.memory_format])
-        scores = self.segment((image_B3HW.to(self.mean.dtype) - self.mean) / self.std)
-        if scores.shape[-2:] != size:
-            scores = functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
-        return scores
+        return (image_B3HW.to(self.mean.dtype) - self.mean) / self.std
 
     def loss(self, image_B3HW: Tensor, label_BHW: Tensor, criterion: Criterion) -> tuple[dict[str, Tensor], Tensor]:
         """Named terms that sum to the loss, and the scores they were computed from."""
@@ -160,11 +162,46 @@ class Segmenter(nn.Module, ABC):
         ]
 
 
+def at_size(scores_BKHW: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Scores resized bilinearly to H x W `size`."""
+    if scores_BKHW.shape[-2:] == size:
+        return scores_BKHW
+    return functional.interpolate(scores_BKHW, size=size, mode="bilinear", align_corners=False)
+
+
 class EncoderSegmenter(Segmenter):
-    """A network on a timm encoder."""
+    """A network on a timm encoder.  Subclasses give `decode`, or `segment` where that sees more than the maps."""
+
+    encoded: Layout | None = None  # of the encoder's maps that `forward` takes in place of pictures: rows, B x L
 
     def __init__(self, config: EncoderConfig, weights: str, output_stride: int | None = None) -> None:
         encoder = Encoder(config.encoder, weights, output_stride, config.encoder_options, config.bands)
         super().__init__(*config.normalisation(encoder.mean, encoder.std))
         self.encoder = encoder
         self.stride = encoder.stride
+
+    @classmethod
+    def is_cut(cls) -> bool:
+        """Whether all that comes after the encoder is `decode`."""
+        return cls.decode is not EncoderSegmenter.decode and cls.segment is EncoderSegmenter.segment
+
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """The encoder's maps, fine to coarse -> B x K x h x w scores at any resolution."""
+        raise NotImplementedError("a network on an encoder gives `decode`, or `segment`")
+
+    def encode(self, image_B3HW: Tensor) -> list[Tensor]:
+        """uint8 RGB as for `forward` -> the encoder's maps."""
+        maps: list[Tensor] = self.encoder(self.normalised(image_B3HW))
+        return maps
+
+    def segment(self, image_B3HW: Tensor) -> Tensor:
+        if image_B3HW.ndim == 4:
+            return self.decode(self.encoder(image_B3HW))
+        assert self.encoded is not None, "what the rows hold was said"
+        return self.decode(self.encoded.maps(image_B3HW, MEMORY_FORMATS[self.memory_format or "contiguous"]))
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        """As of every network; or B x L, rows as `encoded` says, -> the scores of their pictures."""
+        if image_B3HW.ndim == 4 or self.encoded is None:
+            return super().forward(image_B3HW)
+        return at_size(self.segment(image_B3HW), self.encoded.size)

@@ -60,8 +60,8 @@ class Model(EncoderSegmenter):
         self.classifier = Classifier(config.channels, class_count, 1)
         kaiming(self.pyramid)
 
-    def segment(self, image_B3HW: Tensor) -> Tensor:
-        return self.classifier(self.pyramid(self.encoder(image_B3HW)[-1]))
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        return self.classifier(self.pyramid(maps[-1]))
 
 
 def _set_grid(encoder: Encoder, config: Config) -> None:

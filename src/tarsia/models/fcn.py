@@ -63,12 +63,12 @@ class Model(EncoderSegmenter):
         inputs = (width or channels[0], *channels[1:])
         self.classifiers = nn.ModuleList(Classifier(each, class_count, 1) for each in inputs)
 
-    def segment(self, image_B3HW: Tensor) -> Tensor:
-        maps = dict(zip(self.encoder.reductions, self.encoder(image_B3HW), strict=True))
-        x = maps[32] if self.fully_connected is None else self.fully_connected(maps[32])
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        map_at = dict(zip(self.encoder.reductions, maps, strict=True))
+        x = map_at[32] if self.fully_connected is None else self.fully_connected(map_at[32])
         scores = self.classifiers[0](x)
         for level, source, classifier in zip(self.levels[1:], self.sources[1:], self.classifiers[1:], strict=True):
-            x = maps[source] if source == level else functional.max_pool2d(maps[source], 2)
+            x = map_at[source] if source == level else functional.max_pool2d(map_at[source], 2)
             finer = classifier(x)
             scores = finer + resize_as(scores, finer)
         return scores

@@ -57,8 +57,7 @@ class Model(EncoderSegmenter):
         for part in (self.laterals, self.context, self.smooth):
             kaiming(part)
 
-    def segment(self, image_B3HW: Tensor) -> Tensor:
-        maps = self.encoder(image_B3HW)
+    def decode(self, maps: list[Tensor]) -> Tensor:
         x = self.context(functional.adaptive_avg_pool2d(maps[-1], 1))
         for index, lateral, smooth in zip(
             reversed(self.kept), reversed(self.laterals), reversed(self.smooth), strict=True

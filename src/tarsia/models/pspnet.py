@@ -141,9 +141,8 @@ class Model(EncoderSegmenter):
             if part is not None:
                 kaiming(part)
 
-    def segment(self, image_B3HW: Tensor) -> Tensor:
+    def decode(self, maps: list[Tensor]) -> Tensor:
         """In training the auxiliary scores, where there are any, follow the others."""
-        maps = self.encoder(image_B3HW)
         x = self.excitation(self.fusion(self.pyramid(maps[-1])), maps[-1])
         scores = self.classifier(self.dropout(x))
         if self.auxiliary is None or not self.training:

@@ -48,8 +48,8 @@ class Model(EncoderSegmenter):
         for part in (self.linear, self.fusion):
             kaiming(part)
 
-    def segment(self, image_B3HW: Tensor) -> Tensor:
-        maps = self.encoder(image_B3HW)[-_LEVELS:]
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        maps = maps[-_LEVELS:]
         weights = self.fusion.weight.chunk(len(maps), 1)  # of each map's channels, fine to coarse
         parts = [
             functional.conv2d(linear(one), weight)

@@ -67,8 +67,7 @@ class Model(EncoderSegmenter):
         self.classifier = Classifier(widths[-1], class_count, 3, padding=1)
         kaiming(self.decoder)
 
-    def segment(self, image_B3HW: Tensor) -> Tensor:
-        maps = self.encoder(image_B3HW)
+    def decode(self, maps: list[Tensor]) -> Tensor:
         skips = dict(zip(self.encoder.reductions, maps, strict=True))
         x = maps[-1]
         for level, up in zip(self.levels, self.decoder, strict=True):
