@@ -22,6 +22,7 @@ from tarsia.errors import OutputError, needs
 from tarsia.inference import DEFAULT, Inference, load
 from tarsia.jobs.job import Job, open_job
 from tarsia.jobs.processes import Processes
+from tarsia.jobs.sharing import Sharing
 from tarsia.jobs.status import Status, status_of
 from tarsia.jobs.storage import folder_of
 from tarsia.jobs.worker import Opening
@@ -100,8 +101,9 @@ def _run(job: Job, opening: Opening, part: Part, processes: int) -> None:
     before = sum(job.count(index) for index in mine if index in there)
     total = sum(job.count(index) for index in mine)
     with console.Work("predict", total, "pictures", before) as work:
-        running = Processes(opening, min(processes, max(1, len(mine))), lambda index: work.step(job.count(index)))
-        running.run(index for index in mine if index not in there)
+        count = min(processes, max(1, len(mine)))
+        sharing = Sharing(Processes(opening, count), count, lambda index: work.step(job.count(index)))
+        sharing.run(index for index in mine if index not in there)
 
 
 def _settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import traceback
 from collections.abc import Callable
@@ -71,30 +72,50 @@ class Opening:
         return ChunkWork(self.job, segmenting, self.sha256, self.run), str(predictor.engine.describe())
 
 
+class Answers:
+    """A process that does chunks, for whoever asks: `open` first, then `do` chunk after chunk.
+
+    An answer is what became of it and its words: "ready" and what runs the network; "done" or "held" and the chunk;
+    "failed", of what no other process would do better, or "crashed", and why, after which it is of no more use.
+    """
+
+    def __init__(self, opening: Opening, quiet: bool) -> None:
+        self._opening, self._quiet = opening, quiet
+        self._work: ChunkWork | None = None
+
+    def open(self) -> tuple[str, str]:
+        return self._answer(self._open)
+
+    def do(self, index: int) -> tuple[str, str]:
+        return self._answer(lambda: self._do(index))
+
+    def _open(self) -> tuple[str, str]:
+        console.quiet(self._quiet)
+        self._work, described = self._opening.open()
+        return "ready", described
+
+    def _do(self, index: int) -> tuple[str, str]:
+        assert self._work is not None, "it was not opened"
+        return self._work.do(index), str(index)
+
+    def _answer(self, doing: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+        try:
+            return doing()
+        except TarsiaError as error:
+            return "failed", "\n".join(error.args)[-_LONGEST_MESSAGE:]
+        except Exception:
+            return "crashed", traceback.format_exc()[-_LONGEST_MESSAGE:]
+
+
 def work(ours: Connection, opening: Opening, quiet: bool) -> None:
-    """What a process does: `ours` gives numbers of chunks, and takes pairs of what became of them and its words."""
-    console.quiet(quiet)
+    """What a process of this machine does: `ours` gives numbers of chunks, and takes answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the first process asks us to stop
     signal.signal(signal.SIGTERM, _stop)
-    try:
-        chunk_work, described = opening.open()
-        ours.send(("ready", described))
+    answers = Answers(opening, quiet)
+    with contextlib.suppress(EOFError, OSError):  # the first process has ended, however
+        ours.send(answers.open())
         while True:
-            index = ours.recv()
-            ours.send((chunk_work.do(index), str(index)))
-    except (EOFError, BrokenPipeError):  # the first process has ended, however
-        return
-    except TarsiaError as error:
-        _tell(ours, "failed", "\n".join(error.args))
-    except Exception:
-        _tell(ours, "crashed", traceback.format_exc())
-
-
-def _tell(ours: Connection, kind: str, text: str) -> None:
-    try:
-        ours.send((kind, text[-_LONGEST_MESSAGE:]))
-    except OSError:
-        return
+            ours.send(answers.do(ours.recv()))
 
 
 def _stop(_: int, __: FrameType | None) -> NoReturn:
