@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KILLED = "killed each process that segmented it alone: damaged, or too large for memory"
 
 
-@dataclass(frozen=True)
+@dataclass
 class ChunkWork:
     """What makes chunks of a job's pictures."""
 
@@ -28,6 +28,7 @@ class ChunkWork:
     segmenting: Segmenting
     model: str  # the model file's sha256
     run: str = ""  # whose processes are counted where they die, of stores without locks
+    _tries: Tries | None = None  # of the chunk in hand
 
     def do(self, index: int) -> Literal["done", "held"]:
         """Do a chunk, or see that it is done; "held" where another process has it.
@@ -35,6 +36,7 @@ class ChunkWork:
         Raises NoRoomError where the disk is full, and OutputError where the job's folder cannot be written.
         """
         with taken(self.job, index, self.run) as tries:
+            self._tries = tries
             if self.job.is_done(index):
                 return "done"
             if tries is None:
@@ -44,6 +46,11 @@ class ChunkWork:
             for first, end, _ in tries.pieces:
                 self.job.folder.remove(piece_name(index, first, end))
             return "done"
+
+    def give_back(self) -> None:
+        """The process is about to be ended by who has begun it: for the chunk in hand that is none of its ends."""
+        if self._tries is not None:
+            self._tries.take_back()
 
     def _pieces(self, index: int, names: Sequence[str], tries: Tries) -> list[pyarrow.Table]:
         """The chunk's rows: all at once, or, where that has killed its process, piece by piece."""
