@@ -88,7 +88,7 @@ def predict_job(
     kept = planned.settings()
     if kept is not None:
         planned.agree(opening.settings | {"found": kept.get("found")})
-    planned.folder.clean()
+    planned.folder.clean("plan", "out", "tries")
     _run(planned, opening, part, processes, None if ray is None else (ray, cores))
     return status_of(planned)
 

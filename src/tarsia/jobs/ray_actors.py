@@ -23,6 +23,7 @@ from tarsia.plain_text import first_line, number, some
 
 _LEAVE_SECONDS = 20.0  # from being asked to give a chunk back to being killed
 _BEGIN_SECONDS = 300.0  # in which one of the processes must have begun
+_UNMADE = "error raised in its creation task"  # of an actor, as that Tarsia cannot be imported
 _KNOCK_SECONDS = 10.0
 _STORE_BYTES = 100 * 2**20  # of the object store of a Ray that is started here, which needs none
 # Read by Ray as it is imported: on Linux, too, one that is started for this machine alone speaks through loopback.
@@ -85,9 +86,10 @@ class Actors:
         place = self._asked.pop(asked)
         try:
             kind, text = ray.get(asked)
-        except ray.exceptions.RayTaskError as error:  # no chunk's fault, which are answers: as that Tarsia is not there
-            raise TarsiaError(f"a process of Ray cannot work: {str(error).strip().splitlines()[-1]}") from error
         except ray.exceptions.RayError as error:
+            if isinstance(error, ray.exceptions.RayTaskError) or _UNMADE in str(error):  # all else is an answer
+                last = str(error).strip().splitlines()[-1]
+                raise TarsiaError(f"a process of Ray cannot begin ({last}): is it installed there as here?") from error
             self._open.discard(place)
             ray.kill(self._actors.pop(place))  # it may be no more than out of reach
             return News(place, "died", f"of Ray died ({_reason(error)})")
