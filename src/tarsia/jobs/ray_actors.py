@@ -141,7 +141,13 @@ def _connected(address: str) -> Iterator[None]:
 
 def _knock(address: str) -> None:
     """OSError, or ValueError, where nobody listens at HOST:PORT: Ray would try for minutes, then end this process."""
+    import ray
+
     host, port_is_named, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith(
+        ("localhost:", "127.0.0.1:", "[::1]:")
+    ):  # for which Ray takes the address by which others know this machine
+        host = ray.util.get_node_ip_address()
     if port_is_named:
         socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
 
