@@ -89,7 +89,7 @@ class ChunkWork:
         self.job.folder.clean(masks_folder(index))
         with ThreadPoolExecutor(_WRITERS) as writers:
             put = self.job.folder.put
-            for done in [writers.submit(put, *one) for one in zip(files, masks, strict=True) if one[0] is not None]:
+            for done in [writers.submit(put, file, mask) for file, mask in zip(files, masks, strict=True) if file]:
                 done.result()
         return rows.with_files(table, files)
 

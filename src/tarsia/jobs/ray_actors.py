@@ -144,10 +144,8 @@ def _knock(address: str) -> None:
     import ray
 
     host, port_is_named, port = address.removeprefix("ray://").rpartition(":")
-    if address.startswith(
-        ("localhost:", "127.0.0.1:", "[::1]:")
-    ):  # for which Ray takes the address by which others know this machine
-        host = ray.util.get_node_ip_address()
+    if address.startswith(("localhost:", "127.0.0.1:", "[::1]:")):
+        host = ray.util.get_node_ip_address()  # which Ray takes for it: what others know this machine by
     if port_is_named:
         socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
 
