@@ -31,7 +31,6 @@ pytestmark = [
 ]
 JOB = "s3://store/jobs/of \u00fc #1?%20 june"
 ODD = ("a b.png", "\u00fc#1.png", "what?.png", "100%25.png")
-WAIT_SECONDS = 120.0
 RUN = """
 import sys, tarsia
 from small_job import slow
@@ -48,9 +47,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]
         command = [PYTHON, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            address, ends = None, time.monotonic() + WAIT_SECONDS
+            address = None
             while address is None:
-                assert server.poll() is None and time.monotonic() < ends, log.read_text()
+                assert server.poll() is None, log.read_text()
                 address = re.search(r"http://127[.]0[.]0[.]1:[1-9][0-9]*", log.read_text())
                 time.sleep(0.05)
             facts = {"ENDPOINT_URL": address[0], "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1"}
@@ -82,13 +81,13 @@ def test_a_job_in_a_store_is_killed_and_has_the_files_of_one_in_a_folder(
     def start(parts: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", RUN, tmp_path / "model.onnx", JOB, parts])
 
-    first, ends = start("1"), time.monotonic() + WAIT_SECONDS
+    first = start("1")
     while not job.done():
-        assert first.poll() is None and time.monotonic() < ends
+        assert first.poll() is None
         time.sleep(0.02)
     first.kill()
     first.wait()
-    assert start("21").wait(WAIT_SECONDS) == 0
+    assert start("21").wait() == 0
     status = tarsia.job_status(JOB)
     assert (status.complete, status.rows_done, status.errors) == (True, 16, 0)
     kept = job.settings()

@@ -111,7 +111,6 @@ class Actors:
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of one that is started here
     alone = address == "local"
     with needs("`ray`", "scale"), _set(*_LOOPBACK) if alone else contextlib.nullcontext():
         import ray
