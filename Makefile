@@ -13,7 +13,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable ".[all,dev]"
 	touch $@
 
-# What annotation programs' own code says of the forms that Tarsia reads and writes: tests/oracles.
+# What annotation programs' own code says of the forms that Tarsia reads and writes (tests/oracles), and a store as S3.
 ORACLES ?= .oracles
 oracles: $(ORACLES)/installed
 

@@ -26,13 +26,16 @@ _INSTRUCTIONS = {
     "SVE": {"sve"},
 }
 _sharing = 1  # processes of one training that compute on the same cores
+_most: int | None = None  # cores that this process was given, of those it may run on
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """How many cores this process can keep busy: those it may run on, or its container's quota of them, rounded up.
 
-    Of `shared` cores its part.
+    Of `shared` cores its part, and no more than it was told to `take`.
     """
+    if _most is not None:
+        return _most
     allowed = len(core_numbers()) or os.cpu_count() or 1
     try:
         microseconds, period = map(int, quota.read_text(encoding="ascii").split())
@@ -70,6 +73,14 @@ def keep_to(place: int, processes: int) -> None:
         os.sched_setaffinity(0, {allowed[(place * share + k) % len(allowed)] for k in range(share)})
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(share)
+
+
+def take(count: int) -> None:
+    """Compute on so many cores, whichever: others have the rest.  Torch, where it is loaded, follows."""
+    global _most
+    _most = count
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
 
 
 def processor() -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tarsia import console
@@ -23,7 +24,12 @@ __all__ = ["Job", "plan"]
 
 
 def plan(
-    pictures: Sequence[str | Path] | str | Path, out: str | Path, *, chunk: int = 1000, column: str = "path"
+    pictures: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    *,
+    chunk: int = 1000,
+    column: str = "path",
+    files: bool = False,
 ) -> Job:
     """Plan a job: the names of `pictures`, in chunks of `chunk`, in the folder `out` -> the job.
 
@@ -33,7 +39,8 @@ def plan(
     `pictures`: files, folders with those below them, patterns, lists (`@FILE`, a name a line) and tables (.parquet, a
     name in each row of `column`); or URLs, as is `out` (extra `scale`), a folder's with a slash at its end.  Names are
     kept as absolute paths, in the order in which they come, as often as they come; a picture is opened when its turn
-    comes.  Memory does not grow with their number.
+    comes.  Memory does not grow with their number.  `files`: masks become PNG files of the job, which its rows name,
+    else they are in the rows.
 
     Raises OutputError where `out` holds anything but a plan that was interrupted, ImageError where there is no picture
     and for folders that cannot be read, DatasetError for a table that cannot be.
@@ -49,7 +56,7 @@ def plan(
         _check_unused(folder)
         names = names_of(words, column, Path(out), lambda error: unread.append(f"{shown(error.filename)}"))
         with console.Work("plan", None, "pictures") as work:
-            job = write_plan(folder, names, chunk, work.step)
+            job = replace(write_plan(folder, names, chunk, work.step), files=files)
         if unread:
             raise ImageError(f"{some(unread)}: folders that cannot be read; give leave, or name what is to be read")
         save_job(job, {"given": [str(word) for word in words]})

@@ -83,6 +83,10 @@ NOT_RUN = {
     ("docs/jobs.md", "tarsia plan s3://store/photos/ --out s3://store/jobs/june"): "needs an object store",
     (
         "docs/jobs.md",
+        "tarsia predict runs/first --job job --ray local --processes 2            # a Ray of its own, of this machine",
+    ): "starts Ray; tests/jobs/test_ray.py does",
+    (
+        "docs/jobs.md",
         "sbatch --array=1-8 --wrap 'tarsia predict model.onnx --job /shared/job --part $SLURM_ARRAY_TASK_ID/8'",
     ): "needs Slurm",
     ("docs/serving.md", 'pip install ".[serve]"'): "installs packages, serves for ever",

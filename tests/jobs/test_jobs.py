@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,9 @@ import tarsia
 from other_process import on_a_full_disk
 from small_job import POISON, small, write_pictures
 from tarsia.cli import main
+from tarsia.inference import DEFAULT
+from tarsia.jobs.job import open_job
+from tarsia.jobs.worker import Opening
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra parquet)")
 
@@ -129,6 +133,35 @@ def test_the_picture_that_ends_its_process_is_found_and_is_a_row(model: Path, tm
     tarsia.predict_job(model, clean, load=small)
     same = [row for row in rows(clean) if not row["error"]]
     assert len(same) == 8 and same == [row for row in rows(job) if not row["error"]]
+
+
+def test_masks_in_files_are_those_of_the_rows_and_none_is_in_the_place_of_another(tmp_path: Path) -> None:
+    shutil.copytree(write_pictures(tmp_path / "photos", 2), tmp_path / "photos" / "again")  # names that meet
+    odd = "a #1?%20 " + "\u00fc" * 110
+    shutil.copy(tmp_path / "photos" / "001.png", tmp_path / "photos" / "001.jpg")
+    shutil.copy(tmp_path / "photos" / "001.png", tmp_path / "photos" / f"{odd}.png")
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    plain = tarsia.plan(tmp_path / "photos", tmp_path / "plain", chunk=4)
+    job = tarsia.plan(tmp_path / "photos", tmp_path / "job", chunk=4, files=True)
+    (tmp_path / "job" / "masks" / "chunk-000000").mkdir(parents=True)
+    (tmp_path / "job" / "masks" / "chunk-000000" / "0-001.png").write_bytes(b"cut off by a kill")
+    (tmp_path / "job" / "tries").mkdir()
+    (tmp_path / "job" / "tries" / "chunk-000000.json").write_text("[[0, 4, 2]]")  # is halved, in pieces
+    for one in (plain, job):
+        work, _ = Opening(open_job(one.folder), Path("x"), "sum", {}, DEFAULT, load=small).open()
+        assert [work.do(index) for index in (0, 1)] == ["done", "done"]
+    expected, found = rows(tmp_path / "plain"), rows(tmp_path / "job")
+    names = [row.pop("file") for row in found]
+    masks = [row.pop("mask") for row in expected]
+    assert found == expected and len(found) == 7 and tarsia.job_status(tmp_path / "job").errors == 1
+    assert [name and (tmp_path / "job" / name).read_bytes() for name in names] == masks
+    stems = [Path(row["path"]).stem.encode()[:200].decode(errors="ignore") for row in found]
+    assert names == [
+        row["mask"] and f"masks/chunk-00000{index // 4}/{index % 4}-{stems[index]}.png"
+        for index, row in enumerate(rows(tmp_path / "plain"))
+    ]
+    assert sorted(stems) == sorted(["000", "000", "001", "001", "001", "bad", odd[:104]])
+    assert len(list((tmp_path / "job").glob("masks/*/*"))) == 6 and not list((tmp_path / "job").glob("tries/*"))
 
 
 RUN = """

@@ -16,6 +16,7 @@ def plan(
     out: Annotated[str, Parameter(help="the folder of the job, new or empty; a path or URL")],
     chunk: Annotated[int, Parameter(help="pictures that are done, or lost, together", validator=at_least(1))] = 1000,
     column: Annotated[str, Parameter(help="of tables: which holds the names")] = "path",
+    files: Annotated[bool, Parameter(help="masks as PNG files, which the rows name", negative="")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,7 +29,7 @@ def plan(
     from tarsia.planning import plan as run
 
     console.quiet(quiet)
-    job = run(pictures, out, chunk=chunk, column=column)
+    job = run(pictures, out, chunk=chunk, column=column, files=files)
     if json:
         console.data({"pictures": job.pictures, "chunk": job.chunk, "chunks": job.chunks, "job": str(out)})
         return

@@ -74,6 +74,8 @@ class OfJob:
     job: Annotated[str | None, Parameter(help="a folder of `tarsia plan`: its pictures, into it")] = None
     part: Annotated[str | None, Parameter(help="of --job: K/N, as 2/8 for the second of eight machines")] = None
     processes: Annotated[int, Parameter(help="of --job: so many on this machine", validator=at_least(1))] = 1
+    ray: Annotated[str | None, Parameter(help="of --job: on Ray's machines; ADDRESS, auto or local")] = None
+    cores: Annotated[int, Parameter(help="of --ray: CPUs of each process", validator=at_least(1))] = 1
     status: Annotated[bool, Parameter(help="of --job: only say how far it is", negative="")] = False
 
 
@@ -108,6 +110,7 @@ def predict(
     Try:
         tarsia predict runs/camvid-fast holiday.jpg photos/ --out seen
         tarsia predict runs/camvid-fast --job job --processes 4
+        tarsia predict runs/camvid-fast --job job --ray auto --processes 64
         tarsia predict --job job --status
     """
     from tarsia.drawing.legend import percent
@@ -122,7 +125,7 @@ def predict(
         _refuse_beside_job(others, results)
         return _job(model, of_job, inference, {"batch": batch, **results.left_out()}, json)
     if of_job != OF_JOB:
-        raise OutputError("--part, --processes and --status are for a planned job: name it with --job")
+        raise OutputError("--part, --processes, --ray, --cores and --status are for a planned job: name it with --job")
     if model is None or not paths:
         raise ImageError("predict needs pictures, or folders of pictures, after MODEL")
     if resume and not out:
@@ -169,8 +172,10 @@ def _job(model: Path | None, of_job: OfJob, inference: Any, work: dict[str, Any]
     elif model is None:
         raise OutputError("--job: name the MODEL that segments its pictures, or say --status")
     else:
-        share = part_of(of_job.part)
-        status = predict_job(model, of_job.job, inference=inference, part=share, processes=of_job.processes, **work)
+        if of_job.ray is None and of_job.cores != OF_JOB.cores:
+            raise OutputError("--cores are of each process on Ray's machines: name these with --ray")
+        by: dict[str, Any] = {"processes": of_job.processes, "ray": of_job.ray, "cores": of_job.cores}
+        status = predict_job(model, of_job.job, inference=inference, part=part_of(of_job.part), **by, **work)
     if json:
         console.data(status.to_dict())
         return 0

@@ -4,6 +4,7 @@
     plan/part-000000.parquet        names of pictures, a row group for each chunk
     model.json                      the model's sha256 and every setting of how it is run; written by the first run
     out/chunk-000000.parquet        a chunk that is done: a row for each of its pictures
+    masks/chunk-000000/012-NAME.png  the masks of its rows, of a job that was planned with files
     tries/chunk-000000.json         of a chunk in hand: how often each piece of it was begun
     tries/chunk-000000.0-500.parquet  a piece that is done, of a chunk that has killed its process
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,15 +28,17 @@ from tarsia.plain_text import first_line
 SCHEMA = 1  # of all that a job's folder holds
 JOB, MODEL = "job.json", "model.json"
 _ROWS_A_PART = 100_000  # of the plan, about
+_LONGEST_STEM = 200  # bytes of a picture's name in that of its mask: file systems take 255
 
 
 @dataclass(frozen=True)
 class Job:
-    """A planned job: `pictures` of them in chunks of `chunk` (the last may have fewer)."""
+    """A planned job: `pictures` of them in chunks of `chunk` (the last may have fewer); `files`: masks are files."""
 
     folder: Folder
     pictures: int
     chunk: int
+    files: bool = False
 
     @property
     def chunks(self) -> int:
@@ -60,6 +64,11 @@ class Job:
                 what = f"{self.folder}: {name} is damaged or cannot be read ({first_line(error)})"
                 raise OutputError(f"{what}: plan the pictures again into another folder") from error
         return [name.decode("utf-8", "surrogateescape") for name in table.column("name").to_pylist()]
+
+    def mask_name(self, index: int, place: int, path: str) -> str:
+        """The file of the mask of a chunk's picture at a place, named after it; no other's has the same name."""
+        stem = os.path.splitext(path.rpartition("/")[2])[0].encode()[:_LONGEST_STEM].decode(errors="ignore")
+        return f"{masks_folder(index)}/{place:0{len(str(self.chunk - 1))}}-{stem}.png"
 
     def done(self) -> set[int]:
         """The chunks that are done."""
@@ -106,7 +115,7 @@ def open_job(folder: Folder) -> Job:
     """The job in a folder; OutputError where there is none, or one of another schema."""
     try:
         facts = json.loads(folder.read(JOB))
-        job = Job(folder, int(facts["pictures"]), int(facts["chunk"]))
+        job = Job(folder, int(facts["pictures"]), int(facts["chunk"]), bool(facts.get("files", False)))
         schema = facts["schema"]
         if job.chunk < 1 or job.pictures < 0:
             raise ValueError(f"{job.pictures} pictures in chunks of {job.chunk}")
@@ -121,7 +130,8 @@ def open_job(folder: Folder) -> Job:
 
 def save_job(job: Job, facts: dict[str, Any]) -> None:
     """Write job.json, from when on there is a job; OutputError where there is one."""
-    content = {"schema": SCHEMA, "pictures": job.pictures, "chunk": job.chunk, "chunks": job.chunks} | facts
+    content = {"schema": SCHEMA, "pictures": job.pictures, "chunk": job.chunk, "chunks": job.chunks}
+    content |= {"files": job.files} | facts
     if not job.folder.create(JOB, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()):
         raise OutputError(f"{job.folder}: another process has planned a job there; choose another folder")
 
@@ -150,6 +160,10 @@ def part_name(number: int) -> str:
 
 def out_name(index: int) -> str:
     return f"out/chunk-{index:06d}.parquet"
+
+
+def masks_folder(index: int) -> str:
+    return f"masks/chunk-{index:06d}"
 
 
 def tries_name(index: int) -> str:

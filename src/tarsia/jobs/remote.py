@@ -75,7 +75,7 @@ class RemoteFolder:
         with contextlib.suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
 
-    def clean(self) -> None:
+    def clean(self, *inside: str) -> None:
         """Nothing is left half written there."""
 
     def make(self) -> None:

@@ -5,6 +5,7 @@
 | `path` | as planned; bytes that are no text in any encoding as `\\udcff` |
 | `sha256` | of the picture's file, null where it could not be read |
 | `mask` | the label map: an index PNG in the classes' colours, 255 = ignored; null with an error |
+| `file` | in its place, where masks are files: its name below the job's folder |
 | `height`, `width` | of the picture, upright |
 | `pixels` | how many pixels each class has, by its name |
 | `ignored` | how many are 255 |
@@ -69,6 +70,14 @@ def joined(tables: Iterable[pyarrow.Table]) -> pyarrow.Table:
     return pyarrow.concat_tables(tables)
 
 
+def with_files(rows: pyarrow.Table, files: Sequence[str | None]) -> pyarrow.Table:
+    """The rows with the names of files in the place of the masks."""
+    import pyarrow
+
+    place = rows.schema.get_field_index("mask")
+    return rows.set_column(place, "file", pyarrow.array(files, pyarrow.string()))
+
+
 def content(rows: pyarrow.Table) -> bytes:
     """The file: PNGs as they are, all else compressed; row groups of some 32 MiB of masks."""
     import pyarrow.compute
@@ -78,7 +87,9 @@ def content(rows: pyarrow.Table) -> bytes:
     compression = {name: "none" if name == "mask" else "zstd" for name in names}
     compression |= {f"pixels.{field.name}": "zstd" for field in rows.schema.field("pixels").type}
     options: dict[str, Any] = {"compression": compression, "use_dictionary": ["model"], "write_statistics": ["error"]}
-    sizes = pyarrow.compute.binary_length(rows.column("mask")).fill_null(0).to_pylist()
+    sizes = [0] * rows.num_rows
+    if "mask" in names:
+        sizes = pyarrow.compute.binary_length(rows.column("mask")).fill_null(0).to_pylist()
     file, first, held = io.BytesIO(), 0, 0
     with parquet.ParquetWriter(file, rows.schema, **options) as writer:
         for end, size in enumerate(itertools.chain(sizes, [None])):

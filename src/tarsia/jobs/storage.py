@@ -76,9 +76,9 @@ class LocalFolder:
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
 
-    def clean(self) -> None:
-        """Remove what killed processes were writing, and nothing that is being written."""
-        remove_parts(self.path / inside for inside in ("plan", "out", "tries"))
+    def clean(self, *inside: str) -> None:
+        """Remove what killed processes were writing into these folders, and nothing that is being written."""
+        remove_parts(self.path / name for name in inside)
 
     def make(self) -> None:
         """Make the folder; OutputError where it cannot be."""
