@@ -85,6 +85,16 @@ def test_crops(side: int, crop: int) -> None:
     assert page.tree["augment"]["crop"] == [crop, crop]
 
 
+def test_few_classes_are_drawn_finely_where_a_quarter_would_cost_them_detail() -> None:
+    finest = [
+        settled(Page(), replace(FACTS, shares=shares)).tree["model"]["finest"]
+        for shares in ({"wall": 0.2, "cell": 0.8}, {"road": 0.5, "car": 0.2, "pole": 0.1, "sky": 0.2})
+    ]
+    assert finest == [2, 4]
+    fine = {**FACTS.ceiling, (1.0, 4): 0.96}
+    assert settled(Page(), replace(FACTS, ceiling=fine)).tree["model"]["finest"] == 4
+
+
 def test_large_objects_are_seen_at_half_size() -> None:
     ceiling = dict.fromkeys(FACTS.ceiling, 0.99)
     page = settled(Page(), replace(FACTS, size=(800, 1000), object_size=150.0, ceiling=ceiling))
