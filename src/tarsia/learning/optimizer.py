@@ -52,9 +52,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, scale: float) -> float:
 
 
 class Average:
-    """Exponential moving average of a model's weights: a += (1 - d) (w - a); buffers are copied.
+    """Exponential moving average of a model's weights, and statistics: a += (1 - d) (w - a); whole numbers are copied.
 
-    The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that early weights are soon forgotten.
+    The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that early weights are soon forgotten.  The
+    running statistics of batch normalisation are averaged too: those of the last steps are of other weights.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -68,4 +69,7 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(list(self.model.parameters()), list(model.parameters()), step)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
