@@ -70,7 +70,7 @@ asked.connect({address!r})
 job = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
 socket.send_fds(asked, [json.dumps(job).encode()], [0, 1, 2])
 process = int(asked.recv(99))
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, lambda number, _: os.kill(process, number))
 code = int(asked.recv(99))
 if code < 0:
