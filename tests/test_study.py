@@ -577,6 +577,8 @@ def test_the_command_prints_plan_result_or_one_error(done, tmp_path, capsys, mon
     code, out, err = tarsia(capsys, monkeypatch, "compare", "--study", path, "--dry-run", "--out", tmp_path / "new")
     assert code == 0 and "two-seed1" in out and "4 of 4 to do; then compare in" in out and not err
     assert not (tmp_path / "new").exists()
+    _, out, _ = tarsia(capsys, monkeypatch, "compare", "--study", path, "--dry-run", "--out", tmp_path, "--part", "2/2")
+    assert "two-seed1" in out and "one-seed0" not in out and "2 of 2 to do\n" in out
     before = snapshot(result.folder)
     ask = ("compare", "--study", path, "--out", result.folder, "--only", "two")
     code, out, err = tarsia(capsys, monkeypatch, *ask, "--resamples", 100, "--permutations", 100, "--json")
@@ -590,6 +592,10 @@ def test_the_command_prints_plan_result_or_one_error(done, tmp_path, capsys, mon
     for arguments, message in (
         (("--only", "x"), "are for --study"),
         (("--dry-run",), "are for --study"),
+        (("--part", "1/2"), "are for --study"),
+        (("--study", path, "--part", "3/2"), "--part is 3/2: expected K/N"),
+        (("--study", path, "--part", "a"), "--part a: expected K/N"),
+        (("--study", path, "--processes", "0"), "expected 1 or more"),
         (("some", "report", "--study", path), "leave out reports"),
         (("--study", path, "--data", "camvid:x"), "leave out reports"),
     ):

@@ -108,16 +108,17 @@ def run_study(
     study = tiny_study(study) if tiny else study
     folder = Path(out) if out else Path("runs") / study.name
     runs = study.chosen(only)
+    dealt = _dealt(runs)
+    mine = [dealt[place] for place in places(len(runs), part)]
     states = {run.name: state(folder, run) for run in runs}
     if dry_run:
-        return StudyResult(folder, states, _plan(study, runs, states), said=[_rest(folder, study, runs, states)])
+        shown, then = (runs, _then(folder, study)) if part == ALL else (mine, "")
+        return StudyResult(folder, states, _plan(study, shown, states), said=[_rest(folder, shown, states) + then])
     if not overwrite:
         _refuse_changed(folder, runs, states)
     folds.refuse_others(folder, runs)
     result = StudyResult(folder, states)
     try:
-        dealt = _dealt(runs)
-        mine = [dealt[place] for place in places(len(runs), part)]
         carry_out((_work(result, study, run, mine, (overwrite, device)) for run in mine), processes)
         if part[1] > 1:
             return _of_a_part(result, mine, part)
@@ -297,11 +298,16 @@ def _plan(study: Study, runs: Sequence[Run], states: dict[str, State]) -> Table:
     return table
 
 
-def _rest(folder: Path, study: Study, runs: Sequence[Run], states: dict[str, State]) -> str:
-    """How much would be done, and what after it."""
+def _rest(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> str:
+    """How much would be done."""
     todo = sum(states[run.name].kind != "finished" for run in runs)
+    return f"{todo} of {len(runs)} to do{_left(folder, runs, states)}"
+
+
+def _then(folder: Path, study: Study) -> str:
+    """What after it."""
     scored = "".join(f"score on {one.name}, " for one in study.evaluate)
-    return f"{todo} of {len(runs)} to do{_left(folder, runs, states)}; then {scored}compare in {folder / 'comparison'}"
+    return f"; then {scored}compare in {folder / 'comparison'}"
 
 
 def _left(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,21 +29,32 @@ def _level(_: object, value: float) -> None:
         raise ValueError("expected 0.5 or more, and less than 1")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class OfStudy:
+    """How the trainings of a study are run."""
+
+    only: Annotated[
+        tuple[str, ...], Parameter(help="of a study: these runs or variations", consume_multiple=True, negative="")
+    ] = ()
+    overrides: Annotated[
+        tuple[str, ...], Parameter(name="--set", help="of a study: a setting of all its recipes", negative="")
+    ] = ()
+    tiny: Annotated[
+        bool, Parameter(help="of a study: on drawn streets, in seconds: does all of it work?", negative="")
+    ] = False
+    dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False
+    processes: Annotated[int, Parameter(help="of a study: so many trainings at once", validator=at_least(1))] = 1
+    part: Annotated[str | None, Parameter(help="of a study: K/N, to train only that share of it")] = None
+
+
+OF_STUDY = OfStudy()
+
+
 def compare(
     *reports: Annotated[Path, Parameter(help="run folders, report folders or report.json files: two or more")],
     study: Annotated[Path | None, Parameter(help="a STUDY.yaml: train what is missing of it, then compare")] = None,
-    only: Annotated[
-        tuple[str, ...], Parameter(help="of a study: these runs or variations", consume_multiple=True, negative="")
-    ] = (),
-    overrides: Annotated[
-        tuple[str, ...], Parameter(name="--set", help="of a study: a setting of all its recipes", negative="")
-    ] = (),
-    tiny: Annotated[
-        bool, Parameter(help="of a study: on drawn streets, in seconds: does all of it work?", negative="")
-    ] = False,
-    dry_run: Annotated[bool, Parameter(help="of a study: say what would be done", negative="")] = False,
-    processes: Annotated[int, Parameter(help="of a study: so many trainings at once", validator=at_least(1))] = 1,
-    part: Annotated[str | None, Parameter(help="of a study: K/N, to train only that share of it")] = None,
+    of_study: OfStudy = OF_STUDY,
     data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
     names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
     pool: Annotated[
@@ -73,7 +85,7 @@ def compare(
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
-    if study is None and (only or overrides or tiny or dry_run or part or processes > 1):
+    if study is None and of_study != OF_STUDY:
         what = "--only, --set, --tiny, --dry-run, --processes and --part"
         raise RecipeError(f"{what} are for --study STUDY.yaml, which trains")
     if study is not None and (reports or names or data or reference_domain or not pool):
@@ -82,9 +94,7 @@ def compare(
     draws: dict[str, Any] = {"level": level, "resamples": resamples, "permutations": permutations, "seed": seed}
     shown: dict[str, Any] = {"names": called, "pool": pool, "data": data, "reference_domain": reference_domain}
     if study is not None:
-        plan: dict[str, Any] = {"out": out, "only": only, "tiny": tiny, "dry_run": dry_run, "overwrite": overwrite}
-        plan |= {"device": device, "processes": processes, "part": part_of(part)}
-        return _study(study, overrides, json, **plan, **draws)
+        return _study(study, of_study, json, out=out, overwrite=overwrite, device=device, **draws)
     with writing_to(out, "compare", overwrite) as folder:
         found = run(reports, out=folder, device=device, **draws, **shown)
     if json:
@@ -104,12 +114,14 @@ def _print_comparison(folder: Path, found: Any) -> None:
     console.say(f"Comparison: {page_of(folder, 'comparison')}")
 
 
-def _study(path: Path, overrides: tuple[str, ...], json: bool, **options: Any) -> int:
+def _study(path: Path, of_study: OfStudy, json: bool, **options: Any) -> int:
     """Run a study and print what came of it; the exit code."""
     with needs_training():
         from tarsia.studies.study import Study
         from tarsia.studying import run_study
-    result = run_study(Study.load(path, overrides, options["tiny"]), **options)
+    of = of_study
+    plan: dict[str, Any] = {"only": of.only, "tiny": of.tiny, "dry_run": of.dry_run, "processes": of.processes}
+    result = run_study(Study.load(path, of.overrides, of.tiny), part=part_of(of.part), **plan, **options)
     if json:
         console.data(result.facts())
         return result.exit_code
