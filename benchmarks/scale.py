@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -52,9 +53,9 @@ def recipe(folder: Path, batches: int, epochs: int) -> Path:
     return path
 
 
-def measured(folder: Path, processes: int, steps: int, epochs: int, which: int) -> float:
+def measured(folder: Path, processes: int, steps: int, epochs: int, which: str) -> float:
     """Pictures a second of a training of so many processes, the median of its later epochs."""
-    out = folder / f"{processes}-{which}"
+    out = folder / which
     given = recipe(folder, steps * processes, epochs)
     words = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "-m", "tarsia"]
     words += ["train", str(given), "--out", str(out), "--quiet"]
@@ -64,22 +65,35 @@ def measured(folder: Path, processes: int, steps: int, epochs: int, which: int) 
     return statistics.median(found[1:])
 
 
+def of_a_round(folder: Path, steps: int, epochs: int, which: int) -> dict[str, float]:
+    """Pictures a second of one process, of two together, and of two apart, added up."""
+    with ThreadPoolExecutor(2) as at_once:
+        one = measured(folder, 1, steps, epochs, f"{which}-one")
+        two = measured(folder, 2, steps, epochs, f"{which}-two")
+        apart = at_once.map(lambda name: measured(folder, 1, steps, epochs, f"{which}-{name}"), ("left", "right"))
+        return {"one": one, "two": two, "apart": sum(apart)}
+
+
+def _text(rates: dict[str, float]) -> str:
+    return ", ".join(f"{name} {rate:.2f}" for name, rate in rates.items())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8, help="optimizer steps an epoch")
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args()
-    found: dict[int, list[float]] = {1: [], 2: []}
+    found: list[dict[str, float]] = []
     print(f"load before: {os.getloadavg()[0]:.2f} on {hardware.cores()} cores; it should be near 0")
     with tempfile.TemporaryDirectory() as folder:
         for which in range(given.rounds):
-            for processes, rates in found.items():
-                rates.append(measured(Path(folder), processes, given.steps, given.epochs, which))
-            print(f"round {which + 1}: {found[1][-1]:.2f} and {found[2][-1]:.2f} pictures/s", flush=True)
-    one, two = (statistics.median(rates) for rates in found.values())
+            found.append(of_a_round(Path(folder), given.steps, given.epochs, which))
+            print(f"round {which + 1}: {_text(found[-1])} pictures/s", flush=True)
+    middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    print(f"medians: {_text(middle)} pictures/s")
+    print(f"two: {middle['two'] / middle['one']:.2f} times one, {middle['two'] / middle['apart']:.2f} times two apart")
     facts = environment.describe()
-    print(f"one process {one:.2f}, two {two:.2f} pictures/s: {two / one:.2f} times")
     print(f"{facts['processor']}, commit {facts['commit']}")
 
 
