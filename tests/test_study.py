@@ -179,6 +179,14 @@ def test_only_chooses_single_runs_or_all_of_a_variation(tmp_path):
         ]),
         (TINY + "evaluate: [{name: a, split: x}, {name: a, split: y}]\n", ["study.yaml:2: evaluate: two are"]),
         (STUDY + "reference: three\n", ["study.yaml:7: reference: no variation three; known: one, two"]),
+        (STUDY + "claims:\n  - {says: x, better: one, than: tow}\n  - {says: x, better: one, than: one, on: test}\n", [
+            "study.yaml:8: claims.0.than: no variation tow, did you mean two?",
+            "study.yaml:9: claims.1.than: one cannot be better than itself",
+            "study.yaml:9: claims.1.on: nothing under evaluate is named test",
+        ]),
+        (STUDY + "claims: [{says: x, better: one, than: two, figure: mIoU}]\n", [
+            "study.yaml:7: claims.0.figure: no figure mIoU; known: boundary_f1, boundary_iou, miou,",
+        ]),
     ],
 )  # fmt: skip
 def test_a_bad_study_is_told_with_line_and_remedy(tmp_path, text, expected):
@@ -446,6 +454,11 @@ def kill_children() -> None:
 
 FEW = {"device": "cpu", "resamples": 100, "permutations": 100}
 EXPECTED = STUDY + "set:\n  expected: {miou: [0.9, 1.0], source: a test}\nreference: one\n"
+CLAIMS = """\
+claims:
+  - {says: two are better, better: two, than: one, source: a | test}
+  - {says: at night too, better: two, than: one, on: night}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -530,6 +543,30 @@ def test_reference_and_expectations_are_said(done):
     assert report["expected"]["outcome"] == "not reached" and report["expected"]["miou"] == [0.9, 1.0]
     assert report["expected"]["verdict"] == judged[2].removeprefix("two-seed0: ")
     assert f"expected: {report['expected']['verdict']}" in (result.folder / "two-seed0" / "log.txt").read_text()
+
+
+def test_claims_are_judged_where_both_are_there(done, tmp_path):
+    """Of the fixture's two seeds, so that none is decided; `night` is scored here."""
+    _, result = done
+    night = "evaluate: [{name: night, split: test, options: {count: 4, condition: night}}]\n"
+    study = Study.load(write(tmp_path, EXPECTED + night + CLAIMS, steps_per_epoch=3))
+    found = run_study(study, out=result.folder, only=["two"], **FEW)
+    assert found.claims == [] and found.said[-1] == f"Claims: {result.folder / 'claims.md'}"
+    rows = [line for line in (result.folder / "claims.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) == 4 and all("| not judged: one not trained | two less one |" in row for row in rows[2:])
+    found = run_study(study, out=result.folder, **FEW)
+    assert found.exit_code == 0 and [one.place for one in found.claims] == [0, 1]
+    own, dark = (one.judged for one in found.claims)
+    assert (own.better, own.than, own.verdict) == ("two", "one", "undecided")
+    mious = {one.name: one.model.mious for one in found.claims[1].comparison.standings}
+    expected = [first - second for first, second in zip(mious["two"], mious["one"], strict=True)]
+    assert dark.differences == pytest.approx(expected)
+    card = (result.folder / "claims.md").read_text()
+    assert "| two are better (a \\| test) | undecided | mIoU of two less one, 2 seeds, streets val |" in card
+    assert "| at night too | undecided | mIoU of two less one, 2 seeds, streets test |" in card
+    assert "| 4 trainings, 0 min |" in card and "are fewer than 3 seeds" in " ".join(card.split())
+    page = (result.folder / "comparison-night" / "comparison.html").read_text()
+    assert "at night too" in page and "two are better" not in page
 
 
 def test_further_pictures_are_scored_once_and_compared_by_themselves(done, tmp_path):

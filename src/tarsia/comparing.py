@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tarsia.comparison import Comparison, Pictures, Sampling, significance
+from tarsia.comparison.claims import Claim
 from tarsia.comparison.compared import compared
 from tarsia.comparison.folder import write_folder
 from tarsia.comparison.reports import ComparedReport, read_reports, require_one_protocol, sequences, shared_protocol
@@ -28,6 +29,7 @@ def compare(
     resamples: int = significance.RESAMPLES,
     permutations: int = significance.PERMUTATIONS,
     seed: int = 0,
+    claims: Sequence[Claim] = (),
     out: Path | None = None,
     device: str = "auto",
 ) -> Comparison:
@@ -35,12 +37,13 @@ def compare(
 
     `names` are what to call them, one each.  With `pool`, trainings whose recipes differ by their seed (and names and
     paths) alone count as one model.  `reference_domain` is what the others are held against, by default the largest.
+    `claims` about models, by their names here, are judged over the seeds that both have.
     `out`: a folder for comparison.json, .csv, .tex, pairs.csv and, with the extra `report`, comparison.html; `data`, a
     data set or its NAME[:ROOT][,key=value...], then lets the models draw the same pictures side by side on `device`.
 
     Raises DatasetError where protocols differ, naming each key with its values and reports, where a report is given
-    twice, not there or damaged, and where `data` is not what they were made on; ValueError for a strange level or
-    number of draws.
+    twice, not there or damaged, where `data` is not what they were made on, and for a claim about what is not there;
+    ValueError for a strange level or number of draws.
     """
     sampling = Sampling(level, resamples, permutations, seed)
     found = read_reports(reports, names)
@@ -49,7 +52,8 @@ def compare(
     pictures = Pictures(first.classes, first.names, first.domains, sequences(found), shared_protocol(found))
     dataset = None if data is None else _opened(data, first)
     pooled = models(found, pool)
-    comparison = compared(pooled, pictures, sampling, reference_domain=reference_domain, notes=notes(found, pooled))
+    said = notes(found, pooled)
+    comparison = compared(pooled, pictures, sampling, reference_domain=reference_domain, notes=said, claims=claims)
     comparison.notes.extend([*unsettled(comparison), *of_folds(comparison)])
     if out is not None:
         panels: list[Panel] = []

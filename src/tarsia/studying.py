@@ -26,7 +26,9 @@ from tarsia.inference import load
 from tarsia.learning.interrupt import Interrupted
 from tarsia.part import ALL, Part, places
 from tarsia.plain_text import listed, number
-from tarsia.studies import folds
+from tarsia.studies import claims, folds
+from tarsia.studies.claims import Answered
+from tarsia.studies.plan import doing, left, planned, rest, then
 from tarsia.studies.process import Call, Work, carry_out
 from tarsia.studies.run_state import (
     State,
@@ -35,7 +37,6 @@ from tarsia.studies.run_state import (
     asked_path,
     note_asked,
     run_folder,
-    seconds_taken,
     state,
 )
 from tarsia.studies.scores import Scored, is_scored, scored, scored_on, scores_folder, target_of
@@ -56,6 +57,7 @@ class StudyResult:
     comparisons: dict[Path, Comparison] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    claims: list[Answered] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -112,8 +114,8 @@ def run_study(
     mine = [dealt[place] for place in places(len(runs), part)]
     states = {run.name: state(folder, run) for run in runs}
     if dry_run:
-        shown, then = (runs, _then(folder, study)) if part == ALL else (mine, "")
-        return StudyResult(folder, states, _plan(study, shown, states), said=[_rest(folder, shown, states) + then])
+        shown, after = (runs, then(folder, study)) if part == ALL else (mine, "")
+        return StudyResult(folder, states, planned(study, shown, states), said=[rest(folder, shown, states) + after])
     if not overwrite:
         _refuse_changed(folder, runs, states)
     folds.refuse_others(folder, runs)
@@ -126,6 +128,8 @@ def run_study(
         _judge(folder, finished)
         for evaluation in (None, *study.evaluate):
             _compare(result, study, finished, evaluation, {"device": device} | drawing)
+        if study.claims:
+            result.said.append(f"Claims: {claims.write_card(folder, study, finished, result.claims)}")
     except (Interrupted, KeyboardInterrupt) as stop:
         number = getattr(stop, "number", signal.SIGINT)
         saved = str(stop).partition("; go on with")[0] or signal.Signals(number).name
@@ -147,8 +151,8 @@ def _work(result: StudyResult, study: Study, run: Run, runs: Sequence[Run], opti
     """Train and score one of `runs`, as far as that is not done; whatever goes wrong is noted."""
     overwrite, device = options
     folder, now = result.folder, result.states[run.name]
-    left = _left(folder, runs, result.states) if now.kind != "finished" else ""
-    console.note(f"run {runs.index(run) + 1} of {len(runs)}, {run.name}: {_doing(now)}{left}")
+    time_left = left(folder, runs, result.states) if now.kind != "finished" else ""
+    console.note(f"run {runs.index(run) + 1} of {len(runs)}, {run.name}: {doing(now)}{time_left}")
     try:
         if now.kind != "finished" and (yield Call(_finish, (folder, run, overwrite, device))) == "busy":
             result.said.append(f"{run.name}: another process is at work on it, and it is left to that")
@@ -235,7 +239,9 @@ def _compare(
         labels = [one.label for one in group]
         names = labels if len(set(labels)) == len(labels) else [one.name for one in group]
         domain = (evaluation or study).reference_domain
+        asked = claims.about(study, evaluation, {one.label: name for one, name in zip(group, names, strict=True)})
         shown: dict[str, Any] = {"names": names, "reference_domain": domain, "out": out} | options
+        shown["claims"] = list(asked.values())
         try:
             pictures = group[0].target.open(group[0].cache)
             comparison = compare([one.folder for one in group], data=pictures, **shown)
@@ -243,6 +249,8 @@ def _compare(
             result.failed[out.name] = str(error)
             continue
         result.comparisons[out] = comparison
+        answers = zip(asked, comparison.claims, strict=True)
+        result.claims.extend(Answered(place, one, comparison) for place, one in answers)
         result.said.extend(f"{out.name}: {line}" for line in _against(comparison, study.reference, group))
 
 
@@ -281,44 +289,3 @@ def _refuse_changed(folder: Path, runs: Sequence[Run], states: dict[str, State])
     if reasons:
         lines = [f"{folder}: {', '.join(names)}: not as this study asks: {why}" for why, names in reasons.items()]
         raise OutputError(*lines, "choose another `out`, or train these anew with `overwrite=True`")
-
-
-def _doing(now: State) -> str:
-    words = {"missing": "training", "started": "resuming ", "changed": "training anew", "finished": "finished, "}
-    return words[now.kind] + (now.detail if now.kind in ("started", "finished") else "")
-
-
-def _plan(study: Study, runs: Sequence[Run], states: dict[str, State]) -> Table:
-    """What would be done, as a table for the terminal."""
-    words = {"missing": "train", "started": "resume", "finished": "nothing", "changed": "refuse, or `overwrite=True`"}
-    table = Table("run", "network", "to do", "what is there", title=f"{study.name}: {len(runs)} runs")
-    for run in runs:
-        now = states[run.name]
-        table.add_row(run.name, run.recipe.model.name, words[now.kind], now.detail)
-    return table
-
-
-def _rest(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> str:
-    """How much would be done."""
-    todo = sum(states[run.name].kind != "finished" for run in runs)
-    return f"{todo} of {len(runs)} to do{_left(folder, runs, states)}"
-
-
-def _then(folder: Path, study: Study) -> str:
-    """What after it."""
-    scored = "".join(f"score on {one.name}, " for one in study.evaluate)
-    return f"; then {scored}compare in {folder / 'comparison'}"
-
-
-def _left(folder: Path, runs: Sequence[Run], states: dict[str, State]) -> str:
-    """How long the runs to do will take, by those that are finished: other seeds of the same, or else all."""
-    took: dict[str, list[float]] = {}
-    for run in runs:
-        if states[run.name].kind == "finished" and (seconds := seconds_taken(run_folder(folder, run))):
-            took.setdefault(run.label, []).append(seconds)
-    every = [one for seconds in took.values() for one in seconds]
-    todo = [took.get(run.label, every) for run in runs if states[run.name].kind != "finished"]
-    if not every or not todo:
-        return ""
-    left = sum(sum(seconds) / len(seconds) for seconds in todo)
-    return f"; about {left / 60:.0f} min left" if left >= 60 else f"; about {left:.0f} s left"

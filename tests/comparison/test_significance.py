@@ -14,6 +14,7 @@ from tarsia.comparison.significance import (
     interval,
     letters,
     miou,
+    over_trainings,
     permutation_ps,
     picture_sums,
     resampled,
@@ -123,9 +124,23 @@ def test_one_block_has_no_interval():
     assert np.isnan(interval(miou(resampled(sums)), 1)).all()
 
 
-@pytest.mark.parametrize("freedom, exact", [(4, 2.776), (5, 2.571), (10, 2.228), (19, 2.093), (100, 1.984)])
+@pytest.mark.parametrize(("freedom", "exact"), [
+    (1, 12.7062047), (2, 4.3026527), (3, 3.1824463), (4, 2.7764451), (5, 2.5705818), (19, 2.0930241), (100, 1.9839715)
+])  # fmt: skip
 def test_student_t(freedom, exact):
-    assert significance._student_t(0.975, freedom) == pytest.approx(exact, rel=0.007)
+    assert significance._student_t(0.975, freedom) == pytest.approx(exact, rel=1e-7)
+    assert significance._student_t(0.75, 1) == pytest.approx(1.0) and significance._student_t(0.5, freedom) < 1e-9
+
+
+def test_the_interval_of_trainings_covers_their_mean_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    found = [over_trainings(list(random.normal(0.3, 0.02, 3))) for _ in range(2000)]
+    assert 0.94 <= np.mean([one.low <= 0.3 <= one.high for one in found]) <= 0.96
+    one = over_trainings([0.1, 0.2, 0.6], level=0.9)
+    half = 2.9199856 * np.std([0.1, 0.2, 0.6], ddof=1) / np.sqrt(3)
+    assert one == pytest.approx((0.3, 0.3 - half, 0.3 + half))
+    assert over_trainings([0.4])[0] == 0.4 and np.isnan(over_trainings([0.4])[1:]).all()
+    assert np.isnan(over_trainings([])).all()
 
 
 def test_p_is_the_share_of_all_swappings_where_they_can_be_counted():

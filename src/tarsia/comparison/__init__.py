@@ -11,7 +11,8 @@ import numpy as np
 
 from tarsia.card import Classes
 from tarsia.comparison import significance
-from tarsia.comparison.significance import Blocks
+from tarsia.comparison.claims import Judged
+from tarsia.comparison.significance import Blocks, Figure
 from tarsia.plain_text import listed
 
 FORMAT = 1
@@ -53,27 +54,21 @@ class Pictures:
 class Model:
     """One model; several trainings that differ by their seed alone are one model, with the mean of their counts.
 
-    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`: of each training.  `details`:
-    arrays by picture, as evaluation/details.py `per_picture` gives them.  `settings`: how it was run, where that is the
-    model's own affair.
+    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`, `seeds`, `figures`: of each of its
+    trainings the mIoU, the seed and fold, and the figures of its details.  `details`: arrays by picture, as
+    evaluation/details.py `per_picture` gives them.  `settings`: how it was run, where that is the model's own affair.
     """
 
     name: str
     members: tuple[str, ...]
     sums_N3K: np.ndarray
     mious: tuple[float, ...]
+    seeds: tuple[tuple[str, str], ...] = ()
+    figures: tuple[dict[str, float], ...] = ()
     details: dict[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     measured_on: str = ""
-
-
-class Figure(NamedTuple):
-    """A value and its confidence interval; NaN where there is none."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +141,10 @@ def spread(domains: Sequence[Domain], place: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Models on the same pictures: `standings` best first, a test of every pair, domains, folds, what must be known."""
+    """Models on the same pictures: `standings` best first, a test of every pair, domains, folds, what must be known.
+
+    `claims`: what came of what was claimed of them.
+    """
 
     pictures: Pictures
     sampling: Sampling
@@ -158,6 +156,7 @@ class Comparison:
     differing: list[Differing]
     notes: list[str]
     folds: list[Domain] = field(default_factory=list)  # where each was scored by models that have not seen it
+    claims: list[Judged] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -192,6 +191,7 @@ class Comparison:
             "format": FORMAT,
             "verdict": self.verdict(),
             "notes": self.notes,
+            "claims": [one.to_json() for one in self.claims],
             "models": [_model(one, self.pictures.classes) for one in self.standings],
             "pairs": [
                 pair._asdict()

@@ -12,7 +12,6 @@ from tarsia.comparison import (
     Comparison,
     Differing,
     Domain,
-    Figure,
     Model,
     Pair,
     Pictures,
@@ -20,7 +19,8 @@ from tarsia.comparison import (
     Standing,
     significance,
 )
-from tarsia.comparison.significance import Blocks
+from tarsia.comparison.claims import MIOU, Claim, Judged
+from tarsia.comparison.significance import Blocks, Figure
 from tarsia.errors import DatasetError, nearest
 from tarsia.evaluation import reliability
 from tarsia.evaluation.details import FIGURES
@@ -37,11 +37,13 @@ def compared(
     *,
     reference_domain: str | None = None,
     notes: Sequence[str] = (),
+    claims: Sequence[Claim] = (),
 ) -> Comparison:
-    """Models on the same pictures -> their comparison.
+    """Models on the same pictures -> their comparison, and what came of `claims` about them.
 
     Intervals by bootstrap and p values by permutation over the same blocks (significance.py), corrected for the number
-    of pairs by Holm.  Raises DatasetError for an unknown reference domain and where no pixel is labelled.
+    of pairs by Holm.  Raises DatasetError for an unknown reference domain, where no pixel is labelled, and for a claim
+    about a model that is not there or a figure that was not counted.
     """
     everything = np.stack([model.sums_N3K for model in models], 1)
     values_M = significance.miou(everything.sum(0))
@@ -50,7 +52,7 @@ def compared(
     order = np.argsort(-values_M, kind="stable")
     models, everything = [models[k] for k in order], everything[:, order]
     blocks = significance.blocks_of(pictures.names, pictures.sequences)
-    sums_BM3K = _by_block(everything, blocks)
+    sums_BM3K = significance.by_block(everything, blocks)
     drawn_RM3K = significance.resampled(sums_BM3K, sampling.resamples, sampling.seed)
     miou_RM = significance.miou(drawn_RM3K)
     pairs = _pairs(sums_BM3K, miou_RM, sampling)
@@ -65,13 +67,10 @@ def compared(
     few = _too_few(blocks.count, len(pairs), sampling)
     differing = _differing(everything, pictures.names)
     found = [*notes, *([few] if few else [])]
-    return Comparison(pictures, sampling, blocks, standings, pairs, domains, reference, differing, found, folds)
-
-
-def _by_block(values_N: np.ndarray, blocks: Blocks) -> np.ndarray:
-    sums = np.zeros((blocks.count, *values_N.shape[1:]))
-    np.add.at(sums, blocks.ids_N, values_N)
-    return sums
+    what_came = [_judged(claim, models, blocks, sampling) for claim in claims]
+    return Comparison(
+        pictures, sampling, blocks, standings, pairs, domains, reference, differing, found, folds, what_came
+    )
 
 
 def _pairs(sums_BM3K: np.ndarray, miou_RM: np.ndarray, sampling: Sampling) -> list[Pair]:
@@ -106,7 +105,7 @@ def _standing(
 
     details = {}
     for source, values_N in model.details.items():
-        sums_B = _by_block(values_N, blocks)
+        sums_B = significance.by_block(values_N, blocks)
         drawn_R = significance.resampled(sums_B, sampling.resamples, sampling.seed)
         for key, one in FIGURES.items():
             if one.source == source:
@@ -129,7 +128,7 @@ def _domains(sums_NM3K: np.ndarray, pictures: Pictures, labels: Sequence[str], s
     found = []
     for name, chosen in by_domain(labels).items():
         part = significance.blocks_of(*([texts[i] for i in chosen] for texts in (pictures.names, pictures.sequences)))
-        sums_BM3K = _by_block(sums_NM3K[chosen], part)
+        sums_BM3K = significance.by_block(sums_NM3K[chosen], part)
         values_M = significance.miou(sums_BM3K.sum(0))
         drawn_RM = significance.miou(significance.resampled(sums_BM3K, sampling.resamples, sampling.seed))
         intervals = [significance.interval(values_R, part.count, sampling.level) for values_R in drawn_RM.T]
@@ -145,6 +144,39 @@ def _reference(domains: Sequence[Domain], wanted: str | None) -> str | None:
         there = nearest(wanted, [domain.name for domain in domains]) or ": the pictures are all of one domain"
         raise DatasetError(f"reference domain {wanted}: there is none of that name{there}")
     return wanted or (max(domains, key=lambda domain: domain.images).name if domains else None)
+
+
+def _judged(claim: Claim, models: Sequence[Model], blocks: Blocks, sampling: Sampling) -> Judged:
+    both = [_named(models, name) for name in (claim.better, claim.than)]
+    first, second = (_by_seed(model, claim.figure) for model in both)
+    differences = tuple(first[seed] - second[seed] for seed in first if seed in second)
+    (value, drawn_R), (other, others_R) = (_of_pictures(model, claim.figure, blocks, sampling) for model in both)
+    interval = significance.interval(drawn_R - others_R, blocks.count, sampling.level)
+    over_seeds = significance.over_trainings(differences, sampling.level)
+    over_pictures = Figure(value - other, *interval)
+    return Judged(claim, both[0].name, both[1].name, differences, over_seeds, over_pictures)
+
+
+def _named(models: Sequence[Model], name: str) -> Model:
+    for model in models:
+        if name == model.name or name in model.members:
+            return model
+    raise DatasetError(f"a claim is about {name}: no such model{nearest(name, [model.name for model in models])}")
+
+
+def _by_seed(model: Model, figure: str) -> dict[tuple[str, str], float]:
+    values = model.mious if figure == MIOU else [found.get(figure, math.nan) for found in model.figures]
+    return dict(zip(model.seeds, values, strict=True))
+
+
+def _of_pictures(model: Model, figure: str, blocks: Blocks, sampling: Sampling) -> tuple[float, np.ndarray]:
+    """A figure of the counts of all trainings together, and the same of each resample."""
+    one = FIGURES.get(figure)
+    if one is not None and one.source not in model.details:
+        raise DatasetError(f"a claim is about the {one.words} of {model.name}, which not all reports have counted")
+    values_N, of = (model.sums_N3K, significance.miou) if one is None else (model.details[one.source], one.of)
+    sums_B = significance.by_block(values_N, blocks)
+    return float(of(sums_B.sum(0))), of(significance.resampled(sums_B, sampling.resamples, sampling.seed))
 
 
 def _differing(sums_NM3K: np.ndarray, names: Sequence[str]) -> list[Differing]:

@@ -40,6 +40,7 @@ def write_page(
         "method": _method(comparison),
         "models": [{"name": name, "color": plots.color_of(k)} for k, name in enumerate(comparison.names)],
         "numbered": len(comparison.names) > _BARS,
+        "claims": _claims(comparison),
         "board": _board(comparison),
         "settings": {"headings": comparison.settings, "rows": words.settings(comparison)},
         "matrix": _matrix(comparison),
@@ -115,6 +116,21 @@ def _board(comparison: Comparison) -> dict[str, Any]:
         "axis": plots.whisker_axis(low, high),
         "same": "Models that share a letter of their group cannot be told apart." if comparison.pairs else "",
     }
+
+
+def _claims(comparison: Comparison) -> dict[str, Any] | None:
+    if not comparison.claims:
+        return None
+    rows = [
+        {
+            "source": one.claim.source,
+            "about": f"{one.better} less {one.than}, {one.figure}",
+            "more": f"more than {one.claim.by:g}" if one.claim.by else "",
+            "cells": cells,
+        }
+        for one, cells in zip(comparison.claims, words.claim_rows(comparison), strict=True)
+    ]
+    return {"rows": rows, "method": words.how_claims_are_judged(comparison)}
 
 
 def _matrix(comparison: Comparison) -> list[list[dict[str, str]]]:

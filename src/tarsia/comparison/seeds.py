@@ -17,7 +17,7 @@ import numpy as np
 from tarsia import formerly
 from tarsia.comparison import Comparison, Model, significance
 from tarsia.comparison.reports import ComparedReport, shared_protocol
-from tarsia.evaluation.details import KEYS
+from tarsia.evaluation.details import FIGURES, KEYS
 from tarsia.plain_text import listed, number, some
 
 _NAMED = 3
@@ -99,11 +99,19 @@ def _model(name: str, group: Sequence[ComparedReport], shared: dict[str, Any], k
         members=tuple(one.name for one in group),
         sums_N3K=np.mean([one.sums_N3K for one in group], 0),
         mious=tuple(float(significance.miou(one.sums_N3K.sum(0))) for one in group),
+        seeds=tuple(_seed(one.recipe or {}) for one in group),
+        figures=tuple(_figures(one) for one in group),
         details={key: np.mean([one.details[key] for one in group], 0) for key in kinds},
         facts=facts,
         settings=settings,
         measured_on="; ".join(dict.fromkeys(filter(None, map(_measured_on, group)))),
     )
+
+
+def _figures(one: ComparedReport) -> dict[str, float]:
+    """The figures of the report's details."""
+    sums = {key: values_N.sum(0) for key, values_N in one.details.items()}
+    return {key: float(figure.of(sums[figure.source])) for key, figure in FIGURES.items() if figure.source in sums}
 
 
 def _measured_on(one: ComparedReport) -> str:

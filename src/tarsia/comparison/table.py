@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Group
 
 from tarsia.comparison import Comparison, Domain, Figure, Standing, spread, worst
+from tarsia.comparison.claims import LEAST
 from tarsia.console import Table, stack
 from tarsia.evaluation.details import FIGURES
 from tarsia.plain_text import decimal
@@ -100,10 +101,12 @@ def settings(comparison: Comparison) -> list[list[str]]:
 
 
 def tables(comparison: Comparison, width: int) -> list[Group]:
-    """Leaderboard, tests, classes, domains, details and pictures, each at most `width` characters wide."""
+    """Leaderboard, claims, tests, classes, domains, details and pictures, each at most `width` characters wide."""
     found = [_leaderboard(comparison, width), _classes(comparison, width)]
     if comparison.pairs:
         found.insert(1, _pairs(comparison, width))
+    if comparison.claims:
+        found.insert(1, _claims(comparison, width))
     if comparison.folds:
         found.append(_folds(comparison, width))
     if comparison.domains and not comparison.domains_are_folds:
@@ -132,6 +135,38 @@ def _leaderboard(comparison: Comparison, width: int) -> Group:
 
 def _numbered(comparison: Comparison) -> list[str]:
     return [f"{place} {name}" for place, name in enumerate(comparison.names, 1)]
+
+
+def claim_rows(comparison: Comparison) -> list[list[str]]:
+    """Of each claim its words, verdict, difference, both intervals, and how many pairs of trainings there are."""
+    return [
+        [
+            one.claim.says,
+            one.verdict,
+            signed(one.over_seeds.value),
+            interval(one.over_seeds),
+            interval(one.over_pictures),
+            str(len(one.differences)),
+        ]
+        for one in comparison.claims
+    ]
+
+
+def how_claims_are_judged(comparison: Comparison) -> str:
+    level, count = f"{100 * comparison.sampling.level:g} %", len(comparison.claims)
+    several = f"  Each of the {count} is judged by itself." if count > 1 else ""
+    return (
+        f"A claim holds where two {level} intervals lie above what it says: that of the differences by seed (Student's "
+        "t), and that over pictures.  It does not hold where both lie below.  All else is undecided, as are fewer than "
+        f"{LEAST} seeds.{several}"
+    )
+
+
+def _claims(comparison: Comparison, width: int) -> Group:
+    rows = claim_rows(comparison)
+    headings = ("verdict", "difference", "over seeds", "over pictures", "n")
+    cells = [(heading, [row[k] for row in rows], k) for k, heading in enumerate(headings, 1)]
+    return _fitted("Claims", "claim", [row[0] for row in rows], cells, width, how_claims_are_judged(comparison))
 
 
 def _pairs(comparison: Comparison, width: int) -> Group:

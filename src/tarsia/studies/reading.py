@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from tarsia import data
+from tarsia.comparison.claims import Claim
 from tarsia.errors import TOLD, DatasetError, RecipeError, nearest
 from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
@@ -140,6 +141,7 @@ def faults_of(document: Document, runs: Sequence[Run]) -> Iterator[Fault]:
     yield from _setting_faults(document)
     yield from _name_faults(document, runs)
     yield from _evaluation_faults(document, runs)
+    yield from _claim_faults(document, runs)
 
 
 def _setting_faults(document: Document) -> Iterator[Fault]:
@@ -186,6 +188,20 @@ def _name_faults(document: Document, runs: Sequence[Run]) -> Iterator[Fault]:
     known = {run.label for run in runs}
     if isinstance(reference, str) and known and reference not in known:
         yield ("reference",), f"no variation {reference}{nearest(reference, known)}"
+
+
+def _claim_faults(document: Document, runs: Sequence[Run]) -> Iterator[Fault]:
+    """Claims about variations, or on pictures, that there are not."""
+    labels = {run.label for run in runs}
+    scored = {one.name for _, one in _sound(document, "evaluate", Evaluation)}
+    for k, claim in _sound(document, "claims", Claim):
+        for key, name in (("better", claim.better), ("than", claim.than)):
+            if labels and name not in labels:
+                yield ("claims", k, key), f"no variation {name}{nearest(name, labels)}"
+        if claim.better == claim.than:
+            yield ("claims", k, "than"), f"{claim.than} cannot be better than itself"
+        if claim.on is not None and claim.on not in scored:
+            yield ("claims", k, "on"), f"nothing under evaluate is named {claim.on}{nearest(claim.on, scored)}"
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, Field, model_validator
 
 from tarsia import data
+from tarsia.comparison.claims import Claim
 from tarsia.data import Dataset, _folds
 from tarsia.errors import DatasetError
 from tarsia.evaluation.thresholds import Expected
@@ -116,6 +117,7 @@ class Tree(Node):
     evaluate: tuple[Evaluation, ...] = ()
     reference: str | None = None
     reference_domain: str | None = None
+    claims: tuple[Claim, ...] = ()
 
     @model_validator(mode="after")
     def _one_or_other(self) -> Tree:

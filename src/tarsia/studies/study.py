@@ -15,6 +15,8 @@
       - {name: city, data: "cityscapes:data/cityscapes,classes=8", reference_domain: bonn}
     reference: full                         # the variation that others are held against
     reference_domain: dawn                  # of data.val, the condition that others are held against
+    claims:                                 # judged over the seeds (comparison/claims.py); `on`: a name of evaluate
+      - {says: skips help, better: full, than: no-skips, source: "Shen & Sun 2022, section 2.2"}
 
 The trainings are the product of recipes, variations, data and seeds, named VARIATION-seedN; RECIPE-VARIATION-DATA-seedN
 where there are several of each, and -FOLD after that with folds.  What is compared are then the folds of a seed as one:
@@ -29,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tarsia import shipped
+from tarsia.comparison.claims import Claim
 from tarsia.errors import RecipeError, nearest
 from tarsia.studies.folds import folded
 from tarsia.studies.reading import faults_of, read_runs, refuse_taken
@@ -48,6 +51,7 @@ class Study:
     evaluate: tuple[Evaluation, ...] = ()
     reference: str | None = None
     reference_domain: str | None = None
+    claims: tuple[Claim, ...] = ()
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = (), tiny: bool = False) -> Study:
@@ -70,7 +74,8 @@ class Study:
             raise RecipeError(*lines)
         if tree.folds and not tiny:
             runs = folded(runs, tree.folds, f"{document.lines[('folds',)]}: folds")
-        return cls(tree.name, str(path), tuple(runs), tree.evaluate, tree.reference, tree.reference_domain)
+        held = tree.reference, tree.reference_domain, tree.claims
+        return cls(tree.name, str(path), tuple(runs), tree.evaluate, *held)
 
     def chosen(self, only: Sequence[str] = ()) -> list[Run]:
         """All trainings, or those that `only` names: single ones, or all of a recipe, variation, data, seed or fold."""
