@@ -566,5 +566,5 @@ def test_the_wheel_works_where_it_is_installed(wheel: Path, data: Path, tmp_path
     done = python(IN_TURN, str(target), repr(commands), cwd=tmp_path, PYTHONPATH=str(target))
     codes = re.findall(r"^ended with (.*)$", done.stdout, re.MULTILINE)
     assert codes == ["0", "2", "0"] and "nowhere" in done.stderr, done.stderr
-    assert "'train'" in done.stdout and "msanet-seed0" in done.stdout and "6 of 6 to do" in done.stdout
+    assert "'train'" in done.stdout and "msanet-seed0" in done.stdout and "18 of 18 to do" in done.stdout
     assert (tmp_path / "scores" / "report.html").stat().st_size > 10_000
