@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from made_reports import detailed, made
+from made_reports import detailed, made, written
 from parsed_page import ATTACKS, Parsed
 from tarsia import html
 from tarsia.card import Classes
 from tarsia.comparing import compare
-from tarsia.comparison import Comparison, Figure, plots, table
+from tarsia.comparison import Comparison, Figure, plots, svg, table
 from tarsia.comparison.page import write_page
 from tarsia.comparison.side_by_side import Panel
 from tarsia.errors import MissingExtraError
@@ -90,6 +90,29 @@ def test_the_page_shows_what_the_comparison_says(tmp_path):
     ):
         assert " ".join(words.split()) in " ".join(parsed.text.split()), words
     assert parsed.count("img") == 8 and parsed.count("svg") == 3 + 1 + 2 + 1 + 1  # whiskers, axis, costs, bars, curve
+
+
+def test_how_trainings_learned_is_drawn_where_their_runs_say_it(tmp_path):
+    """A line for each run whose metrics.csv tells of two epochs; damaged ones and reports elsewhere have none."""
+    tables = (
+        "epoch,step,val_miou\n1,10,0.2\n2,20,\n3,30,0.5\n",
+        "epoch,step,val_miou\n1,10,0.3\n",
+        "epoch,step\n1,10\n2,20\n",
+        "epoch,step,val_miou\nx,y,z\n",
+        None,
+    )
+    folders = []
+    for place, content in enumerate(tables):
+        folders.append(written(tmp_path / f"run {place}", made(0.9 - 0.1 * place)))
+        if content is not None:
+            (folders[-1] / "metrics.csv").write_text(content)
+    found = compare(folders, **QUICK)
+    assert [one.model.curves for one in found.standings] == [(((10, 0.2), (30, 0.5)),), (), (), (), ()]
+    assert found.to_json()["models"][0]["curves"] == [[[10, 0.2], [30, 0.5]]]
+    parsed = Parsed(write(tmp_path, found))
+    assert "a line for each training" in parsed.text and parsed.count("polyline") == 3  # and two of the costs
+    without = Parsed(write(tmp_path, compare(folders[1:], **QUICK)))
+    assert "a line for each training" not in without.text
 
 
 def test_sections_without_content_are_left_out(tmp_path):
@@ -198,13 +221,13 @@ def test_without_jinja_the_extra_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [1, 2, 8, 20])
 def test_names_in_a_scatter_are_neither_on_each_other_nor_outside(number):
     random = np.random.default_rng(number)
-    frame = plots.Box(50, 14, 1000, 420)
+    frame = svg.Box(50, 14, 1000, 420)
     points = [
         (float(x), float(y))
         for x, y in zip(random.uniform(60, 990, number), random.uniform(30, 400, number), strict=True)
     ]
     points[: number // 2] = [(700.0, 200.0 + 3 * k) for k in range(number // 2)]  # a crowd
-    taken = [plots.Box(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+    taken = [svg.Box(x - 7, y - 7, x + 7, y + 7) for x, y in points]
     widths = [float(width) for width in random.uniform(40, 150, number)]
     boxes = plots.placed(widths, taken, frame)
     for k, box in enumerate(boxes):
@@ -216,9 +239,9 @@ def test_names_in_a_scatter_are_neither_on_each_other_nor_outside(number):
 
 
 def test_overlap_is_the_common_area():
-    box = plots.Box(0, 0, 10, 4)
-    assert box.overlap(plots.Box(6, 2, 20, 20)) == 8
-    assert box.overlap(plots.Box(11, 0, 12, 4)) == 0 and box.overlap(plots.Box(0, 5, 10, 6)) == 0
+    box = svg.Box(0, 0, 10, 4)
+    assert box.overlap(svg.Box(6, 2, 20, 20)) == 8
+    assert box.overlap(svg.Box(11, 0, 12, 4)) == 0 and box.overlap(svg.Box(0, 5, 10, 6)) == 0
 
 
 def test_the_front_is_what_none_beats():
@@ -234,7 +257,7 @@ def test_the_front_is_what_none_beats():
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.65, 0.7), (0.15, 0.75), (0.95, 1.0), (0.0, 0.05)])
 def test_ticks_are_round_and_within(low, high):
-    found = plots.ticks(low, high, 6)
+    found = svg.ticks(low, high, 6)
     assert 2 <= len(found) <= 7 and low <= found[0] and found[-1] <= high
     steps = np.diff(found)
     assert steps == pytest.approx(steps[0]) and all(value == float(f"{value:.3g}") for value in found)
@@ -254,9 +277,12 @@ def test_plots_of_strange_values_are_whole():
     nothing = math.nan
     one = plots.Point("a" * 80, 1e6, Figure(0.5, nothing, nothing), "#000")
     for points in ([one], [one, one._replace(x=1e6)], [one, one._replace(x=3e9, miou=Figure(0.9, 0.8, 0.95))]):
-        svg = plots.scatter(points, "parameters")
-        assert svg.count("<circle") == len(points) and "nan" not in svg and "…" in svg
+        drawn = plots.scatter(points, "parameters")
+        assert drawn.count("<circle") == len(points) and "nan" not in drawn and "…" in drawn
     empty = np.array([[0.0, nothing, nothing], [1.0, 0.75, 0.5]])
+    curves = [((10, 0.2), (20, 0.4)), ((10, 0.3), (20, 0.3))]
+    drawn = plots.learning([("a", "#000", curves), ("b <", "#fff", curves[:1])])
+    assert drawn.count("<polyline") == 3 and "b &lt;: 0.4000 after 20 steps" in drawn and "nan" not in drawn
     assert plots.reliability([("a", "#000", empty)]).count("<circle") == 1
     assert "absent" in plots.class_bars(["x"], [("m", "#000", [Figure(nothing, nothing, nothing)])])
 

@@ -16,6 +16,7 @@ from tarsia.comparison.significance import Blocks, Figure
 from tarsia.plain_text import listed
 
 FORMAT = 1
+Curve = tuple[tuple[int, float], ...]  # of a training: step, mIoU on the validation pictures
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Pictures:
 class Model:
     """One model; several trainings that differ by their seed alone are one model, with the mean of their counts.
 
-    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  `mious`, `seeds`, `figures`: of each of its
-    trainings the mIoU, the seed and fold, and the figures of its details.  `details`: arrays by picture, as
+    `sums_N3K`: pixels right, of the truth and predicted, of each picture.  Of each of its trainings `mious`, `seeds`
+    (and folds), `figures` of its details, and `curves`, how it learned.  `details`: arrays by picture, as
     evaluation/details.py `per_picture` gives them.  `settings`: how it was run, where that is the model's own affair.
     """
 
@@ -65,6 +66,7 @@ class Model:
     mious: tuple[float, ...]
     seeds: tuple[tuple[str, str], ...] = ()
     figures: tuple[dict[str, float], ...] = ()
+    curves: tuple[Curve, ...] = ()
     details: dict[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
@@ -252,6 +254,7 @@ def _model(one: Standing, classes: Classes) -> dict[str, Any]:
         "letters": one.letters,
         "miou": one.miou._asdict(),
         "seeds": {"miou": list(one.model.mious), "mean": one.mean, "deviation": one.deviation},
+        "curves": [list(map(list, curve)) for curve in one.model.curves],
         "pixel_accuracy": one.pixel_accuracy,
         "mpa": one.mpa,
         "iou": {name: figure._asdict() for name, figure in zip(classes.names, one.iou, strict=True)},

@@ -45,6 +45,7 @@ def write_page(
         "settings": {"headings": comparison.settings, "rows": words.settings(comparison)},
         "matrix": _matrix(comparison),
         "costs": _costs(comparison),
+        "learning": _learning(comparison),
         "classes": _classes(comparison),
         "folds": _folds(comparison),
         "domains": None if comparison.domains_are_folds else _domains(comparison),
@@ -171,6 +172,12 @@ def _costs(comparison: Comparison) -> list[dict[str, str]]:
             missing = f"{number(left, 'model')} without this figure" if left else ""
             found.append({"title": f"mIoU and {title.lower()}", "svg": drawn, "missing": missing})
     return found
+
+
+def _learning(comparison: Comparison) -> str:
+    models = [(one.name, plots.color_of(k), one.model.curves) for k, one in enumerate(comparison.standings)]
+    learned = [one for one in models if one[2]]
+    return plots.learning(learned, 760, 400) if learned else ""
 
 
 def _classes(comparison: Comparison) -> dict[str, Any]:

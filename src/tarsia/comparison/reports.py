@@ -16,10 +16,11 @@ import yaml
 
 from tarsia import formerly
 from tarsia.card import Classes
-from tarsia.comparison import significance
+from tarsia.comparison import Curve, significance
 from tarsia.engines.model_file import find_model_file, read_card
 from tarsia.errors import DatasetError, TarsiaError
 from tarsia.evaluation.details import per_picture
+from tarsia.evaluation.folder import history
 from tarsia.evaluation.report import Report
 from tarsia.plain_text import command, listed, shortened
 
@@ -48,6 +49,7 @@ class ComparedReport:
     fold_files: dict[str, Path]  # of a joined report, the model of each fold
     recipe: dict[str, Any] | None
     knows_sequences: bool  # reports of the first versions do not
+    curve: Curve  # of the training, where the report is its own
     expected: str  # whether it reached what its recipe expects, in words; empty where that says nothing
 
 
@@ -120,8 +122,18 @@ def _reduced(given: Any, folder: Path | None, name: str) -> ComparedReport:
         fold_files={} if folder is None or model_file else _fold_files(folder),
         recipe=None if folder is None else _recipe(folder, model_file),
         knows_sequences=folder is None or _knows_sequences(folder / "counts.npz"),
+        curve=() if folder is None else _curve(folder / "metrics.csv"),
         expected="" if folder is None else _expected(folder / "report.json"),
     )
+
+
+def _curve(path: Path) -> Curve:
+    """How a training learned, by the metrics.csv of its run; empty where there is none, or it is damaged."""
+    try:
+        rows = history(path) or []
+        return tuple((int(row["step"]), row["val_miou"]) for row in rows if row["val_miou"] is not None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _temperature(model: dict[str, Any]) -> dict[str, str]:

@@ -101,6 +101,7 @@ def _model(name: str, group: Sequence[ComparedReport], shared: dict[str, Any], k
         mious=tuple(float(significance.miou(one.sums_N3K.sum(0))) for one in group),
         seeds=tuple(_seed(one.recipe or {}) for one in group),
         figures=tuple(_figures(one) for one in group),
+        curves=tuple(one.curve for one in group if len(one.curve) > 1),
         details={key: np.mean([one.details[key] for one in group], 0) for key in kinds},
         facts=facts,
         settings=settings,

@@ -55,7 +55,7 @@ def write_folder(
             figures=figures,
             pictures=panels,
             recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
-            history=_history(out / "metrics.csv"),
+            history=history(out / "metrics.csv"),
         )
 
 
@@ -64,7 +64,7 @@ def _title(report: Report) -> str:
     return " ".join(filter(None, (architecture, "on", report.protocol["dataset"], report.protocol["split"]))).strip()
 
 
-def _history(path: Path) -> list[dict[str, Any]] | None:
+def history(path: Path) -> list[dict[str, Any]] | None:
     if not path.is_file():
         return None
     with path.open(encoding="utf-8", newline="") as file:
