@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -57,6 +58,32 @@ def test_the_difference_is_paired_by_seed_and_has_both_intervals(tmp_path):
     assert one.over_seeds == significance.over_trainings(expected)
     pair = found.pairs[0].difference
     assert one.over_pictures == pytest.approx(pair if found.names[0] == "a" else (-pair[0], -pair[2], -pair[1]))
+
+
+def test_every_pair_says_what_the_seeds_say(tmp_path):
+    """In the table, the page, pairs.csv and comparison.json; of single trainings there is nothing to say."""
+    reports = trained(tmp_path, "a", [0.9, 0.91, 0.9]) + trained(tmp_path, "b", [0.6, 0.61, 0.6])
+    found = compare(reports + trained(tmp_path, "c", [0.5]), out=tmp_path / "out", **QUICK)
+    a, b, _ = (one.model.mious for one in found.standings)
+    expected = significance.over_trainings([x - y for x, y in zip(a, b, strict=True)])
+    assert [(pair.seeds, math.isnan(pair.over_seeds.low)) for pair in found.pairs] == [(3, False), (1, True), (1, True)]
+    assert found.pairs[0].over_seeds == expected
+    said = json.loads((tmp_path / "out" / "comparison.json").read_text("utf-8"))["pairs"][0]
+    assert (said["seeds"], said["over_seeds"]["low"]) == (3, pytest.approx(expected.low))
+    rows = list(csv.DictReader((tmp_path / "out" / "pairs.csv").read_text("utf-8").splitlines()))
+    assert [row["seeds"] for row in rows] == ["3", "1", "1"] and rows[1]["over_seeds_low"] == ""
+    shown = f"[{expected.low:.3f}, {expected.high:.3f}]"
+    assert shown in printed(found, 100) and "over 3 seeds [" in (tmp_path / "out" / "comparison.html").read_text(
+        "utf-8"
+    )
+    assert "over seeds" not in printed(compare(reports[:1] + reports[3:4], **QUICK), 100).lower()
+
+
+def printed(found: Comparison, width: int) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    for table in tables(found, width):
+        console.print(table)
+    return console.export_text()
 
 
 @pytest.mark.parametrize(
@@ -133,8 +160,5 @@ def test_json_page_and_table_say_what_came_of_them(tmp_path):
     ):
         assert words in text, words
     for width in (60, 80, 120):
-        console = Console(width=width, record=True, file=io.StringIO())
-        for table in tables(found, width):
-            console.print(table)
-        lines = console.export_text().splitlines()
+        lines = printed(found, width).splitlines()
         assert max(map(len, lines)) <= width and any("holds" in line and "a beats b" in line for line in lines)

@@ -102,7 +102,10 @@ class Standing:
 
 
 class Pair(NamedTuple):
-    """Two standings by their places, the better first: difference in mIoU, p by itself and corrected for all pairs."""
+    """Two standings by their places, the better first: difference in mIoU, p by itself and corrected for all pairs.
+
+    `over_seeds`: the mean of the differences between trainings of the same seed, of which there are `seeds`.
+    """
 
     first: int
     second: int
@@ -110,6 +113,8 @@ class Pair(NamedTuple):
     p: float
     p_holm: float
     different: bool
+    seeds: int
+    over_seeds: Figure
 
 
 class Domain(NamedTuple):
@@ -198,7 +203,7 @@ class Comparison:
             "pairs": [
                 pair._asdict()
                 | {"first": self.names[pair.first], "second": self.names[pair.second]}
-                | {"difference": pair.difference._asdict()}
+                | {"difference": pair.difference._asdict(), "over_seeds": pair.over_seeds._asdict()}
                 for pair in self.pairs
             ],
             "reference_domain": self.reference_domain,

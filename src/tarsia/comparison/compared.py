@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -55,7 +56,7 @@ def compared(
     sums_BM3K = significance.by_block(everything, blocks)
     drawn_RM3K = significance.resampled(sums_BM3K, sampling.resamples, sampling.seed)
     miou_RM = significance.miou(drawn_RM3K)
-    pairs = _pairs(sums_BM3K, miou_RM, sampling)
+    pairs = _pairs(models, sums_BM3K, miou_RM, sampling)
     letters = significance.letters(_different(pairs, len(models)))
     standings = [
         _standing(model, letters[k], blocks, sums_BM3K[:, k].sum(0), drawn_RM3K[:, k], sampling)
@@ -73,16 +74,18 @@ def compared(
     )
 
 
-def _pairs(sums_BM3K: np.ndarray, miou_RM: np.ndarray, sampling: Sampling) -> list[Pair]:
-    count, models = sums_BM3K.shape[:2]
-    both = [(a, b) for a in range(models) for b in range(a + 1, models)]
+def _pairs(models: Sequence[Model], sums_BM3K: np.ndarray, miou_RM: np.ndarray, sampling: Sampling) -> list[Pair]:
+    count = len(sums_BM3K)
+    both = list(itertools.combinations(range(len(models)), 2))
     values_M = significance.miou(sums_BM3K.sum(0))
     p_values = significance.permutation_ps(sums_BM3K, both, sampling.permutations, sampling.seed)
     pairs = []
     for (a, b), p, p_holm in zip(both, p_values, significance.holm(p_values), strict=True):
         interval = significance.interval(miou_RM[:, a] - miou_RM[:, b], count, sampling.level)
         difference = Figure(float(values_M[a] - values_M[b]), *interval)
-        pairs.append(Pair(a, b, difference, p, p_holm, p_holm <= sampling.alpha))
+        by_seed = _by_seed(models[a], models[b], MIOU)
+        over_seeds = significance.over_trainings(by_seed, sampling.level)
+        pairs.append(Pair(a, b, difference, p, p_holm, p_holm <= sampling.alpha, len(by_seed), over_seeds))
     return pairs
 
 
@@ -147,14 +150,14 @@ def _reference(domains: Sequence[Domain], wanted: str | None) -> str | None:
 
 
 def _judged(claim: Claim, models: Sequence[Model], blocks: Blocks, sampling: Sampling) -> Judged:
-    both = [_named(models, name) for name in (claim.better, claim.than)]
-    first, second = (_by_seed(model, claim.figure) for model in both)
-    differences = tuple(first[seed] - second[seed] for seed in first if seed in second)
-    (value, drawn_R), (other, others_R) = (_of_pictures(model, claim.figure, blocks, sampling) for model in both)
-    interval = significance.interval(drawn_R - others_R, blocks.count, sampling.level)
+    better, than = (_named(models, name) for name in (claim.better, claim.than))
+    (value, drawn_R), (other, others_R) = (
+        _of_pictures(model, claim.figure, blocks, sampling) for model in (better, than)
+    )
+    over_pictures = Figure(value - other, *significance.interval(drawn_R - others_R, blocks.count, sampling.level))
+    differences = _by_seed(better, than, claim.figure)
     over_seeds = significance.over_trainings(differences, sampling.level)
-    over_pictures = Figure(value - other, *interval)
-    return Judged(claim, both[0].name, both[1].name, differences, over_seeds, over_pictures)
+    return Judged(claim, better.name, than.name, differences, over_seeds, over_pictures)
 
 
 def _named(models: Sequence[Model], name: str) -> Model:
@@ -164,9 +167,13 @@ def _named(models: Sequence[Model], name: str) -> Model:
     raise DatasetError(f"a claim is about {name}: no such model{nearest(name, [model.name for model in models])}")
 
 
-def _by_seed(model: Model, figure: str) -> dict[tuple[str, str], float]:
-    values = model.mious if figure == MIOU else [found.get(figure, math.nan) for found in model.figures]
-    return dict(zip(model.seeds, values, strict=True))
+def _by_seed(first: Model, second: Model, figure: str) -> tuple[float, ...]:
+    """The differences between the trainings of one seed that both models have."""
+    values = [
+        dict(zip(model.seeds, model.mious if figure == MIOU else [one[figure] for one in model.figures], strict=False))
+        for model in (first, second)
+    ]
+    return tuple(value - values[1][seed] for seed, value in values[0].items() if seed in values[1])
 
 
 def _of_pictures(model: Model, figure: str, blocks: Blocks, sampling: Sampling) -> tuple[float, np.ndarray]:

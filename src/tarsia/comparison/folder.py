@@ -84,6 +84,10 @@ def _pair_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
             "difference": pair["difference"]["value"],
             "low": pair["difference"]["low"],
             "high": pair["difference"]["high"],
+            "seeds": pair["seeds"],
+            "over_seeds": pair["over_seeds"]["value"],
+            "over_seeds_low": pair["over_seeds"]["low"],
+            "over_seeds_high": pair["over_seeds"]["high"],
             **{key: pair[key] for key in ("p", "p_holm", "different")},
         }
         for pair in record["pairs"]

@@ -152,9 +152,16 @@ def _matrix_cell(pair: Pair, sign: int, largest: float, row: str, column: str) -
     said = f"{row} less {column}: {words.interval(Figure(0.0, *ends), 4)}, p {words.p_value(pair.p)}"
     return {
         "text": words.signed(sign * pair.difference.value, 3),
-        "title": f"{said}, corrected {words.p_value(pair.p_holm)}",
+        "title": f"{said}, corrected {words.p_value(pair.p_holm)}{_of_seeds(pair, sign)}",
         "style": f"background:rgb({hue} / {strength:.2f})" if pair.different else "color:var(--soft)",
     }
+
+
+def _of_seeds(pair: Pair, sign: int) -> str:
+    if pair.seeds < 2:
+        return ""
+    ends = sorted(sign * end for end in pair.over_seeds[1:])
+    return f"; over {pair.seeds} seeds {words.interval(Figure(0.0, *ends), 4)}"
 
 
 def _costs(comparison: Comparison) -> list[dict[str, str]]:

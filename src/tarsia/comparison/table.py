@@ -177,13 +177,16 @@ def _pairs(comparison: Comparison, width: int) -> Group:
     cells = [
         ("mIoU", [signed(pair.difference.value) for pair in shown], 0),
         ("interval", [interval(pair.difference) for pair in shown], 3),
-        ("p", [p_value(pair.p) for pair in shown], 2),
+        ("p", [p_value(pair.p) for pair in shown], 4),
         ("p, Holm", [f"{p_value(pair.p_holm)}{' *' if pair.different else '  '}" for pair in shown], 1),
     ]
+    if several := any(pair.seeds > 1 for pair in comparison.pairs):
+        cells.append(("over seeds", [interval(pair.over_seeds) for pair in shown], 2))
     more = len(comparison.pairs) - len(shown)
     tests = len(comparison.pairs)
     corrected = f", corrected for {tests} tests" if tests > 1 else ""
     caption = f"* differ at the {100 * comparison.sampling.alpha:g} % level{corrected}."
+    caption += "  Over seeds: Student's interval of the differences by seed." if several else ""
     caption += f"  {more} more pairs: pairs.csv." if more else ""
     return _fitted("Differences", "pair", rows, cells, width, caption)
 
