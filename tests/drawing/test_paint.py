@@ -115,7 +115,8 @@ def test_panel_shows_right_wrong_and_ignored():
     prediction_HW = truth_HW.copy()
     prediction_HW[10:20, 30:90] = 1
     prediction_HW[:, 150:] = 2
-    sheet = np.asarray(paint.panel(image_HW3, truth_HW, prediction_HW, CLASSES, "a caption"))
+    drawn = paint.panel(image_HW3, truth_HW, prediction_HW, CLASSES, "a caption")
+    sheet = np.asarray(drawn.convert("RGB"))
     bare = paint.panel(image_HW3, truth_HW, prediction_HW, CLASSES)
     assert sheet.shape[0] > bare.height and sheet.shape[1] == bare.width
     red = np.argwhere((sheet == RED).all(2))
@@ -133,6 +134,9 @@ def test_panel_shows_right_wrong_and_ignored():
     assert (predicted == paint.colorize(prediction_HW, CLASSES)).all()
     first = sheet[top - 10 : top + 50, left - 30 - 3 * step : left + 170 - 3 * step]
     assert (first == image_HW3).all()
+    clear = np.asarray(drawn)[..., 3] == 0
+    assert not clear[top - 10 : top + 50, left - 30 : left + 170].any() and clear[:, :3].all(), "paper, not pictures"
+    assert (sheet[clear] == 255).all(), "white to what knows no alpha"
 
 
 @pytest.mark.parametrize("size", [(8, 8), (2, 500), (1500, 900)])

@@ -19,7 +19,7 @@ def flat(color: np.ndarray, size: tuple[int, int] = (30, 40)) -> np.ndarray:
 
 def boxes(drawn: Image.Image, color: np.ndarray) -> tuple[int, int, int, int]:
     """top, left, height, width of the area of one colour."""
-    rows, columns = np.nonzero((np.asarray(drawn) == color).all(-1))
+    rows, columns = np.nonzero((np.asarray(drawn.convert("RGB")) == color).all(-1))
     height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
     assert len(rows) == height * width, "not one rectangle"
     return int(rows.min()), int(columns.min()), height, width
@@ -46,7 +46,8 @@ def test_a_label_is_laid_over_a_second_copy_below_its_own_picture() -> None:
     tiles = [Tile("plain", flat(COLORS[0])), Tile("labelled", flat(COLORS[1]), label)]
     drawn = sheet([Row("", tiles)], CLASSES, (60, 80))
     top, left, height, width = boxes(drawn, COLORS[1])
-    below = np.asarray(drawn)[top + height : top + 2 * height + 20]
+    assert drawn.mode == "RGBA" and drawn.getpixel((0, 0)) == (255, 255, 255, 0)
+    below = np.asarray(drawn.convert("RGB"))[top + height : top + 2 * height + 20]
     assert (below[:, :left] == 255).all()  # none below the picture without a label
     over = below[:, left : left + width].reshape(-1, 3).astype(int)
     for k in (0, 1):

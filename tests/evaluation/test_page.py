@@ -203,6 +203,21 @@ def test_large_pictures_are_reduced_to_1600_pixels(tmp_path):
     assert "educed" not in parsed.text
 
 
+def test_what_is_clear_in_a_picture_stays_so_at_any_size(tmp_path):
+    """So that a panel has no white edges on a dark page."""
+    random = np.random.default_rng(2)
+    for place, side in enumerate((300, 2500)):
+        pixels = random.integers(0, 255, (60, side, 4), np.uint8)
+        pixels[..., 3] = 255
+        pixels[:20] = (255, 255, 255, 0)
+        Image.fromarray(pixels).save(tmp_path / f"{place}.png")
+        parsed = Parsed(write(tmp_path, pictures=[("p", tmp_path / f"{place}.png")]))
+        kind, data = re.fullmatch(r"data:image/(\w+);base64,(.+)", parsed.sources()[0]).groups()
+        with Image.open(io.BytesIO(base64.b64decode(data))) as embedded:
+            alpha = np.asarray(embedded.convert("RGBA"))[..., 3]
+        assert kind == "webp" and (alpha[:10] == 0).all() and (alpha[-10:] == 255).all()
+
+
 def test_a_page_too_large_is_reduced_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "PAGE_LIMIT_BYTES", 200_000)
     pictures = [(f"p{k}", picture(tmp_path / "p.png", (1600, 200), noise=True)) for k in range(3)]

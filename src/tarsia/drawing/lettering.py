@@ -11,6 +11,7 @@ from PIL import ImageFont
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 PAPER, INK, FAINT = (255, 255, 255), (24, 28, 34), (110, 118, 128)
+CLEAR = (*PAPER, 0)  # what is behind, a dark page too, where FAINT can be read as well; white to what knows no alpha
 # Pillow's own font draws ASCII only; these are asked for where a name needs more, and may all be absent.
 _SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc")
 

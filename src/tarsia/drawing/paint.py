@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from tarsia.card import IGNORED, Classes
 from tarsia.drawing.legend import Entry, percent, with_legend
-from tarsia.drawing.lettering import FAINT, INK, PAPER, fit_fonts, wrapped
+from tarsia.drawing.lettering import CLEAR, FAINT, PAPER, fit_fonts, wrapped
 from tarsia.files import writing
 from tarsia.pictures.rgb import as_visible
 
@@ -75,7 +75,7 @@ def panel(
     caption: str = "",
     headings: tuple[str, str, str] = ("truth", "prediction", "errors"),
 ) -> Image.Image:
-    """Picture, truth, prediction and errors in a row, each H x W, with `headings` above and `caption` under them.
+    """Picture, truth, prediction and errors in a row, each H x W, with `headings` above and `caption` under them: RGBA.
 
     Errors: right pixels are the picture, grey and dimmed; wrong ones red; pixels whose truth is ignored hatched grey.
     Large pictures are reduced and tiny ones enlarged (nearest neighbour).  Raises ValueError as `overlay` does.
@@ -243,11 +243,11 @@ def _row(tiles: list[tuple[str, Image.Image]], caption: str) -> Image.Image:
     fonts = fit_fonts(letters, [caption])
     lines, font = wrapped(caption, fonts, total - 2 * gap)
     foot = round(len(lines) * letters * 1.45 + (letters * 0.8 if lines else 0))
-    sheet = Image.new("RGB", (total, head + height + gap + foot), PAPER)
+    sheet = Image.new("RGBA", (total, head + height + gap + foot), CLEAR)
     draw = ImageDraw.Draw(sheet)
     for index, (heading, tile) in enumerate(tiles):
         left = gap + index * (cell + gap)
-        draw.text((left, head / 2), heading, fill=INK, font=fonts[0], anchor="lm")
+        draw.text((left, head / 2), heading, fill=FAINT, font=fonts[0], anchor="lm")
         sheet.paste(tile, (left, head))
     for index, line in enumerate(lines):
         top = head + height + gap + round((index + 0.5) * letters * 1.45)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from tarsia.card import Classes
 from tarsia.drawing import paint
-from tarsia.drawing.lettering import FAINT, INK, PAPER, fit_fonts, lettering, shortened, wrapped
+from tarsia.drawing.lettering import CLEAR, FAINT, fit_fonts, lettering, shortened, wrapped
 from tarsia.pictures.rgb import as_visible
 
 _LETTERS, _GAP = 14, 8
@@ -32,15 +32,16 @@ class Row(NamedTuple):
 
 
 def sheet(rows: Sequence[Row], classes: Classes, tile_size: tuple[int, int] = (180, 240)) -> Image.Image:
-    """Rows of tiles -> one picture; each tile's picture is fitted into `tile_size` (height, width), tiny ones enlarged.
+    """Rows of tiles -> one RGBA picture on clear paper.
 
-    Raises ValueError where there is no tile, for sizes of picture and label that differ and for strange label values.
+    Each tile's picture is fitted into `tile_size` (height, width), tiny ones enlarged.  Raises ValueError where there
+    is no tile, for sizes of picture and label that differ and for strange label values.
     """
     columns = max((len(row.tiles) for row in rows), default=0)
     if not columns or min(tile_size) < 1:
         raise ValueError(f"a sheet of {len(rows)} rows, {columns} columns and tiles of {tile_size}: nothing to draw")
     strips = [_strip(row, classes, columns, tile_size) for row in rows]
-    drawn = Image.new("RGB", (strips[0].width, sum(strip.height for strip in strips) + _GAP), PAPER)
+    drawn = Image.new("RGBA", (strips[0].width, sum(strip.height for strip in strips) + _GAP), CLEAR)
     top = 0
     for strip in strips:
         drawn.paste(strip, (0, top))
@@ -56,10 +57,10 @@ def _strip(row: Row, classes: Classes, columns: int, size: tuple[int, int]) -> I
     head = len(lines) * line + (_GAP if lines else 0)
     seconds = any(tile.label_HW is not None for tile in row.tiles)
     below = head + line + height + _GAP
-    strip = Image.new("RGB", (columns * (width + _GAP) + _GAP, below + (height + _GAP) * seconds), PAPER)
+    strip = Image.new("RGBA", (columns * (width + _GAP) + _GAP, below + (height + _GAP) * seconds), CLEAR)
     draw = ImageDraw.Draw(strip)
     for index, text in enumerate(lines):
-        draw.text((_GAP, _GAP + (index + 0.5) * line), text, fill=INK, font=letters, anchor="lm")
+        draw.text((_GAP, _GAP + (index + 0.5) * line), text, fill=FAINT, font=letters, anchor="lm")
     for column, tile in enumerate(row.tiles):
         left = _GAP + column * (width + _GAP)
         text, font = lettering(tile.caption, "-", fonts)  # a dash where no font here can draw it

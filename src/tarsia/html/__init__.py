@@ -139,10 +139,13 @@ def fit(
 
 
 def embedded(caption: str, path: Path, width: int, quality: int, figure: bool = False) -> dict[str, Any]:
-    """One picture for the template: JPEG or PNG, whichever is smaller; a figure stays PNG up to _SHARP_BYTES."""
+    """One picture for the template, as PNG or JPEG (WebP where it has alpha), the smaller.
+
+    A figure stays PNG up to _SHARP_BYTES.
+    """
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGB")
+            picture = file.convert("RGBA" if file.mode == "RGBA" else "RGB")
     except OSError as error:
         raise OutputError(f"the report page cannot show {path}: {error}; write that picture again") from error
     shown = min(round(picture.width / (_FIGURE_DENSITY if figure else 1)), _SHOWN_WIDTH)
@@ -152,7 +155,8 @@ def embedded(caption: str, path: Path, width: int, quality: int, figure: bool = 
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     kind, data = "png", _encode(picture, "png", quality)
     if not figure or len(data) > _SHARP_BYTES:
-        kind, data = min((kind, data), ("jpeg", _encode(picture, "jpeg", quality)), key=lambda choice: len(choice[1]))
+        lossy = "webp" if picture.mode == "RGBA" else "jpeg"
+        kind, data = min((kind, data), (lossy, _encode(picture, lossy, quality)), key=lambda choice: len(choice[1]))
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     markup = 1000 + 12 * len(plain(caption).encode())  # escaped, and twice in the page
     return {"caption": caption, "uri": uri, "bytes": len(uri) + markup, "shown": shown, "tall": tall}
@@ -160,7 +164,9 @@ def embedded(caption: str, path: Path, width: int, quality: int, figure: bool = 
 
 def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:
     buffer = io.BytesIO()
-    options: dict[str, Any] = {"quality": quality, "optimize": True} if kind == "jpeg" else {}
+    options: dict[str, Any] = {"jpeg": {"quality": quality, "optimize": True}, "webp": {"quality": quality}}.get(
+        kind, {}
+    )
     picture.save(buffer, format=kind, **options)
     return buffer.getvalue()
 
