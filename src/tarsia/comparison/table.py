@@ -166,7 +166,8 @@ def _claims(comparison: Comparison, width: int) -> Group:
     rows = claim_rows(comparison)
     headings = ("verdict", "difference", "over seeds", "over pictures", "n")
     cells = [(heading, [row[k] for row in rows], k) for k, heading in enumerate(headings, 1)]
-    return _fitted("Claims", "claim", [row[0] for row in rows], cells, width, how_claims_are_judged(comparison))
+    method = how_claims_are_judged(comparison)
+    return _fitted("Claims", "claim", [row[0] for row in rows], cells, width, method, "comparison.json")
 
 
 def _pairs(comparison: Comparison, width: int) -> Group:
@@ -188,7 +189,7 @@ def _pairs(comparison: Comparison, width: int) -> Group:
     caption = f"* differ at the {100 * comparison.sampling.alpha:g} % level{corrected}."
     caption += "  Over seeds: Student's interval of the differences by seed." if several else ""
     caption += f"  {more} more pairs: pairs.csv." if more else ""
-    return _fitted("Differences", "pair", rows, cells, width, caption)
+    return _fitted("Differences", "pair", rows, cells, width, caption, "pairs.csv")
 
 
 def _classes(comparison: Comparison, width: int) -> Group:
@@ -251,8 +252,11 @@ def _fitted(
     cells: Sequence[tuple[str, list[str], int]],
     width: int,
     caption: str,
+    file: str = "comparison.csv",
 ) -> Group:
-    """A table at most `width` wide: the least important columns are left out, which its caption says; names are cut."""
+    """A table at most `width` wide: the least important columns are left out, which its caption says (`file` has all);
+    names are cut.
+    """
     longest = max(map(cell_len, [first, *names]))
     room = width - min(longest, _SHORTEST_NAME) - _GAP
     kept = set()
@@ -265,7 +269,7 @@ def _fitted(
     left = [" ".join(heading.split()) for heading, _, _ in cells if heading not in kept]
     if left:
         many = f"{', '.join(left[:6])}{' ...' if len(left) > 6 else ''}"
-        caption += f"  Not shown in {width} characters: {many} (comparison.csv has all)."
+        caption += f"  Not shown in {width} characters: {many} ({file} has all)."
     shown = _table()
     shown.add_column(first, no_wrap=True)
     columns_kept = [(heading, values) for heading, values, _ in cells if heading in kept]
