@@ -57,6 +57,7 @@ NOT_RUN = {
     ("README.md", 'run = tarsia.train("photos", minutes=30)'): "trains for half an hour",
     ("docs/quickstart.md", "tarsia train photos --minutes 10"): "trains for minutes",
     ("docs/auto.md", "tarsia train photos --minutes 30"): "trains for half an hour",
+    ("docs/compare.md", "tarsia compare --study depth.yaml --processes 2"): "trains six; in tiny form it is run",
     (
         "docs/auto.md",
         "python benchmarks/auto.py --data cells --minutes 5 --seed 0 --weights FOLDER",
