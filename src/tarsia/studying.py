@@ -122,6 +122,7 @@ def run_study(
     result = StudyResult(folder, states)
     try:
         carry_out((_work(result, study, run, mine, (overwrite, device)) for run in mine), processes)
+        states.update({run.name: state(folder, run) for run in runs})  # others may have finished theirs meanwhile
         if part[1] > 1:
             return _of_a_part(result, mine, part)
         finished = [run for run in runs if states[run.name].kind == "finished"]
