@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ import yaml
 from safetensors.torch import save_file
 
 from small_data import quick_studies
-from tarsia import cli, console, yaml_tree
+from tarsia import cli, console, studying, yaml_tree
 from tarsia.errors import OutputError, RecipeError, TarsiaError
 from tarsia.learning.interrupt import Interrupt, Interrupted
 from tarsia.recipe import Recipe
@@ -567,6 +568,21 @@ def test_claims_are_judged_where_both_are_there(done, tmp_path):
     assert "| 4 trainings, 0 min |" in card and "are fewer than 3 seeds" in " ".join(card.split())
     page = (result.folder / "comparison-night" / "comparison.html").read_text()
     assert "at night too" in page and "two are better" not in page
+
+
+def test_what_others_have_finished_meanwhile_is_compared(done, tmp_path, monkeypatch):
+    """Of two commands on one study the last to end has it all, though it trained none of it."""
+    path, result = done
+    out = tmp_path / "out"
+
+    def by_others(works: Any, processes: int) -> None:
+        shutil.copytree(result.folder, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("comparison*"))
+
+    monkeypatch.setattr(studying, "carry_out", by_others)
+    found = run_study(path, out=out, **FEW)
+    assert {now.kind for now in found.states.values()} == {"finished"} and list(found.comparisons) == [
+        out / "comparison"
+    ]
 
 
 def test_further_pictures_are_scored_once_and_compared_by_themselves(done, tmp_path):
