@@ -99,7 +99,7 @@ def _model(name: str, group: Sequence[ComparedReport], shared: dict[str, Any], k
         members=tuple(one.name for one in group),
         sums_N3K=np.mean([one.sums_N3K for one in group], 0),
         mious=tuple(float(significance.miou(one.sums_N3K.sum(0))) for one in group),
-        seeds=tuple(_seed(one.recipe or {}) for one in group),
+        seeds=tuple(_seed(one.recipe) for one in group if one.recipe),
         figures=tuple(_figures(one) for one in group),
         curves=tuple(one.curve for one in group if len(one.curve) > 1),
         details={key: np.mean([one.details[key] for one in group], 0) for key in kinds},

@@ -164,9 +164,9 @@ def embedded(caption: str, path: Path, width: int, quality: int, figure: bool = 
 
 def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:
     buffer = io.BytesIO()
-    options: dict[str, Any] = {"jpeg": {"quality": quality, "optimize": True}, "webp": {"quality": quality}}.get(
-        kind, {}
-    )
+    options: dict[str, Any] = (
+        {} if kind == "png" else {"quality": quality, "optimize": True}
+    )  # WebP does not look at optimize
     picture.save(buffer, format=kind, **options)
     return buffer.getvalue()
 
