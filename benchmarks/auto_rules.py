@@ -1,0 +1,142 @@
+"""The rules of `tarsia train FOLDER --minutes N`, one changed at a time, over data sets and seeds: which earn their place?
+
+    python benchmarks/auto_rules.py rows.csv --weights FOLDER
+    python benchmarks/auto_rules.py rows.csv --weights FOLDER --sets photos=FOLDER,HELD_OUT cells --changes "CE alone"
+    python benchmarks/auto_rules.py rows.csv --table
+
+Each row is a training of `benchmarks/auto.py --small --only tarsia`, a minute and a half on one core: about as many steps
+as fit into five minutes with four times the pixels.  A row that is in the file is not run again, so a killed run goes on,
+and several may write into one file (`--part K/N`).  The table has, for each set, the mean difference to the rules as they
+are (same set, same seed) and the half of its 95 % interval over seeds (Student's t).  A rule is changed where the mean over
+the sets gains 0.005 and no set loses 0.01.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from tarsia.comparison.significance import over_trainings
+
+GAIN, LOSS = 0.005, -0.01  # mean over the sets, and of the worst one
+SETS = ("cells", "fields", "streets", "membranes")
+AS_IT_IS = "as it is"
+CHANGES = {
+    AS_IT_IS: [],
+    "CE alone": ["train.loss=cross_entropy"],
+    "MobileNetV2": ["model.encoder=mobilenetv2_100"],
+    "rate 1e-3": ["train.learning_rate=0.001"],
+    "scales 0.5 to 2": ["augment.scale={min: 0.5, max: 2.0}"],
+    "no colour jitter": ["augment.color_jitter=null"],
+    "batches of 8": ["train.batch=8"],
+    "cosine": ["train.schedule=cosine"],
+    "U-Net": ["model.name=unet", "model.encoder=mobilenetv1_100"],
+    "root weights": ["train.class_weights=root_median_frequency"],
+    "no weights": ["train.class_weights=none"],
+    "EfficientNet-Lite0": ["model.encoder=tf_efficientnet_lite0"],
+    "rate 4e-3": ["train.learning_rate=0.004"],
+    "encoder as fast as the head": ["train.encoder_multiplier=1.0"],
+    "no flips": ["augment.horizontal_flip=0", "augment.vertical_flip=0"],
+    "no mean of weights": ["train.ema=null"],
+}
+FIELDS = ("data", "changed", "minutes", "seed", "miou", "steps", "batch", "processor seconds", "wall seconds", "commit")
+
+
+class Asked(NamedTuple):
+    """A training: a set, a change of CHANGES, a seed."""
+
+    data: str
+    changed: str
+    seed: int
+
+
+def main() -> None:
+    """Run what is missing, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path, help="the CSV file of all rows")
+    parser.add_argument("--table", action="store_true", help="print the table of what is there, and end")
+    parser.add_argument("--sets", nargs="+", default=SETS, help="drawn ones, or NAME=FOLDER,HELD_OUT")
+    parser.add_argument("--changes", nargs="+", default=list(CHANGES), choices=CHANGES, metavar="CHANGE")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=1.5)
+    parser.add_argument("--weights", type=Path, help="a folder of ImageNet weights; none: from scratch")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="every Nth row, from the Kth on")
+    asked = parser.parse_args()
+    if asked.table:
+        print(table(read(asked.rows)))
+        return
+    first, apart = (int(word) for word in asked.part.split("/"))
+    sets = dict(word.partition("=")[::2] for word in asked.sets)
+    rows = [Asked(data, changed, seed) for changed in asked.changes for seed in asked.seeds for data in sets]
+    for row in rows[first - 1 :: apart]:
+        if row not in read(asked.rows):
+            append(asked.rows, row, asked.minutes, trained(row, sets[row.data], asked.minutes, asked.weights))
+
+
+def trained(row: Asked, folders: str, minutes: float, weights: Path | None) -> dict[str, object]:
+    """What `auto.py` measured."""
+    words = [sys.executable, str(Path(__file__).with_name("auto.py")), "--only", "tarsia", "--small"]
+    data, _, test = folders.partition(",")
+    words += ["--data", data, "--test", test] if folders else ["--data", row.data]
+    words += ["--minutes", str(minutes), "--seed", str(row.seed)]
+    words += ["--weights", str(weights)] if weights else []
+    words += [word for change in CHANGES[row.changed] for word in ("--set", change)]
+    print(*row, file=sys.stderr, flush=True)
+    found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
+    return {**found["tarsia"], "commit": found["environment"]["commit"]}
+
+
+def append(path: Path, row: Asked, minutes: float, found: dict[str, object]) -> None:
+    """One line more; the head of the table where the file is new."""
+    seconds = found["processor_seconds"], found["wall_seconds"]
+    values = [row.data, row.changed, minutes, row.seed, found["miou"], found["steps"], found["batch"], *seconds]
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([*([FIELDS] if is_new else []), [*values, found["commit"]]])
+
+
+def read(path: Path) -> dict[Asked, float]:
+    """The mIoU of each training that is in the file."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {
+            Asked(row["data"], row["changed"], int(row["seed"])): float(row["miou"]) for row in csv.DictReader(file)
+        }
+
+
+def table(rows: dict[Asked, float]) -> str:
+    """Markdown: a line for each change, a column for each set, and what the rule of change says."""
+    sets = list(dict.fromkeys(row.data for row in rows))
+    lines = ["| changed | " + " | ".join(sets) + " | mean | |", "|---" * (len(sets) + 3) + "|"]
+    base = [over_trainings([miou for row, miou in rows.items() if row[:2] == (one, AS_IT_IS)]) for one in sets]
+    figures = [f"{one.value:.3f} ± {one.high - one.value:.3f}" for one in base]
+    lines.append(f"| {AS_IT_IS} (mIoU) | " + " | ".join(figures) + " | | |")
+    for changed in [one for one in CHANGES if one != AS_IT_IS and any(row.changed == one for row in rows)]:
+        gains = [over_trainings(differences(rows, one, changed)) for one in sets]
+        shown = ["-" if math.isnan(one.value) else f"{one.value:+.3f} ± {one.high - one.value:.3f}" for one in gains]
+        values = [one.value for one in gains if not math.isnan(one.value)]
+        mean = statistics.fmean(values) if values else math.nan
+        verdict = "better" if values and mean >= GAIN and min(values) > LOSS else "kept as it is"
+        verdict += "" if len(values) == len(sets) else ", not on all sets"
+        lines.append(f"| {changed} | " + " | ".join(shown) + f" | {mean:+.3f} | {verdict} |")
+    return "\n".join(lines)
+
+
+def differences(rows: dict[Asked, float], data: str, changed: str) -> list[float]:
+    """mIoU changed minus mIoU as it is, for each seed that has both."""
+    seeds = [row.seed for row in rows if (row.data, row.changed) == (data, changed)]
+    pairs = [(rows[Asked(data, changed, seed)], rows.get(Asked(data, AS_IT_IS, seed))) for seed in seeds]
+    return [one - other for one, other in pairs if other is not None]
+
+
+if __name__ == "__main__":
+    main()
