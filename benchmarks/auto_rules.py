@@ -1,14 +1,14 @@
-"""The rules of `tarsia train FOLDER --minutes N`, one changed at a time, over data sets and seeds: which earn their place?
+"""The rules of `tarsia train FOLDER --minutes N`, one changed at a time, over data sets and seeds: which are worth it?
 
     python benchmarks/auto_rules.py rows.csv --weights FOLDER
     python benchmarks/auto_rules.py rows.csv --weights FOLDER --sets photos=FOLDER,HELD_OUT cells --changes "CE alone"
     python benchmarks/auto_rules.py rows.csv --table
 
-Each row is a training of `benchmarks/auto.py --small --only tarsia`, a minute and a half on one core: about as many steps
-as fit into five minutes with four times the pixels.  A row that is in the file is not run again, so a killed run goes on,
-and several may write into one file (`--part K/N`).  The table has, for each set, the mean difference to the rules as they
-are (same set, same seed) and the half of its 95 % interval over seeds (Student's t).  A rule is changed where the mean over
-the sets gains 0.005 and no set loses 0.01.
+Each row is a training of `benchmarks/auto.py --small --only tarsia`, a minute and a half on one core: about as many
+steps as fit into five minutes with four times the pixels.  A row that is in the file is not run again, so a killed run
+goes on, and several may write into one file (`--part K/N`).  The table has, for each set, the mean difference to the
+rules as they are (same set, same seed) and the half of its 95 % interval over seeds (Student's t).  A rule is changed
+where the mean over the sets gains 0.005 and no set loses 0.01.
 """
 
 from __future__ import annotations

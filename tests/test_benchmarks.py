@@ -49,3 +49,37 @@ def works(line: str) -> bool:
     except ImportError:
         return False
     return True
+
+
+def test_a_rule_is_changed_where_it_gains_and_no_set_loses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rules = program(BENCHMARKS / "auto_rules", monkeypatch)
+    gains = {"CE alone": (0.02, 0.0), "cosine": (0.04, -0.02), "no flips": (0.004, 0.004), "rate 1e-3": (0.02,)}
+    for seed in range(3):
+        base = {"cells": 0.8 + 0.01 * seed, "fields": 0.6}
+        rows = [
+            ("as it is", base.values()),
+            *((one, [sum(pair) for pair in zip(base.values(), change, strict=False)]) for one, change in gains.items()),
+        ]
+        for changed, mious in rows:
+            for data, miou in zip(base, mious, strict=False):
+                found = {
+                    "miou": round(miou, 4),
+                    "steps": 9,
+                    "batch": 4,
+                    "processor_seconds": 1,
+                    "wall_seconds": 2,
+                    "commit": "abc",
+                }
+                rules.append(tmp_path / "rows.csv", rules.Asked(data, changed, seed), 1.5, found)
+    read = rules.read(tmp_path / "rows.csv")
+    assert len(read) == 27 and read[rules.Asked("cells", "CE alone", 2)] == 0.84
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in rules.table(read).splitlines()]
+    assert cells[0] == ["changed", "cells", "fields", "mean", ""]
+    assert cells[2] == ["as it is (mIoU)", "0.810 ± 0.025", "0.600 ± 0.000", "", ""]
+    assert {row[0]: row[-2:] for row in cells[3:]} == {
+        "CE alone": ["+0.010", "better"],
+        "cosine": ["+0.010", "kept as it is"],
+        "no flips": ["+0.004", "kept as it is"],
+        "rate 1e-3": ["+0.020", "better, not on all sets"],
+    }
+    assert cells[3][1] == "+0.020 ± 0.000" and next(row for row in cells if row[0] == "rate 1e-3")[2] == "-"
