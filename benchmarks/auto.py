@@ -37,12 +37,13 @@ from PIL import Image
 from torch.nn import functional
 
 import tarsia
-from tarsia import data, environment
+from tarsia import data, deriving, environment
 from tarsia.models._segmenter import MEMORY_FORMATS
 
 Pair = tuple[np.ndarray, np.ndarray]
 _CROP, _BATCH, _RATE = 256, 8, 1e-3
 _TRAIN, _TEST = 60, 40  # pictures of a drawn set
+_VALIDATIONS = 5  # of a training whose steps are fixed
 
 
 def main() -> None:
@@ -58,6 +59,7 @@ def main() -> None:
     )
     parser.add_argument("--set", action="append", default=[], help="for Tarsia: a setting that no rule may change")
     parser.add_argument("--only", choices=("tarsia", "rival"))
+    parser.add_argument("--steps", type=int, help="of Tarsia, in place of as many as fit into the minutes")
     parser.add_argument("--seconds", type=float, help="of the processor, for the rival; default: what Tarsia took")
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -79,6 +81,8 @@ def main() -> None:
 
 
 def _tarsia(asked: argparse.Namespace, root: Path, test: list[Pair], run: Path) -> dict[str, Any]:
+    if asked.steps:
+        return _in_steps(asked, root, test, run)
     words = ["train", f"folder:{root}", "--minutes", str(asked.minutes), "--out", str(run), "--seed", str(asked.seed)]
     words += ["--weights", str(asked.weights)] if asked.weights else ["--offline"]
     words += [word for one in asked.set for word in ("--set", one)]
@@ -86,6 +90,20 @@ def _tarsia(asked: argparse.Namespace, root: Path, test: list[Pair], run: Path) 
     subprocess.run([sys.executable, "-m", "tarsia", *words], check=True, stdout=sys.stderr)
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _facts(run, test, wall, used)
+
+
+def _in_steps(asked: argparse.Namespace, root: Path, test: list[Pair], run: Path) -> dict[str, Any]:
+    """The recipe of these minutes, for so many steps, however long they take: what others do meanwhile is no matter."""
+    each = max(1, asked.steps // _VALIDATIONS)
+    fixed = [f"seed={asked.seed}", f"train.epochs={_VALIDATIONS}", f"train.steps_per_epoch={each}", *asked.set]
+    derived = deriving.derive(f"folder:{root}", asked.minutes, overrides=fixed, weights_at=asked.weights)
+    wall, used = time.monotonic(), time.process_time()
+    tarsia.train(derived.recipe, out=run)
+    return _facts(run, test, time.monotonic() - wall, time.process_time() - used)
+
+
+def _facts(run: Path, test: list[Pair], wall: float, used: float) -> dict[str, Any]:
     predictor = tarsia.load(run)
     miou = _miou(test, lambda image: predictor.labels(image[None])[0])
     recipe = tarsia.Recipe.load(run / "recipe.yaml")

@@ -70,7 +70,7 @@ def test_a_rule_is_changed_where_it_gains_and_no_set_loses(monkeypatch: pytest.M
                     "wall_seconds": 2,
                     "commit": "abc",
                 }
-                rules.append(tmp_path / "rows.csv", rules.Asked(data, changed, seed), 1.5, found)
+                rules.append(tmp_path / "rows.csv", rules.Asked(data, changed, seed), found)
     read = rules.read(tmp_path / "rows.csv")
     assert len(read) == 27 and read[rules.Asked("cells", "CE alone", 2)] == 0.84
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in rules.table(read).splitlines()]

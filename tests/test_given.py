@@ -11,7 +11,7 @@ import tarsia
 from small_data import write_folder
 from tarsia import data, shipped
 from tarsia.data import _handed_in
-from tarsia.errors import RecipeError, TarsiaError
+from tarsia.errors import DatasetError, RecipeError, TarsiaError
 from tarsia.given import Given, asked, resolve
 from tarsia.recipe import Recipe
 
@@ -37,14 +37,14 @@ def test_each_kind() -> None:
 
 def test_a_clash_is_refused_with_both_spellings() -> None:
     Path("streets").mkdir()
-    with pytest.raises(RecipeError, match=r"write \./streets or catalogue:streets"):
+    with pytest.raises(DatasetError, match=r"write \./streets or catalogue:streets"):
         resolve("streets")
     assert resolve("./streets") == Given("data", "folder:streets")
     assert resolve("catalogue:streets") == Given("data", "streets")
     assert resolve("streets,count=4").kind == "data"
     write_folder(Path("both"), 1, 1)
     Path("both/recipe.yaml").write_text("")
-    with pytest.raises(RecipeError, match=r"write both/recipe\.yaml or folder:both"):
+    with pytest.raises(DatasetError, match=r"write both/recipe\.yaml or folder:both"):
         resolve("both")
 
 

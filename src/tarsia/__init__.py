@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from tarsia.evaluating import calibrate, evaluate, evaluate_predictions
     from tarsia.evaluation.report import Report
     from tarsia.exporters.gate import Gate
-    from tarsia.given import Given
     from tarsia.inference import Inference, load
     from tarsia.learning.augment import Extra
     from tarsia.planning import plan
@@ -147,7 +146,7 @@ def derive(
     """
     run = _found("deriving", "derive")
     overrides = _overrides("", set or {})
-    return run(_resolved(data, "data").value, minutes, overrides=overrides, weights_at=weights, device=device)
+    return run(_found("data", "meant")(data), minutes, overrides=overrides, weights_at=weights, device=device)
 
 
 def train(
@@ -377,16 +376,6 @@ def _found(home: str, name: str, extra: str = "train") -> Any:
         if (error.name or "").partition(".")[0] == "tarsia":
             raise
         raise MissingExtraError(f"tarsia.{name}", extra) from error
-
-
-def _resolved(given: str | Path, wanted: str) -> Given:
-    """What `given` means; RecipeError where it is a recipe and data are wanted."""
-    found: Given = _found("given", "resolve")(str(given))
-    if wanted == "data" and found.kind != "data":
-        from tarsia.errors import RecipeError
-
-        raise RecipeError(f"{given}: a {found.kind}, expected a folder or NAME[:ROOT][,key=value...]")
-    return found
 
 
 def _overrides(source: object, settings: Mapping[str, Any]) -> list[str]:

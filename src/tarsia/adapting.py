@@ -83,6 +83,7 @@ def adapt(
     stages, start = stages_of(method), _model_file(Path(model))
     take_code(code, start)
     _check_colors(read_card(start), start)
+    source, score = data.meant(source), None if score is None else data.meant(score)
     pictures = open_unlabelled(target)
     _open_labelled(read_card(start), source, "train")
     scored = _open_labelled(read_card(start), score, "val", cache) if score else None

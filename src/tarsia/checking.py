@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from tarsia.card import Input
+from tarsia.data import meant
 from tarsia.data._dataset import Dataset, evenly, spec_of
 from tarsia.data._range import settled
-from tarsia.describing import as_data, describe_data
+from tarsia.describing import describe_data
 from tarsia.doctor import balance, duplicates, files, labels, misalignment, sequences, two_values, value_range
 from tarsia.doctor.dataset import Check, CheckedData
 from tarsia.doctor.finding import Finding, worst_first
@@ -65,7 +66,7 @@ def check(
     """
     if fix and out is None:
         raise RecipeError("`fix=True` writes a corrected copy: say with `out` where")
-    checked = examine_data(describe_data(as_data(data)), split, threads)
+    checked = examine_data(describe_data(meant(data)), split, threads)
     findings = findings_of(checked)
     if model is not None:
         findings = worst_first([*findings, *doubted_labels(checked, model)])

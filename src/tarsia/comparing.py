@@ -12,7 +12,7 @@ from tarsia.comparison.folder import write_folder
 from tarsia.comparison.reports import ComparedReport, read_reports, require_one_protocol, sequences, shared_protocol
 from tarsia.comparison.seeds import models, notes, of_folds, unsettled
 from tarsia.comparison.side_by_side import Panel, side_by_side
-from tarsia.data import open_spec, parse, spec
+from tarsia.data import meant, open_spec, parse, spec
 from tarsia.data._dataset import Dataset, check_same_classes
 from tarsia.errors import DatasetError
 from tarsia.evaluation.report import Report
@@ -68,6 +68,7 @@ def compare(
 def _opened(data: str | Dataset, first: ComparedReport) -> Dataset:
     """The data set that the reports were made on; DatasetError where it is another."""
     split = first.protocol.get("split") or "val"
+    data = meant(data) if isinstance(data, str) else data
     if isinstance(data, str) and first.protocol.get("folds"):
         name, root, options = parse(data)
         data = spec(name, root, {"folds": first.protocol["folds"]} | options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tarsia import console
 from tarsia.annotations.detect import find as find_annotations
-from tarsia.data import folder, names, open_incomplete, parse, spec
+from tarsia.data import folder, open_incomplete, parse
 from tarsia.data._folders import nearby_folders
 from tarsia.data._layout import Layout
 from tarsia.data._pairing import Pairing
@@ -97,12 +97,6 @@ def init(root: str | Path) -> Described:
     if added:
         write_text(path, text)
     return _read_back(root, path, added, found)
-
-
-def as_data(given: str) -> str:
-    """DATA as it is, and a folder's path, where it is no DATA, as `folder:PATH`."""
-    path = Path(given).expanduser()
-    return spec("folder", path) if path.is_dir() and given.partition(":")[0] not in names() else given
 
 
 def describe_data(given: str) -> str:

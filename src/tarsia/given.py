@@ -12,7 +12,6 @@ from tarsia.errors import RecipeError
 from tarsia.recipe import Recipe
 from tarsia.yaml_tree import as_overrides
 
-_CATALOGUE = "catalogue:"
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -31,32 +30,29 @@ class Given(NamedTuple):
 def resolve(text: str) -> Given:
     """A recipe file, one that comes with Tarsia, a run folder, a folder of pictures, a dataset.yaml, or DATA.
 
-    Raises RecipeError where it can mean two things, with both spellings, or none of them.
+    Raises RecipeError where it means none of them, and where it can mean two things, with both spellings; DatasetError
+    where both are data.
     """
-    if text.startswith(_CATALOGUE):
-        return Given("data", text.removeprefix(_CATALOGUE))
-    if data.is_own(text):
-        return Given("data", text)
-    path = Path(text).expanduser()
-    comes_with = shipped.recipes().get(text)
-    named = text.partition(",")[0].partition(":")[0] in data.names()
-    if path.exists() and named:
-        raise _both(text, f"./{text}", "the folder" if path.is_dir() else "the file", f"{_CATALOGUE}{text}")
-    if shipped.find(path).is_file():
-        return Given("data", data.spec("folder", path.parent)) if path.name == folder.NAME else Given("recipe", text)
-    if path.is_dir():
-        return _folder(path)
-    if comes_with is not None and named:
-        raise _both(text, f"recipes/{comes_with.name}", "the recipe", f"{_CATALOGUE}{text}")
+    path, comes_with = Path(text).expanduser(), shipped.recipes().get(text)
+    is_named = text.partition(",")[0].partition(":")[0] in data.known()
+    if comes_with is not None and (is_named or path.exists()):
+        other = f"./{text}" if path.exists() else f"catalogue:{text}"
+        what = "data set" if not path.exists() else "folder" if path.is_dir() else "file"
+        raise RecipeError(f"{text}: the recipe and the {what} of that name: write recipes/{comes_with.name} or {other}")
     if comes_with is not None:
         return Given("recipe", str(comes_with))
-    if path.suffix in _SUFFIXES or (not named and ":" not in text):
-        known = ", ".join(data.names())
+    if not is_named and path.name != folder.NAME and shipped.find(path).is_file() and not data.is_own(text):
+        return Given("recipe", text)
+    if not is_named and (path / "recipe.yaml").is_file() and not (path / folder.NAME).is_file():
+        return Given("run", str(path))
+    meant = data.meant(text)
+    if meant == text and (path.suffix in _SUFFIXES or not (is_named or ":" in text or data.is_own(text))):
+        recipes, sets = ", ".join(shipped.recipes()), ", ".join(data.names())
         raise RecipeError(
-            f"{text}: no such file or folder, no recipe that comes with Tarsia ({', '.join(shipped.recipes())}) and no "
-            f"data set (NAME[:ROOT][,key=value...], with {known})"
+            f"{text}: no such file or folder, no recipe that comes with Tarsia ({recipes}) and no data set "
+            f"(NAME[:ROOT][,key=value...], with {sets})"
         )
-    return Given("data", text)
+    return Given("data", meant)
 
 
 class Asked(NamedTuple):
@@ -130,17 +126,3 @@ def _named(dataset: Dataset | str | Path, val: Dataset | str | None) -> str:
     if found.kind != "data":
         raise RecipeError(f"data: {dataset} is a {found.kind}, expected a folder or NAME[:ROOT][,key=value...]")
     return found.value
-
-
-def _folder(path: Path) -> Given:
-    run, described = (path / "recipe.yaml").is_file(), (path / folder.NAME).is_file()
-    if run and described:
-        raise RecipeError(
-            f"{path}: a run (it holds recipe.yaml) and a data set (it holds {folder.NAME}): "
-            f"write {path / 'recipe.yaml'} or folder:{path}"
-        )
-    return Given("run", str(path)) if run else Given("data", data.spec("folder", path))
-
-
-def _both(text: str, one: str, what: str, other: str) -> RecipeError:
-    return RecipeError(f"{text}: {what} of that name and the data set of that name: write {one} or {other}")

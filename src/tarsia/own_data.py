@@ -115,6 +115,7 @@ class Labelled(NamedTuple):
         if given is not None and not isinstance(given, str):
             return cls(given, split=split or "")
         if given is not None:
+            given = data.meant(given)
             dataset = data.open_spec(given, split=split, default_split=default_split)
         elif model is None:
             raise RecipeError(f"which labelled pictures?  A predictor does not say, its file does: give `{option}`")

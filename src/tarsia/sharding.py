@@ -42,7 +42,7 @@ def shard(
     """
     if part_megabytes < 1:
         raise RecipeError(f"part_megabytes: {part_megabytes}, expected at least 1")
-    name, root, options = data.parse(dataset)
+    name, root, options = data.parse(data.meant(dataset))
     asked = [str(options.pop("split"))] if "split" in options and splits is None else splits
     opened: dict[str, Dataset] = {}
     for split in asked or USUAL:

@@ -54,12 +54,11 @@ def check(
         tarsia check streets,count=20 --augment recipes/camvid-fast.yaml
     """
     from tarsia.checking import check as run
-    from tarsia.data import parse
-    from tarsia.describing import as_data
+    from tarsia.data import meant, parse
     from tarsia.errors import RecipeError
 
     console.quiet(quiet)
-    data = as_data(data)
+    data = meant(data)
     if augment is not None:
         if model is not None or fix or json or threads:
             raise RecipeError("--augment only draws: leave out --model, --fix, --threads and --json")

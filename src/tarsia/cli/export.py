@@ -91,7 +91,7 @@ def _calibration(model: Path, check_on: str | None, named: str | None, images: i
 
     if check_on is None and named is None:
         named = OwnData.of(model).training
-    name, root, options = data.parse(named or str(check_on))
+    name, root, options = data.parse(data.meant(named or str(check_on)))
     split = options.pop("split", "train") if named else "train"
     options.pop("split", None)
     return RangePictures(data.open(name, root, split, **options), images or CALIBRATION_IMAGES, f"{name} {split}")

@@ -28,11 +28,10 @@ def shard(
         tarsia shard camvid:data/camvid --to data/camvid-shards
         tarsia check shards:data/camvid-shards
     """
-    from tarsia.describing import as_data
     from tarsia.sharding import shard as run
 
     console.quiet(quiet)
-    counts = run(as_data(data), to, splits=split or None, part_megabytes=megabytes, overwrite=overwrite)
+    counts = run(data, to, splits=split or None, part_megabytes=megabytes, overwrite=overwrite)
     if json:
         console.data({"folder": str(to), "splits": counts})
         return

@@ -20,7 +20,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tarsia import own_parts
-from tarsia.data import _folds
+from tarsia.data import _folds, _words
 from tarsia.data._dataset import Dataset, Sample, bands_of, check_sample
 from tarsia.data._folders import require_root
 from tarsia.data._handed_in import constructor, hand_in, is_handed_in
@@ -41,6 +41,7 @@ __all__ = [
     "is_known",
     "is_own",
     "known",
+    "meant",
     "names",
     "open",
     "open_incomplete",
@@ -88,6 +89,15 @@ def is_known(name: str) -> bool:
 def is_own(spec: str) -> bool:
     """Whether the name in `NAME[:ROOT][,key=value...]` says where code is."""
     return OWN.match(spec) is not None
+
+
+def meant(word: str | Path) -> str:
+    """NAME[:ROOT][,key=value...] that a person means: by the same, a folder as it lies there, or its dataset.yaml.
+
+    Options may follow a folder too: `photos,split=val`.  DatasetError where a word can mean two things, with both
+    spellings (`./streets`, `catalogue:streets`), and where it is a run or a recipe.
+    """
+    return _words.meant(word, known())
 
 
 def accept(name: str) -> str:

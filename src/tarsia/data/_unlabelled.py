@@ -51,20 +51,18 @@ class Unlabelled:
 
 
 def open_unlabelled(source: str | Path) -> Unlabelled:
-    """A folder of pictures, or NAME[:ROOT][,key=value...] (train, unless it says its split) -> its pictures.
+    """A folder of pictures, or what `data.meant` takes (train, unless it says its split) -> its pictures.
 
     A folder with a dataset.yaml is that data set.  Labels on disk are not opened; a data set that draws its pictures
     draws their labels too, which are dropped here.  Raises DatasetError where there is nothing, or no picture.
     """
     folder = Path(source).expanduser()
-    if folder.is_dir() and not (folder / DATASET_FILE).is_file():
+    if folder.is_dir() and not (folder / DATASET_FILE).is_file() and source not in data.known():
         names = walk(folder)
         return Unlabelled(str(source), names, _Files([os.path.join(folder, name) for name in names]))
-    if isinstance(source, Path) or folder.is_dir():
-        source = f"folder:{source}"
     if not folder.exists() and str(source).startswith((".", "/", "~")):
         raise DatasetError(f"{source}: no such folder; expected a folder of pictures or NAME[:ROOT][,key=value...]")
-    dataset = read_as(data.open_spec(str(source), default_split="train"), RGB)
+    dataset = read_as(data.open_spec(data.meant(source), default_split="train"), RGB)
     names = [dataset.name(index) for index in range(len(dataset))]
     if isinstance(dataset, PairedData):
         return Unlabelled(str(source), names, _Files([pair.image for pair in dataset.pairs], dataset.spec))
