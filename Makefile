@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is imported is compiled once and kept, even where the environment forbids it: the tests start hundreds of processes,
+# and 10 of the 16 seconds of the processor that each would need for torch and timm are compiling (AVX2 core, Zen 3).
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test oracles check types form processor docs
 

@@ -76,3 +76,12 @@ def test_the_pages_tests_skip_for_a_user_and_fail_there(required: str, word: str
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=240)
     assert f"1 {word}" in done.stdout or (word == "skipped" and word in done.stdout), done.stdout
     assert (done.returncode != 0) == bool(required) and ("chromium is installed" in done.stdout) == bool(required)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+def test_what_is_imported_is_kept_compiled_whatever_the_environment_says(tmp_path: Path) -> None:
+    said = "import sys; print(sys.dont_write_bytecode)"
+    (tmp_path / "Makefile").write_text(f"include {CHECKOUT}/Makefile\nsaid:\n\t@{sys.executable} -c '{said}'\n")
+    words = ["make", "--no-print-directory", "-C", str(tmp_path), "said"]
+    done = subprocess.run(words, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
