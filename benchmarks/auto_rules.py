@@ -3,6 +3,7 @@
     python benchmarks/auto_rules.py rows.csv --weights FOLDER
     python benchmarks/auto_rules.py rows.csv --weights FOLDER --sets photos=FOLDER,HELD_OUT cells --changes "CE alone"
     python benchmarks/auto_rules.py rows.csv --table
+    python benchmarks/auto_rules.py rows.csv --costs photos --weights FOLDER
 
 Each row is a training of `benchmarks/auto.py --small --only tarsia --steps N`: as many steps, on a quarter of the
 pixels, as fit into five minutes of one core.  They are counted, not timed, so that a busy machine changes nothing;
@@ -22,14 +23,22 @@ import math
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
+from tarsia import deriving
+from tarsia.adaptation.restyle import Restyling
 from tarsia.comparison.significance import over_trainings
+from tarsia.learning.state import TrainingState
+from tarsia.learning.step import gradients, take
 
 GAIN, LOSS = 0.005, -0.01  # mean over the sets, and of the worst one
 SETS = ("cells", "fields", "streets", "membranes")
 STEPS, MINUTES = 200, 5.0
+_ROUNDS = 7
 FIXED = ("model.encoder=mobilenetv1_100", "train.batch=4")
 AS_IT_IS = "as it is"
 CHANGES = {
@@ -50,7 +59,8 @@ CHANGES = {
     "no flips": ["augment.horizontal_flip=0", "augment.vertical_flip=0"],
     "no mean of weights": ["train.ema=null"],
 }
-COSTS: dict[str, float] = {}  # of a step, in steps as it is
+# Of a step, in steps as it is: `--costs` on the corner of cells, one busy AVX2 core of an AMD EPYC (Zen 3).
+COSTS = {"MobileNetV2": 0.89, "EfficientNet-Lite0": 1.08, "batches of 8": 2.49, "U-Net": 2.27}
 FIELDS = ("data", "changed", "seed", "miou", "steps", "batch", "processor seconds", "wall seconds", "commit")
 
 
@@ -67,6 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path, help="the CSV file of all rows")
     parser.add_argument("--table", action="store_true", help="print the table of what is there, and end")
+    parser.add_argument("--costs", type=Path, metavar="FOLDER", help="measure COSTS on these pictures, and end")
     parser.add_argument("--sets", nargs="+", default=SETS, help="drawn ones, or NAME=FOLDER,HELD_OUT")
     parser.add_argument("--changes", nargs="+", default=list(CHANGES), choices=CHANGES, metavar="CHANGE")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -75,6 +86,9 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.table:
         print(table(read(asked.rows)))
+        return
+    if asked.costs:
+        print(json.dumps(costs(asked.costs, asked.changes, asked.weights), indent=2))
         return
     first, apart = (int(word) for word in asked.part.split("/"))
     sets = dict(word.partition("=")[::2] for word in asked.sets)
@@ -95,6 +109,26 @@ def trained(row: Asked, folders: str, weights: Path | None) -> dict[str, object]
     print(*row, file=sys.stderr, flush=True)
     found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
     return {**found["tarsia"], "commit": found["environment"]["commit"]}
+
+
+def costs(pictures: Path, changes: list[str], weights: Path | None) -> dict[str, float]:
+    """What a step takes of the processor, in steps as it is: medians of interleaved rounds, after one that warms up."""
+    states, times = {}, {changed: list[float]() for changed in dict.fromkeys([AS_IT_IS, *changes])}
+    torch.set_num_threads(1)
+    for changed in times:
+        settings = [*FIXED, "train.epochs=1", "train.steps_per_epoch=1000", *CHANGES[changed]]
+        derived = deriving.derive(f"folder:{pictures}", MINUTES, overrides=settings, weights_at=weights)
+        states[changed] = state = TrainingState.open(derived.recipe, Path(), "cpu", Restyling)
+        state.model.train()
+    batches = {changed: state.batches() for changed, state in states.items()}
+    for _ in range(1 + _ROUNDS):
+        for changed, state in states.items():
+            started = time.process_time()
+            gradients(state, [next(batches[changed])])
+            take(state)
+            times[changed].append(time.process_time() - started)
+    base = statistics.median(times[AS_IT_IS][1:])
+    return {changed: round(statistics.median(found[1:]) / base, 2) for changed, found in times.items()}
 
 
 def append(path: Path, row: Asked, found: dict[str, object]) -> None:
