@@ -66,8 +66,8 @@ app = App(
     name="tarsia",
     help="Semantic image segmentation: from labelled pictures to a scored model.",
     help_epilogue=(
-        "A data set is NAME[:ROOT][,key=value...], as camvid:data/camvid or streets,count=20.  MODEL is a model file "
-        "(.safetensors or .onnx) or a run folder."
+        "A data set is NAME[:ROOT][,key=value...], as camvid:data/camvid or streets,count=20, or a folder.  "
+        "MODEL is a model file (.safetensors or .onnx) or a run folder."
     ),
     help_format="plaintext",
     version_flags=["--version", "-v"],

@@ -11,7 +11,9 @@ from tarsia import console
 from tarsia.cli._options import RUNNING, Json, Out, Overwrite, Quiet, Running, Split, at_least, page_of, writing_to
 from tarsia.errors import RecipeError
 
-Data = Annotated[str | None, Parameter(help="NAME[:ROOT][,key=value...]; default: what MODEL was validated on")]
+Data = Annotated[
+    str | None, Parameter(help="a data set: NAME[:ROOT][,key=value...]; default: what MODEL was validated on")
+]
 IgnoredValues = Annotated[
     tuple[int, ...], Parameter(help="values in --predictions that stand for no class", negative="")
 ]
