@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-import time
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +15,25 @@ from tarsia.adaptation.restyle import Restyling
 from tarsia.auto import facts as counted
 from tarsia.auto import rules, weights
 from tarsia.auto.facts import Facts
+from tarsia.auto.pace import Pace, measured
 from tarsia.auto.page import Page
 from tarsia.data import Dataset
 from tarsia.describing import describe_data
+from tarsia.engines.memory_limit import free_bytes
 from tarsia.engines.torch_engine import pick_device
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.learning.limit import Limit
 from tarsia.learning.state import TrainingState
-from tarsia.learning.step import gradients, take
 from tarsia.plain_text import first_line, number
-from tarsia.prediction.predictor import Predictor
 from tarsia.recipe import Recipe
 
-_TIMED = 3  # steps, after one that warms up
 _LEAST_PROBE_SECONDS = 3.0
 _QUICK_MINUTES = 2.0  # below which the memory format is not measured
 _WRITING_SECONDS = 5.0  # of the report, its page and its pictures
-_FOUR = 0.55  # what a step of four costs, of one of eight
+_FOUR = 0.55  # what a step of four costs, of one of eight, until it is measured
+_LESS = 0.8  # what a step of four must cost, of one of eight, to be worth its wavering
+_COMPUTED = ("precision", "memory_format")
+_FEW = 20  # pictures held out that are few to judge by
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,22 @@ class Derived:
 
 
 class _Tried(NamedTuple):
-    """A network on a page, and the seconds of its step and of one validation picture.
+    """A network on a page, and its pace.  `kept`: the share of the pictures that memory holds once they are read.
 
-    `busy`: how many times as long as on an idle machine things take, as others work on it too; 1 or more.
+    `passes`: over full pictures that the time was thought to do for when its scale was settled.
     """
 
     page: Page
     network: rules.Network
-    pace: float
-    picture: float
-    busy: float
+    pace: Pace
     scale: float
     crop: tuple[int, int]
+    kept: float
+    passes: float
+
+    def steps(self, seconds: float, batch: int, pictures: int) -> float:
+        """How many steps fit."""
+        return self.pace.steps(seconds, batch, pictures, self.kept)
 
 
 def derive(
@@ -145,34 +150,37 @@ def _tried(
     found: list[_Tried] = []
     until = limit.spent + max(_LEAST_PROBE_SECONDS, rules.SHARES["probe"] * limit.seconds)
     for one in networks:
-        own = Page(page.overrides)
-        scale, crop = _shaped(own, one, common)
-        found.append(_Tried(own, one, *_measured(own, common, val_data), scale, crop))
+        tried = _measured(page.overrides, one, common, val_data)
+        if (passes := _passes(tried, common, limit)) < rules.PASSES:
+            tried = _smaller(tried, common, val_data, passes * tried.scale**2)
+        found.append(tried)
         if _long_enough(found[-1], common, limit) or limit.spent > until:
             break
     enough = [one for one in found if _long_enough(one, common, limit)]
-    return enough[0] if enough else min(found, key=lambda one: one.pace)
+    return enough[0] if enough else min(found, key=lambda one: one.pace.step)
 
 
-def _shaped(page: Page, one: rules.Network, common: _Common) -> tuple[float, tuple[int, int]]:
-    """All rules but those that need the pace."""
+def _shaped(page: Page, one: rules.Network, common: _Common, passes: float) -> tuple[float, tuple[int, int], float]:
+    """All rules but those that need the pace; `passes` over full pictures that the time would do for."""
     facts = common.facts
     where = common.section.get("root") or own_parts.stem(common.section["name"])
     rules.name(page, Path(where).resolve().name or "auto")
     rules.data(page, common.section, facts, common.held_out, common.fault)
     rules.network(page, one, facts)
     rules.detail(page, facts)
-    scale = rules.scale(page, facts)
+    scale = rules.scale(page, facts, passes)
+    workers = _workers(common.device)
+    kept = rules.keep(page, facts, scale, (free_bytes() or 0) // max(1, workers))
     crop = rules.crop(page, facts, scale)
     rules.flips(page, facts)
     rules.jitter(page, facts)
     rules.loss(page, facts)
     batch = rules.batch(page, rules.BATCH, "as in camvid-fast.yaml")
-    rules.optimizer(page, batch, one.weights != "none", _workers(common.device))
+    rules.optimizer(page, batch, one.weights != "none", workers)
     if common.minutes < _QUICK_MINUTES:
         page.put("train.precision", "float32", "too little time to measure others")
         page.put("train.memory_format", "channels_last", "too little time to measure others")
-    return scale, crop
+    return scale, crop, kept
 
 
 def _workers(device: str) -> int:
@@ -180,76 +188,111 @@ def _workers(device: str) -> int:
     return min(8, cores - 1) if device != "cpu" else int(cores > 3)
 
 
-def _measured(page: Page, common: _Common, val_data: Dataset | None) -> tuple[float, float, float]:
-    """Seconds of a step, with reading and augmentation, and of a validation picture, of the network on the page.
+def _measured(
+    overrides: Sequence[str],
+    one: rules.Network,
+    common: _Common,
+    val_data: Dataset | None,
+    passes: float = math.inf,
+    settled: Mapping[str, Any] | None = None,
+) -> _Tried:
+    """A network by the rules, with steps timed as training takes them; `passes` as of `_shaped`.
 
-    And how busy the machine is: the steps' wall time over what they had of the processor.
+    `settled`: of the section train what is known already: the way of computing, which takes the longest to measure.
     """
+    page = Page(overrides)
+    scale, crop, kept = _shaped(page, one, common, passes)
     recipe = page.recipe()
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1000, "workers": 0})})
-    state = TrainingState.open(recipe, Path("."), common.device, Restyling)
-    for key in ("precision", "memory_format"):
+    train = recipe.train.model_copy(update={"epochs": 1000, "workers": 0, **(settled or {})})
+    state = TrainingState.open(recipe.model_copy(update={"train": train}), Path("."), common.device, Restyling)
+    for key in _COMPUTED:
         if f"train.{key}" not in page.reasons:
             page.put(f"train.{key}", getattr(state.recipe.train, key), "the faster, measured here")
-    state.model.train()
-    batches, times = state.batches(), []
-    began, worked = time.perf_counter(), time.process_time()
-    for _ in range(1 + _TIMED):
-        started = time.perf_counter()
-        gradients(state, [next(batches) for _ in range(recipe.train.accumulate)])
-        take(state)
-        times.append(time.perf_counter() - started)
-    worked = time.process_time() - worked
-    busy = max(1.0, (time.perf_counter() - began) / max(worked, 1e-9)) if common.device == "cpu" else 1.0
-    if val_data is None:
-        return statistics.median(times[1:]), 0.0, busy
-    predictor, pictures = Predictor(state.engine()), []
-    for index in (0, 0, len(val_data) - 1):
-        started = time.perf_counter()
-        predictor.labels(val_data[index].image[None])
-        pictures.append(time.perf_counter() - started)
-    return statistics.median(times[1:]), statistics.median(pictures[1:]), busy
+    return _Tried(page, one, measured(state, recipe.train.workers, val_data), scale, crop, kept, passes)
+
+
+def _computed(tried: _Tried) -> dict[str, Any]:
+    return {key: tried.page.tree["train"][key] for key in _COMPUTED}
+
+
+def _smaller(tried: _Tried, common: _Common, val_data: Dataset | None, passes: float) -> _Tried:
+    """The same on smaller pictures, where a rule says so; measured anew where crops are not what they were."""
+    page = Page(tried.page.overrides)
+    scale, crop, kept = _shaped(page, tried.network, common, passes)
+    if crop != tried.crop:
+        return _measured(page.overrides, tried.network, common, val_data, passes, _computed(tried))
+    for key, value in _computed(tried).items():
+        if f"train.{key}" not in page.reasons:
+            page.put(f"train.{key}", value, "the faster, measured here")
+    return tried._replace(page=page, scale=scale, kept=kept, passes=passes)
 
 
 def _room(tried: _Tried, common: _Common, limit: Limit) -> tuple[float, int]:
     """Seconds for steps, and how many validations."""
-    once = common.held_out * tried.picture
-    limit.scoring = 1.1 * once + _WRITING_SECONDS * tried.busy
+    pace = tried.pace
+    once = common.held_out * pace.validation
+    limit.scoring = 1.1 * once + _WRITING_SECONDS * pace.busy
     most = max(1, int(rules.SHARES["validation"] * limit.seconds / max(once, 1e-9)))
     validations = min(10, most) if common.held_out else 10
     limit.validation = once
-    reserve = rules.SHARES["reserve"] * limit.seconds * tried.busy
-    return max(1.0, limit.left - limit.scoring - reserve - validations * once), validations
+    reserve = rules.SHARES["reserve"] * limit.seconds * pace.busy
+    return max(0.0, limit.left - limit.scoring - reserve - validations * once), validations
+
+
+def _passes(tried: _Tried, common: _Common, limit: Limit, batch: int = rules.BATCH) -> float:
+    """How often every pixel would be seen in the time there is."""
+    steps = tried.steps(_room(tried, common, limit)[0], batch, common.facts.pictures)
+    return rules.passes(int(steps), batch, tried.crop, common.facts, tried.scale)
 
 
 def _long_enough(tried: _Tried, common: _Common, limit: Limit) -> bool:
-    seconds, _ = _room(tried, common, limit)
-    steps = int(seconds / (tried.pace * _FOUR))
-    seen = rules.passes(steps, rules.BATCH // 2, tried.crop, common.facts, tried.scale)
-    return steps >= rules.STEPS and seen >= rules.PASSES
+    four = tried._replace(pace=tried.pace._replace(step=tried.pace.step * _FOUR))
+    steps = four.steps(_room(tried, common, limit)[0], rules.BATCH // 2, common.facts.pictures)
+    return steps >= rules.STEPS and _passes(four, common, limit, rules.BATCH // 2) >= rules.PASSES
 
 
 def _planned(tried: _Tried, common: _Common, limit: Limit) -> Derived:
     """The batch and the length, which follow from the pace."""
     page, facts = tried.page, common.facts
+    tried = _fewer_at_once(tried, common, limit)
     seconds, validations = _room(tried, common, limit)
-    pace, batch = tried.pace, page.tree["train"]["batch"]
-    if page.is_free("train.batch") and seconds / pace < rules.STEPS:
-        pace *= _FOUR
-        batch = rules.batch(
-            page, rules.BATCH // 2, f"of eight, {seconds / tried.pace:.0f} steps would fit; of four more"
+    batch, pace = page.tree["train"]["batch"], tried.pace.step
+    if seconds < rules.LEAST_STEPS * pace:
+        console.note(
+            f"warning: too little time: {limit.spent:.0f} of {limit.seconds:.0f} s are over, a step takes {pace:.1f}, "
+            "and it will have learned next to nothing, or end late: give more minutes"
         )
-        rules.optimizer(page, batch, tried.network.weights != "none", _workers(common.device))
-    limit.pace, steps = pace, max(1, int(seconds / pace))
+    limit.pace, steps = pace, max(1, int(tried.steps(seconds, batch, facts.pictures)))
     most = int(rules.MOST_PASSES * steps / max(1e-9, rules.passes(steps, batch, tried.crop, facts, tried.scale)))
-    limit.most = max(1, most)
-    rules.length(page, min(steps, limit.most), validations, seconds, pace)
+    limit.most, limit.reading = max(1, most), min(steps // 4, int(tried.kept * facts.pictures / batch))
+    rules.length(page, min(steps, limit.most), validations, seconds, pace, steps > limit.most)
     recipe = page.recipe()
     if not page.is_free("train.epochs") and not page.is_free("train.steps_per_epoch"):
         limit.most = recipe.train.epochs * (recipe.train.steps_per_epoch or 1)
     lines = _lines(tried, common, recipe, limit)
+    if steps > limit.most:
+        lines.append(f"ends early, after {rules.MOST_PASSES} passes: more would not help this network")
     header = f"Derived from {facts.looked} of {number(facts.pictures, 'picture')} for {common.minutes:g} minutes."
     return Derived(recipe, page.reasons, page.text(header), tuple(lines), limit)
+
+
+def _fewer_at_once(tried: _Tried, common: _Common, limit: Limit) -> _Tried:
+    """With steps of four pictures, where those of eight would be too few and a step of four, measured, is cheaper."""
+    page, seconds = tried.page, _room(tried, common, limit)[0]
+    eight = tried.steps(seconds, rules.BATCH, common.facts.pictures)
+    if not page.is_free("train.batch") or eight >= rules.STEPS:
+        return tried
+    half = rules.BATCH // 2
+    settled = _computed(tried) | {"batch": half}
+    pace = _measured(page.overrides, tried.network, common, None, tried.passes, settled).pace
+    if pace.step > _LESS * tried.pace.step:
+        rules.batch(page, rules.BATCH, f"{eight:.0f} steps fit; steps of four would hardly be more")
+        return tried
+    tried = tried._replace(pace=pace._replace(validation=tried.pace.validation))
+    four = tried.steps(_room(tried, common, limit)[0], half, common.facts.pictures)
+    rules.batch(page, half, f"of eight, {eight:.0f} steps would fit; of four {four:.0f}")
+    rules.optimizer(page, half, tried.network.weights != "none", _workers(common.device))
+    return tried
 
 
 def _lines(tried: _Tried, common: _Common, recipe: Recipe, limit: Limit) -> list[str]:
@@ -258,16 +301,22 @@ def _lines(tried: _Tried, common: _Common, recipe: Recipe, limit: Limit) -> list
     seen = rules.passes(steps, train.batch, tried.crop, facts, tried.scale)
     rarest, share = facts.rarest
     cores = torch.get_num_threads()
-    known = f"{tried.network.weights}" if tried.network.weights != "none" else "none at hand, from scratch"
+    licence = tried.network.licence or "none stated"
+    known = "none at hand, from scratch"
+    if tried.network.weights != "none":
+        known = f"{tried.network.weights} (licence: {licence})"
+    few = f" ({common.held_out} are few to judge by)" if 0 < common.held_out < _FEW else ""
+    held_out = number(common.held_out, "picture") if common.held_out else "none held out: there will be no score"
     return [
-        f"data      {facts.pictures} + {number(common.held_out, 'picture')} of {facts.size[0]}x{facts.size[1]}, "
+        f"data      {facts.pictures} + {held_out}{few}, {facts.size[0]}x{facts.size[1]}, "
         f"{number(len(facts.shares), 'class', 'classes')}, the rarest ({rarest}) {100 * share:.2g} %",
         f"machine   {common.device}, {number(cores, 'thread')}, {train.precision}, {train.memory_format}",
         f"weights   {known}",
-        f"network   {recipe.model.name}/{recipe.model.options.get('encoder', '')}: {tried.pace:.2f} s a step, "
-        f"{tried.picture:.2f} s a validation picture",
-        f"detail    {reasons.get('model.finest', 'as you say')}",
-        f"plan      {steps} steps of {train.batch} x {tried.crop[0]}x{tried.crop[1]}, {seen:.3g} passes; "
+        f"network   {recipe.model.name}/{recipe.model.options.get('encoder', '')}: {tried.pace.step:.2f} s a step, "
+        f"{tried.pace.validation:.2f} s a validation picture",
+        f"detail    {reasons.get('model.finest', 'as you say')}"
+        + (f"; short side {recipe.input.short_side}: {reasons['input.short_side']}" if recipe.input.short_side else ""),
+        f"plan      {number(steps, 'step')} of {train.batch} x {tried.crop[0]}x{tried.crop[1]}, {seen:.3g} passes; "
         f"{limit.spent:.0f} of {limit.seconds:.0f} s are over",
         f"flips     {reasons.get('augment.horizontal_flip', '')}; {reasons.get('augment.vertical_flip', '')}",
         f"augment   {reasons.get('augment.scale', '')}; {reasons.get('augment.color_jitter', 'no change of colours')}",

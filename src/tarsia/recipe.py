@@ -46,6 +46,10 @@ class DataRecipe(_OpenNode):
     val: str | None = Field("val", description="the split that is scored after each epoch")
     val_options: dict[str, Any] = Field({}, description="options of the data set that differ for the val split")
     cache: str | None = Field(None, description="folder for decoded pictures (a memory map); none by default")
+    keep_megabytes: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="of what is learned from, as large as `input` makes it, kept in memory by each process that reads",
+    )
 
     @property
     def options(self) -> dict[str, Any]:

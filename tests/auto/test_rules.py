@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tarsia.auto import rules
-from tarsia.auto.facts import Facts
+from tarsia.auto.facts import SCALES, Facts
 from tarsia.auto.page import AS_YOU_SAY, Page
 from tarsia.card import Spec
 from tarsia.errors import RecipeError
@@ -27,7 +27,7 @@ FACTS = Facts(
     upright="road lies below",
     sided="",
     spec=Spec(),
-    ceiling={(1.0, 2): 0.98, (1.0, 4): 0.92, (0.5, 2): 0.92, (0.5, 4): 0.85},
+    ceiling={(scale, finest): round(1 - 0.02 * finest / scale, 2) for scale in SCALES for finest in (2, 4)},
 )
 
 
@@ -131,3 +131,29 @@ def test_another_network_gets_no_options_that_it_does_not_know() -> None:
 def test_faulty_settings_are_refused_as_those_of_a_recipe() -> None:
     with pytest.raises(RecipeError, match=r"train\.batches: unknown key, did you mean batch"):
         settled(Page(["train.batches=3"])).recipe()
+
+
+def test_pictures_are_reduced_until_six_passes_fit_and_no_further_than_the_labels_allow() -> None:
+    photographs = replace(FACTS, size=(3000, 4000), ceiling=dict.fromkeys(FACTS.ceiling, 0.99))
+    page = settled(Page(), photographs)
+    scales = [rules.scale(settled(Page(), photographs), photographs, passes) for passes in (7, 2, 0.4, 0.1, 0.001)]
+    assert scales == [1.0, 0.5, 0.25, 0.125, 0.125]
+    assert "input" not in page.tree and rules.scale(page, photographs, 0.4) == 0.25
+    assert page.tree["input"]["short_side"] == 750
+    assert "0.4 passes would fit at full size, 6.4 so" in page.reasons["input.short_side"]
+    fine = {**photographs.ceiling, (0.25, 4): 0.9, (0.125, 4): 0.8}
+    assert rules.scale(settled(Page(), photographs), replace(photographs, ceiling=fine), 0.1) == 0.5
+    small = replace(photographs, size=(300, 400))
+    assert rules.scale(settled(Page(), small), small, 0.1) == 1.0  # a crop is all of it already
+    asked = settled(Page(["input.short_side=1500"]), photographs)
+    assert rules.scale(asked, photographs, 0.001) == 0.5 and asked.reasons.get("input.short_side") in (None, AS_YOU_SAY)
+
+
+def test_pictures_stay_in_memory_as_far_as_an_eighth_of_it_goes() -> None:
+    page = settled(Page())
+    assert rules.keep(page, FACTS, 1.0, 10**10) == 1.0 and page.tree["data"]["keep_megabytes"] == 50
+    assert rules.keep(page, FACTS, 0.5, 10**10) == 1.0 and page.tree["data"]["keep_megabytes"] == 13
+    part = rules.keep(page, FACTS, 1.0, 10**8)
+    assert 0.3 < part < 0.4 and "30 % of them: an eighth of memory" in page.reasons["data.keep_megabytes"]
+    assert rules.keep(page, FACTS, 1.0, 0) == 0 and page.tree["data"]["keep_megabytes"] == 0
+    page.recipe()

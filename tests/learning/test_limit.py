@@ -124,3 +124,30 @@ def test_what_is_left_after_a_stop_is_left(clock: Clock) -> None:
 def test_a_faulty_list_is_refused(replan: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="each change comes after the one before it"):
         TrainRecipe(replan=replan)
+
+
+def test_steps_that_read_pictures_for_the_first_time_change_no_plan(clock: Clock) -> None:
+    limit = Limit(300, started=clock.now, validation=2.0, scoring=6.0, reading=12)
+    asked = []
+    for step in range(1, 60):
+        seconds = 2.0 if step <= 12 else 1.0
+        clock.now += seconds
+        limit.took(seconds)
+        asked.append(limit.advice(step, 265, 100))
+    assert set(asked) == {None} and Limit(**limit.facts()).reading == 12
+
+
+def test_a_pace_that_wavers_by_a_few_hundredths_changes_a_plan_twice_at_most(clock: Clock) -> None:
+    limit = Limit(300, started=clock.now, validation=2.0, scoring=6.0)
+    total, step, changes = 270, 0, 0
+    while step < total:
+        step += 1
+        seconds = 1.04 if step // 30 % 2 else 0.98
+        clock.now += seconds
+        limit.took(seconds)
+        if new := limit.advice(step, total, 54):
+            total, changes = new, changes + 1
+        if step % 54 == 0 or step == total:
+            clock.now += 2.0
+            limit.validated(2.0)
+    assert changes <= 2 and 0.9 * 300 <= limit.spent + limit.scoring <= 1.03 * 300

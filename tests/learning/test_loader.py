@@ -191,3 +191,23 @@ def test_loader_leaves_torchs_global_generator_alone() -> None:
     batches(Pictures(), 0)
     batches(Pictures(), 1)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_is_kept_in_memory_is_what_was_read() -> None:
+    data, settings = Pictures(3), Input(stride=8, short_side=24)
+    augment = Augment(AugmentRecipe(horizontal_flip=0.5, crop=(16, 16), color_jitter=ColorJitter()))
+
+    def samples(keep: int, augment: Augment = augment) -> Samples:
+        return Samples(data, augment, settings, 5, keep=keep)  # type: ignore[arg-type]
+
+    first_bytes = sum(array.nbytes for array in samples(0)._resized[0][:2])
+    anew, kept, some = samples(0), samples(10**9), samples(first_bytes)
+    for epoch in range(3):
+        for sample in range(3):
+            first, *others = (one.read(Key(epoch, sample)) for one in (anew, kept, some))
+            assert all((a == b).all() for other in others for a, b in zip(first[:2], other[:2], strict=True))
+    assert [list(one._resized._kept) for one in (anew, kept, some)] == [[], [0, 1, 2], [0]]
+    image = samples(10**9, Augment(AugmentRecipe())).read(Key(0, 0))[0]
+    with pytest.raises(ValueError, match="read-only"):
+        image[:] = 0
+    data.images[0][:] = 0  # which are not the user's own arrays made read-only

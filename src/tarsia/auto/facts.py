@@ -21,7 +21,8 @@ _SURE = 4.0  # times its standard error that a difference is no chance
 _MATTERS = 0.01  # share of the picture by which halves differ
 _PIXELS = 4096  # of a picture, evenly spaced, whose colours are counted
 _SPECK = 9  # pixels of an object at least
-_CEILINGS = ((1.0, 2), (1.0, 4), (0.5, 2), (0.5, 4))  # scale of the picture, 1 / resolution of the finest map
+SCALES = (1.0, 0.5, 0.25, 0.125)  # at which pictures may be learned
+_RESOLUTIONS = (2, 4, 8, 16, 32)  # 1 / that of the finest map, in parts of the whole picture's
 _CEILING_PICTURES = 8
 _CEILING_SIDE = 1024
 _SIDES = re.compile(
@@ -82,7 +83,7 @@ class _Sums:
     def __post_init__(self) -> None:
         self.pixels_K = np.zeros(self.classes, np.int64)
         self.colours_KC3 = np.zeros((self.classes, self.bands, 3))
-        self.right_SK3 = np.zeros((len(_CEILINGS), self.classes, 3))
+        self.right_SK3 = np.zeros((len(_RESOLUTIONS), self.classes, 3))
 
 
 def count(dataset: Dataset, seconds: float) -> Facts:
@@ -146,9 +147,10 @@ def _add(sums: _Sums, image_HWC: np.ndarray, label_HW: np.ndarray) -> None:
         sums.colours_KC3[k] += np.stack([np.full(bands.shape[2], len(mine)), mine.sum(0), (mine**2).sum(0)], 1)
     if sums.ceilings < _CEILING_PICTURES:
         sums.ceilings += 1
-        cut = label_HW[:_CEILING_SIDE, :_CEILING_SIDE]
-        for place, (scale, finest) in enumerate(_CEILINGS):
-            sums.right_SK3[place] += _perfect(cut, scale / finest, sums.classes)
+        top, left = (max(0, side - _CEILING_SIDE) // 2 for side in label_HW.shape)
+        cut = label_HW[top : top + _CEILING_SIDE, left : left + _CEILING_SIDE]
+        for place, coarse in enumerate(_RESOLUTIONS):
+            sums.right_SK3[place] += _perfect(cut, 1 / coarse, sums.classes)
 
 
 def _difference(bands: np.ndarray, label_HW: np.ndarray, classes: int) -> np.ndarray:
@@ -231,8 +233,8 @@ def _perfect(label_HW: np.ndarray, resolution: float, classes: int) -> np.ndarra
 
 def _ceilings(sums: _Sums) -> dict[tuple[float, int], float]:
     found = {}
-    for place, key in enumerate(_CEILINGS):
+    for place, coarse in enumerate(_RESOLUTIONS):
         right, answered, true = sums.right_SK3[place].T
         shown = true > 0
-        found[key] = float(np.mean(right[shown] / (answered + true - right)[shown])) if shown.any() else 1.0
-    return found
+        found[coarse] = float(np.mean(right[shown] / (answered + true - right)[shown])) if shown.any() else 1.0
+    return {(scale, finest): found[round(finest / scale)] for scale in SCALES for finest in (2, 4)}

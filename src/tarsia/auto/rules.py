@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tarsia import models
-from tarsia.auto.facts import LEAST_TO_TELL, Facts
+from tarsia.auto.facts import LEAST_TO_TELL, SCALES, Facts
 from tarsia.auto.page import Page
 from tarsia.plain_text import number
 
 MINUTES = 10.0  # where nobody says
 SHARES = {"look": 0.04, "probe": 0.06, "validation": 0.06, "reserve": 0.01}  # of the minutes
 STEPS, PASSES = 300, 6  # a training is long enough from here on
+LEAST_STEPS = 20  # below it has hardly begun
 APART = 20  # steps between validations at least
 MOST_PASSES = 400  # more would not help
 CEILING, SCALED_CEILING = 0.85, 0.96  # a perfect answer's mIoU at 1/4, and at half size, must reach this
@@ -101,17 +104,48 @@ def detail(page: Page, facts: Facts) -> None:
         page.put("model.finest", finest, f"{said} for {number(len(facts.shares), 'class', 'classes')}" if few else said)
 
 
-def scale(page: Page, facts: Facts) -> float:
-    """Pictures are halved where the labels allow it and a crop would show too little of an object."""
-    ceiling, crop = facts.ceiling[0.5, page.tree["model"].get("finest", 4)], CROP
-    large = facts.object_size * DIAMETERS > 2 * crop and min(facts.size) >= 2 * crop
-    if large and ceiling >= SCALED_CEILING:
-        why = f"objects are {facts.object_size:.0f} px wide, and at half size a perfect answer scores {ceiling:.3f}"
-        page.put("input.short_side", max(64, min(facts.size) // 2), why)
-        return 0.5
-    if not page.is_free("input.short_side"):
-        return float(page.put("input.short_side", 0, "")) / min(facts.size)
-    return 1.0
+def scale(page: Page, facts: Facts, passes_at_full_size: float = math.inf) -> float:
+    """Pictures are halved, if need be again and again, where a crop would show too little of an object or of them all.
+
+    Too little of an object: five of the median one, side by side, are wider than two crops.  Of them all: the time
+    would not do for six passes.  Never so far that a perfect answer would score below 0.96, or a crop would be all.
+    """
+    if not (page.is_free("input.short_side") and page.is_free("input.size")):
+        size = page.fixed.get("input.size") or [page.fixed.get("input.short_side") or min(facts.size)]
+        return float(min(size)) / min(facts.size)
+    finest, side = page.tree["model"].get("finest", 4), min(facts.size)
+    allowed = [
+        one for one in SCALES if one == 1 or (facts.ceiling[one, finest] >= SCALED_CEILING and side * one >= CROP)
+    ]
+    large = facts.object_size * DIAMETERS > 2 * CROP
+    fitting = [one for one in allowed if one < 1 or not large] or allowed
+    chosen = next((one for one in fitting if passes_at_full_size / one**2 >= PASSES), fitting[-1])
+    if chosen == 1:
+        return 1.0
+    why = (
+        f"objects are {facts.object_size:.0f} px wide"
+        if chosen == 0.5 and large
+        else (f"{passes_at_full_size:.2g} passes would fit at full size, {passes_at_full_size / chosen**2:.2g} so")
+    )
+    why += f", and a perfect answer would score {facts.ceiling[chosen, finest]:.3f}"
+    page.put("input.short_side", round(side * chosen), why)
+    return chosen
+
+
+def keep(page: Page, facts: Facts, scale: float, memory_bytes: int) -> float:
+    """Pictures are read once, at the size at which they are learned, as far as an eighth of the memory goes.
+
+    Gives the share of them that is kept.
+    """
+    height, width = facts.size
+    deep = facts.spec.bands * np.dtype(facts.spec.dtype).itemsize + 1
+    all_bytes = max(1.0, facts.pictures * height * width * scale**2 * deep)
+    kept = min(1.0, memory_bytes / 8 / all_bytes)
+    why = (
+        "all of them, as large as they are learned" if kept == 1 else f"{100 * kept:.0f} % of them: an eighth of memory"
+    )
+    megabytes = page.put("data.keep_megabytes", math.ceil(1.2 * kept * all_bytes / 10**6), f"read once: {why}")
+    return float(min(1.0, megabytes * 10**6 / all_bytes))
 
 
 def crop(page: Page, facts: Facts, scale: float) -> tuple[int, int]:
@@ -206,15 +240,16 @@ def optimizer(page: Page, batch: int, pretrained: bool, workers: int) -> None:
     page.put("train.save_every_seconds", 60.0, "so much at most is lost when it is stopped")
 
 
-def length(page: Page, steps: int, validations: int, seconds: float, pace: float) -> None:
+def length(page: Page, steps: int, validations: int, seconds: float, pace: float, enough: bool = False) -> None:
     """As many steps as fit, the warm-up a small part of them, a few validations."""
     validations = max(1, min(validations, steps // APART))
     if not page.is_free("train.steps_per_epoch"):
         validations = math.ceil(steps / page.fixed["train.steps_per_epoch"])
     validations = page.put("train.epochs", validations, "validations, for about 6 % of the time")
     each = math.ceil(steps / validations)
+    said = f"a step takes {pace:.2f} s, and {seconds:.0f} s are left for them"
     warm = int(min(max(10, 0.04 * steps), 0.1 * steps))
-    page.put("train.steps_per_epoch", each, f"a step takes {pace:.2f} s, and {seconds:.0f} s are left for them")
+    page.put("train.steps_per_epoch", each, f"{MOST_PASSES} passes: more would not help" if enough else said)
     page.put("train.warmup_steps", warm, "10 steps or 4 %, at most a tenth")
 
 

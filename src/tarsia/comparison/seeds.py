@@ -23,7 +23,7 @@ from tarsia.plain_text import listed, number, some
 _NAMED = 3
 _FACTS = ("architecture", "parameters", "multiply_adds", "latency_seconds", "peak_memory_bytes")
 # Where a training ran, what it is called, and what it has left out; all else in a recipe makes another model.
-_OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"), ("data", "fold"))
+_OF_THE_PLACE = (("seed",), ("name",), ("expected",), ("data", "cache"), ("data", "keep_megabytes"), ("data", "fold"))
 # How it was computed, which each machine measures for itself: it makes no other model, but in its last bits.
 _HOW = (("train", "memory_format"), ("train", "threads"), ("train", "workers"), ("train", "timeout_seconds"))
 _PATHS = (("data", "root"), ("model", "weights"))  # of these the last part counts: two machines, one data set

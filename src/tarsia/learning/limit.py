@@ -16,8 +16,8 @@ from typing import Any
 _RECENT = 12  # steps whose median is the pace
 _FIRST = 6  # steps before anything is said of the pace
 _OFTEN = 20  # times in a training that the clock is asked, and as often by time; in its last tenth after every step
-_SLACK = 0.01  # of the limit: less than this is no reason for a change
-_FASTER = 0.12  # share of the time left that may stay unused before the plan grows
+_SLACK, _SLACK_AT_THE_END = 0.03, 0.01  # of the limit: less than this is no reason for a change
+_FASTER = 0.15  # share of the time left that may stay unused before the plan grows
 _STUB = 0.15  # share of an epoch that is too little for one of its own
 
 Replans = Sequence[tuple[int, int]]
@@ -48,7 +48,7 @@ class Limit:
     `validation`: seconds of one, `scoring`: of all that follows the last step but its validation; estimates, until
     measured, for a machine whose steps take `pace`: where they take longer now, so will these.  Of these, and of the
     pace of the last steps, `advice` makes the plan that ends in time.  `most`: steps beyond which a plan does not grow,
-    whatever is left.
+    whatever is left.  `reading`: first steps that read pictures which stay in memory: their pace is not counted.
     """
 
     seconds: float
@@ -58,6 +58,7 @@ class Limit:
     scoring: float = 0.0
     most: int = 10**9
     pace: float = 0.0
+    reading: int = 0
     _paces: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _asked: int = -1
     _asked_at: float = 0.0
@@ -76,12 +77,14 @@ class Limit:
     def facts(self) -> dict[str, Any]:
         """What a resume point keeps: the arguments that make it again."""
         kept = {"validation": self.validation, "scoring": self.scoring, "most": self.most, "pace": self.pace}
+        kept["reading"] = self.reading
         return {"seconds": self.seconds, "used": self.spent} | kept
 
     def took(self, seconds: float) -> None:
         """Take in what a step took, with everything beside it but validation."""
-        self._paces.append(seconds)
         self._seen += 1
+        if self._seen > self.reading:
+            self._paces.append(seconds)
 
     def validated(self, seconds: float) -> None:
         """Take in what a validation took; the score at the end takes as long, and a little more."""
@@ -95,12 +98,16 @@ class Limit:
         At least one step more, so that the schedule ends whatever happens.
         """
         soon = step - self._asked < max(1, total // _OFTEN) and self.spent - self._asked_at < self.seconds / _OFTEN
-        if self._seen < _FIRST or (soon and total - step > total // 10) or step >= total:
+        at_the_end = total - step <= total // 10
+        if self._seen < _FIRST + self.reading or (soon and not at_the_end) or step >= total:
             return None
         self._asked, self._asked_at = step, self.spent
-        have, slack = self.left - self.scoring * self._slower, _SLACK * self.seconds
+        have = self.left - self.scoring * self._slower
+        slack = (_SLACK_AT_THE_END if at_the_end else _SLACK) * self.seconds
         need = self._needed(step, total, per_epoch)
-        if have - slack <= need <= have + slack or (need < have and have - need < max(3 * slack, _FASTER * have)):
+        if have - slack <= need <= have + slack or (
+            need < have and have - need < max(_SLACK * self.seconds, _FASTER * have)
+        ):
             return None
         new = min(self._fitting(step, per_epoch, have), max(total, self.most))
         return None if new == total else new

@@ -17,9 +17,10 @@ from tarsia.data._dataset import Dataset
 from tarsia.data._unlabelled import Unlabelled
 from tarsia.errors import DatasetError
 from tarsia.learning.augment import CUTMIX, VARIANTS, Augment, cutmix, generator
+from tarsia.learning.resized import Resized
 from tarsia.learning.workers import Failure, set_up, started
 from tarsia.pictures import rgb as pictures
-from tarsia.pictures.ranges import levels_of, scaled
+from tarsia.pictures.ranges import scaled
 from tarsia.prediction.network_input import network_size
 
 TARGET = 3  # what a sample's generators are for, beside those of augment.py: the choice of an unlabelled picture
@@ -149,15 +150,17 @@ def loader(
     workers: int,
     pin: bool = False,
     target: Unlabelled | None = None,
+    keep: int = 0,
 ) -> Iterator[Batch]:
     """The batches of `order`: samples read, resized as `input_settings` says, augmented, padded to one size.
 
     With `target` each sample brings one of its pictures, drawn evenly, and augmented and resized to the sample's size.
+    `keep`: bytes of resized samples that each process that reads holds in memory, so that they are read once.
     `workers` processes (0: this one) start at once and stay for the whole training.  Raises, from the iterator, the
     TarsiaError of a sample that cannot be read, TrainingError naming the sample for any other error, and TrainingError
     where a worker dies (workers.dead_worker).
     """
-    samples = Samples(dataset, augment, input_settings, seed, target)
+    samples = Samples(dataset, augment, input_settings, seed, target, keep)
     return loaded(samples, order, partial(collated, input_settings.stride), seed, workers, pin)
 
 
@@ -191,10 +194,16 @@ class Samples(TorchDataset[Any]):
     """
 
     def __init__(
-        self, dataset: Dataset, augment: Augment, settings: Input, seed: int, target: Unlabelled | None = None
+        self,
+        dataset: Dataset,
+        augment: Augment,
+        settings: Input,
+        seed: int,
+        target: Unlabelled | None = None,
+        keep: int = 0,
     ) -> None:
         self.dataset, self.augment, self.settings, self.seed = dataset, augment, settings, seed
-        self.target = target
+        self.target, self._resized = target, Resized(dataset, settings, keep)
 
     def __getitem__(self, key: Key) -> tuple[Any, ...] | Failure:
         try:
@@ -225,14 +234,8 @@ class Samples(TorchDataset[Any]):
         return image, label, name
 
     def _augmented(self, key: Key, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
-        sample = self.dataset[key.sample]
-        image, label = sample.image, sample.label
-        levels = levels_of(self.settings.range, image, sample.levels)  # of the whole picture
-        size = network_size(label.shape, self.settings)
-        if size != label.shape:
-            image, label = pictures.resize(image, size), pictures.resize_label(label, size)
-        image = scaled(image, levels)
-        return *self.augment(image, label, random, key.variant), sample.name
+        image, label, levels, name = self._resized[key.sample]
+        return *self.augment(scaled(image, levels), label, random, key.variant), name
 
     def _of_target(self, target: Unlabelled, key: Key, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         random = generator(self.seed, *key, purpose=TARGET)

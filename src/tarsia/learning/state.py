@@ -230,6 +230,7 @@ class TrainingState:
             settings.workers,
             pin,
             target,
+            self.recipe.data.keep_megabytes * 10**6,
         )
 
     def fill(self, say: Callable[[str], None], look: Callable[[], None]) -> None:

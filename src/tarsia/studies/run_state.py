@@ -27,7 +27,7 @@ from tarsia.studies.study import Run
 
 # What may differ between a training and the one asked for: none of it changes the model.
 _IDLE = {"workers", "save_every_seconds", "timeout_seconds"}
-_OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache"}, "train": _IDLE}
+_OF_THE_PLACE: Any = {"name": True, "expected": True, "data": {"cache", "keep_megabytes"}, "train": _IDLE}
 _MEASURED = ("precision", "memory_format", "threads", "processes", "class_weights")
 _STATED = ("licence", "mean", "std")  # of a model, by the file of its weights where the recipe does not say it
 _NAMED = 3  # settings that differ, named one by one
