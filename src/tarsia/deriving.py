@@ -15,6 +15,7 @@ from tarsia.adaptation.restyle import Restyling
 from tarsia.auto import facts as counted
 from tarsia.auto import rules, weights
 from tarsia.auto.facts import Facts
+from tarsia.auto.leak import also_learned
 from tarsia.auto.pace import Pace, measured
 from tarsia.auto.page import Page
 from tarsia.data import Dataset
@@ -24,7 +25,7 @@ from tarsia.engines.torch_engine import pick_device
 from tarsia.errors import DatasetError, RecipeError
 from tarsia.learning.limit import Limit
 from tarsia.learning.state import TrainingState
-from tarsia.plain_text import first_line, number
+from tarsia.plain_text import be, command, first_line, number
 from tarsia.recipe import Recipe
 
 _LEAST_PROBE_SECONDS = 3.0
@@ -140,6 +141,12 @@ def _opened(given: str, page: Page) -> tuple[dict[str, Any], Dataset, Dataset | 
         fault = "" if val_data else "data.val is null"
     except DatasetError as error:
         val_data, fault = None, first_line(error)
+    if val_data is not None and (alike := also_learned(train_data, val_data)):
+        raise DatasetError(
+            f"{data.spec(*where)}: {number(len(alike), 'picture')} of {val} {be(len(alike))} also in "
+            f"{section.get('train', 'train')}, as {alike[0]}, so that a score would say nothing: take them out of one "
+            f"(`{command('check', data.spec(*where))}` lists them), or hold others out"
+        )
     return section, train_data, val_data, fault
 
 

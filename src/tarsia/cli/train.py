@@ -22,10 +22,12 @@ from tarsia.cli._options import (
     processes,
     stay_offline,
 )
-from tarsia.plain_text import command
+from tarsia.plain_text import command, number
 
 if TYPE_CHECKING:
     from tarsia.recipe import Recipe
+
+_FEW = 20  # scored pictures, fewer than which say little
 
 
 def train(
@@ -92,7 +94,15 @@ def train(
         console.data({"folder": str(folder), "report": report})
         return
     if scored:
-        console.show(tables(Report.read(folder)), wrapped=False)
+        report = Report.read(folder)
+        console.show(tables(report), wrapped=False)
+        if len(report.counts_NKK1) < _FEW:
+            console.note(
+                f"{number(len(report.counts_NKK1), 'picture')}: few, and the best weights were chosen on these as well, "
+                "so expect less on others"
+            )
+    if limit := more.get("limit"):
+        console.say(f"Took {limit.spent:.0f} of {limit.seconds:.0f} s")
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
     console.say(f"Run folder: {folder}{page}")
     trained = Recipe.load(folder / "recipe.yaml")
