@@ -10,8 +10,9 @@ It learns from the pictures that Tarsia learned from, for as many seconds of the
 over the classes that are there.
 
 `--data`: a folder with images/ and labels/ (with `--test` such a folder too), or a drawn set: cells (round objects in a
-stain), fields (seen from above), membranes (thin dark walls in grey pictures of an odd size), streets.  `--small` draws
-them with a quarter of the pixels: streets at half the size, of the others a corner.
+stain), fields (seen from above), membranes (thin dark walls in grey pictures of an odd size), streets, photographs (the
+cells in 3 megapixels).  `--small` draws them with a quarter of the pixels: streets at half the size, of the others a
+corner.
 """
 
 from __future__ import annotations
@@ -267,6 +268,14 @@ def _cells(index: int) -> Pair:
     return image.clip(0, 255).astype(np.uint8), label
 
 
+def _photographs(index: int) -> Pair:
+    """Cells as a large sensor has them: 1800x1800, sharp edges, noise of each pixel's own."""
+    image, label = _cells(index)
+    large = cv2.resize(image, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    large += np.random.default_rng(30_000 + index).normal(0, 8, large.shape).astype(np.float32)
+    return large.clip(0, 255).astype(np.uint8), cv2.resize(label, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+
+
 def _fields(index: int) -> Pair:
     """Polygons of five textures from above, crossed by a road; 400x400, in the light of a day each."""
     random = np.random.default_rng(10_000 + index)
@@ -324,6 +333,7 @@ _DRAWN: dict[str, Callable[[int], Pair]] = {
     "fields": _fields,
     "membranes": _membranes,
     "streets": _streets,
+    "photographs": _photographs,
 }
 
 if __name__ == "__main__":

@@ -96,11 +96,9 @@ def train(
     if scored:
         report = Report.read(folder)
         console.show(tables(report), wrapped=False)
-        if len(report.counts_NKK1) < _FEW:
-            console.note(
-                f"{number(len(report.counts_NKK1), 'picture')}: few, and the best weights were chosen on these as well, "
-                "so expect less on others"
-            )
+        if (scored_on := len(report.counts_NKK1)) < _FEW:
+            said = "few to judge by, and the best weights were chosen on them too: expect less on others"
+            console.note(f"{number(scored_on, 'picture')}: {said}")
     if limit := more.get("limit"):
         console.say(f"Took {limit.spent:.0f} of {limit.seconds:.0f} s")
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
