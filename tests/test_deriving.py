@@ -87,7 +87,8 @@ def test_recipe_writes_without_training(folder: Path, tmp_path: Path, monkeypatc
 
 def test_shipped_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     app(["recipe", "--list"], exit_on_error=False)
-    assert "camvid-fast: CamVid in 1,500 steps" in capsys.readouterr().out
+    recipes, _, studies = capsys.readouterr().out.partition("\nStudies, for `tarsia compare --study`:\n")
+    assert "camvid-fast: CamVid in 1,500 steps" in recipes and "camvid-fast: What helps the light FPN" in studies
     app(["recipe", "camvid-fast"], exit_on_error=False)
     out = capsys.readouterr().out
     assert out == (Path(__file__).parents[1] / "recipes/camvid-fast.yaml").read_text(encoding="utf-8")

@@ -188,12 +188,13 @@ class Recipe(Node):
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-        """The recipe at `path`, or one that comes with Tarsia, with `key.key=value` overrides.
+        """The recipe at `path`, of a run folder, or by the name of one that comes with Tarsia, with settings changed.
 
-        RecipeError lists every fault, with lines.
+        `overrides`: `key.key=value`.  RecipeError lists every fault, with lines.
         """
-        document = Document.read(shipped.find(path), overrides)
-        document.tree.setdefault("name", Path(path).stem)
+        file = shipped.recipe(path)
+        document = Document.read(file, overrides)
+        document.tree.setdefault("name", file.stem)
         return document.validate(cls, option_faults(document.tree))
 
     @classmethod

@@ -63,7 +63,7 @@ def train(
         raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
     settled = beginning.settled(recipe, None if resume is None else Path(resume))
     if reasons is None and not isinstance(recipe, Recipe):
-        reasons = yaml_tree.comments(shipped.find(recipe or Path(str(resume)) / "recipe.yaml"))
+        reasons = yaml_tree.comments(shipped.recipe(recipe) if recipe else Path(str(resume)) / "recipe.yaml")
     with ExitStack() as held:
         processes = held.enter_context(joined(device, settled.train.timeout_seconds))
         held.enter_context(speed.threads(settled.train.threads or processes.threads))
