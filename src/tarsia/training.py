@@ -244,6 +244,8 @@ def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> 
         facts["loss_by_batch"] = _by_batch(state)
     if code := own_parts.sources(state.recipe.parts):
         facts["code"] = code
+    if packages := own_parts.packages(state.recipe.parts):
+        facts["packages"] = packages
     provenance = facts | {"recipe": state.recipe.model_dump(mode="json"), "environment": state.environment}
     card = state.card.model_copy(update={"provenance": provenance})
     save_model(state.folder / "last.safetensors", engine.model, card)

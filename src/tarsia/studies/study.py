@@ -1,7 +1,7 @@
 """Study: STUDY.yaml -> the trainings it means, each with its recipe, and the pictures their models are scored on.
 
     name: attention-fcn                     # default: the file's name
-    recipe: ../recipes/camvid-protocol.yaml # from the study's folder; or a run folder, or camvid-fast, which comes along
+    recipe: ../recipes/camvid-protocol.yaml # from the study's folder; a run folder; or a name that ships
     recipes: [one.yaml, other.yaml]         # in the place of `recipe`, where there are several
     set: {model.name: attention_fcn}        # for all, with the keys of `tarsia train --set`
     variations:
