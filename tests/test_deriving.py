@@ -99,6 +99,21 @@ def test_minutes_of_a_recipe_are_refused() -> None:
         tarsia.train("recipes/camvid-fast.yaml", minutes=3)
 
 
+def test_of_a_network_without_encoder_no_weights_are_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tarsia.auto.weights.at_hand", lambda *_: pytest.fail("looked for weights"))
+    settings = {"model.name": "unet_original", "model.channels": [4, 8]}
+    derived = tarsia.derive(folder, 0.2, set=settings)
+    assert derived.recipe.model.weights == "none" and "ImageNet" not in capsys.readouterr().err
+    assert "weights   none: unet_original has no encoder, from scratch" in derived.lines
+    assert any(line.startswith("network   unet_original: ") for line in derived.lines)
+    with pytest.raises(
+        RecipeError, match=r"weights='w': unet_original has no encoder to start from them: leave it out"
+    ):
+        tarsia.derive(folder, 0.2, set=settings, weights="w")
+
+
 def test_weights_that_are_not_there_are_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no file of it is called by one of them"):
         tarsia.derive(folder, 1, weights=tmp_path)

@@ -97,6 +97,11 @@ def derive(
 
 def _networks(page: Page, device: str, weights_at: str | Path | None) -> list[rules.Network]:
     """What may be tried, best first: one encoder where the user has chosen it, or where there are no weights."""
+    name = page.fixed.get("model.name", rules.NETWORK)
+    if page.is_free("model.weights") and not rules.has_encoder(name):
+        if weights_at is not None:
+            raise RecipeError(f"weights={str(weights_at)!r}: {name} has no encoder to start from them: leave it out")
+        return [rules.Network("")]
     encoders: tuple[str, ...] = rules.LIGHT if device == "cpu" else rules.HEAVY
     if not page.is_free("model.encoder"):
         encoders = (page.fixed["model.encoder"],)
@@ -258,13 +263,15 @@ def _lines(tried: _Tried, common: _Common, recipe: Recipe, limit: Limit) -> list
     seen = rules.passes(steps, train.batch, tried.crop, facts, tried.scale)
     rarest, share = facts.rarest
     cores = torch.get_num_threads()
-    known = f"{tried.network.weights}" if tried.network.weights != "none" else "none at hand, from scratch"
+    encoder = recipe.model.options.get("encoder")
+    scratch = "none at hand, from scratch" if encoder else f"none: {recipe.model.name} has no encoder, from scratch"
+    known = f"{tried.network.weights}" if tried.network.weights != "none" else scratch
     return [
         f"data      {facts.pictures} + {number(common.held_out, 'picture')} of {facts.size[0]}x{facts.size[1]}, "
         f"{number(len(facts.shares), 'class', 'classes')}, the rarest ({rarest}) {100 * share:.2g} %",
         f"machine   {common.device}, {number(cores, 'thread')}, {train.precision}, {train.memory_format}",
         f"weights   {known}",
-        f"network   {recipe.model.name}/{recipe.model.options.get('encoder', '')}: {tried.pace:.2f} s a step, "
+        f"network   {recipe.model.name}{f'/{encoder}' if encoder else ''}: {tried.pace:.2f} s a step, "
         f"{tried.picture:.2f} s a validation picture",
         f"detail    {reasons.get('model.finest', 'as you say')}",
         f"plan      {steps} steps of {train.batch} x {tried.crop[0]}x{tried.crop[1]}, {seen:.3g} passes; "
