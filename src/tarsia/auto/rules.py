@@ -164,7 +164,8 @@ def jitter(page: Page, facts: Facts) -> None:
     colour = {"brightness": strength, "contrast": strength, "saturation": saturation, "hue": hue}
     share = f"{100 * facts.colour_tells:.0f} % of a band's variance lies between classes"
     why = f"{share}: {'little, for colour tells them apart' if tells else 'colour alone does not tell them apart'}"
-    page.put("augment.color_jitter", colour, "grey pictures: no colour to change" if facts.grey else why)
+    of_grey = f"grey pictures: brightness and contrast alone{', little, for they tell classes apart' if tells else ''}"
+    page.put("augment.color_jitter", colour, of_grey if facts.grey else why)
 
 
 def loss(page: Page, facts: Facts) -> None:
