@@ -184,7 +184,7 @@ def test_the_command(tarsia: Callable[..., tuple[int, str, str]], root: Path) ->
         (("street",), "did you mean streets?"),
         (("camvid:absent",), "absent: no such folder"),
         (("folder:.",), "no pictures in it"),
-        (("DATA", "--augment", "absent.yaml"), "absent.yaml: cannot be read"),
+        (("DATA", "--augment", "absent.yaml"), "absent.yaml: no such file, and no recipe that comes with Tarsia"),
         (("DATA", "--augment", "none.yaml"), "none names no augmentation"),
         (("DATA", "--augment", "uncropped.yaml"), "uncropped.yaml:3: augment: class_balanced places crops: give crop"),
         (("street", "--augment", "none.yaml"), "did you mean streets?"),

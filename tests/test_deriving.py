@@ -87,7 +87,8 @@ def test_recipe_writes_without_training(folder: Path, tmp_path: Path, monkeypatc
 
 def test_shipped_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     app(["recipe", "--list"], exit_on_error=False)
-    assert "camvid-fast: CamVid in 1,500 steps" in capsys.readouterr().out
+    recipes, _, studies = capsys.readouterr().out.partition("\nStudies, for `tarsia compare --study`:\n")
+    assert "camvid-fast: CamVid in 1,500 steps" in recipes and "camvid-fast: What helps the light FPN" in studies
     app(["recipe", "camvid-fast"], exit_on_error=False)
     out = capsys.readouterr().out
     assert out == (Path(__file__).parents[1] / "recipes/camvid-fast.yaml").read_text(encoding="utf-8")
@@ -96,6 +97,21 @@ def test_shipped_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[st
 def test_minutes_of_a_recipe_are_refused() -> None:
     with pytest.raises(RecipeError, match="are for data"):
         tarsia.train("recipes/camvid-fast.yaml", minutes=3)
+
+
+def test_of_a_network_without_encoder_no_weights_are_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tarsia.auto.weights.at_hand", lambda *_: pytest.fail("looked for weights"))
+    settings = {"model.name": "unet_original", "model.channels": [4, 8]}
+    derived = tarsia.derive(folder, 0.2, set=settings)
+    assert derived.recipe.model.weights == "none" and "ImageNet" not in capsys.readouterr().err
+    assert "weights   none: unet_original has no encoder, from scratch" in derived.lines
+    assert any(line.startswith("network   unet_original: ") for line in derived.lines)
+    with pytest.raises(
+        RecipeError, match=r"weights='w': unet_original has no encoder to start from them: leave it out"
+    ):
+        tarsia.derive(folder, 0.2, set=settings, weights="w")
 
 
 def test_weights_that_are_not_there_are_said(folder: Path, tmp_path: Path) -> None:

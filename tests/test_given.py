@@ -10,10 +10,12 @@ import pytest
 import tarsia
 from small_data import write_folder
 from tarsia import data, shipped
+from tarsia.cli import app
 from tarsia.data import _handed_in
 from tarsia.errors import DatasetError, RecipeError, TarsiaError
 from tarsia.given import Given, asked, resolve
 from tarsia.recipe import Recipe
+from tarsia.studies.study import Study
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,43 @@ def test_each_kind() -> None:
     assert resolve("streets,count=4").kind == "data"
     assert resolve("camvid-fast").file == shipped.recipes()["camvid-fast"]
     assert resolve("recipes/camvid-fast.yaml").kind == "recipe"
+
+
+def test_recipes_and_studies_go_by_name_wherever_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Recipe.load("camvid-fast") == Recipe.load("recipes/camvid-fast.yaml") == Recipe.load(Path("camvid-fast"))
+    run = Path("runs/one")
+    run.mkdir(parents=True)
+    (run / "recipe.yaml").write_text("name: other\ndata: {name: streets}\nmodel: {name: unet}\n")
+    assert Recipe.load(run) == Recipe.load("runs/one") == Recipe.load(run / "recipe.yaml")
+    assert tarsia.study("streets", tiny=True, dry_run=True).folder == Path("runs/streets-tiny")
+    app(["compare", "--study", "streets", "--tiny", "--dry-run"], exit_on_error=False)
+    Path("mine.yaml").write_text("recipes: [camvid-fast, runs/one, recipes/msanet.yaml]\n")
+    assert [one.name for one in Study.load("mine.yaml").runs] == ["camvid-fast-seed0", "one-seed0", "msanet-seed0"]
+    (run / "recipe.yaml").write_text("augment: {horizontal_flip: 1}\ndata: {name: streets}\nmodel: {name: unet}\n")
+    for recipe in ("camvid-fast", "runs/one"):
+        out = f"drawn-{Path(recipe).name}"
+        app(["check", "streets,count=1,size=64x64", "--augment", recipe, "--out", out], exit_on_error=False)
+        assert Path(out, "augmentation.png").is_file()
+    capsys.readouterr()
+
+
+def test_a_name_that_is_here_too_is_refused_with_both_spellings() -> None:
+    Path("camvid-fast").mkdir()
+    Path("streets").write_text("")
+    Path("mine.yaml").write_text("recipe: camvid-fast\n")
+    for call in (Recipe.load, resolve):
+        with pytest.raises(
+            RecipeError, match=r"the recipe and the folder .*: write recipes/camvid-fast\.yaml or \./cam"
+        ):
+            call("camvid-fast")
+    with pytest.raises(RecipeError, match=r"mine\.yaml:1: recipe: camvid-fast: the recipe and the folder"):
+        Study.load("mine.yaml")
+    with pytest.raises(RecipeError, match=r"the study and the file .*: write studies/streets\.yaml or \./streets"):
+        tarsia.study("streets", dry_run=True)
+    with pytest.raises(RecipeError, match=r"camvid-fast: a folder, and no run folder: expected the file of a recipe"):
+        Recipe.load("./camvid-fast")
+    with pytest.raises(RecipeError, match=r"nothing: no such file, and no study that comes with Tarsia \(.*streets"):
+        Study.load("nothing")
 
 
 def test_a_clash_is_refused_with_both_spellings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from collections.abc import Iterator
@@ -245,6 +246,62 @@ def test_a_file_in_tarsia_s_form_a_function_and_what_is_installed(folder, monkey
     assert tarsia.evaluate(run).counts_NKK1.sum() > 0
     with pytest.raises(RecipeError, match=r"model.widht: unknown key, did you mean width?"):
         tarsia.train("own.yaml", set={"model.widht": 3})
+
+
+PLUGIN = """
+from torch.nn import functional
+def half(scores_BKHW, label_BHW):
+    return functional.cross_entropy(scores_BKHW, label_BHW.long(), ignore_index=255) / 2
+def turn(image, mask):
+    return {"image": image[:, ::-1], "mask": mask[:, ::-1]}
+class Told:
+    def __call__(self, row, folder): (folder / "told.txt").write_text(str(row["epoch"]))
+number = 3
+"""
+POINTS = """[tarsia.losses]
+plug = parts:half
+dice = parts:half
+[tarsia.augmentations]
+plug = parts:turn
+bad = parts:number
+[tarsia.callbacks]
+plug = parts:Told
+[tarsia.data]
+plug = fields:Data
+[tarsia.models]
+plug = nets:Small
+"""
+
+
+def test_an_installed_package_brings_losses_augmentations_and_callbacks_by_name(folder, monkeypatch):
+    (folder / "parts.py").write_text(PLUGIN)
+    made = folder / "made-1.2.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: made\nVersion: 1.2\n")
+    (made / "entry_points.txt").write_text(POINTS)
+    monkeypatch.syspath_prepend(str(folder))
+    loss = {"dice": 1, "plug": 0.5}
+    named = {"train.loss": loss, "augment.extra": "plug", "train.callbacks": ["plug"]}
+    run = tarsia.train("own.yaml", set=named | {"data.name": "plug", "model.name": "plug"})
+    assert (run / "told.txt").read_text() == "1" and Recipe.load(run).train.loss.weights == loss
+    said = read_card(run / "model.safetensors").provenance
+    groups = ("data", "models", "losses", "augmentations", "callbacks")
+    assert set(said["code"]) == {f"plug (tarsia.{group})" for group in groups}, "its own dice is none of them"
+    assert said["code"]["plug (tarsia.losses)"] == hashlib.sha256(PLUGIN.encode()).hexdigest()
+    assert said["packages"] == dict.fromkeys(said["code"], "made 1.2")
+    in_another_process()
+    assert tarsia.load(run).card.architecture == "plug", "a loss of that name, of another group, is no network"
+    for change, told in (
+        ({"train.loss": "plugg"}, "train.loss.plugg: unknown key, did you mean plug?"),
+        (
+            {"augment.extra": "plugg"},
+            "an installed package brings as entry point of tarsia.augmentations, did you mean p",
+        ),
+        ({"augment.extra": "bad"}, "augment.extra: bad: parts:number of an installed package is no augmentation"),
+    ):
+        with pytest.raises(TarsiaError) as error:
+            tarsia.train("own.yaml", set=change, out="bad")
+        assert told in str(error.value), str(error.value)
 
 
 LOSSES = """

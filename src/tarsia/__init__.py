@@ -172,12 +172,12 @@ def train(
         tarsia.train({"data": {"name": "streets", "count": 20}, "model": {"name": "fpn"}, "train": {"epochs": 2}})
         tarsia.train(resume=run)
 
-    `recipe`: a file, one that comes with Tarsia, a Recipe, or a dict of what a file says; or data, whose recipe is then
-    derived (see `derive`, which `minutes` and `weights` are for), so that all of it ends in these minutes.  `data`, a
-    folder, NAME[:ROOT][,key=value...] or a Dataset, with another to validate on as `val`, and `model`, a name or a dict
-    with its options, stand in the place of the recipe's sections; without a recipe one is derived.  `set`: settings in
-    place of the file's.  `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...  `augment`: a further
-    augmentation, called as albumentations' are.
+    `recipe`: a file, one that comes with Tarsia, a run folder, a Recipe, or a dict of what a file says; or data, whose
+    recipe is then derived (see `derive`, which `minutes` and `weights` are for), so that all of it ends in these
+    minutes.  `data`, a folder, NAME[:ROOT][,key=value...] or a Dataset, with another to validate on as `val`, and
+    `model`, a name or a dict with its options, stand in the place of the recipe's sections; without a recipe one is
+    derived.  `set`: settings in place of the file's.  `out`: the exact folder; by default runs/NAME, runs/NAME-2 ...
+    `augment`: a further augmentation, called as albumentations' are.
 
     A run on Dataset objects is resumed with them: `tarsia.train(resume=run, data=mine, val=others)`.
 
@@ -216,14 +216,14 @@ def study(
 ) -> StudyResult:
     """Train what is missing of a study (or of `only` some of it) below `out`, by default runs/NAME, then compare.
 
-        print(tarsia.study("studies/streets.yaml", dry_run=True).plan)
+        print(tarsia.study("streets", dry_run=True).plan)
 
-    `set`: settings of all its recipes, in place of theirs.  A finished training with the same recipe is skipped, a
-    killed one resumed, one that fails is noted and the rest goes on; each runs in a process of its own.  With
-    `overwrite`, trainings whose recipe has changed are begun anew.  `tiny`: on drawn streets, in seconds, to see that
-    all of it works.  `dry_run`: only what would be done.  `processes`: so many trainings at once, on an equal share of
-    the cores each.  `part`: (K, N), to train only the Kth of N shares and compare nothing.  `drawing`: level,
-    resamples, permutations and seed of `compare`.
+    `study`: a file, one that comes with Tarsia, or a Study.  `set`: settings of all its recipes, in place of theirs.  A
+    finished training with the same recipe is skipped, a killed one resumed, one that fails is noted and the rest goes
+    on; each runs in a process of its own.  With `overwrite`, trainings whose recipe has changed are begun anew.
+    `tiny`: on drawn streets, in seconds, to see that all of it works.  `dry_run`: only what would be done.
+    `processes`: so many trainings at once, on an equal share of the cores each.  `part`: (K, N), to train only the Kth
+    of N shares and compare nothing.  `drawing`: level, resamples, permutations and seed of `compare`.
 
     Raises RecipeError for a faulty study and OutputError for trainings of another recipe, both before anything is
     trained; Interrupted after SIGTERM or Ctrl-C, once the training under way has saved.

@@ -10,22 +10,23 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tarsia import console, data, hardware, own_parts
+from tarsia import console, hardware, own_parts
 from tarsia.adaptation.restyle import Restyling
 from tarsia.auto import facts as counted
 from tarsia.auto import rules, weights
 from tarsia.auto.facts import Facts
-from tarsia.auto.leak import also_learned
 from tarsia.auto.pace import Pace, measured
 from tarsia.auto.page import Page
+from tarsia.auto.splits import opened
+from tarsia.auto.told import told
 from tarsia.data import Dataset
 from tarsia.describing import describe_data
 from tarsia.engines.memory_limit import free_bytes
 from tarsia.engines.torch_engine import pick_device
-from tarsia.errors import DatasetError, RecipeError
+from tarsia.errors import RecipeError
 from tarsia.learning.limit import Limit
 from tarsia.learning.state import TrainingState
-from tarsia.plain_text import be, command, first_line, number
+from tarsia.plain_text import number
 from tarsia.recipe import Recipe
 
 _LEAST_PROBE_SECONDS = 3.0
@@ -34,7 +35,6 @@ _WRITING_SECONDS = 5.0  # of the report, its page and its pictures
 _FOUR = 0.55  # what a step of four costs, of one of eight, until it is measured
 _LESS = 0.8  # what a step of four must cost, of one of eight, to be worth its wavering
 _COMPUTED = ("precision", "memory_format")
-_FEW = 20  # pictures held out that are few to judge by
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def derive(
     limit = Limit(60 * minutes, used)
     device = pick_device(device)
     page = Page(overrides)
-    section, train_data, val_data, fault = _opened(describe_data(given), page)
+    section, train_data, val_data, fault = opened(describe_data(given), page)
     networks = _networks(page, device, weights_at)
     facts = counted.count(train_data, rules.SHARES["look"] * limit.seconds)
     common = _Common(section, facts, len(val_data or ()), fault, device, minutes)
@@ -103,6 +103,11 @@ def derive(
 
 def _networks(page: Page, device: str, weights_at: str | Path | None) -> list[rules.Network]:
     """What may be tried, best first: one encoder where the user has chosen it, or where there are no weights."""
+    name = page.fixed.get("model.name", rules.NETWORK)
+    if page.is_free("model.weights") and not rules.has_encoder(name):
+        if weights_at is not None:
+            raise RecipeError(f"weights={str(weights_at)!r}: {name} has no encoder to start from them: leave it out")
+        return [rules.Network("")]
     encoders: tuple[str, ...] = rules.LIGHT if device == "cpu" else rules.HEAVY
     if not page.is_free("model.encoder"):
         encoders = (page.fixed["model.encoder"],)
@@ -123,31 +128,6 @@ class _Common(NamedTuple):
     fault: str
     device: str
     minutes: float
-
-
-def _opened(given: str, page: Page) -> tuple[dict[str, Any], Dataset, Dataset | None, str]:
-    """The section `data` of the recipe, both splits, and why there is none to validate on."""
-    name, root, options = data.parse(given)
-    options.pop("split", None)
-    own = {key.removeprefix("data."): value for key, value in page.fixed.items() if key.startswith("data.")}
-    section = {"name": name, **({"root": root} if root else {}), **options} | own
-    special = ("name", "root", "train", "val", "cache")
-    more = {key: value for key, value in section.items() if key not in special and not key.startswith("val_options")}
-    where = section["name"], section.get("root")
-    train_data = data.open(*where, section.get("train", "train"), **more)
-    val = section.get("val", "val")
-    try:
-        val_data = data.open(*where, val, **more) if val else None
-        fault = "" if val_data else "data.val is null"
-    except DatasetError as error:
-        val_data, fault = None, first_line(error)
-    if val_data is not None and (alike := also_learned(train_data, val_data)):
-        raise DatasetError(
-            f"{data.spec(*where)}: {number(len(alike), 'picture')} of {val} {be(len(alike))} also in "
-            f"{section.get('train', 'train')}, as {alike[0]}, so that a score would say nothing: take them out of one "
-            f"(`{command('check', data.spec(*where))}` lists them), or hold others out"
-        )
-    return section, train_data, val_data, fault
 
 
 def _tried(
@@ -276,9 +256,19 @@ def _planned(tried: _Tried, common: _Common, limit: Limit) -> Derived:
     recipe = page.recipe()
     if not page.is_free("train.epochs") and not page.is_free("train.steps_per_epoch"):
         limit.most = recipe.train.epochs * (recipe.train.steps_per_epoch or 1)
-    lines = _lines(tried, common, recipe, limit)
-    if steps > limit.most:
-        lines.append(f"ends early, after {rules.MOST_PASSES} passes: more would not help this network")
+    lines = told(
+        facts,
+        common.held_out,
+        recipe,
+        page.reasons,
+        tried.network,
+        step=tried.pace.step,
+        validation=tried.pace.validation,
+        passes=rules.passes(min(steps, limit.most), batch, tried.crop, facts, tried.scale),
+        computed=f"{common.device}, {number(torch.get_num_threads(), 'thread')}",
+        is_enough=steps > limit.most,
+    )
+    lines.append(f"time      {limit.spent:.0f} of {limit.seconds:.0f} s are over")
     header = f"Derived from {facts.looked} of {number(facts.pictures, 'picture')} for {common.minutes:g} minutes."
     return Derived(recipe, page.reasons, page.text(header), tuple(lines), limit)
 
@@ -300,32 +290,3 @@ def _fewer_at_once(tried: _Tried, common: _Common, limit: Limit) -> _Tried:
     rules.batch(page, half, f"of eight, {eight:.0f} steps would fit; of four {four:.0f}")
     rules.optimizer(page, half, tried.network.weights != "none", _workers(common.device))
     return tried
-
-
-def _lines(tried: _Tried, common: _Common, recipe: Recipe, limit: Limit) -> list[str]:
-    facts, train, reasons = common.facts, recipe.train, tried.page.reasons
-    steps = (train.steps_per_epoch or 1) * train.epochs
-    seen = rules.passes(steps, train.batch, tried.crop, facts, tried.scale)
-    rarest, share = facts.rarest
-    cores = torch.get_num_threads()
-    licence = tried.network.licence or "none stated"
-    known = "none at hand, from scratch"
-    if tried.network.weights != "none":
-        known = f"{tried.network.weights} (licence: {licence})"
-    few = f" ({common.held_out} are few to judge by)" if 0 < common.held_out < _FEW else ""
-    held_out = number(common.held_out, "picture") if common.held_out else "none held out: there will be no score"
-    return [
-        f"data      {facts.pictures} + {held_out}{few}, {facts.size[0]}x{facts.size[1]}, "
-        f"{number(len(facts.shares), 'class', 'classes')}, the rarest ({rarest}) {100 * share:.2g} %",
-        f"machine   {common.device}, {number(cores, 'thread')}, {train.precision}, {train.memory_format}",
-        f"weights   {known}",
-        f"network   {recipe.model.name}/{recipe.model.options.get('encoder', '')}: {tried.pace.step:.2f} s a step, "
-        f"{tried.pace.validation:.2f} s a validation picture",
-        f"detail    {reasons.get('model.finest', 'as you say')}"
-        + (f"; short side {recipe.input.short_side}: {reasons['input.short_side']}" if recipe.input.short_side else ""),
-        f"plan      {number(steps, 'step')} of {train.batch} x {tried.crop[0]}x{tried.crop[1]}, {seen:.3g} passes; "
-        f"{limit.spent:.0f} of {limit.seconds:.0f} s are over",
-        f"flips     {reasons.get('augment.horizontal_flip', '')}; {reasons.get('augment.vertical_flip', '')}",
-        f"augment   {reasons.get('augment.scale', '')}; {reasons.get('augment.color_jitter', 'no change of colours')}",
-        f"loss      cross-entropy + dice; {reasons.get('train.class_weights', '')}",
-    ]

@@ -27,22 +27,24 @@ class Given(NamedTuple):
         return Path(self.value) / "recipe.yaml" if self.kind == "run" else Path(self.value)
 
 
-def resolve(text: str) -> Given:
+def resolve(word: str | Path) -> Given:
     """A recipe file, one that comes with Tarsia, a run folder, a folder of pictures, a dataset.yaml, or DATA.
 
     Raises RecipeError where it means none of them, and where it can mean two things, with both spellings; DatasetError
     where both are data.
     """
-    path, comes_with = Path(text).expanduser(), shipped.recipes().get(text)
+    text = str(word)
+    path, comes_with = Path(text).expanduser(), shipped.named("recipes", word)
     is_named = text.partition(",")[0].partition(":")[0] in data.known()
-    if comes_with is not None and (is_named or path.exists()):
-        other = f"./{text}" if path.exists() else f"catalogue:{text}"
-        what = "data set" if not path.exists() else "folder" if path.is_dir() else "file"
-        raise RecipeError(f"{text}: the recipe and the {what} of that name: write recipes/{comes_with.name} or {other}")
+    if comes_with is not None and is_named:
+        raise RecipeError(
+            f"{text}: the recipe and the data set of that name: write recipes/{comes_with.name} or catalogue:{text}"
+        )
     if comes_with is not None:
         return Given("recipe", str(comes_with))
-    if not is_named and path.name != folder.NAME and shipped.find(path).is_file() and not data.is_own(text):
-        return Given("recipe", text)
+    file = shipped.find(path)
+    if not is_named and path.name != folder.NAME and file.is_file() and not data.is_own(text):
+        return Given("recipe", str(file))
     if not is_named and (path / "recipe.yaml").is_file() and not (path / folder.NAME).is_file():
         return Given("run", str(path))
     meant = data.meant(text)
@@ -79,7 +81,7 @@ def asked(
         if model is not None or settings is not None or isinstance(dataset, str | Path):
             raise RecipeError("`resume` goes on with a run as it is: leave out model, set, and data by name")
         return Asked(recipe if not isinstance(recipe, Mapping) else Recipe.of(recipe))
-    word = resolve(str(recipe)) if isinstance(recipe, str | Path) else None
+    word = resolve(recipe) if isinstance(recipe, str | Path) else None
     if word is not None and word.kind == "data":
         if named is not None:
             raise RecipeError(f"data: given twice, as {word.value} and as {named}: give one of them")

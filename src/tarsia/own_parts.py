@@ -3,7 +3,8 @@
     ./hypercolumn.py          what the file holds: `Model`, `Data`, or the only class that fits
     ./nets.py:Small           a class or function of it
     package.module:Class      of an installed package
-    hypercolumn               an entry point of an installed package, in the group `tarsia.models` or `tarsia.data`
+    hypercolumn               an entry point of an installed package, in the group of its kind: tarsia.models,
+                              tarsia.data, tarsia.losses, tarsia.augmentations, tarsia.callbacks
 
 Code runs where a person names it: in a recipe, as a data set, as `code`.  A model file names code too, for a person to
 read; what comes from a card goes to `titled`, which finds only what a person has named in this process.
@@ -37,19 +38,24 @@ class Kind(NamedTuple):
     what: str  # in an error
     usual: str
     fits: Callable[[Any], bool]
+    group: str  # of entry points
     classes_first: bool = True  # where none is said a function stands back: it may be a helper
 
 
 class Part(NamedTuple):
-    """What was found.  `name` asks for it again, without the folder; `sha256` is of the source it was read from."""
+    """What was found.  `name` asks for it again, without the folder; `sha256` is of the source it was read from.
+
+    `package`: name and version, of an entry point.
+    """
 
     name: str
     title: str  # what it is called, which no file or module can be
     sha256: str
     found: Any
+    package: str = ""
 
 
-_NAMED: dict[str, Part] = {}  # by what a person wrote
+_NAMED: dict[str, Part] = {}  # by what a person wrote, of an entry point with its group
 _TITLED: dict[str, Part] = {}  # by title, and by title and sha256; the newest
 _STAND_INS: dict[str, Part] = {}  # by what a card calls it
 _READ: dict[tuple[str, str], ModuleType] = {}  # by file and sha256
@@ -60,10 +66,15 @@ def is_own(name: str) -> bool:
     return bool(_FILE.fullmatch(name) or _MODULE.fullmatch(name))
 
 
+def is_known(name: str, group: str) -> bool:
+    """Whether a name says where code is, or an installed package brings it as that in the group."""
+    return is_own(name) or name in installed(group)
+
+
 def accept(name: str, kind: Kind) -> Part:
     """Run the code that a person named -> the part; RecipeError where there is none, or it fails.
 
-    A file is read anew where it has changed.
+    A file is read anew where it has changed.  To have installed a package is to have named its entry points.
     """
     if file := _FILE.fullmatch(name):
         module, source = _read(file["file"])
@@ -71,8 +82,13 @@ def accept(name: str, kind: Kind) -> Part:
     elif found := _MODULE.fullmatch(name):
         module, source, file = _imported(found["module"]), b"", found
         where = found["module"]
+    elif point := (known := installed(kind.group)).get(name):
+        return accept_installed(point, kind)
     else:
-        raise RecipeError(f"{name}: expected FILE.py, FILE.py:NAME or package.module:NAME")
+        raise RecipeError(
+            f"{name}: expected FILE.py, FILE.py:NAME or package.module:NAME, or a name that an installed package "
+            f"brings as entry point of {kind.group}{nearest(name, known)}"
+        )
     chosen = _chosen(module, file["object"], kind, name)
     return _kept(name, f"{where}:{chosen}", f"{chosen} of {where}", source, getattr(module, chosen))
 
@@ -94,18 +110,29 @@ def installed(group: str) -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in metadata.entry_points(group=group)}
 
 
-def accept_installed(point: metadata.EntryPoint) -> Part:
-    """What an installed package offers; RecipeError where it fails."""
+def accept_installed(point: metadata.EntryPoint, kind: Kind | None = None) -> Part:
+    """What an installed package offers; RecipeError where it fails, or is nothing of the `kind`.
+
+    A network, whose kind is known where torch is, goes without: its title is what cards call it.
+    """
     try:
         found = point.load()
     except Exception as error:
         raise RecipeError(f"{point.name}: {point.value} of an installed package fails ({_reason(error)})") from error
-    return _kept(point.name, point.name, point.name, b"", found)
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+    if kind is None:
+        return _kept(_key(point.name, point.group), point.name, point.name, b"", found, package)
+    if isinstance(found, ModuleType):
+        found = getattr(found, kind.usual, None)
+    if not kind.fits(found):
+        raise RecipeError(f"{point.name}: {point.value} of an installed package is no {kind.what}")
+    key = _key(point.name, point.group)
+    return _kept(key, point.name, key, b"", found, package)
 
 
-def accepted(name: str) -> Part | None:
-    """What a person has named so in this process."""
-    return _NAMED.get(name)
+def accepted(name: str, group: str = "") -> Part | None:
+    """What a person has named so in this process: where code is, or an entry point of the group."""
+    return _NAMED.get(_key(name, group))
 
 
 def titled(title: str, sha256: str = "") -> Part | None:
@@ -113,9 +140,17 @@ def titled(title: str, sha256: str = "") -> Part | None:
     return _STAND_INS.get(title) or _TITLED.get(f"{title} {sha256}") or _TITLED.get(title)
 
 
-def sources(names: Iterable[str]) -> dict[str, str]:
-    """Of those of the names that say where code is: the sha256 of the source that was run."""
-    return {name: part.sha256 for name in names if is_own(name) and (part := accepted(name))}
+def sources(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of those of the names, each with its group, that are code of the user's own: the sha256 of the source.
+
+    An entry point is `NAME (GROUP)` there.
+    """
+    return {_key(*one): part.sha256 for one in names if (part := accepted(*one))}
+
+
+def packages(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of those of the names that are entry points, as `sources` has them: their package and its version."""
+    return {_key(*one): part.package for one in names if (part := accepted(*one)) and part.package}
 
 
 def stand_in(title: str, part: Part) -> None:
@@ -123,12 +158,17 @@ def stand_in(title: str, part: Part) -> None:
     _STAND_INS[title] = part
 
 
-def _kept(given: str, name: str, title: str, source: bytes, found: Any) -> Part:
+def _key(name: str, group: str) -> str:
+    """Two groups may have an entry point of the same name."""
+    return name if is_own(name) or not group else f"{name} ({group})"
+
+
+def _kept(given: str, name: str, title: str, source: bytes, found: Any, package: str = "") -> Part:
     if not source:
         module = found if isinstance(found, ModuleType) else sys.modules.get(getattr(found, "__module__", ""))
         file = getattr(module, "__file__", None)
         source = Path(file).read_bytes() if file else b""
-    part = Part(name, title, hashlib.sha256(source).hexdigest(), found)
+    part = Part(name, title, hashlib.sha256(source).hexdigest(), found, package)
     _NAMED[given] = _TITLED[title] = _TITLED[f"{title} {part.sha256}"] = part
     _STAND_INS.pop(title, None)
     return part

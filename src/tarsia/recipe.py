@@ -24,7 +24,7 @@ from tarsia.yaml_tree import Document, Fault, Node, as_overrides, unknown_key
 
 _STYLE_FILE = f"a file of `{command('adapt', '--train-style')}`"
 # What code of the user's own may be: called as (image=, mask=).
-AUGMENTATION = Kind("augmentation", "augment", callable, classes_first=False)
+AUGMENTATION = Kind("augmentation", "augment", callable, "tarsia.augmentations", classes_first=False)
 
 
 class _OpenNode(Node):
@@ -173,14 +173,16 @@ class Recipe(Node):
         return self
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """The names under which code of the user's own may stand."""
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The names under which code of the user's own may stand, each with the group of entry points for it."""
+        from tarsia import data, models
+
         return (
-            self.data.name,
-            self.model.name,
-            *self.train.loss.weights,
-            self.augment.extra or "",
-            *self.train.callbacks,
+            (self.data.name, data.GROUP),
+            (self.model.name, models.GROUP),
+            *((name, LOSS.group) for name in self.train.loss.weights),
+            (self.augment.extra or "", AUGMENTATION.group),
+            *((name, CALLBACK.group) for name in self.train.callbacks),
         )
 
     @field_validator("name")
@@ -192,12 +194,13 @@ class Recipe(Node):
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-        """The recipe at `path`, or one that comes with Tarsia, with `key.key=value` overrides.
+        """The recipe at `path`, of a run folder, or by the name of one that comes with Tarsia, with settings changed.
 
-        RecipeError lists every fault, with lines.
+        `overrides`: `key.key=value`.  RecipeError lists every fault, with lines.
         """
-        document = Document.read(shipped.find(path), overrides)
-        document.tree.setdefault("name", Path(path).stem)
+        file = shipped.recipe(path)
+        document = Document.read(file, overrides)
+        document.tree.setdefault("name", file.stem)
         return document.validate(cls, option_faults(document.tree))
 
     @classmethod
@@ -249,8 +252,9 @@ def _own_faults(tree: dict[str, Any]) -> list[Fault]:
     named += [(("train", "callbacks"), name, CALLBACK) for name in told]
     faults: list[Fault] = []
     for where, name, kind in named:
-        if kind is LOSS and not own_parts.is_own(name):
-            faults.append((where, unknown_key(name, LossRecipe.model_fields, 0)))
+        if kind is LOSS and not own_parts.is_known(name, kind.group):
+            known = [*LossRecipe.model_fields, *own_parts.installed(kind.group)]
+            faults.append((where, unknown_key(name, known, 0)))
             continue
         try:
             own_parts.accept(name, kind)

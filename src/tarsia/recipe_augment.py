@@ -132,7 +132,9 @@ class AugmentRecipe(Node):
     blur: Blur | None = None
     noise: Noise | None = None
     extra: str | None = Field(
-        None, description="code of your own, after all else: FILE.py[:NAME] or package.module:NAME; docs/own-parts.md"
+        None,
+        description="code of your own, after all else: FILE.py[:NAME], package.module:NAME or an installed package's "
+        "name; docs/own-parts.md",
     )
 
     @model_validator(mode="after")

@@ -13,15 +13,16 @@ Weight = Annotated[float, Field(ge=0)]
 LossWeight = Annotated[float, Field(ge=0, le=1e6)]
 _LOSSES = ("cross_entropy", "dice", "jaccard", "lovasz", "focal", "ohem")
 # What a loss of the user's own may be: called as (scores_BKHW, label_BHW).
-LOSS = Kind("loss", "loss", callable, classes_first=False)
+LOSS = Kind("loss", "loss", callable, "tarsia.losses", classes_first=False)
 # What a callback may be: called as (figures of the epoch, run folder) after each epoch.
-CALLBACK = Kind("callback", "callback", callable, classes_first=False)
+CALLBACK = Kind("callback", "callback", callable, "tarsia.callbacks", classes_first=False)
 
 
 class LossRecipe(Node):
     """Losses with their weights, summed; cross_entropy alone by default.  A name says that loss with weight 1.
 
-    The name of a loss of one's own says where its code is: FILE.py[:NAME] or package.module:NAME.
+    The name of a loss of one's own says where its code is, FILE.py[:NAME] or package.module:NAME, or is one that an
+    installed package brings; docs/own-parts.md.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -120,7 +121,9 @@ class TrainRecipe(Node):
         300.0, description="that processes of a training wait for one another before it ends"
     )
     callbacks: tuple[str, ...] = Field(
-        (), description="code of one's own, called after each epoch: FILE.py[:NAME] or package.module:NAME"
+        (),
+        description="code of one's own, called after each epoch: FILE.py[:NAME], package.module:NAME or an installed "
+        "package's name; docs/own-parts.md",
     )
     start_from: str | None = Field(None, description="a Tarsia model file to continue from")
 

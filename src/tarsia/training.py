@@ -63,7 +63,7 @@ def train(
         raise RecipeError(f"{folder}: a run's folder has a name that is UTF-8 text: choose another, or rename it")
     settled = beginning.settled(recipe, None if resume is None else Path(resume))
     if reasons is None and not isinstance(recipe, Recipe):
-        reasons = yaml_tree.comments(shipped.find(recipe or Path(str(resume)) / "recipe.yaml"))
+        reasons = yaml_tree.comments(shipped.recipe(recipe) if recipe else Path(str(resume)) / "recipe.yaml")
     with ExitStack() as held:
         processes = held.enter_context(joined(device, settled.train.timeout_seconds))
         held.enter_context(speed.threads(settled.train.threads or processes.threads))
@@ -244,6 +244,8 @@ def _save_weights(state: TrainingState, row: dict[str, Any], improved: bool) -> 
         facts["loss_by_batch"] = _by_batch(state)
     if code := own_parts.sources(state.recipe.parts):
         facts["code"] = code
+    if packages := own_parts.packages(state.recipe.parts):
+        facts["packages"] = packages
     provenance = facts | {"recipe": state.recipe.model_dump(mode="json"), "environment": state.environment}
     card = state.card.model_copy(update={"provenance": provenance})
     save_model(state.folder / "last.safetensors", engine.model, card)

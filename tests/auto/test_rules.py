@@ -107,7 +107,10 @@ def test_grey_and_telling_colours() -> None:
     telling = settled(Page(), replace(FACTS, colour_tells=0.9)).tree["augment"]["color_jitter"]
     assert (telling["brightness"], telling["hue"]) == (0.1, 0.02)
     grey = settled(Page(), replace(FACTS, grey=True)).tree["augment"]["color_jitter"]
-    assert (grey["saturation"], grey["hue"]) == (0, 0)
+    assert (grey["saturation"], grey["hue"]) == (0, 0) and grey["brightness"] == grey["contrast"] == 0.2
+    for tells, said in ((0.2, "contrast alone"), (0.9, "contrast alone, little, for they tell classes apart")):
+        reasons = settled(Page(), replace(FACTS, grey=True, colour_tells=tells)).reasons
+        assert reasons["augment.color_jitter"] == f"grey pictures: brightness and {said}"
     bands = settled(Page(), replace(FACTS, spec=Spec(bands=5)))
     assert "color_jitter" not in bands.tree["augment"] and bands.tree["model"]["bands"] == 5
     bands.recipe()

@@ -431,6 +431,7 @@ ELSEWHERE = {
         "told.py",
     ),  # what the pages on adding have one write
     "run",  # a logger
+    *("losses", "augmentations", "callbacks"),  # groups of entry points
 }
 
 

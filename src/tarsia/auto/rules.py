@@ -48,6 +48,7 @@ class Network:
 # Best first; what a step costs decides how far down the list a machine has to go.
 LIGHT = ("mobilenetv1_100", "mobilenetv2_100", "tf_efficientnet_lite0", "resnet18")
 HEAVY = ("convnext_tiny", "resnet50", "regnety_016", "resnet34", "resnet18")
+NETWORK = "fpn"  # unless a person says another
 
 
 def name(page: Page, run: str) -> None:
@@ -74,8 +75,8 @@ def network(page: Page, one: Network, facts: Facts) -> None:
 
     An encoder that has learned ImageNet needs a fraction of the pictures and steps.
     """
-    chosen = page.put("model.name", "fpn", "a light decoder leaves time for more steps")
-    if "encoder" not in models.config_class(models.accept(chosen)).model_fields:
+    chosen = page.put("model.name", NETWORK, "a light decoder leaves time for more steps")
+    if not has_encoder(chosen):
         return
     known = "ImageNet weights were at hand" if one.weights != "none" else "no ImageNet weights were at hand"
     page.put("model.encoder", one.encoder, known)
@@ -89,6 +90,11 @@ def network(page: Page, one: Network, facts: Facts) -> None:
         page.put("model.bands", facts.spec.bands, f"pictures have {facts.spec}")
     if chosen == "fpn":
         page.put("model.channels", 128, "of the pyramid; as in camvid-fast.yaml")
+
+
+def has_encoder(network: str) -> bool:
+    """Whether a network has an encoder to choose, which weights are known for."""
+    return "encoder" in models.config_class(models.accept(network)).model_fields
 
 
 def detail(page: Page, facts: Facts) -> None:
@@ -192,7 +198,8 @@ def jitter(page: Page, facts: Facts) -> None:
     colour = {"brightness": strength, "contrast": strength, "saturation": saturation, "hue": hue}
     share = f"{100 * facts.colour_tells:.0f} % of a band's variance lies between classes"
     why = f"{share}: {'little, for colour tells them apart' if tells else 'colour alone does not tell them apart'}"
-    page.put("augment.color_jitter", colour, "grey pictures: no colour to change" if facts.grey else why)
+    of_grey = f"grey pictures: brightness and contrast alone{', little, for they tell classes apart' if tells else ''}"
+    page.put("augment.color_jitter", colour, of_grey if facts.grey else why)
 
 
 def loss(page: Page, facts: Facts) -> None:

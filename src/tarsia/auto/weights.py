@@ -54,18 +54,15 @@ def _said_by(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def _from_hub(encoders: Sequence[str]) -> tuple[list[Network], str]:
-    from tarsia.models._weights import encoder_file, licence
+    """Those in the hub's cache, and the best one too where the hub answers: others would be downloads for nothing."""
+    from tarsia.models._weights import cached_file, encoder_file, licence
 
-    found: list[Network] = []
+    best, rest = encoders[0], encoders[1:]
     why = ""
-    for one in encoders:
-        try:
-            encoder_file(one)
-        except ModelFileError as error:
-            why = first_line(error).removeprefix("model.weights: ").partition(";")[0]
-            if not found:
-                break  # where one cannot be had for want of a network, no other can
-            continue
-        found.append(Network(one, "imagenet", licence=licence(one, "imagenet")))
-        break  # the best one that is there: others would be downloads for nothing
-    return found, why
+    try:
+        encoder_file(best)
+    except ModelFileError as error:
+        why = first_line(error).removeprefix("model.weights: ").partition(";")[0]
+        why += f", nor is any of {listed(rest)} in the hub's cache" if rest else ""
+    there = [*([] if why else [best]), *(one for one in rest if cached_file(one))]
+    return [Network(one, "imagenet", licence=licence(one, "imagenet")) for one in there], "" if there else why

@@ -32,7 +32,7 @@ def check(
     code: Code = None,
     fix: Annotated[bool, Parameter(help="write a corrected copy into --out, never in place", negative="")] = False,
     threads: Annotated[int, Parameter(help="that read samples; 0: one a core", validator=at_least(0))] = 0,
-    augment: Annotated[Path | None, Parameter(help="a recipe: only draw what its augmentation does")] = None,
+    augment: Annotated[str | None, Parameter(help="a recipe: only draw what its augmentation does")] = None,
     seed: Annotated[int | None, Parameter(help="with --augment: other draws than the recipe's seed makes")] = None,
     device: Device = "auto",
     out: Out = None,
@@ -51,7 +51,7 @@ def check(
     Try:
         tarsia check camvid:data/camvid
         tarsia check folder:photos --fix --out data/photos-fixed
-        tarsia check streets,count=20 --augment recipes/camvid-fast.yaml
+        tarsia check streets,count=20 --augment camvid-fast
     """
     from tarsia.checking import check as run
     from tarsia.data import meant, parse
@@ -85,7 +85,7 @@ def check(
 
 
 def _draw_augmentation(
-    data: str, augment: Path, split: str | None, seed: int | None, out: Path | None, overwrite: bool
+    data: str, augment: str, split: str | None, seed: int | None, out: Path | None, overwrite: bool
 ) -> None:
     """The contact sheet of the recipe `augment`, of DATA's pictures, whatever data set the recipe names."""
     from tarsia.checking import augmentation_sheet

@@ -53,7 +53,7 @@ OF_STUDY = OfStudy()
 
 def compare(
     *reports: Annotated[Path, Parameter(help="run folders, report folders or report.json files: two or more")],
-    study: Annotated[Path | None, Parameter(help="a STUDY.yaml: train what is missing of it, then compare")] = None,
+    study: Annotated[str | None, Parameter(help="STUDY.yaml or a name: train what it lacks, then compare")] = None,
     of_study: OfStudy = OF_STUDY,
     data: Annotated[str | None, Parameter(help="draw the pictures of this data set side by side")] = None,
     names: Annotated[str | None, Parameter(help="what to call them: A,B,... one for each report")] = None,
@@ -78,8 +78,8 @@ def compare(
     Try:
         tarsia compare runs/unet runs/pspnet
         tarsia compare runs/unet runs/pspnet --data camvid:data/camvid --out runs/unet-or-pspnet
-        tarsia compare --study studies/streets.yaml --dry-run
-        tarsia compare --study studies/streets.yaml --processes 2
+        tarsia compare --study streets --dry-run
+        tarsia compare --study streets --processes 2
     """
     from tarsia.comparing import compare as run
     from tarsia.errors import RecipeError
@@ -114,14 +114,14 @@ def _print_comparison(folder: Path, found: Any) -> None:
     console.say(f"Comparison: {page_of(folder, 'comparison')}")
 
 
-def _study(path: Path, of_study: OfStudy, json: bool, **options: Any) -> int:
+def _study(word: str, of_study: OfStudy, json: bool, **options: Any) -> int:
     """Run a study and print what came of it; the exit code."""
     with needs_training():
         from tarsia.studies.study import Study
         from tarsia.studying import run_study
     of = of_study
     plan: dict[str, Any] = {"only": of.only, "tiny": of.tiny, "dry_run": of.dry_run, "processes": of.processes}
-    result = run_study(Study.load(path, of.overrides, of.tiny), part=part_of(of.part), **plan, **options)
+    result = run_study(Study.load(word, of.overrides, of.tiny), part=part_of(of.part), **plan, **options)
     if json:
         console.data(result.facts())
         return result.exit_code

@@ -20,7 +20,9 @@ def recipe(
     ] = (),
     weights: Annotated[Path | None, Parameter(help="a file or folder with ImageNet weights")] = None,
     out: Annotated[Path | None, Parameter(help="the file that is written; default: printed")] = None,
-    list: Annotated[bool, Parameter(name="--list", help="the recipes that come with Tarsia", negative="")] = False,
+    list: Annotated[
+        bool, Parameter(name="--list", help="the recipes and studies that come with Tarsia", negative="")
+    ] = False,
     device: Device = "auto",
     offline: Offline = False,
     quiet: Quiet = False,
@@ -33,7 +35,6 @@ def recipe(
         tarsia recipe photos --minutes 30 --out photos.yaml
         tarsia recipe camvid-fast --out mine.yaml
     """
-    from tarsia import shipped
     from tarsia.cli._options import process_seconds
     from tarsia.errors import RecipeError
     from tarsia.files import write_text
@@ -42,8 +43,7 @@ def recipe(
     stay_offline(offline)
     console.quiet(quiet)
     if list:
-        for name, path in shipped.recipes().items():
-            console.say(f"{name}: {path.read_text(encoding='utf-8').partition(chr(10))[0].removeprefix('# ')}")
+        _list()
         return
     if data is None:
         raise RecipeError("recipe needs a folder or another data set, the name of a recipe, or --list")
@@ -62,10 +62,29 @@ def recipe(
             console.note(line)
         text = derived.text
     else:
-        text = shipped.find(given.file).read_text(encoding="utf-8")
+        text = given.file.read_text(encoding="utf-8")
     if out is None:
         for line in text.splitlines():
             console.say(line)
     else:
         write_text(out, text)
         console.say(f"Written: {out}")
+
+
+def _list() -> None:
+    """The recipes and studies that come with Tarsia, each with how its file begins."""
+    import itertools
+    import textwrap
+
+    from tarsia import shipped
+
+    kinds = {
+        "Recipes, for `tarsia train`": shipped.recipes(),
+        "Studies, for `tarsia compare --study`": shipped.studies(),
+    }
+    for heading, found in kinds.items():
+        console.say(f"{heading}:")
+        for name, path in found.items():
+            head = itertools.takewhile(lambda line: line[:1] == "#", path.read_text(encoding="utf-8").splitlines())
+            begins = textwrap.shorten(" ".join(line[1:] for line in head), 140, placeholder=" ...")
+            console.say(f"  {name}: {begins}")

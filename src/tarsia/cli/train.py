@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from tarsia import console, shipped
+from tarsia import console
 from tarsia.cli._options import (
     Device,
     Json,
@@ -159,4 +159,4 @@ def _settled(
         raise RecipeError("--minutes and --weights are for data: a recipe, or a run, says its length and weights")
     if given is None:
         return None, {}
-    return Recipe.load(given.file, settings), {"reasons": comments(shipped.find(given.file))}
+    return Recipe.load(given.file, settings), {"reasons": comments(given.file)}

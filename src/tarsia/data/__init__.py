@@ -60,7 +60,7 @@ def _is_data(found: Any) -> bool:
     return isinstance(found, type) and {"__len__", "__getitem__", "name"} <= set(dir(found))
 
 
-_KIND = Kind("data set", "Data", _is_data)
+_KIND = Kind("data set", "Data", _is_data, GROUP)
 
 
 def names() -> list[str]:
@@ -257,10 +257,9 @@ def _constructor(name: str) -> Any:
     try:
         if own_parts.is_own(name):
             return own_parts.accept(name, _KIND).found
-        found = own_parts.accept_installed(installed()[name]).found
+        return own_parts.accept_installed(installed()[name], _KIND).found
     except RecipeError as error:
         raise DatasetError(*error.args) from error
-    return found if isinstance(found, type) else getattr(found, _KIND.usual)
 
 
 def _options(name: str) -> dict[str, Any]:

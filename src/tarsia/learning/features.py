@@ -24,7 +24,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from tarsia import console, models, own_parts
 from tarsia.card import IGNORED, Input
-from tarsia.data import Dataset
+from tarsia.data import GROUP, Dataset
 from tarsia.data._cache import key_of
 from tarsia.engines.torch_engine import autocast
 from tarsia.engines.weights import sum_of
@@ -37,7 +37,7 @@ from tarsia.learning.workers import Failure
 from tarsia.models._encoded import Layout
 from tarsia.models._segmenter import EncoderSegmenter, Segmenter
 from tarsia.plain_text import listed, number
-from tarsia.recipe import Recipe
+from tarsia.recipe import AUGMENTATION, Recipe
 from tarsia.recipe_train import TrainRecipe
 
 _FORMAT = 1  # raised whenever what is stored, or how it is computed, changes
@@ -145,7 +145,7 @@ class Features(TorchDataset[Any]):
             "seed": self.recipe.seed,
             "input": self.settings.model_dump(mode="json"),
             "augment": augment.model_dump(mode="json"),
-            "code": own_parts.sources((self.recipe.data.name, augment.extra or "")),
+            "code": own_parts.sources(one for one in self.recipe.parts if one[1] in (GROUP, AUGMENTATION.group)),
             "data": [len(self.dataset), key_of(self.dataset)],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -144,7 +144,7 @@ def _module(name: str | Part) -> Any:
     if isinstance(name, str) and name in names():
         with needs(f"model {name}", "train"):
             return importlib.import_module(f"{__name__}.{name}")
-    part = own_parts.accepted(name) or own_parts.titled(name) if isinstance(name, str) else name
+    part = own_parts.accepted(name, GROUP) or own_parts.titled(name) if isinstance(name, str) else name
     if part is None and isinstance(name, str) and name in known():
         part = accept_installed(name)
     if part is None:

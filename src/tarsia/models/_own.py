@@ -32,7 +32,7 @@ def _is_network(found: Any) -> bool:
     return inspect.isroutine(found)
 
 
-KIND = Kind("network", "Model", _is_network)
+KIND = Kind("network", "Model", _is_network, "tarsia.models")
 
 
 class PlainConfig(ModelConfig):

@@ -75,18 +75,34 @@ def _single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
+def cached_file(name: str) -> Path | None:
+    """The hub's file for `name` where it is in the hub's cache already."""
+    import huggingface_hub
+
+    place = _on_hub(name)
+    cached = None if place is None else huggingface_hub.try_to_load_from_cache(*place)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _on_hub(name: str) -> tuple[str, str] | None:
+    """Repository and file of timm's weights for `name`."""
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        return None
+    return config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
+
+
 def encoder_file(name: str) -> Path:
     """The hub's file for `name`, downloaded unless it is cached; fails within seconds where there is no network."""
     import huggingface_hub
     from huggingface_hub import constants, errors
 
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.hf_hub_id:
+    place = _on_hub(name)
+    if place is None:
         raise ModelFileError(f"model.weights: timm has no imagenet weights for {name}: choose none or give a FILE")
-    filename = config.hf_hub_filename or "model.safetensors"
-    cached = huggingface_hub.try_to_load_from_cache(config.hf_hub_id, filename)
-    if isinstance(cached, str):
-        return Path(cached)
+    if cached := cached_file(name):
+        return cached
+    repository, filename = place
     advice = f"give model.weights: FILE with a timm state dict of {name} in .safetensors, or none to start from scratch"
     if constants.HF_HUB_OFFLINE:
         raise ModelFileError(
@@ -97,9 +113,9 @@ def encoder_file(name: str) -> Path:
     if reason:
         raise ModelFileError(f"model.weights: the hub with imagenet weights cannot be reached ({reason}); {advice}")
     try:
-        return Path(huggingface_hub.hf_hub_download(config.hf_hub_id, filename))
+        return Path(huggingface_hub.hf_hub_download(repository, filename))
     except (errors.HfHubHTTPError, OSError, ValueError) as error:
-        what = f"{filename} of {config.hf_hub_id} ({first_line(error)})"
+        what = f"{filename} of {repository} ({first_line(error)})"
         raise ModelFileError(f"model.weights: {what}; {advice}") from error
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from tarsia import data
+from tarsia import data, shipped
 from tarsia.comparison.claims import Claim
 from tarsia.errors import TOLD, DatasetError, RecipeError, nearest
 from tarsia.plain_text import plain
@@ -51,10 +51,10 @@ def read_runs(document: Document, overrides: Sequence[str]) -> tuple[list[Run], 
             f"{document.source}: {count:,} trainings of {len(common) + len(given)} settings or more each, too many"
         )
     runs: list[Run] = []
-    for path in recipes:
+    for called, path in recipes:
         said: list[tuple[str, list[str]]] = []
         for changes in itertools.product(*filter(None, (variants, variations))):
-            by_recipe = [path.stem] if len(recipes) > 1 or not changes else []
+            by_recipe = [called] if len(recipes) > 1 or not changes else []
             parts = (*by_recipe, *(one.name for one in reversed(changes)))
             sets = [*common, *(pair for one in changes for pair in one.overrides), *given]
             recipe, faults = _resolved(path, sets)
@@ -65,21 +65,26 @@ def read_runs(document: Document, overrides: Sequence[str]) -> tuple[list[Run], 
     return runs, list(dict.fromkeys(lines))
 
 
-def _recipe_files(document: Document) -> tuple[list[Path], list[str]]:
-    """The recipes that are there, and a line for each that is not."""
+def _recipe_files(document: Document) -> tuple[list[tuple[str, Path]], list[str]]:
+    """The recipes that are there, each with what it is called, and a line for each that is not."""
     listed = document.tree.get("recipes")
     named: list[tuple[Location, Any]] = [(("recipe",), document.tree["recipe"])] if "recipe" in document.tree else []
     named += [(("recipes", k), text) for k, text in enumerate(listed)] if isinstance(listed, list) else []
-    found: list[Path] = []
+    found: list[tuple[str, Path]] = []
     lines: list[str] = []
+    folder = Path(document.source).parent
     for where, text in named:
-        path = Path(document.source).parent / str(text)
-        if path.is_file():
-            found.append(path)
-        elif isinstance(text, str):
+        if not isinstance(text, str):
+            continue  # which is a fault of the form
+        path = folder / text
+        try:
+            file = shipped.recipe(text, folder)
+        except RecipeError as error:
             there = sorted(path.parent.glob("*.yaml")) if len(lines) < TOLD else []
-            near = nearest(text, [str(Path(text).parent / one.name) for one in there])
-            lines.append(f"{document.lines[where]}: recipe: no file {path}{near}")
+            near = nearest(text, [*(str(Path(text).parent / one.name) for one in there), *shipped.recipes()])
+            lines.append(f"{document.lines[where]}: recipe: {error if path.exists() else f'no file {path}{near}'}")
+        else:
+            found.append((path.name if path.is_dir() else file.stem, file))
     return found, lines
 
 

@@ -1,7 +1,8 @@
 """Study: STUDY.yaml -> the trainings it means, each with its recipe, and the pictures their models are scored on.
 
     name: attention-fcn                     # default: the file's name
-    recipe: ../recipes/camvid-protocol.yaml # from the study's folder; or recipes: [one.yaml, other.yaml]
+    recipe: ../recipes/camvid-protocol.yaml # from the study's folder; a run folder; or a name that ships
+    recipes: [one.yaml, other.yaml]         # in the place of `recipe`, where there are several
     set: {model.name: attention_fcn}        # for all, with the keys of `tarsia train --set`
     variations:
       - {name: full}
@@ -55,14 +56,15 @@ class Study:
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = (), tiny: bool = False) -> Study:
-        """The study at `path`, with `overrides` as of `tarsia train --set` for all its trainings.
+        """The study at `path`, or by the name of one that comes with Tarsia.
 
-        `tiny`: to be run on drawn streets, so that its data need not be there; they have no folds.
+        `overrides`: as of `tarsia train --set`, for all its trainings.  `tiny`: to be run on drawn streets, so that
+        its data need not be there; they have no folds.
 
         RecipeError lists every fault of the study and of every recipe that it means, each with its line.
         """
-        document = Document.read(shipped.find(path))
-        document.tree.setdefault("name", Path(path).stem)
+        document = Document.read(file := shipped.study(path))
+        document.tree.setdefault("name", file.stem)
         refuse_taken(document, overrides)
         runs, lines = read_runs(document, overrides)
         faults = list(faults_of(document, runs))

@@ -10,7 +10,7 @@ import pytest
 import tarsia
 from small_data import write_folder
 from tarsia import data
-from tarsia.auto.leak import also_learned
+from tarsia.auto.splits import also_learned
 from tarsia.errors import DatasetError
 
 
