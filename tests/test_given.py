@@ -12,7 +12,7 @@ from small_data import write_folder
 from tarsia import data, shipped
 from tarsia.data import _handed_in
 from tarsia.errors import DatasetError, RecipeError, TarsiaError
-from tarsia.given import Given, asked, resolve
+from tarsia.given import Given, asked, resolve, word_for
 from tarsia.recipe import Recipe
 
 
@@ -46,6 +46,16 @@ def test_a_clash_is_refused_with_both_spellings() -> None:
     Path("both/recipe.yaml").write_text("")
     with pytest.raises(DatasetError, match=r"write both/recipe\.yaml or folder:both"):
         resolve("both")
+
+
+@pytest.mark.parametrize("name", ["photos", "streets", "camvid-fast", "a, b", "-odd", "a:b", "photos.yaml", "run"])
+def test_every_folder_has_a_word_that_is_taken(name: str) -> None:
+    write_folder(Path(name), 1, 1)
+    if name == "run":
+        Path("run/recipe.yaml").write_text("")
+    word = word_for(Path(name))
+    assert resolve(str(word)) == Given("data", data.spec("folder", name))
+    assert (word == Path(name)) == (name in ("photos", "a, b", "-odd", "a:b", "photos.yaml"))
 
 
 @pytest.mark.parametrize("text", ["nothing", "nothing.yaml", "a/b/c"])

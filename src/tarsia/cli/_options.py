@@ -150,6 +150,16 @@ def page_of(folder: Path, name: str) -> Path:
     return page if page.is_file() else page.with_suffix(".json")
 
 
+def check_and_train(folder: Path) -> str:
+    """What comes next for a data set that is in a folder now, as commands that run as they are printed."""
+    from tarsia.data import spec
+    from tarsia.given import word_for
+    from tarsia.plain_text import command
+
+    check, train = command("check", spec("folder", folder)), command("train", word_for(folder), "--minutes", 10)
+    return f"Next: {check}; {train}"
+
+
 def _tta(text: str | None) -> Any:
     from tarsia.errors import RecipeError
     from tarsia.prediction.predictor import TestTimeAugmentation
