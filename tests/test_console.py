@@ -128,6 +128,14 @@ def test_a_rate_is_short_and_never_in_powers(rate: float, shown: str) -> None:
     assert pace(rate) == shown
 
 
+def test_a_warning_is_shown_however_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    console.quiet(True)
+    console.note("a note")
+    console.warn("a licence")
+    console.note("a note")
+    assert capsys.readouterr().err == "warning: a licence\n"
+
+
 def test_quiet_says_nothing(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     console.quiet(True)
     with console.Work("a.mp4", 9, "frames") as work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -85,9 +86,31 @@ def test_recipe_writes_without_training(folder: Path, tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
 
+def test_recipe_as_json_has_the_settings_and_their_reasons(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    written = tmp_path / "mine.yaml"
+    words = ["recipe", str(folder), "--minutes", "0.2", *sets, "--accept-licence", "--json", "--out", str(written)]
+    app(words, exit_on_error=False)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["recipe"] == yaml.safe_load(written.read_text()) and facts["file"] == str(written)
+    assert facts["reasons"]["train.batch"] and facts["recipe"]["model"]["accept_licence"] is True
+    app(["recipe", "camvid-fast", "--json"], exit_on_error=False)
+    assert json.loads(capsys.readouterr().out)["recipe"]["data"]["name"] == "camvid"
+    for words in (["--set", "seed=1"], ["--minutes", "1"], ["--accept-licence"]):
+        with pytest.raises(RecipeError, match="are for data: camvid-fast is a recipe"):
+            app(["recipe", "camvid-fast", *words], exit_on_error=False)
+
+
 def test_shipped_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     app(["recipe", "--list"], exit_on_error=False)
-    assert "camvid-fast: CamVid in 1,500 steps" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "camvid-fast: CamVid in 1,500 steps" in out and "Initialisation" not in out
+    assert all(line.endswith(".") and ". " not in line for line in out.splitlines())
+    app(["recipe", "--list", "--json"], exit_on_error=False)
+    listed = json.loads(capsys.readouterr().out)
+    assert out == "".join(f"{name}: {what}\n" for name, what in listed.items()) and "msanet" in listed
     app(["recipe", "camvid-fast"], exit_on_error=False)
     out = capsys.readouterr().out
     assert out == (Path(__file__).parents[1] / "recipes/camvid-fast.yaml").read_text(encoding="utf-8")

@@ -43,7 +43,7 @@ def worded(words: Callable[[str], str]) -> Iterator[None]:
 
 
 def quiet(on: bool) -> None:
-    """Silence progress and notes (errors are printed by the command line itself)."""
+    """Silence progress and notes, but neither warnings nor errors."""
     err.quiet = on
 
 
@@ -73,6 +73,15 @@ def note(text: object) -> None:
         if error.errno != errno.EIO:
             raise
         leave_closed_terminal()
+
+
+def warn(text: object) -> None:
+    """A note that a person has to see, however quiet."""
+    before, err.quiet = err.quiet, False
+    try:
+        note(f"warning: {text}")
+    finally:
+        err.quiet = before
 
 
 def leave_closed_terminal() -> None:

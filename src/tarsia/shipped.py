@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -24,6 +26,13 @@ def find(path: str | Path) -> Path:
 def recipes() -> dict[str, Path]:
     """The recipes that come with Tarsia, by their names."""
     return {path.stem: path for root in reversed(_roots()) for path in sorted((root / "recipes").glob("*.yaml"))}
+
+
+def about(path: Path) -> str:
+    """The first sentence of the comment that a recipe begins with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    words = [line.removeprefix("#").strip() for line in itertools.takewhile(lambda line: line.startswith("# "), lines)]
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(words))[0]
 
 
 def _roots() -> tuple[Path, Path]:

@@ -38,7 +38,7 @@ def info(
         facts = environment.describe() | {"onnxruntime": runtime}
         conflict = environment.runtime_conflict()
         if conflict:
-            console.note(f"warning: {conflict}")
+            console.warn(conflict)
     if json:
         console.data(facts)
         return

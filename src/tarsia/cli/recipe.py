@@ -8,7 +8,17 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Device, Offline, Quiet, above_zero, needs_training, stay_offline
+from tarsia.cli._options import (
+    AcceptLicence,
+    Device,
+    Json,
+    Offline,
+    Quiet,
+    above_zero,
+    needs_training,
+    process_seconds,
+    stay_offline,
+)
 
 
 def recipe(
@@ -23,49 +33,74 @@ def recipe(
     list: Annotated[bool, Parameter(name="--list", help="the recipes that come with Tarsia", negative="")] = False,
     device: Device = "auto",
     offline: Offline = False,
+    accept_licence: AcceptLicence = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the recipe that a data set and the minutes lead to, with a reason on each line, without training.
 
-    Of a recipe that comes with Tarsia: print it, to be changed.
+    Of a recipe that comes with Tarsia: print it, to be changed.  --json: its settings, and the reason of each by its key.
 
     Try:
         tarsia recipe photos --minutes 30 --out photos.yaml
         tarsia recipe camvid-fast --out mine.yaml
     """
     from tarsia import shipped
-    from tarsia.cli._options import process_seconds
     from tarsia.errors import RecipeError
-    from tarsia.files import write_text
     from tarsia.given import resolve
 
     stay_offline(offline)
     console.quiet(quiet)
     if list:
-        for name, path in shipped.recipes().items():
-            console.say(f"{name}: {path.read_text(encoding='utf-8').partition(chr(10))[0].removeprefix('# ')}")
+        _list(json)
         return
     if data is None:
         raise RecipeError("recipe needs a folder or another data set, the name of a recipe, or --list")
     given = resolve(data)
+    settings = [*overrides, *(["model.accept_licence=true"] if accept_licence else [])]
     if given.kind == "data":
-        with needs_training():
-            from tarsia.deriving import derive
-        asked: dict[str, Any] = {
-            "overrides": overrides,
-            "weights_at": weights,
-            "device": device,
-            "used": process_seconds(),
-        }
-        derived = derive(given.value, minutes, **asked)
-        for line in derived.lines:
-            console.note(line)
-        text = derived.text
+        text = _derived(given.value, minutes, overrides=settings, weights_at=weights, device=device)
+    elif minutes is not None or weights is not None or settings:
+        said = "--minutes, --weights, --set and --accept-licence are for data"
+        raise RecipeError(f"{said}: {data} is a recipe, which is given as it is: change what is written")
     else:
         text = shipped.find(given.file).read_text(encoding="utf-8")
-    if out is None:
+    _give(text, out, json)
+
+
+def _list(json: bool) -> None:
+    from tarsia import shipped
+
+    found = {name: shipped.about(path) for name, path in shipped.recipes().items()}
+    if json:
+        console.data(found)
+        return
+    for name, what in found.items():
+        console.say(f"{name}: {what}")
+
+
+def _derived(data: str, minutes: float | None, **asked: Any) -> str:
+    """The text of the recipe; what was seen and decided is noted."""
+    with needs_training():
+        from tarsia.deriving import derive
+    derived = derive(data, minutes, used=process_seconds(), **asked)
+    for line in derived.lines:
+        console.note(line)
+    return derived.text
+
+
+def _give(text: str, out: Path | None, json: bool) -> None:
+    """Write the recipe, where a file is named, and print it where none is, or as JSON."""
+    from tarsia.files import write_text
+    from tarsia.yaml_tree import Document, comments
+
+    if out is not None:
+        write_text(out, text)
+    if json:
+        facts = {"recipe": Document("recipe", text).tree, "reasons": comments(text)}
+        console.data(facts | ({} if out is None else {"file": str(out)}))
+    elif out is not None:
+        console.say(f"Written: {out}")
+    else:
         for line in text.splitlines():
             console.say(line)
-    else:
-        write_text(out, text)
-        console.say(f"Written: {out}")
