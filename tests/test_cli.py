@@ -124,6 +124,12 @@ def test_the_version_has_a_short_flag(tarsia: Tarsia) -> None:
     assert tarsia("-v")[1] == tarsia("--version")[1] != ""
 
 
+def test_every_command_may_be_quiet_and_answers_a_program(tarsia: Tarsia) -> None:
+    options = {command: tarsia(command, "--help")[1] for command in (*COMMANDS, "init")}
+    assert not [command for command, told in options.items() if "--json" not in told]
+    assert not [command for command, told in options.items() if "-q" not in told]
+
+
 def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
     home = os.environ | {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
     subprocess.run([sys.executable, "-m", "tarsia", "--install-completion"], env=home, check=True, capture_output=True)
@@ -272,6 +278,10 @@ def test_demo(tarsia: Tarsia, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "Open:  shown/report.html" in out and "Next:  tarsia predict shown YOUR_PICTURE.jpg" in out
         assert len(list(Path("shown/predictions").glob("*_overlay.jpg"))) == 1
         assert Path("shown/report.json").is_file()
+    code, out, err = tarsia("demo", "--out", "shown", "--json", "-q")
+    made = json.loads(out)
+    assert (code, err) == (0, "") and made["folder"] == "shown" and Path(made["predictions"]).is_dir()
+    assert made["report"] == json.loads(Path("shown/report.json").read_text()) and made["seconds"] > 0
 
 
 def test_the_demo_recipe_is_a_sound_one(tmp_path: Path) -> None:

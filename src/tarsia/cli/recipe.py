@@ -39,7 +39,7 @@ def recipe(
 ) -> None:
     """Write the recipe that a data set and the minutes lead to, with a reason on each line, without training.
 
-    Of a recipe that comes with Tarsia: print it, to be changed.  --json: its settings, and the reason of each by its key.
+    Of a recipe that comes with Tarsia: print it, to be changed.  With --json: settings, and the reasons by their keys.
 
     Try:
         tarsia recipe photos --minutes 30 --out photos.yaml
