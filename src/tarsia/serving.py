@@ -41,7 +41,7 @@ def serve(
     reload_on_change: bool = False,
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
-    started: Callable[[str, Sequence[str]], object] = lambda address, names: None,
+    started: Callable[[str, Sequence[str]], object] | None = None,
 ) -> None:
     """Serve models until SIGTERM or SIGINT, as `tarsia.serve` says; `started` is told the address and the names.
 
@@ -67,7 +67,8 @@ def serve(
 
     def told() -> None:
         console.note(f"{', '.join(models)}: {where}")
-        started(where, list(models))
+        if started:
+            started(where, list(models))
 
     with watch.running() if reload_on_change else contextlib.nullcontext():
         running = server.Server(app, grace_seconds, drain_seconds, started=told)

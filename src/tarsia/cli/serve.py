@@ -110,7 +110,7 @@ def serve(
         reload_on_change=reload_on_change,
         grace_seconds=grace,
         drain_seconds=drain,
-        started=_tell if json else lambda *_: None,
+        started=_tell if json else None,
     )
 
 
