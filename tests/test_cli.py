@@ -92,6 +92,14 @@ def test_help_lists_the_commands(tarsia: Tarsia) -> None:
     assert tarsia("--version")[1].strip() == __import__("importlib.metadata").metadata.version("tarsia")
 
 
+def test_help_is_a_word_too(tarsia: Tarsia) -> None:
+    assert tarsia("help") == tarsia("--help")
+    for command in ("train", "models"):
+        assert tarsia("help", command) == tarsia(command, "--help")
+    code, out, err = tarsia("help", "trian")
+    assert code == 2 and not out and 'Unknown command "trian"' in err and "train" in err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_what_to_try(tarsia: Tarsia, command: str) -> None:
     code, out, _ = tarsia(command, "--help")
@@ -223,6 +231,18 @@ def test_a_bad_picture_does_not_stop_the_others(tarsia: Tarsia, run: Path, data:
     code, out, err = tarsia("predict", run, bad, data / "val/images/val01.png", "--out", "seen")
     assert code == 2 and "1 done, 1 failed" in out
     assert err.count("bad.jpg") == 1 and "Traceback" not in err and Path("seen/val01.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["seen2.jpg", "seen2.PNG", "deep/seen2.tif", "seen2.mp4"])
+def test_a_picture_is_no_folder_to_predict_into(tarsia: Tarsia, run: Path, data: Path, name: str) -> None:
+    picture = next((data / "val/images").iterdir())
+    code, out, err = tarsia("predict", run, picture, "--out", name)
+    folder = name.rpartition(".")[0]
+    assert code == 2 and not out and not any(Path().iterdir())
+    told = "results are written into a folder, each named after its picture, and this is a file's name"
+    assert err == f"tarsia: --out {name}: {told}: write --out {folder}\n"
+    Path(name).mkdir(parents=True)
+    assert tarsia("predict", run, picture, "--out", name)[0] == 0  # it is a folder
 
 
 def test_predictions_of_others_are_scored(tarsia: Tarsia, data: Path) -> None:
