@@ -92,6 +92,14 @@ def test_help_lists_the_commands(tarsia: Tarsia) -> None:
     assert tarsia("--version")[1].strip() == __import__("importlib.metadata").metadata.version("tarsia")
 
 
+def test_help_is_a_word_too(tarsia: Tarsia) -> None:
+    assert tarsia("help") == tarsia("--help")
+    for command in ("train", "models"):
+        assert tarsia("help", command) == tarsia(command, "--help")
+    code, out, err = tarsia("help", "trian")
+    assert code == 2 and not out and 'Unknown command "trian"' in err and "train" in err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_what_to_try(tarsia: Tarsia, command: str) -> None:
     code, out, _ = tarsia(command, "--help")
@@ -122,6 +130,12 @@ def test_help_names_arguments_and_says_no_default_that_is_nothing(tarsia: Tarsia
 
 def test_the_version_has_a_short_flag(tarsia: Tarsia) -> None:
     assert tarsia("-v")[1] == tarsia("--version")[1] != ""
+
+
+def test_every_command_may_be_quiet_and_answers_a_program(tarsia: Tarsia) -> None:
+    options = {command: tarsia(command, "--help")[1] for command in (*COMMANDS, "init")}
+    assert not [command for command, told in options.items() if "--json" not in told]
+    assert not [command for command, told in options.items() if "-q" not in told]
 
 
 def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
@@ -219,6 +233,18 @@ def test_a_bad_picture_does_not_stop_the_others(tarsia: Tarsia, run: Path, data:
     assert err.count("bad.jpg") == 1 and "Traceback" not in err and Path("seen/val01.png").is_file()
 
 
+@pytest.mark.parametrize("name", ["seen2.jpg", "seen2.PNG", "deep/seen2.tif", "seen2.mp4"])
+def test_a_picture_is_no_folder_to_predict_into(tarsia: Tarsia, run: Path, data: Path, name: str) -> None:
+    picture = next((data / "val/images").iterdir())
+    code, out, err = tarsia("predict", run, picture, "--out", name)
+    folder = name.rpartition(".")[0]
+    assert code == 2 and not out and not any(Path().iterdir())
+    told = "results are written into a folder, each named after its picture, and this is a file's name"
+    assert err == f"tarsia: --out {name}: {told}: write --out {folder}\n"
+    Path(name).mkdir(parents=True)
+    assert tarsia("predict", run, picture, "--out", name)[0] == 0  # it is a folder
+
+
 def test_predictions_of_others_are_scored(tarsia: Tarsia, data: Path) -> None:
     code, out, _ = tarsia("evaluate", "--predictions", data / "val/labels", "--data", f"folder:{data}", "--out", "s")
     assert code == 0 and "mIoU 1.0000; report: s/report.html" in out
@@ -272,6 +298,10 @@ def test_demo(tarsia: Tarsia, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "Open:  shown/report.html" in out and "Next:  tarsia predict shown YOUR_PICTURE.jpg" in out
         assert len(list(Path("shown/predictions").glob("*_overlay.jpg"))) == 1
         assert Path("shown/report.json").is_file()
+    code, out, err = tarsia("demo", "--out", "shown", "--json", "-q")
+    made = json.loads(out)
+    assert (code, err) == (0, "") and made["folder"] == "shown" and Path(made["predictions"]).is_dir()
+    assert made["report"] == json.loads(Path("shown/report.json").read_text()) and made["seconds"] > 0
 
 
 def test_the_demo_recipe_is_a_sound_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tarsia import data, shipped
 from tarsia.cli import app
 from tarsia.data import _handed_in
 from tarsia.errors import DatasetError, RecipeError, TarsiaError
-from tarsia.given import Given, asked, resolve
+from tarsia.given import Given, asked, resolve, word_for
 from tarsia.recipe import Recipe
 from tarsia.studies.study import Study
 
@@ -87,6 +88,16 @@ def test_a_clash_is_refused_with_both_spellings() -> None:
         resolve("both")
 
 
+@pytest.mark.parametrize("name", ["photos", "streets", "camvid-fast", "a, b", "-odd", "a:b", "photos.yaml", "run"])
+def test_every_folder_has_a_word_that_is_taken(name: str) -> None:
+    write_folder(Path(name), 1, 1)
+    if name == "run":
+        Path("run/recipe.yaml").write_text("")
+    word = word_for(Path(name))
+    assert resolve(str(word)) == Given("data", data.spec("folder", name))
+    assert (word == Path(name)) == (name in ("photos", "a, b", "-odd", "a:b", "photos.yaml"))
+
+
 @pytest.mark.parametrize("text", ["nothing", "nothing.yaml", "a/b/c"])
 def test_what_is_nothing_is_said(text: str) -> None:
     with pytest.raises(RecipeError, match=r"no such file or folder, no recipe that comes with Tarsia .*camvid-fast"):
@@ -142,6 +153,24 @@ def test_what_a_program_says_wrong_is_said_as_of_yaml(call, told) -> None:
     with pytest.raises(TarsiaError) as error:
         call()
     assert told in str(error.value)
+
+
+def test_a_recipe_that_is_made_of_keywords_says_all_that_is_wrong() -> None:
+    with pytest.raises(RecipeError) as caught:
+        tarsia.Recipe(name="x", seed=-1, epochs=3)  # type: ignore[call-arg]
+    lines = str(caught.value).splitlines()
+    assert "recipe: data: is missing" in lines and "recipe: model: is missing" in lines
+    assert [line.partition(": unknown key")[0] for line in lines if "unknown" in line] == ["recipe: epochs"]
+    assert any(line.startswith("recipe: seed: ") and "got -1" in line for line in lines)
+    parts = Recipe.of({"data": {"name": "streets"}, "model": {"name": "unet"}})
+    assert tarsia.Recipe(data=parts.data, model=parts.model) == parts
+
+
+@pytest.mark.parametrize("minutes", ["5", True, 0, float("nan"), [3]])
+def test_minutes_are_a_number(minutes: Any) -> None:
+    write_folder(Path("photos"), 1, 1)
+    with pytest.raises(RecipeError, match=r"^minutes=.*: expected a number above 0$"):
+        tarsia.train("photos", minutes=minutes)
 
 
 def test_data_sets_as_objects_train_and_resume(tmp_path, monkeypatch) -> None:

@@ -104,7 +104,9 @@ def trained(shell: Shell) -> list[str]:
     (check, train), said = shell.run(f"{source} --to 'my data, one'")
     assert f"Next: {check}; {train}" in said
     shell.run(check, 0, 1)
-    following, said = shell.run(train)
+    assert train == "tarsia train 'my data, one' --minutes 10"
+    shell.run(train.replace("--minutes 10", "--minutes 0.5"))
+    following, said = shell.run("tarsia train RECIPE --set data.name=folder --set 'data.root=my data, one'")
     assert f"Next: {'; '.join(following)}" in said
     return following
 

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +116,23 @@ def test_the_log_is_json_and_tells_of_requests(served: Program) -> None:
     assert line["seconds"]["network"] > 0
     served.ask("/healthz")
     assert not [one for one in served.lines if "healthz" in one]
+
+
+def test_a_program_reads_where_it_is_and_nothing_else_is_said(tmp_path: Path) -> None:
+    code = "import sys; sys.argv[0] = 'tarsia'; from tarsia.cli import main; main()"
+    words = ("serve", str(model_file(tmp_path)), "--port", "0", "--json", "-q")
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, *words], **pipes) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        with urllib.request.urlopen(f"{told['address']}/readyz", timeout=60) as answer:
+            assert answer.status == 200
+        request = urllib.request.Request(f"{told['address']}/v1/segment", PICTURE, {"Content-Type": "image/png"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert answer.status == 200 and told["models"] == ["small"]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
 
 
 def test_no_torch_in_the_program(tmp_path: Path) -> None:

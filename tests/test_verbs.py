@@ -53,6 +53,11 @@ def test_no_room_has_the_name_of_a_verb() -> None:
     assert not rooms & set(tarsia.__all__)
 
 
+def test_dir_lists_what_is_public_alone() -> None:
+    assert {name for name in dir(tarsia) if not name.startswith("__")} == set(tarsia.__all__)
+    assert {"__version__", "__doc__"} < set(dir(tarsia))
+
+
 def test_help_completion_and_version_load_neither_torch_nor_fastapi() -> None:
     code = (
         "import pydoc, rlcompleter, sys, tarsia\n"

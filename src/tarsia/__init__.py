@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
 
 
 def derive(
@@ -327,6 +327,7 @@ def serve(
     reload_on_change: bool = False,
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
+    started: Callable[[str, Sequence[str]], object] | None = None,
 ) -> None:
     """Serve models until SIGTERM or SIGINT: files, run folders, folders of several, or NAME=MODEL.
 
@@ -336,13 +337,14 @@ def serve(
     streams a model computes several pictures at once, each on its share of the cores.  `reload_on_change`: a model file
     that is replaced takes over while requests go on.  `allowed_hosts`: names that requests may call it by, beside
     localhost.  `grace_seconds`: from SIGTERM to the end, `drain_seconds` of it still accepting.
+    `started` is called with the address and the models' names once it answers.
 
     Raises what `load` raises, RecipeError for an address that cannot be had; after SIGINT, when all is done,
     KeyboardInterrupt.
     """
     until = {"reload_on_change": reload_on_change, "grace_seconds": grace_seconds, "drain_seconds": drain_seconds}
     who = {"host": host, "port": port, "limits": limits, "keys": keys, "allowed_hosts": allowed_hosts}
-    how = {} if inference is None else {"inference": inference}
+    how = {"started": started, **({} if inference is None else {"inference": inference})}
     _found("serving", "serve", "serve")(models, **who, **how, **until)
 
 

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 import rich.table
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.text import Text
 
 from tarsia.plain_text import plain
+from tarsia.progress_line import LineColumn, pace
 
 T = TypeVar("T")
 _PLAIN_INTERVAL_SECONDS = 10.0
@@ -42,7 +43,7 @@ def worded(words: Callable[[str], str]) -> Iterator[None]:
 
 
 def quiet(on: bool) -> None:
-    """Silence progress and notes (errors are printed by the command line itself)."""
+    """Silence progress and notes, but neither warnings nor errors."""
     err.quiet = on
 
 
@@ -72,6 +73,15 @@ def note(text: object) -> None:
         if error.errno != errno.EIO:
             raise
         leave_closed_terminal()
+
+
+def warn(text: object) -> None:
+    """A note that a person has to see, however quiet."""
+    before, err.quiet = err.quiet, False
+    try:
+        note(f"warning: {text}")
+    finally:
+        err.quiet = before
 
 
 def leave_closed_terminal() -> None:
@@ -139,10 +149,9 @@ class Work:
         self.count = 0  # of what is done
         self._what, self._total, self._unit, self._before = what, total, unit, before
         self._started = self._shown = monotonic()
-        columns = (BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), _description())
         live = not err.quiet and sys.stderr.isatty()
-        self._bar = Progress(*columns, console=err, transient=True, disable=not live, expand=True)
-        self._task = self._bar.add_task(plain(what), total=total, completed=before)
+        self._bar = Progress(LineColumn(), console=err, transient=True, disable=not live, expand=True)
+        self._task = self._bar.add_task(plain(what), total=total, completed=before, unit=unit, facts="")
 
     def __enter__(self) -> Work:
         self.start()
@@ -172,21 +181,21 @@ class Work:
     def step(self, count: int = 1, facts: str = "") -> None:
         """So many more are done; `facts`: what else is to be said of it now."""
         self.count += count
-        self._bar.update(self._task, advance=count, description=plain(facts or self._what))
+        self._bar.update(self._task, advance=count, facts=plain(facts))
         now = monotonic()
         if self._bar.disable and now - self._shown >= _PLAIN_INTERVAL_SECONDS:
             self._shown = now
             rate, done = max(self.count, 1) / (now - self._started), self._before + self.count
             of = f" of {self._total}" if self._total else ""
-            pace = f" {self._unit}, {rate:.3g} {self._unit}/s" if self._unit else ""
+            speed = f" {self._unit}, {pace(rate)} {self._unit}/s" if self._unit else ""
             left = f", {(self._total - done) / rate:.0f} s left" if self._total else ""
-            note(f"{self._what}: {done}{of}{pace}{left}{facts and '  '}{facts}")
+            note(f"{self._what}: {done}{of}{speed}{left}{facts and '  '}{facts}")
 
     def end(self) -> None:
         """The line at the end, for work of a `unit`."""
         seconds = max(1e-9, monotonic() - self._started)
         rate = self.count / seconds
-        note(f"{self._what}: {self.count} {self._unit} in {seconds:.1f} s, {rate:.3g} {self._unit}/s")
+        note(f"{self._what}: {self.count} {self._unit} in {seconds:.1f} s, {pace(rate)} {self._unit}/s")
 
 
 def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
@@ -195,9 +204,3 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
         for item in items:
             yield item
             work.step()
-
-
-def _description() -> TextColumn:
-    """What is done, in the room that the bar, the count and the time leave."""
-    room = rich.table.Column(ratio=1, no_wrap=True, overflow="ellipsis")
-    return TextColumn("{task.description}", markup=False, table_column=room)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tarsia import console, data, predicting, training
-from tarsia.evaluation.folder import table
 from tarsia.evaluation.report import Report
 from tarsia.files import require_new, writing
 from tarsia.inference import load
-from tarsia.plain_text import command
 from tarsia.recipe import Recipe
 
 _TRAIN, _VAL, _SHOWN = 200, 40, 4
@@ -29,7 +26,6 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
     `out` is a run folder with pictures of scenes in `scenes/` and their predictions in `predictions/`.  A demo that
     stands there already is written anew; OutputError where `out` holds anything else.
     """
-    started = time.monotonic()
     out = Path(out)
     if out.exists():
         require_new(out, overwrite=_is_demo(out))
@@ -42,15 +38,6 @@ def demonstrate(out: Path, *, device: str = "auto", seed: int = 0) -> Report:
         with writing(out / "scenes" / f"{sample.name}.png") as part:
             Image.fromarray(sample.image).save(part, format="PNG")
     predicting.predict(load(out, device=device), [out / "scenes"], out / "predictions", overwrite=True)
-    console.show(table(report), wrapped=False)
-    seconds = time.monotonic() - started
-    for line in (
-        f"mIoU {report.metrics.miou:.3f} on {_VAL} scenes the network never saw, {seconds:.0f} s in all",
-        f"Open:  {out / 'report.html'} and the pictures in {out / 'predictions'}",
-        f"Next:  {command('predict', out, 'YOUR_PICTURE.jpg', '--out', 'seen')}",
-        f"       {command('train', 'recipes/camvid-fast.yaml', '--set', 'data.root=YOUR_CAMVID')}",
-    ):
-        console.say(line)
     return report
 
 

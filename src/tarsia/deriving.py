@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,8 +89,8 @@ def derive(
     differ.  Raises DatasetError for what cannot be read, RecipeError for overrides that contradict the rest.
     """
     minutes = rules.MINUTES if minutes is None else minutes
-    if not minutes > 0:
-        raise RecipeError(f"minutes={minutes}: expected more than 0")
+    if isinstance(minutes, bool) or not isinstance(minutes, Real) or not minutes > 0:
+        raise RecipeError(f"minutes={minutes!r}: expected a number above 0")
     limit = Limit(60 * minutes, used)
     device = pick_device(device)
     page = Page(overrides)

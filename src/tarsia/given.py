@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from tarsia import data, shipped
 from tarsia.data import Dataset, folder
-from tarsia.errors import RecipeError
+from tarsia.errors import RecipeError, TarsiaError
 from tarsia.recipe import Recipe
 from tarsia.yaml_tree import as_overrides
 
@@ -55,6 +55,16 @@ def resolve(word: str | Path) -> Given:
             f"(NAME[:ROOT][,key=value...], with {sets})"
         )
     return Given("data", meant)
+
+
+def word_for(pictures: str | Path) -> str | Path:
+    """What `resolve` takes for the data set in a folder: its path, or folder:PATH where that could mean more."""
+    exact = data.spec("folder", pictures)
+    try:
+        alone = resolve(str(pictures)) == Given("data", exact)
+    except TarsiaError:
+        alone = False
+    return Path(pictures) if alone else exact
 
 
 class Asked(NamedTuple):

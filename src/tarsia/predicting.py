@@ -36,10 +36,11 @@ from tarsia.output.fitting import Fitting
 from tarsia.output.journal import Journal
 from tarsia.output.label_files import coding_for
 from tarsia.output.plan import BEFORE, DONE, Plan
-from tarsia.output.sources import Checked, Failed, Source, check_words, find
+from tarsia.output.sources import VIDEO_SUFFIXES, Checked, Failed, Source, check_words, find
 from tarsia.output.what_to_write import KINDS, OUTPUTS, WhatToWrite, class_indices
 from tarsia.output.work import PredictionRun, Work
 from tarsia.pictures.files import shown
+from tarsia.pictures.find import SUFFIXES
 from tarsia.pictures.rasters import is_raster
 from tarsia.plain_text import number, some
 from tarsia.prediction.predictor import Predictor
@@ -85,10 +86,13 @@ def predict(
     that the model learned from (16-bit PNGs beyond 255, RGB PNGs).
 
     A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
-    ImageError where there is no picture at all and OutputError where a result exists already (without `overwrite`),
-    would lie outside `out`, or would replace a source, and for classes and outputs that there are not.
+    ImageError where there is no picture at all and OutputError where `out` has a picture's name and is no folder yet,
+    where a result exists already (without `overwrite`), would lie outside `out`, or would replace a source, and for
+    classes and outputs that there are not.
     """
-    predictor, out = predictor_of(model, inference), Path(out)
+    out = Path(out)
+    require_folder_name(out)
+    predictor = predictor_of(model, inference)
     kinds = OUTPUTS if save is None else tuple(save)
     indices = class_indices(only, predictor.classes)
     stored = coding_for(predictor.card, coding)
@@ -117,6 +121,15 @@ def predict(
         with memory_limit.limited(device=predictor.engine.device) as look:
             Work(predictor, out, what, journal, run, batch, fitting, frames, look, plan).all()
     return run
+
+
+def require_folder_name(out: Path) -> None:
+    """OutputError for a folder yet to be made whose name is a picture's: who writes that means a file."""
+    if out.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES and not out.is_dir():
+        raise OutputError(
+            f"out={str(out)!r}: results are written into a folder, each named after its picture, and this is a file's "
+            f"name: write out={str(out.with_suffix(''))!r}"
+        )
 
 
 def _plan(

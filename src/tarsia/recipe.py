@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tarsia import own_parts, shipped
 from tarsia.errors import RecipeError
@@ -20,7 +20,7 @@ from tarsia.own_parts import Kind
 from tarsia.plain_text import command
 from tarsia.recipe_augment import AugmentRecipe, Probability, Size
 from tarsia.recipe_train import CALLBACK, LOSS, LossRecipe, LossWeight, TrainRecipe
-from tarsia.yaml_tree import Document, Fault, Node, as_overrides, unknown_key
+from tarsia.yaml_tree import Document, Fault, Node, as_overrides, faults_of, unknown_key
 
 _STYLE_FILE = f"a file of `{command('adapt', '--train-style')}`"
 # What code of the user's own may be: called as (image=, mask=).
@@ -152,8 +152,20 @@ class AdaptRecipe(Node):
         return self
 
 
-class Recipe(Node):
-    """Everything a training needs to be repeated."""
+class _Told(type(Node)):  # type: ignore[misc]
+    """What `Recipe(...)` lacks is said as of a file; where one is read, pydantic's error is sorted by its lines."""
+
+    def __call__(cls, **settings: Any) -> Any:
+        try:
+            return super().__call__(**settings)
+        except ValidationError as error:
+            raise RecipeError(
+                *(f"recipe: {'.'.join(map(str, where))}: {what}" for where, what in faults_of(error, cls))
+            ) from None
+
+
+class Recipe(Node, metaclass=_Told):
+    """Everything a training needs to be repeated; RecipeError, of all that is wrong, where it cannot be one."""
 
     name: str | None = Field(None, description="of the run; default: the recipe's file name")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

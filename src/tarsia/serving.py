@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,8 +41,9 @@ def serve(
     reload_on_change: bool = False,
     grace_seconds: float = 30.0,
     drain_seconds: float = 2.0,
+    started: Callable[[str, Sequence[str]], object] | None = None,
 ) -> None:
-    """Serve models until SIGTERM or SIGINT, as `tarsia.serve` says.
+    """Serve models until SIGTERM or SIGINT, as `tarsia.serve` says; `started` is told the address and the names.
 
     Where only this machine reaches it and no key is asked for, or some `allowed_hosts` are given, it answers to these
     names and localhost alone.
@@ -50,7 +51,7 @@ def serve(
     if not 0 <= drain_seconds < grace_seconds:
         raise RecipeError(f"grace is {grace_seconds:g} seconds, of which {drain_seconds:g} still accept: expected less")
     models = named(paths)
-    logs.configure()
+    logs.configure(quiet=console.err.quiet)
     opened = functools.partial(load, inference=inference)
     keys, allowed_hosts = list(keys), list(allowed_hosts)
     own = _own_examples(models, bool(keys) or server.is_loopback(host), host)
@@ -62,9 +63,15 @@ def serve(
     socket = server.listening(host, port)
     for name, batcher in app.state.service.models.items():
         console.note(f"{name}: {batcher.predictor.engine.describe()}")
-    where = f"{', '.join(models)}: {server.address(socket)}"
+    where = server.address(socket)
+
+    def told() -> None:
+        console.note(f"{', '.join(models)}: {where}")
+        if started:
+            started(where, list(models))
+
     with watch.running() if reload_on_change else contextlib.nullcontext():
-        running = server.Server(app, grace_seconds, drain_seconds, started=lambda: console.note(where))
+        running = server.Server(app, grace_seconds, drain_seconds, started=told)
         running.run(sockets=[socket])
     if running.interrupted:
         raise KeyboardInterrupt

@@ -5,6 +5,8 @@ These lie in `recipes/` and `studies/` of a checkout, and inside of a wheel.
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 from tarsia.errors import RecipeError
@@ -77,6 +79,13 @@ def _there(path: Path, kind: str, what: str) -> Path:
 
 def _shipped(kind: str) -> dict[str, Path]:
     return {path.stem: path for root in reversed(_roots()) for path in sorted((root / kind).glob("*.yaml"))}
+
+
+def about(path: Path) -> str:
+    """The first sentence of the comment that a recipe begins with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    words = [line.removeprefix("#").strip() for line in itertools.takewhile(lambda line: line.startswith("# "), lines)]
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(words))[0]
 
 
 def _roots() -> tuple[Path, Path]:

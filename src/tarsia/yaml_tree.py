@@ -272,10 +272,13 @@ def written(tree: Mapping[str, Any], header: str = "", reasons: Mapping[str, str
     return "".join(f"{line}\n" for line in [*(f"# {line}" for line in header.splitlines()), *lines])
 
 
-def comments(path: Path) -> dict[str, str]:
-    """`key.key` -> what stands as a comment at the end of its line, as `written` puts it; {} where there are none."""
-    document = Document.read(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
+def comments(source: Path | str) -> dict[str, str]:
+    """`key.key` -> what stands as a comment at the end of its line, as `written` puts it; {} where there are none.
+
+    Of a file, or of the text of one.
+    """
+    document = Document("", source) if isinstance(source, str) else Document.read(source)
+    lines = (source if isinstance(source, str) else source.read_text(encoding="utf-8")).splitlines()
     found = {}
     for where, place in document.lines.items():
         line = lines[int(place.rpartition(":")[2]) - 1] if where and isinstance(where[-1], str) else ""

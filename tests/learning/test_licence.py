@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,10 @@ def test_a_models_licence_goes_with_it(tmp_path: Path, capsys: pytest.CaptureFix
     assert "warning:" not in capsys.readouterr().err
     assert read_card(find_model_file(runs["silent"])).model["mean"] == [0.1, 0.2, 0.3]
     assert Recipe.load(runs["silent"] / "recipe.yaml").model.options["mean"] == [0.1, 0.2, 0.3]
+    call = [sys.executable, "-m", "tarsia", "train", tmp_path / "nc.yaml", "-q", "--out", tmp_path / "again"]
+    quiet = subprocess.run(call, capture_output=True, text=True)
+    forbids = "warning: these weights are under cc-by-nc-4.0, which forbids commercial use, and so is the model"
+    assert quiet.stderr == f"{forbids}; --accept-licence says that you know\n"
     said = {name: read_card(find_model_file(run)).weights_licence for name, run in runs.items()}
     assert said == {"silent": "", "nc": "cc-by-nc-4.0", "more": "cc-by-nc-4.0"}
     assert json.loads((runs["nc"] / "report.json").read_text())["model"]["weights_licence"] == "cc-by-nc-4.0"

@@ -88,9 +88,14 @@ def main() -> None:
 
     Anything unforeseen is a traceback and exit code 1.
     """
-    words = sys.argv[1:]
+    words = _in_options(sys.argv[1:])
     with console.worded(functools.partial(_with_flags, words[0] if words else "")):
         sys.exit(_exit_code(words))
+
+
+def _in_options(words: list[str]) -> list[str]:
+    """`help` and `help COMMAND`, as other programs take it, are the option --help."""
+    return [*words[1:], "--help"] if words[:1] == ["help"] else words
 
 
 def _with_flags(command: str, text: str) -> str:

@@ -15,7 +15,10 @@ from cyclopts import App
 from tarsia.plain_text import quoted
 
 _TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_SETTING = re.compile(rf"(?<![^\s(])(\w+)=({_TEXT}|\[{_TEXT}(?:, {_TEXT})*\])|`(\w+)(?:=([^`]+))?`")
+_SETTING = re.compile(rf"(?<![^\s(])(\w+)=({_TEXT}|\[{_TEXT}(?:, {_TEXT})*\])|`([\w.]+)(?:=([^`]+))?`")
+
+# Settings of a recipe with a flag of their own, by the name that this has.
+_OF_RECIPE = {"model.accept_licence": "accept_licence"}
 
 
 class Flag(NamedTuple):
@@ -48,6 +51,7 @@ def in_flags(text: str, flags: dict[str, Flag]) -> str:
 
     def put(found: re.Match[str]) -> str:
         name, value = found[1] or found[3], found[2] or found[4]
+        name = _OF_RECIPE.get(name, name)
         if name not in flags:
             return found[0]
         if value is None:

@@ -58,7 +58,7 @@ Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
 Out = Annotated[Path | None, Parameter(help="the exact folder that is written")]
 Overwrite = Annotated[bool, Parameter(help="write into a folder that is not empty", negative="")]
 Json = Annotated[bool, Parameter(name="--json", help="print the result as JSON", negative="")]
-Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="no progress, no notes", negative="")]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="no progress, no notes; warnings stay", negative="")]
 Data = Annotated[str, Parameter(help="a data set: NAME[:ROOT][,key=value...], or a folder")]
 Model = Annotated[Path, Parameter(help="a model file (.safetensors or .onnx) or a run folder")]
 Engine = Annotated[str, Parameter(help="of an .onnx file: auto (onnxruntime), onnxruntime or openvino")]
@@ -68,6 +68,9 @@ Code = Annotated[
     Parameter(help="of a network that is not Tarsia's: FILE.py[:CLASS] or package.module:CLASS, which is run"),
 ]
 Split = Annotated[str | None, Parameter(help="default: its own split=, else val")]
+AcceptLicence = Annotated[
+    bool, Parameter(help="of weights with a condition, or without a word: no warning", negative="")
+]
 Offline = Annotated[bool, Parameter(help="never ask a model hub", negative="")]
 Seed = Annotated[int, Parameter(validator=at_least(0))]
 
@@ -148,6 +151,16 @@ def page_of(folder: Path, name: str) -> Path:
     """NAME.html, or NAME.json where what draws pages is not installed."""
     page = folder / f"{name}.html"
     return page if page.is_file() else page.with_suffix(".json")
+
+
+def check_and_train(folder: Path) -> str:
+    """What comes next for a data set that is in a folder now, as commands that run as they are printed."""
+    from tarsia.data import spec
+    from tarsia.given import word_for
+    from tarsia.plain_text import command
+
+    check, train = command("check", spec("folder", folder)), command("train", word_for(folder), "--minutes", 10)
+    return f"Next: {check}; {train}"
 
 
 def _tta(text: str | None) -> Any:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json, Overwrite, Quiet
-from tarsia.plain_text import command
+from tarsia.cli._options import Json, Overwrite, Quiet, check_and_train
 
 Crowd = Annotated[
     Literal["ignore", "objects"] | None,
@@ -65,8 +64,6 @@ def convert(
         tarsia convert masks --images photos --classes colors.txt --to data/photos
     """
     from tarsia.converting import convert as run
-    from tarsia.data import spec
-    from tarsia.yaml_tree import setting
 
     console.quiet(quiet)
     options: dict[str, Any] = {"images": images, "classes": classes, "background": background, "crowd": crowd}
@@ -79,6 +76,5 @@ def convert(
         console.say(line)
     if to_tool is not None:
         return done.exit_code
-    wanted = ("--set", "data.name=folder", "--set", setting("data.root", str(to)))
-    console.say(f"Next: {command('check', spec('folder', to))}; {command('train', 'RECIPE', *wanted)}")
+    console.say(check_and_train(to))
     return done.exit_code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json
+from tarsia.cli._options import Json, Quiet
 from tarsia.plain_text import decimal, number
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def info(
     model: Annotated[Path | None, Parameter(help="a model file (.safetensors or .onnx) or a run folder")] = None,
     *,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """What a model file says of itself; without a file, what this machine and installation are.
 
@@ -30,6 +31,7 @@ def info(
     from tarsia.engines.model_file import find_model_file, read_card
     from tarsia.yaml_tree import written
 
+    console.quiet(quiet)
     if model is not None:
         card = read_card(find_model_file(model))
         facts = card.model_dump(mode="json")
@@ -38,7 +40,7 @@ def info(
         facts = environment.describe() | {"onnxruntime": runtime}
         conflict = environment.runtime_conflict()
         if conflict:
-            console.note(f"warning: {conflict}")
+            console.warn(conflict)
     if json:
         console.data(facts)
         return

@@ -8,8 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Json, Quiet
-from tarsia.plain_text import command
+from tarsia.cli._options import Json, Quiet, check_and_train
 
 
 def init(
@@ -27,9 +26,7 @@ def init(
         tarsia init photos
         tarsia check folder:photos
     """
-    from tarsia.data import spec
     from tarsia.describing import init as run
-    from tarsia.yaml_tree import setting
 
     console.quiet(quiet)
     done = run(folder)
@@ -39,6 +36,5 @@ def init(
     for line in done.lines():
         console.say(line)
     if not done.undecided:
-        wanted = ("--set", "data.name=folder", "--set", setting("data.root", str(folder)))
-        console.say(f"Next: {command('check', spec('folder', folder))}; {command('train', 'RECIPE', *wanted)}")
+        console.say(check_and_train(folder))
     return done.exit_code

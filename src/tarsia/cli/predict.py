@@ -117,6 +117,7 @@ def predict(
     from tarsia.errors import ImageError, OutputError
     from tarsia.inference import load
     from tarsia.predicting import predict as run
+    from tarsia.predicting import require_folder_name
 
     console.quiet(quiet)
     inference = running.inference(tile=tile, overlap=overlap)  # first: --crf may have taken the pictures
@@ -133,6 +134,8 @@ def predict(
     chosen = results.chosen()
     if json and chosen["save"] is not None and "shares" not in chosen["save"]:
         raise OutputError("--json prints shares.json: add `shares` to --save")
+    if out is not None:
+        require_folder_name(out)
     predictor = load(model, inference)
     console.note(f"{predictor.engine.describe()}")
     work: dict[str, Any] = {"batch": batch, "frames": frames, "overwrite": overwrite, "resume": resume}

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tarsia import console
-from tarsia.cli._options import Device, Offline, Quiet, above_zero, needs_training, stay_offline
+from tarsia.cli._options import (
+    AcceptLicence,
+    Device,
+    Json,
+    Offline,
+    Quiet,
+    above_zero,
+    needs_training,
+    process_seconds,
+    stay_offline,
+)
 
 
 def recipe(
@@ -25,66 +35,77 @@ def recipe(
     ] = False,
     device: Device = "auto",
     offline: Offline = False,
+    accept_licence: AcceptLicence = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the recipe that a data set and the minutes lead to, with a reason on each line, without training.
 
-    Of a recipe that comes with Tarsia: print it, to be changed.
+    Of a recipe that comes with Tarsia: print it, to be changed.  With --json: settings, and the reasons by their keys.
 
     Try:
         tarsia recipe photos --minutes 30 --out photos.yaml
         tarsia recipe camvid-fast --out mine.yaml
     """
-    from tarsia.cli._options import process_seconds
     from tarsia.errors import RecipeError
-    from tarsia.files import write_text
     from tarsia.given import resolve
 
     stay_offline(offline)
     console.quiet(quiet)
     if list:
-        _list()
+        _list(json)
         return
     if data is None:
         raise RecipeError("recipe needs a folder or another data set, the name of a recipe, or --list")
     given = resolve(data)
+    settings = [*overrides, *(["model.accept_licence=true"] if accept_licence else [])]
     if given.kind == "data":
-        with needs_training():
-            from tarsia.deriving import derive
-        asked: dict[str, Any] = {
-            "overrides": overrides,
-            "weights_at": weights,
-            "device": device,
-            "used": process_seconds(),
-        }
-        derived = derive(given.value, minutes, **asked)
-        for line in derived.lines:
-            console.note(line)
-        text = derived.text
+        text = _derived(given.value, minutes, overrides=settings, weights_at=weights, device=device)
+    elif minutes is not None or weights is not None or settings:
+        said = "--minutes, --weights, --set and --accept-licence are for data"
+        raise RecipeError(f"{said}: {data} is a recipe, which is given as it is: change what is written")
     else:
         text = given.file.read_text(encoding="utf-8")
-    if out is None:
-        for line in text.splitlines():
-            console.say(line)
-    else:
-        write_text(out, text)
-        console.say(f"Written: {out}")
+    _give(text, out, json)
 
 
-def _list() -> None:
-    """The recipes and studies that come with Tarsia, each with how its file begins."""
-    import itertools
-    import textwrap
-
+def _list(json: bool) -> None:
+    """The recipes and studies that come with Tarsia, each with what its file says first."""
     from tarsia import shipped
 
-    kinds = {
-        "Recipes, for `tarsia train`": shipped.recipes(),
-        "Studies, for `tarsia compare --study`": shipped.studies(),
-    }
-    for heading, found in kinds.items():
-        console.say(f"{heading}:")
-        for name, path in found.items():
-            head = itertools.takewhile(lambda line: line[:1] == "#", path.read_text(encoding="utf-8").splitlines())
-            begins = textwrap.shorten(" ".join(line[1:] for line in head), 140, placeholder=" ...")
-            console.say(f"  {name}: {begins}")
+    kinds = {"recipes": shipped.recipes(), "studies": shipped.studies()}
+    found = {kind: {name: shipped.about(path) for name, path in paths.items()} for kind, paths in kinds.items()}
+    if json:
+        console.data(found)
+        return
+    for kind, does in (("recipes", "train"), ("studies", "compare --study")):
+        console.say(f"{kind.capitalize()}, for `tarsia {does}`:")
+        for name, what in found[kind].items():
+            console.say(f"  {name}: {what}")
+
+
+def _derived(data: str, minutes: float | None, **asked: Any) -> str:
+    """The text of the recipe; what was seen and decided is noted."""
+    with needs_training():
+        from tarsia.deriving import derive
+    derived = derive(data, minutes, used=process_seconds(), **asked)
+    for line in derived.lines:
+        console.note(line)
+    return derived.text
+
+
+def _give(text: str, out: Path | None, json: bool) -> None:
+    """Write the recipe, where a file is named, and print it where none is, or as JSON."""
+    from tarsia.files import write_text
+    from tarsia.yaml_tree import Document, comments
+
+    if out is not None:
+        write_text(out, text)
+    if json:
+        facts = {"recipe": Document("recipe", text).tree, "reasons": comments(text)}
+        console.data(facts | ({} if out is None else {"file": str(out)}))
+    elif out is not None:
+        console.say(f"Written: {out}")
+    else:
+        for line in text.splitlines():
+            console.say(line)

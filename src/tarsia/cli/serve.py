@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json as json_text
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tarsia import formerly
+from tarsia import console, formerly
 from tarsia.cli._options import Code, Device, Engine, Precision, at_least
 from tarsia.errors import RecipeError, needs
 
@@ -43,6 +46,10 @@ class Bounds:
 
 
 BOUNDS = Bounds()
+ToldAsJson = Annotated[bool, Parameter(help="print address and models as a line of JSON, once it answers", negative="")]
+NoLines = Annotated[
+    bool, Parameter(name=("--quiet", "-q"), help="no lines when it starts, and none of requests", negative="")
+]
 
 
 def serve(
@@ -75,6 +82,8 @@ def serve(
     bounds: Bounds = BOUNDS,
     grace: Annotated[int, Parameter(help="seconds from SIGTERM to the end", validator=at_least(1))] = 30,
     drain: Annotated[int, Parameter(help="seconds of them in which it still answers all", validator=at_least(0))] = 2,
+    json: ToldAsJson = False,
+    quiet: NoLines = False,
 ) -> None:
     """A web service and a page: a picture in; its segmentation as mask, overlay, JSON or GeoJSON out.
 
@@ -84,6 +93,7 @@ def serve(
         tarsia serve runs/demo
         tarsia serve day=runs/day/model.onnx night=runs/night/model.onnx --port 9000
     """
+    console.quiet(quiet)
     formerly.refuse_old_key(os.environ)
     from tarsia.inference import Inference
 
@@ -100,7 +110,13 @@ def serve(
         reload_on_change=reload_on_change,
         grace_seconds=grace,
         drain_seconds=drain,
+        started=_tell if json else None,
     )
+
+
+def _tell(address: str, models: Sequence[str]) -> None:
+    console.data(json_text.dumps({"address": address, "models": list(models)}))
+    sys.stdout.flush()  # who waits for it reads a pipe
 
 
 def _keys(path: Path | None) -> list[str]:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tarsia import console
 from tarsia.cli._options import (
+    AcceptLicence,
     Device,
     Json,
     Offline,
@@ -46,9 +47,7 @@ def train(
     seed: Annotated[int | None, Parameter(help="short for --set seed=N")] = None,
     overwrite: Overwrite = False,
     offline: Offline = False,
-    accept_licence: Annotated[
-        bool, Parameter(help="of weights with a condition, or without a word: no warning", negative="")
-    ] = False,
+    accept_licence: AcceptLicence = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

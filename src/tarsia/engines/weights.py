@@ -72,8 +72,8 @@ def architecture(card: Card, path: Path) -> str | Part:
             f"at that code, and say where it is with `code`, as code={code.name!r} (its sha256 was {code.sha256[:12]})"
         )
     if part.sha256 != code.sha256:
-        console.note(
-            f"warning: {code.name} is not as it was when {path} was trained (sha256 {part.sha256[:12]}, then "
+        console.warn(
+            f"{code.name} is not as it was when {path} was trained (sha256 {part.sha256[:12]}, then "
             f"{code.sha256[:12]}): its answers may be others"
         )
     return part

@@ -53,4 +53,4 @@ def remark(model: ModelRecipe) -> str:
         what = f"these weights are under {said}, which forbids commercial use, and so is the model"
     else:
         what = f"these weights are under {said}, a licence with terms of its own, which hold for the model"
-    return f"{what}; `model.accept_licence` says that you know"
+    return f"{what}; `model.accept_licence=True` says that you know"

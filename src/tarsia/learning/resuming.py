@@ -130,7 +130,7 @@ def _note_changes(tree: dict[str, Any], recipe: Recipe, folder: Path) -> None:
         console.note(f"{where}: {line}")
     now = own_parts.sources(recipe.parts)
     for name in [name for name, sha256 in tree.get("code", {}).items() if now.get(name, sha256) != sha256]:
-        console.note(f"warning: {name} was changed since this training began: it goes on with the code as it is now")
+        console.warn(f"{name} was changed since this training began: it goes on with the code as it is now")
     if recipe.train.epochs < done:
         raise RecipeError(f"{where}: train.epochs is {recipe.train.epochs}, and {done} are done: give as many, or more")
 

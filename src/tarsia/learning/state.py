@@ -136,7 +136,7 @@ class TrainingState:
         model.to(device)
         recipe = licence.settled(recipe) if not going_on else recipe
         if warning := licence.remark(recipe.model):
-            console.note(f"warning: {warning}")
+            console.warn(warning)
         augment = Augment(recipe.augment, extra)
         recipe, criterion = settle_criterion(recipe, train_data, device, processes)
         order = _order(recipe, train_data, 0, 0, processes)

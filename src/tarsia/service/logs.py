@@ -26,11 +26,18 @@ class _Lines(logging.Formatter):
         return json.dumps(line, default=str)  # ASCII: nothing in a request can forge a line of its own
 
 
-def configure() -> None:
-    """Send this process's log to standard error in that form; uvicorn's too, but for what is known without it."""
+def configure(quiet: bool = False) -> None:
+    """Send this process's log to standard error in that form; uvicorn's too, but for what is known without it.
+
+    If `quiet`, warnings and errors alone.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines())
-    for name, least in (("tarsia.service", logging.INFO), ("uvicorn", logging.ERROR), ("py.warnings", logging.INFO)):
+    for name, least in (
+        ("tarsia.service", logging.WARNING if quiet else logging.INFO),
+        ("uvicorn", logging.ERROR),
+        ("py.warnings", logging.INFO),
+    ):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(least)
