@@ -87,7 +87,8 @@ def predict(
 
     A picture that cannot be read is one line and an entry in `failed`; the rest go on.  Raises, before any work,
     ImageError where there is no picture at all and OutputError where `out` has a picture's name and is no folder yet,
-    where a result exists already (without `overwrite`), would lie outside `out`, or would replace a source, and for classes and outputs that there are not.
+    where a result exists already (without `overwrite`), would lie outside `out`, or would replace a source, and for
+    classes and outputs that there are not.
     """
     out = Path(out)
     require_folder_name(out)
