@@ -70,6 +70,14 @@ def test_an_install_line_names_the_packages_that_are_not_here(monkeypatch: pytes
     assert environment.install_line("newer") == ""  # of the Tarsia that is installed
 
 
+@pytest.mark.parametrize(("need", "told"), [("torch<3,>=2", True), ("torchvision", False), ("a-torch", False)])
+def test_who_lacks_torch_is_told_of_its_smaller_build(monkeypatch: pytest.MonkeyPatch, need: str, told: bool) -> None:
+    monkeypatch.setattr(environment, "requires", lambda _: [f"{need}; extra == 'train'"])
+    monkeypatch.setattr(environment, "_version", lambda name: None)
+    said = str(MissingExtraError("training", "train"))
+    assert ("CPU build first: https://pytorch.org/get-started/locally/" in said) == told
+
+
 def test_an_install_line_of_a_folder_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(name: str) -> list[str]:
         raise environment.PackageNotFoundError(name)

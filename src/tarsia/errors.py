@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from tarsia import environment
 from tarsia.plain_text import plain
 
+_TORCH = "https://pytorch.org/get-started/locally/"  # its own page: which build a machine needs it alone knows
 TOLD = 100  # faults of a recipe; more than that nobody reads
 
 
@@ -100,7 +102,13 @@ class MissingExtraError(TarsiaError):
 
     def __init__(self, feature: str, extra: str) -> None:
         line = environment.install_line(extra)
-        super().__init__(f"{feature} needs packages that are not installed (the extra `{extra}`){line and ': ' + line}")
+        first = (
+            f"; without a GPU, torch's CPU build first: {_TORCH}"
+            if re.search(r"(?<![\w-])torch(?![\w-])", line)
+            else ""
+        )
+        what = f"{feature} needs packages that are not installed (the extra `{extra}`)"
+        super().__init__(f"{what}{line and ': ' + line}{first}")
 
 
 @contextlib.contextmanager
