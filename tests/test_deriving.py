@@ -11,7 +11,7 @@ import yaml
 from safetensors.numpy import load_file
 
 import tarsia
-from small_data import write_folder
+from small_data import tiny, write_folder
 from tarsia import training
 from tarsia.cli import app
 from tarsia.errors import RecipeError
@@ -56,6 +56,15 @@ def test_a_rerun_of_its_recipe_is_exact(run: Path, tmp_path: Path) -> None:
     first, second = (load_file(one / "last.safetensors") for one in (run, again))
     assert first.keys() == second.keys() and all((first[key] == second[key]).all() for key in first)
     assert (again / "recipe.yaml").read_text() == (run / "recipe.yaml").read_text()
+
+
+@pytest.mark.parametrize("replan", [[[1, 7]], [[1, 2]], [[1, 9], [5, 6]], [[1, 3], [2, 8]]])
+def test_a_recipe_whose_plan_was_changed_is_followed(replan: list[list[int]], tmp_path: Path) -> None:
+    recipe = tiny({"name": "streets", "count": 4, "size": [32, 32]}, epochs=2, steps_per_epoch=2, batch=2)
+    recipe["train"]["replan"] = replan
+    run = tarsia.train(recipe, out=tmp_path / "run")
+    last = (run / "metrics.csv").read_text().splitlines()[-1]
+    assert int(last.split(",")[1]) == replan[-1][1]
 
 
 def test_a_stopped_run_goes_on_in_the_time_that_was_left(

@@ -218,7 +218,8 @@ class TrainingState:
         settings, pin = self.recipe.train, self.device.startswith("cuda")
         target = self.adaptation.target if self.adaptation else None
         order = self.order()
-        order.epochs = max(order.epochs, self.epochs) * (_MORE if self.limit else 1)  # a plan may grow
+        most = max([self.first_plan, *(total for _, total in settings.replan)])  # whichever is in force by and by
+        order.epochs = math.ceil(most / self.steps_per_epoch) * (_MORE if self.limit else 1)  # a plan may grow
         if self.features:
             return self.features.batches(order, settings.workers, pin)
         return loader(
