@@ -16,7 +16,6 @@ from tarsia.adaptation.restyle import Restyling
 from tarsia.auto import facts as counted
 from tarsia.auto import rules, weights
 from tarsia.auto.facts import Facts
-from tarsia.auto.pace import Pace, measured
 from tarsia.auto.page import Page
 from tarsia.auto.splits import opened
 from tarsia.auto.told import told
@@ -26,6 +25,7 @@ from tarsia.engines.memory_limit import free_bytes
 from tarsia.engines.torch_engine import pick_device
 from tarsia.errors import RecipeError
 from tarsia.learning.limit import Limit
+from tarsia.learning.pace import Pace, measured
 from tarsia.learning.state import TrainingState
 from tarsia.plain_text import number
 from tarsia.recipe import Recipe

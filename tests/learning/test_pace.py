@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tarsia.auto.pace import Pace
+from tarsia.learning.pace import Pace
 
 PACE = Pace(step=1.0, read=0.5, validation=0.0, busy=1.0)
 
