@@ -12,10 +12,12 @@ read; what comes from a card goes to `titled`, which finds only what a person ha
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.abc
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -106,8 +108,23 @@ def stem(name: str) -> str:
 
 
 def installed(group: str) -> dict[str, metadata.EntryPoint]:
-    """The entry points of installed packages in a group, by name."""
+    """The entry points of installed packages in a group, by name.
+
+    All packages are looked through once, and again where something was installed since.
+    """
+    return _installed(group, tuple((path, _changed(path)) for path in sys.path))
+
+
+@functools.lru_cache(maxsize=16)
+def _installed(group: str, _: tuple[tuple[str, float], ...]) -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in metadata.entry_points(group=group)}
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path or ".").st_mtime
+    except OSError:
+        return 0.0
 
 
 def accept_installed(point: metadata.EntryPoint, kind: Kind | None = None) -> Part:
