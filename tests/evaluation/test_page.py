@@ -76,7 +76,7 @@ def write(folder: Path, **changes: object) -> str:
 
 def test_the_page_shows_what_the_report_says(tmp_path):
     drawn, shown = picture(tmp_path / "c.png"), picture(tmp_path / "p.jpg", noise=True)
-    history = [{"epoch": 1, "val_miou": 0.4, "train_loss": 1.5}, {"epoch": 2, "val_miou": None, "train_loss": 1.25}]
+    history = [{"epoch": 1.0, "val_miou": 0.4, "train_loss": 1.5}, {"epoch": 2.0, "val_miou": None, "train_loss": 1.25}]
     text = write(
         tmp_path,
         figures=[("Curves", drawn)],
@@ -87,7 +87,7 @@ def test_the_page_shows_what_the_report_says(tmp_path):
     parsed = Parsed(text)
     for words in ("0.612", "0.900", "4.71 M", "1.00 GiB", "38.2 ms", "epochs: 2", "worst: a", "Curves", "50.0 %"):
         assert words in parsed.text or words in text, words
-    assert "best validation mIoU 0.400 in epoch 1" in parsed.text
+    assert "best validation mIoU 0.400 in epoch 1" in parsed.text and "1.0 " not in parsed.text
     assert "1.2500" in parsed.text
     assert len(parsed.sources()) == 2
 

@@ -50,7 +50,7 @@ def write_folder(
     with html.left_out(page):
         write_page(
             page,
-            title=_title(report),
+            title=f"{out.resolve().name}: {_title(report)}",
             report=written,
             figures=figures,
             pictures=panels,

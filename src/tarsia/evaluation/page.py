@@ -190,11 +190,11 @@ def _epochs(history: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | Non
     summary = number(len(history), "epoch")
     if validated:
         best = max(validated, key=lambda row: (row["val_miou"], -row["epoch"]))
-        summary += f", best validation mIoU {best['val_miou']:.3f} in epoch {best['epoch']}"
+        summary += f", best validation mIoU {best['val_miou']:.3f} in epoch {best['epoch']:g}"
     return {"summary": summary, "headings": [label for _, label in columns], "rows": rows}
 
 
 def _epoch_cell(key: str, value: Any, cell: _Cell) -> _Cell:
     if cell.why or key not in ("epoch", "learning_rate"):
         return cell
-    return cell._replace(text=f"{value:.3g}" if key == "learning_rate" else str(value))
+    return cell._replace(text=f"{value:.3g}" if key == "learning_rate" else f"{value:g}")
