@@ -117,7 +117,7 @@ def _networks(page: Page, device: str, weights_at: str | Path | None) -> list[ru
     networks, why_none = weights.at_hand(encoders, weights_at)
     if not networks:
         console.note(f"no ImageNet weights at hand ({why_none}): from scratch, which needs far more pictures and time")
-    return networks or [rules.Network(encoders[0])]
+    return networks or [rules.Network(rules.SCRATCH if encoders is rules.LIGHT else encoders[0])]
 
 
 class _Common(NamedTuple):

@@ -37,20 +37,20 @@ def names(found: list[rules.Network]) -> list[str]:
 
 
 def test_each_encoder_is_looked_for_in_the_cache(cache: Path) -> None:
-    keep(cache, "mobilenetv2_100")
-    found, why = weights.at_hand(rules.LIGHT, None)
-    assert (names(found), why, found[0].licence) == (["mobilenetv2_100"], "", "apache-2.0")
-    keep(cache, "resnet18")
-    assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["mobilenetv2_100", "resnet18"]
     keep(cache, "mobilenetv1_100")
-    assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["mobilenetv1_100", "mobilenetv2_100", "resnet18"]
+    found, why = weights.at_hand(rules.LIGHT, None)
+    assert (names(found), why, found[0].licence) == (["mobilenetv1_100"], "", "apache-2.0")
+    keep(cache, "resnet18")
+    assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["mobilenetv1_100", "resnet18"]
+    keep(cache, "mobilenetv2_100")
+    assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["mobilenetv2_100", "mobilenetv1_100", "resnet18"]
 
 
 def test_an_empty_cache_says_all_that_was_looked_for(cache: Path) -> None:
     found, why = weights.at_hand(rules.LIGHT, None)
     assert found == [] and why == (
-        "imagenet weights of mobilenetv1_100 are not on this machine and `offline` is on (HF_HUB_OFFLINE), "
-        "nor is any of mobilenetv2_100, tf_efficientnet_lite0 and resnet18 in the hub's cache"
+        "imagenet weights of mobilenetv2_100 are not on this machine and `offline` is on (HF_HUB_OFFLINE), "
+        "nor is any of mobilenetv1_100, tf_efficientnet_lite0 and resnet18 in the hub's cache"
     )
     assert weights.at_hand(["resnet18"], None)[1].endswith("`offline` is on (HF_HUB_OFFLINE)")
 
@@ -61,7 +61,7 @@ def test_a_hub_that_answers_is_asked_for_the_best_one_alone(cache: Path, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(_weights, "_unreachable", lambda _: None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *place: asked.append(place[0]) or "a file")
-    assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["mobilenetv1_100", "resnet18"]
-    assert asked == ["timm/mobilenetv1_100.ra4_e3600_r224_in1k"]
+    assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["mobilenetv2_100", "resnet18"]
+    assert asked == ["timm/mobilenetv2_100.ra_in1k"]
     monkeypatch.setattr(_weights, "_unreachable", lambda _: "no route")
     assert names(weights.at_hand(rules.LIGHT, None)[0]) == ["resnet18"]

@@ -46,8 +46,9 @@ class Network:
 
 
 # Best first; what a step costs decides how far down the list a machine has to go.
-LIGHT = ("mobilenetv1_100", "mobilenetv2_100", "tf_efficientnet_lite0", "resnet18")
+LIGHT = ("mobilenetv2_100", "mobilenetv1_100", "tf_efficientnet_lite0", "resnet18")
 HEAVY = ("convnext_tiny", "resnet50", "regnety_016", "resnet34", "resnet18")
+SCRATCH = "mobilenetv1_100"  # of the light ones where none has weights: with it that was measured
 NETWORK = "fpn"  # unless a person says another
 
 
