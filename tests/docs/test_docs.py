@@ -62,6 +62,11 @@ NOT_RUN = {
         "docs/auto.md",
         "python benchmarks/auto.py --data cells --minutes 5 --seed 0 --weights FOLDER",
     ): "trains for minutes",
+    (
+        "docs/auto.md",
+        "python benchmarks/auto_rules.py docs/auto-rules.csv --weights FOLDER --sets cells fields streets "
+        "camvid=FOLDER,HELD_OUT",
+    ): "trains for hours; tests/test_benchmarks.py reads its table",
     ("docs/folder-data.md", "tarsia shard folder:photos --to photos-shards"): "needs a data set of one's own",
     (
         "docs/folder-data.md",
