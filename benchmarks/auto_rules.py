@@ -165,6 +165,7 @@ def table(rows: dict[Asked, float]) -> str:
         mean = statistics.fmean(values) if values else math.nan
         verdict = "better" if values and mean >= GAIN and min(values) > LOSS else "kept as it is"
         verdict += "" if len(values) == len(sets) else ", not on all sets"
+        verdict += "" if all(len(differences(rows, one, changed)) > 2 for one in sets) else ", of few seeds"
         lines.append(f"| {changed} | " + " | ".join(shown) + f" | {mean:+.3f} | {verdict} |")
     return "\n".join(lines)
 

@@ -80,6 +80,6 @@ def test_a_rule_is_changed_where_it_gains_and_no_set_loses(monkeypatch: pytest.M
         "CE alone": ["+0.010", "better"],
         "cosine": ["+0.010", "kept as it is"],
         "no flips": ["+0.004", "kept as it is"],
-        "rate 1e-3": ["+0.020", "better, not on all sets"],
+        "rate 1e-3": ["+0.020", "better, not on all sets, of few seeds"],
     }
     assert cells[3][1] == "+0.020 ± 0.000" and next(row for row in cells if row[0] == "rate 1e-3")[2] == "-"
