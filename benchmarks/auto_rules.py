@@ -31,7 +31,7 @@ import torch
 
 from tarsia import deriving
 from tarsia.adaptation.restyle import Restyling
-from tarsia.comparison.significance import over_trainings
+from tarsia.comparison.significance import Figure, over_trainings
 from tarsia.learning.state import TrainingState
 from tarsia.learning.step import gradients, take
 
@@ -160,7 +160,7 @@ def table(rows: dict[Asked, float]) -> str:
     lines.append(f"| {AS_IT_IS} (mIoU) | " + " | ".join(figures) + " | | |")
     for changed in [one for one in CHANGES if one != AS_IT_IS and any(row.changed == one for row in rows)]:
         gains = [over_trainings(differences(rows, one, changed)) for one in sets]
-        shown = ["-" if math.isnan(one.value) else f"{one.value:+.3f} ± {one.high - one.value:.3f}" for one in gains]
+        shown = [_shown(one) for one in gains]
         values = [one.value for one in gains if not math.isnan(one.value)]
         mean = statistics.fmean(values) if values else math.nan
         verdict = "better" if values and mean >= GAIN and min(values) > LOSS else "kept as it is"
@@ -168,6 +168,12 @@ def table(rows: dict[Asked, float]) -> str:
         verdict += "" if all(len(differences(rows, one, changed)) > 2 for one in sets) else ", of few seeds"
         lines.append(f"| {changed} | " + " | ".join(shown) + f" | {mean:+.3f} | {verdict} |")
     return "\n".join(lines)
+
+
+def _shown(gain: Figure) -> str:
+    if math.isnan(gain.value):
+        return "-"
+    return f"{gain.value:+.3f} " + ("(one seed)" if math.isnan(gain.high) else f"± {gain.high - gain.value:.3f}")
 
 
 def differences(rows: dict[Asked, float], data: str, changed: str) -> list[float]:
