@@ -145,3 +145,9 @@ def test_of_a_network_without_encoder_no_weights_are_looked_for(
 def test_weights_that_are_not_there_are_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no file of it is called by one of them"):
         tarsia.derive(folder, 1, weights=tmp_path)
+
+
+def test_where_pictures_are_kept_is_the_users_to_say(folder: Path) -> None:
+    settings = {**SMALL, "data.keep_megabytes": 1, "data.cache": None}
+    derived = tarsia.derive(folder, 0.2, set=settings)
+    assert derived.recipe.data.keep_megabytes == 1 and derived.recipe.data.options == {}

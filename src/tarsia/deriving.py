@@ -142,7 +142,7 @@ def _tried(
         if (passes := _passes(tried, common, limit)) < rules.PASSES:
             tried = _smaller(tried, common, val_data, passes * tried.scale**2)
         found.append(tried)
-        if _long_enough(found[-1], common, limit) or limit.spent > until:
+        if _long_enough(tried, common, limit) or limit.spent > until:
             break
     enough = [one for one in found if _long_enough(one, common, limit)]
     return enough[0] if enough else min(found, key=lambda one: one.pace.step)
@@ -246,8 +246,8 @@ def _planned(tried: _Tried, common: _Common, limit: Limit) -> Derived:
     seconds, validations = _room(tried, common, limit)
     batch, pace = page.tree["train"]["batch"], tried.pace.step
     if seconds < rules.LEAST_STEPS * pace:
-        console.note(
-            f"warning: too little time: {limit.spent:.0f} of {limit.seconds:.0f} s are over, a step takes {pace:.1f}, "
+        console.warn(
+            f"too little time: {limit.spent:.0f} of {limit.seconds:.0f} s are over, a step takes {pace:.1f}, "
             "and it will have learned next to nothing, or end late: give more minutes"
         )
     limit.pace, steps = pace, max(1, int(tried.steps(seconds, batch, facts.pictures)))

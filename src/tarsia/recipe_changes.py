@@ -16,16 +16,9 @@ from tarsia.recipe import Recipe
 
 # None of these changes what is learned, or which model is kept.
 _FREE = (
-    *(
-        "name",
-        "expected",
-        "data.cache",
-        "data.keep_megabytes",
-        "train.workers",
-        "train.save_every_seconds",
-        "train.keep",
-    ),
-    *("train.timeout_seconds", "train.callbacks", "train.cache_features.folder"),
+    *("name", "expected", "data.cache", "data.keep_megabytes"),
+    *("train.workers", "train.save_every_seconds", "train.keep", "train.timeout_seconds"),
+    *("train.callbacks", "train.cache_features.folder"),
     *("model.licence", "model.accept_licence"),
 )
 # What a training can take on its way, and what it means there; epochs have their own words.

@@ -157,6 +157,6 @@ def test_pictures_stay_in_memory_as_far_as_an_eighth_of_it_goes() -> None:
     assert rules.keep(page, FACTS, 1.0, 10**10) == 1.0 and page.tree["data"]["keep_megabytes"] == 50
     assert rules.keep(page, FACTS, 0.5, 10**10) == 1.0 and page.tree["data"]["keep_megabytes"] == 13
     part = rules.keep(page, FACTS, 1.0, 10**8)
-    assert 0.3 < part < 0.4 and "30 % of them: an eighth of memory" in page.reasons["data.keep_megabytes"]
+    assert 0.3 < part < 0.4 and "30 % of them: an eighth of the memory" in page.reasons["data.keep_megabytes"]
     assert rules.keep(page, FACTS, 1.0, 0) == 0 and page.tree["data"]["keep_megabytes"] == 0
     page.recipe()

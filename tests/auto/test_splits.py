@@ -18,6 +18,10 @@ def test_a_recipe_is_refused_where_the_score_would_say_nothing(tmp_path: Path) -
     root = write_folder(tmp_path / "photos", 4, 2)
     splits = [data.open("folder", root, split) for split in ("train", "val")]
     assert also_learned(*splits) == [] == also_learned(splits[0], data.open("streets", count=2))
+    held_out = next((root / "val/images").iterdir())
+    held_out.rename(tmp_path / "gone")  # told of by what reads it
+    assert also_learned(*splits) == []
+    (tmp_path / "gone").rename(held_out)
     first = next((root / "train/images").iterdir())
     shutil.copy(first, next((root / "val/images").iterdir()))
     assert len(also_learned(*splits)) == 1

@@ -129,11 +129,9 @@ def scale(page: Page, facts: Facts, passes_at_full_size: float = math.inf) -> fl
     chosen = next((one for one in fitting if passes_at_full_size / one**2 >= PASSES), fitting[-1])
     if chosen == 1:
         return 1.0
-    why = (
-        f"objects are {facts.object_size:.0f} px wide"
-        if chosen == 0.5 and large
-        else (f"{passes_at_full_size:.2g} passes would fit at full size, {passes_at_full_size / chosen**2:.2g} so")
-    )
+    why = f"{passes_at_full_size:.2g} passes would fit at full size, {passes_at_full_size / chosen**2:.2g} so"
+    if chosen == 0.5 and large:
+        why = f"objects are {facts.object_size:.0f} px wide"
     why += f", and a perfect answer would score {facts.ceiling[chosen, finest]:.3f}"
     page.put("input.short_side", round(side * chosen), why)
     return chosen
@@ -148,9 +146,9 @@ def keep(page: Page, facts: Facts, scale: float, memory_bytes: int) -> float:
     deep = facts.spec.bands * np.dtype(facts.spec.dtype).itemsize + 1
     all_bytes = max(1.0, facts.pictures * height * width * scale**2 * deep)
     kept = min(1.0, memory_bytes / 8 / all_bytes)
-    why = (
-        "all of them, as large as they are learned" if kept == 1 else f"{100 * kept:.0f} % of them: an eighth of memory"
-    )
+    why = "all of them, as large as they are learned"
+    if kept < 1:
+        why = f"{100 * kept:.0f} % of them: an eighth of the memory that is known to be free"
     megabytes = page.put("data.keep_megabytes", math.ceil(1.2 * kept * all_bytes / 10**6), f"read once: {why}")
     return float(min(1.0, megabytes * 10**6 / all_bytes))
 

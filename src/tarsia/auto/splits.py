@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 from tarsia import data
@@ -21,7 +20,7 @@ def opened(given: str, page: Page) -> tuple[dict[str, Any], Dataset, Dataset | N
     options.pop("split", None)
     own = {key.removeprefix("data."): value for key, value in page.fixed.items() if key.startswith("data.")}
     section = {"name": name, **({"root": root} if root else {}), **options} | own
-    special = ("name", "root", "train", "val", "cache")
+    special = ("name", "root", "train", "val", "cache", "keep_megabytes")
     more = {key: value for key, value in section.items() if key not in special and not key.startswith("val_options")}
     where = section["name"], section.get("root")
     train_data = data.open(*where, section.get("train", "train"), **more)
@@ -48,18 +47,18 @@ def also_learned(train: Dataset, held_out: Dataset) -> list[str]:
     if not (isinstance(train, PairedData) and isinstance(held_out, PairedData)):
         return []
     learned: dict[int, list[str]] = {}
-    for pair in train.pairs:
-        learned.setdefault(os.path.getsize(pair.image), []).append(pair.image)
-    found, known = [], {}
-    for index, pair in enumerate(held_out.pairs):
-        alike = learned.get(os.path.getsize(pair.image), [])
-        for path in alike:
-            if path not in known:
-                known[path] = _sum(path)
-        if alike and _sum(pair.image) in {known[path] for path in alike}:
-            found.append(held_out.name(index))
-    return found
+    for path in [pair.image for pair in train.pairs if os.path.isfile(pair.image)]:
+        learned.setdefault(os.path.getsize(path), []).append(path)
+    known: dict[str, bytes] = {}
 
+    def content(path: str) -> bytes:
+        if path not in known:
+            with open(path, "rb") as file:
+                known[path] = hashlib.file_digest(file, "sha256").digest()
+        return known[path]
 
-def _sum(path: str) -> bytes:
-    return hashlib.sha256(Path(path).read_bytes()).digest()
+    def is_learned(path: str) -> bool:  # a file that is gone is told of when it is read
+        alike = learned.get(os.path.getsize(path), []) if os.path.isfile(path) else []
+        return any(content(one) == content(path) for one in alike)
+
+    return [held_out.name(index) for index, pair in enumerate(held_out.pairs) if is_learned(pair.image)]

@@ -9,7 +9,7 @@ from tarsia.auto.rules import MOST_PASSES, Network
 from tarsia.plain_text import number
 from tarsia.recipe import Recipe
 
-_FEW = 20  # pictures held out that are few to judge by
+FEW = 20  # pictures held out, fewer than which are few to judge by
 
 
 def told(
@@ -28,7 +28,7 @@ def told(
     """`step`, `validation`: seconds of one, of one picture.  `computed`: on what.  `is_enough`: it ends early."""
     train, name, encoder = recipe.train, recipe.model.name, recipe.model.options.get("encoder")
     rarest, share = facts.rarest
-    few = f" ({held_out} are few to judge by)" if 0 < held_out < _FEW else ""
+    few = f" ({held_out} are few to judge by)" if 0 < held_out < FEW else ""
     to_score = number(held_out, "picture") if held_out else "none held out: there will be no score"
     known = "none at hand, from scratch" if encoder else f"none: {name} has no encoder, from scratch"
     if network.weights != "none":

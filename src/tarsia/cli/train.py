@@ -26,9 +26,8 @@ from tarsia.cli._options import (
 from tarsia.plain_text import command, number
 
 if TYPE_CHECKING:
+    from tarsia.learning.limit import Limit
     from tarsia.recipe import Recipe
-
-_FEW = 20  # scored pictures, fewer than which say little
 
 
 def train(
@@ -62,11 +61,6 @@ def train(
     """
     stay_offline(offline)
     from tarsia.errors import RecipeError
-    from tarsia.evaluation.folder import tables
-    from tarsia.evaluation.report import Report
-    from tarsia.own_data import OwnData
-    from tarsia.own_parts import is_own
-    from tarsia.recipe import Recipe
 
     console.quiet(quiet)
     changed = recipe is not None or overrides or seed is not None or out is not None or accept_licence
@@ -85,8 +79,19 @@ def train(
     settings += ["model.accept_licence=true"] if accept_licence else []
     settled, more = _settled(recipe, settings, minutes, weights, device, count)
     folder = run(settled, out=out, resume=resume, device=device, overwrite=overwrite, **more)
-    if rank:
-        return  # the first process tells
+    if not rank:  # the first process tells
+        _tell(folder, more.get("limit"), json)
+
+
+def _tell(folder: Path, limit: Limit | None, json: bool) -> None:
+    """What came of a training, and what to do with it; `limit`: of time, where it had one."""
+    from tarsia.auto.told import FEW
+    from tarsia.evaluation.folder import tables
+    from tarsia.evaluation.report import Report
+    from tarsia.own_data import OwnData
+    from tarsia.own_parts import is_own
+    from tarsia.recipe import Recipe
+
     scored = (folder / "report.json").is_file()
     if json:
         report = json_text.loads((folder / "report.json").read_text(encoding="utf-8")) if scored else None
@@ -95,10 +100,10 @@ def train(
     if scored:
         report = Report.read(folder)
         console.show(tables(report), wrapped=False)
-        if (scored_on := len(report.counts_NKK1)) < _FEW:
+        if (scored_on := len(report.counts_NKK1)) < FEW:
             said = "few to judge by, and the best weights were chosen on them too: expect less on others"
             console.note(f"{number(scored_on, 'picture')}: {said}")
-    if limit := more.get("limit"):
+    if limit:
         console.say(f"Took {limit.spent:.0f} of {limit.seconds:.0f} s")
     page = f" (open {folder / 'report.html'})" if (folder / "report.html").is_file() else ""
     console.say(f"Run folder: {folder}{page}")
