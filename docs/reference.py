@@ -118,7 +118,7 @@ def page() -> str:
 
 
 def _model_of(annotation: Any) -> Any:
-    from tarsia.yaml_tree import model_within
+    from tarsia.yaml_faults import model_within
 
     return model_within(annotation)
 

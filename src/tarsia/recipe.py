@@ -20,7 +20,8 @@ from tarsia.own_parts import Kind
 from tarsia.plain_text import command
 from tarsia.recipe_augment import AugmentRecipe, Probability, Size
 from tarsia.recipe_train import CALLBACK, LOSS, LossRecipe, LossWeight, TrainRecipe
-from tarsia.yaml_tree import Document, Fault, Node, as_overrides, faults_of, unknown_key
+from tarsia.yaml_faults import Fault, faults_of, unknown_key
+from tarsia.yaml_tree import Document, Node, as_overrides
 
 _STYLE_FILE = f"a file of `{command('adapt', '--train-style')}`"
 # What code of the user's own may be: called as (image=, mask=).

@@ -10,18 +10,16 @@ import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from tarsia.errors import TOLD, RecipeError, nearest
+from tarsia.errors import RecipeError
 from tarsia.files import write_text
-from tarsia.plain_text import shortened
+from tarsia.yaml_faults import Fault, Location, faults_of, short
 
 Tree = TypeVar("Tree", bound=BaseModel)
-Location = tuple[str | int, ...]
-Fault = tuple[Location, str]  # where in the tree, what is wrong
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50
@@ -227,34 +225,6 @@ def _plain(where: str, value: Any) -> str:
         raise RecipeError(f"{where}: {error}: expected keys, texts, numbers, truth values and lists") from error
 
 
-def faults_of(error: ValidationError, schema: type[BaseModel]) -> list[Fault]:
-    """Pydantic's errors as faults in our words."""
-    faults: dict[Location, str] = {}
-    items = [(_without_tags(item["loc"], item["type"]), item) for item in error.errors(include_url=False)]
-    above = {where[:length] for where, _ in items for length in range(len(where))}
-    for where, item in items:
-        if where in above and item["type"] in ("literal_error", "too_short"):
-            continue  # a list is no word, and a list of wrong items has too few: the items' own faults say more
-        if item["type"] == "extra_forbidden":
-            what = unknown_key(str(where[-1]), _fields_at(schema, where[:-1]), len(faults))
-        elif item["type"] == "missing":
-            what = "is missing"
-        elif item["type"] == "too_short":
-            what = f"expected at least {item['ctx']['min_length']}, got {short(item['input'])}"
-        elif item["type"] in ("model_type", "model_attributes_type", "dict_type"):
-            what = f"expected keys and values below it, got {short(item['input'])}"
-        else:
-            what = f"{item['msg'].removeprefix('Value error, ')}, got {short(item['input'])}"
-        # The branches of a union complain one by one of the same value.
-        faults[where] = what if where not in faults else f"{faults[where].rpartition(', got ')[0]}; or: {what}"
-    return list(faults.items())
-
-
-def unknown_key(key: str, known: Iterable[str], before: int) -> str:
-    """The fault of a key that is not known, with what is near it unless so many come `before` that nobody reads it."""
-    return "unknown key" + (nearest(key, known) if before < TOLD else "")
-
-
 def dump(path: Path, tree: BaseModel, header: str = "", reasons: Mapping[str, str] | None = None) -> None:
     """Write a typed tree as YAML, atomically; `reasons`, by `key.key`, stand as comments on their lines."""
     write_text(path, written(tree.model_dump(mode="json"), header, reasons))
@@ -309,42 +279,3 @@ def in_braces(text: str) -> str:
 
 def _in_quotes(text: str, escape: bool = False) -> str:
     return yaml.dump(text, Dumper=_Dumper, default_style='"', width=10**9, allow_unicode=not escape).strip()
-
-
-def _fields_at(schema: type[BaseModel], where: Location) -> list[str]:
-    found: Any = schema
-    for part in where:
-        if isinstance(part, int):
-            continue
-        field = found.model_fields.get(part) if isinstance(found, type) and issubclass(found, BaseModel) else None
-        found = model_within(field.annotation) if field else None
-        if found is None:
-            return []
-    return list(found.model_fields)
-
-
-def model_within(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in get_args(annotation):
-        found = model_within(part)
-        if found:
-            return found
-    return None
-
-
-def _without_tags(where: Location, kind: str) -> Location:
-    written = where[-1:] if kind == "extra_forbidden" else ()  # a key a person wrote, however it looks
-    return (*(part for part in where[: len(where) - len(written)] if not _is_tag(part)), *written)
-
-
-def _is_tag(part: str | int) -> bool:
-    """Pydantic names the branch of a union within the location; a person did not write it."""
-    return isinstance(part, str) and (
-        part.removeprefix("constrained-") in ("int", "float", "str", "bool") or re.match(r"[a-z-]+\[", part) is not None
-    )
-
-
-def short(value: Any) -> str:
-    """A value as it stands in an error."""
-    return shortened(repr(value))

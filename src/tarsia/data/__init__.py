@@ -27,7 +27,7 @@ from tarsia.data._handed_in import constructor, hand_in, is_handed_in
 from tarsia.data._text import OWN, parse, quoted, written
 from tarsia.errors import DatasetError, RecipeError, nearest
 from tarsia.own_parts import Kind
-from tarsia.yaml_tree import short, unknown_key
+from tarsia.yaml_faults import short, unknown_key
 
 __all__ = [
     "Dataset",

@@ -24,7 +24,7 @@ from tarsia.card import Spec
 from tarsia.data._dataset import Dataset, Sample, check_same_classes, picture_of, read_as, spec_of
 from tarsia.errors import DatasetError, NoSplitError, nearest
 from tarsia.plain_text import number, some
-from tarsia.yaml_tree import Fault, short
+from tarsia.yaml_faults import Fault, short
 
 if TYPE_CHECKING:
     from tarsia.data._pairing import Pairing

@@ -15,7 +15,8 @@ from tarsia.data._labels import MAX_VALUE, LabelTable, Rgb, distinct_colors
 from tarsia.data._reading import Reading
 from tarsia.data._split import Pattern, RandomSplit
 from tarsia.errors import RecipeError
-from tarsia.yaml_tree import Document, Fault
+from tarsia.yaml_faults import Fault
+from tarsia.yaml_tree import Document
 
 
 def _inside(text: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from tarsia import own_parts
 from tarsia.errors import RecipeError, nearest, needs
 from tarsia.own_parts import Part
-from tarsia.yaml_tree import Fault, faults_of, unknown_key
+from tarsia.yaml_faults import Fault, faults_of, unknown_key
 
 if TYPE_CHECKING:
     from tarsia.models._segmenter import ModelConfig, Segmenter

@@ -24,7 +24,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from tarsia.errors import ImageError, RecipeError
-from tarsia.yaml_tree import Node, faults_of
+from tarsia.yaml_faults import faults_of
+from tarsia.yaml_tree import Node
 
 FLOOR = 1e-6  # probabilities below count as this: log 0 would outweigh every neighbour
 

@@ -20,7 +20,8 @@ from tarsia.errors import TOLD, DatasetError, RecipeError, nearest
 from tarsia.plain_text import plain
 from tarsia.recipe import Recipe
 from tarsia.studies.schema import Evaluation, Run, Variation
-from tarsia.yaml_tree import Document, Fault, Location, Node, as_override
+from tarsia.yaml_faults import Fault, Location
+from tarsia.yaml_tree import Document, Node, as_override
 
 Entry = TypeVar("Entry", bound=Node)
 _MOST = 1_000_000  # settings of all trainings together
